@@ -1,0 +1,128 @@
+"""Tumour labels, regions and the label codings of the BraTS years.
+
+Inside the program a label map is uint8 with the BRATS 2013 labels. A coding is data that belongs to
+a data set and is never guessed from the values that happen to occur (networks differ in what 3 means).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scripted_models.errors import InputError
+
+LABELS = {0: "background", 1: "necrosis", 2: "oedema", 3: "non-enhancing", 4: "enhancing"}
+NUM_CLASSES = len(LABELS)
+
+# Havaei et al. 2017, section 5: complete (all tumour), core (all but oedema), enhancing.
+REGIONS: dict[str, tuple[int, ...]] = {
+    "complete": (1, 2, 3, 4),
+    "core": (1, 3, 4),
+    "enhancing": (4,),
+}
+
+
+@dataclass(frozen=True)
+class LabelCoding:
+    """How one data set codes its label map.
+
+    Attributes:
+        name: name used on the command line and in reports.
+        to_internal: data set value -> internal label (0-4).
+        from_internal: internal label -> data set value, or empty when the coding is read only.
+        merged_necrosis: label 1 holds necrosis and non-enhancing tumour together.
+        note: one sentence about what the mapping loses.
+    """
+
+    name: str
+    to_internal: dict[int, int]
+    from_internal: dict[int, int]
+    merged_necrosis: bool = False
+    note: str = ""
+
+
+_IDENTITY = {label: label for label in LABELS}
+_MERGED = "label 1 holds necrosis and non-enhancing tumour together and stays 1"
+
+CODINGS: dict[str, LabelCoding] = {
+    coding.name: coding
+    for coding in (
+        LabelCoding("internal", _IDENTITY, _IDENTITY),
+        LabelCoding("brats2013", _IDENTITY, _IDENTITY, note="labels 0-4 of BRATS 2013-2016"),
+        LabelCoding(
+            "brats2012",
+            {0: 0, 1: 2, 2: 4},
+            {},
+            note="1 is oedema; 2 is the whole core and is read as enhancing: only complete and core count",
+        ),
+        LabelCoding(
+            "brats2021", {0: 0, 1: 1, 2: 2, 4: 4}, {0: 0, 1: 1, 2: 2, 3: 1, 4: 4}, True, _MERGED
+        ),
+        LabelCoding(
+            "brats2023", {0: 0, 1: 1, 2: 2, 3: 4}, {0: 0, 1: 1, 2: 2, 3: 1, 4: 3}, True, _MERGED
+        ),
+        LabelCoding(
+            "brats2024",
+            {0: 0, 1: 1, 2: 2, 3: 4, 4: 0},
+            {},
+            True,
+            _MERGED + "; 4 is the resection cavity and is read as background",
+        ),
+        LabelCoding("msd", {0: 0, 1: 2, 2: 1, 3: 4}, {0: 0, 1: 2, 2: 1, 3: 2, 4: 3}, True, _MERGED),
+        LabelCoding(
+            "atropos",
+            {0: 0, 1: 0, 2: 0, 3: 0, 4: 1, 5: 2, 6: 3, 7: 4},
+            {},
+            note="1-3 are tissue, 4-7 are BRATS labels plus 3",
+        ),
+    )
+}
+
+
+def decode_labels(values: np.ndarray, coding: LabelCoding, source: str) -> np.ndarray:
+    """Map a data set's label map to the internal labels.
+
+    Args:
+        values: label map of any shape; integers, or floats that are whole numbers.
+        coding: coding of the data set.
+        source: file name for messages.
+
+    Returns:
+        uint8 array of the same shape with values 0-4.
+
+    Raises:
+        InputError: a value is not whole or not part of the coding.
+    """
+    found = np.unique(values)
+    unknown = [v for v in found.tolist() if v not in coding.to_internal]
+    if unknown:
+        listed = ", ".join(f"{v:g}" for v in unknown[:5])
+        raise InputError(
+            f"{source}: label map holds the value(s) {listed}, but coding '{coding.name}' knows only "
+            f"{sorted(coding.to_internal)}; choose the right coding with --coding or repair the file."
+        )
+    table = np.zeros(256, np.uint8)
+    for value, label in coding.to_internal.items():
+        table[value] = label
+    return table[values.astype(np.uint8)]
+
+
+def encode_labels(labels: np.ndarray, coding: LabelCoding) -> np.ndarray:
+    """Map internal labels (uint8, 0-4) to a data set's coding.
+
+    Raises:
+        InputError: the coding cannot be written.
+    """
+    if not coding.from_internal:
+        writable = [name for name, known in CODINGS.items() if known.from_internal]
+        raise InputError(
+            f"Label coding '{coding.name}' can be read but not written; choose one of {writable}."
+        )
+    table = np.zeros(256, np.uint8)
+    for label, value in coding.from_internal.items():
+        table[label] = value
+    return table[labels]
+
+
+def region_mask(labels: np.ndarray, region: str) -> np.ndarray:
+    """Return the bool mask of a region ('complete', 'core', 'enhancing') in an internal label map."""
+    return np.isin(labels, REGIONS[region])

@@ -1,0 +1,30 @@
+"""The four MRI sequences and the names under which files carry them."""
+
+import re
+
+MODALITIES = ("t1", "t1c", "t2", "flair")
+
+# Aliases as whole tokens of a file name, lower case. 't1' never matches inside 't1ce'.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "t1": ("t1", "t1n", "t1w"),
+    "t1c": ("t1c", "t1ce", "t1gd", "t1wce", "t1cw", "t1post", "t1contrast"),
+    "t2": ("t2", "t2w"),
+    "flair": ("flair", "t2f", "t2flair", "fla"),
+}
+_BY_ALIAS = {alias: modality for modality, names in ALIASES.items() for alias in names}
+
+
+def name_tokens(name: str) -> list[str]:
+    """Split a file name (without extension) into lower-case tokens at every separator."""
+    return [token for token in re.split(r"[^0-9a-z]+", name.lower()) if token]
+
+
+def modality_from_name(name: str) -> str | None:
+    """Return the modality that a file name states, or None when it states none or several.
+
+    Example:
+        >>> modality_from_name("BraTS-GLI-00000-000-t2f"), modality_from_name("x_t1ce")
+        ('flair', 't1c')
+    """
+    found = {_BY_ALIAS[token] for token in name_tokens(name) if token in _BY_ALIAS}
+    return found.pop() if len(found) == 1 else None
