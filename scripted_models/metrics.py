@@ -32,8 +32,8 @@ from scripted_models.labels import REGIONS, region_mask
 
 METRICS = ("dice", "sensitivity", "ppv", "specificity", "hd95_mm")
 EMPTY_MASK_POLICY = (
-    "both masks empty: dice, sensitivity and ppv 1, hd95_mm 0; exactly one empty: dice, sensitivity "
-    "and ppv 0, hd95_mm the diagonal of the volume; specificity is always the true negative rate"
+    "both masks empty: dice, sensitivity and ppv 1, hd95_mm 0; exactly one empty: dice, "
+    "sensitivity and ppv 0, hd95_mm the diagonal of the volume; specificity is always the true negative rate"
 )
 
 
@@ -103,7 +103,7 @@ def hausdorff95_mm(
     """
     if not first.any() or not second.any():
         raise ValueError("an empty mask has no surface")
-    # All surface voxels lie inside the box, so distances between them do not change by the cropping.
+    # All surface voxels lie inside the box, so cropping changes no distance between them.
     box = _bounding_box(first | second)
     surfaces = [_surface(mask[box]) for mask in (first, second)]
     directed = (
