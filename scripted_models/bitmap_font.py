@@ -1,6 +1,6 @@
 """A small bitmap font and text drawing on RGB arrays, so that pictures need no graphics library.
 
-Capitals are five pixels wide and seven high; two more rows below hold the tails of g, j, p, q and y.
+Capitals are five pixels wide and seven high; two more rows below hold the tails of letters.
 """
 
 import numpy as np
@@ -133,7 +133,7 @@ def draw_text(
 def draw_mask(
     canvas: np.ndarray, mask: np.ndarray, top: int, left: int, colour: tuple[int, int, int]
 ) -> None:
-    """Colour the pixels of a bool (h, w) mask placed at (top, left); what lies outside is cut off."""
+    """Colour the pixels of a bool (h, w) mask placed at (top, left); cut off what lies outside."""
     above, before = max(0, -top), max(0, -left)
     area = canvas[top + above : top + mask.shape[0], left + before : left + mask.shape[1]]
     area[mask[above : above + area.shape[0], before : before + area.shape[1]]] = colour
