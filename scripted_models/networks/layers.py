@@ -57,7 +57,9 @@ class RowConv2d(nn.Conv2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (N, out, H - k + 1, W - k + 1)."""
         rows, out_channels = self.kernel_size[0], self.out_channels
-        weight = self.weight.permute(2, 0, 1, 3).reshape(rows * out_channels, self.in_channels, 1, -1)
+        weight = self.weight.permute(2, 0, 1, 3).reshape(
+            rows * out_channels, self.in_channels, 1, -1
+        )
         lines = F.conv2d(x, weight)
         height = x.shape[2] - rows + 1
         total = lines[:, :out_channels, :height]

@@ -1,0 +1,155 @@
+"""Experiment files: TOML into frozen dataclasses, unknown keys refused with the nearest name."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scripted_models.errors import InputError
+from scripted_models.preprocessing_defaults import DEFAULT_POSTPROCESSING, DEFAULT_PREPROCESSING
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Network name and constructor arguments (see `scripted-models networks`)."""
+
+    name: str = "TwoPathCNN"
+    arguments: dict = field(default_factory=dict)
+    first: str = ""  # model folder of the frozen first network of a cascade
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which cases train and which validate.
+
+    `train` and `validation` list case names; `train` empty means all that do not validate, and
+    `validation` empty means every `validation_every`-th case by name.
+    """
+
+    folder: str = ""
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    validation_every: int = 5
+    validation_slices: int = 8  # axial slices per validation case, spread over the brain
+    phantoms: int = 0  # procedural cases added to the training cases
+    statement: str = ""  # attribution, written into the model card
+
+
+@dataclass(frozen=True)
+class PhaseConfig:
+    """One training phase (Havaei et al. 2017, section 4.2)."""
+
+    epochs: int = 55
+    steps_per_epoch: int = 200
+    learning_rate: float = 0.005  # at the first step
+    final_learning_rate: float = 0.0005  # at the last step, reached linearly
+    momentum: float = 0.5
+    final_momentum: float = 0.9
+    patience: int = 10  # epochs without improvement before the phase stops; 0 never
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Sampling, optimiser and augmentation."""
+
+    seed: int = 0
+    threads: int = 0  # 0 leaves the choice to torch
+    batch_size: int = 8
+    output_size: int = 32  # edge of the crops' output in pixels
+    pixels_per_step: int = 2000
+    optimiser: str = "sgd"  # 'sgd' (the paper) or 'adam'
+    l1: float = 0.0
+    l2: float = 0.0
+    flip: bool = False  # mirror left and right
+    intensity_jitter: float = 0.0  # standard deviation of a random scale and shift per channel
+    phase1: PhaseConfig = field(default_factory=PhaseConfig)
+    phase2: PhaseConfig = field(
+        default_factory=lambda: PhaseConfig(epochs=10, momentum=0.9, learning_rate=0.0005)
+    )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a training run."""
+
+    name: str = "experiment"
+    description: str = ""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    preprocessing: tuple[dict, ...] = DEFAULT_PREPROCESSING
+    postprocessing: tuple[dict, ...] = DEFAULT_POSTPROCESSING
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def to_dict(self) -> dict:
+        """Return plain dictionaries, lists and numbers."""
+        return dataclasses.asdict(self)
+
+
+def load_experiment(path: Path, overrides: typing.Sequence[str] = ()) -> Experiment:
+    """Read an experiment file and apply `key.path=value` overrides (values in TOML notation).
+
+    Raises:
+        InputError: unreadable file, unknown key, value of the wrong type.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such experiment file; check the path.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: not a readable TOML file ({error}); mend it.") from error
+    for override in overrides:
+        _apply_override(content, override)
+    return _build(Experiment, content, str(path), "")
+
+
+def _apply_override(content: dict, override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise InputError(f"--set {override}: expected key=value, for example training.seed=1.")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise InputError(f"--set {override}: '{parent}' is a value, not a table.")
+    content[last] = value
+
+
+def _build(kind: type, content: dict, source: str, where: str):
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    for key in content:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {sorted(fields)}."
+            raise InputError(f"{source}: unknown key '{where}{key}'; {hint}")
+    values = {key: _convert(hints[key], content[key], source, where + key) for key in content}
+    return kind(**values)
+
+
+def _convert(hint, value, source: str, where: str):
+    origin = typing.get_origin(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, source, where + ".")
+    if origin is tuple and isinstance(value, list):
+        inner = typing.get_args(hint)[0]
+        return tuple(_convert(inner, item, source, where) for item in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    expected = origin if isinstance(hint, types.GenericAlias) else hint
+    if isinstance(value, expected) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise InputError(
+        f"{source}: '{where}' is {value!r}, expected {getattr(expected, '__name__', expected)}."
+    )

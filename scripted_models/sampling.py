@@ -1,0 +1,164 @@
+"""Sampling of training crops and of the pixels that enter the loss.
+
+A dense crop gives the labels of all its output pixels for little more arithmetic than one patch, so a
+step takes crops from several cases and evaluates the loss at a sample of their pixels. Phase 1 draws
+the five labels equally often, over cases as well as over voxels; phase 2 draws them as they occur in the
+brain (Havaei et al. 2017, section 4.2).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from scripted_models.labels import NUM_CLASSES
+
+IGNORED = 255  # outside the brain
+MERGED_CORE = NUM_CLASSES  # truth says "necrosis or non-enhancing" (BraTS 2017 and later)
+
+
+@dataclass(frozen=True)
+class TrainingCase:
+    """One preprocessed case.
+
+    Attributes:
+        name: case name.
+        image: float32 (C, z, y, x).
+        target: uint8 (z, y, x): 0-4, MERGED_CORE, or IGNORED.
+    """
+
+    name: str
+    image: np.ndarray
+    target: np.ndarray
+
+
+def make_target(labels: np.ndarray, brain: np.ndarray, merged_necrosis: bool) -> np.ndarray:
+    """Return the training target of an internal label map (z, y, x)."""
+    target = labels.astype(np.uint8).copy()
+    if merged_necrosis:
+        target[labels == 1] = MERGED_CORE
+    target[~brain & (labels == 0)] = IGNORED
+    return target
+
+
+def label_frequencies(cases: list[TrainingCase]) -> torch.Tensor:
+    """Return the shares of the five labels inside the brains, float32 (5,).
+
+    Voxels of MERGED_CORE are split like labels 1 and 3 of the cases that tell them apart.
+    """
+    counts = sum(np.bincount(c.target.ravel(), minlength=256)[: NUM_CLASSES + 1] for c in cases)
+    counts = counts.astype(np.float64)
+    merged, counts = counts[MERGED_CORE], counts[:NUM_CLASSES]
+    known = counts[1] + counts[3]
+    counts[1] += merged * (counts[1] / known if known else 1.0)
+    counts[3] += merged * (counts[3] / known if known else 0.0)
+    counts = np.maximum(counts, 1.0)
+    return torch.tensor(counts / counts.sum(), dtype=torch.float32)
+
+
+class CropSampler:
+    """Draws batches of crops with their targets.
+
+    Args:
+        cases: preprocessed training cases.
+        output_size: edge of the crop's output in pixels.
+        margins: voxels that the network needs before and after the output.
+    """
+
+    def __init__(self, cases: list[TrainingCase], output_size: int, margins: tuple[int, int]):
+        self.cases, self.output_size, self.margins = cases, output_size, margins
+        self._voxels = [self._index(case) for case in cases]
+        self._with_label = {
+            label: [i for i, index in enumerate(self._voxels) if index[label].size]
+            for label in range(NUM_CLASSES)
+        }
+        self.labels = [label for label, having in self._with_label.items() if having]
+
+    @staticmethod
+    def _index(case: TrainingCase) -> dict[int, np.ndarray]:
+        flat = case.target.ravel()
+        index = {label: np.flatnonzero(flat == label) for label in (0, 2, 3, 4)}
+        index[1] = np.flatnonzero((flat == 1) | (flat == MERGED_CORE))
+        return {label: voxels.astype(np.int32) for label, voxels in index.items()}
+
+    def batch(
+        self, size: int, balanced: bool, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw crops.
+
+        Args:
+            size: crops in the batch.
+            balanced: labels equally often (phase 1), or any brain voxel of any case (phase 2).
+            rng: source of all randomness.
+
+        Returns:
+            Images (N, C, H, W) float32 and targets (N, output_size, output_size) int64.
+        """
+        crops = [self._crop(*self._draw(balanced, rng), rng) for _ in range(size)]
+        images, targets = zip(*crops, strict=True)
+        return torch.from_numpy(np.stack(images)), torch.from_numpy(
+            np.stack(targets).astype(np.int64)
+        )
+
+    def _draw(self, balanced: bool, rng: np.random.Generator) -> tuple[int, int]:
+        if balanced:
+            label = self.labels[rng.integers(len(self.labels))]
+            having = self._with_label[label]
+            case = having[rng.integers(len(having))]
+            voxels = self._voxels[case][label]
+            return case, int(voxels[rng.integers(voxels.size)])
+        case = int(rng.integers(len(self.cases)))
+        sizes = np.cumsum([v.size for v in self._voxels[case].values()])
+        pick = int(rng.integers(sizes[-1]))
+        part = int(np.searchsorted(sizes, pick, side="right"))
+        voxels = list(self._voxels[case].values())[part]
+        return case, int(voxels[pick - (sizes[part - 1] if part else 0)])
+
+    def _crop(
+        self, case: int, voxel: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Cut a crop whose output holds the voxel at a random place."""
+        source = self.cases[case]
+        z, y, x = np.unravel_index(voxel, source.target.shape)
+        top, left = (int(v) - int(rng.integers(self.output_size)) for v in (y, x))
+        low, high = self.margins
+        end = self.output_size
+        image = _window(source.image[:, z], top - low, left - low, end + low + high, 0.0)
+        return image, _window(source.target[z], top, left, end, IGNORED)
+
+
+def _window(plane: np.ndarray, top: int, left: int, size: int, fill: float) -> np.ndarray:
+    """Cut a square window from (..., H, W); what lies outside the plane is `fill`."""
+    out = np.full((*plane.shape[:-2], size, size), fill, plane.dtype)
+    height, width = plane.shape[-2:]
+    y0, y1, x0, x1 = max(top, 0), min(top + size, height), max(left, 0), min(left + size, width)
+    if y0 < y1 and x0 < x1:
+        out[..., y0 - top : y1 - top, x0 - left : x1 - left] = plane[..., y0:y1, x0:x1]
+    return out
+
+
+def sample_pixels(
+    target: torch.Tensor, count: int, balanced: bool, rng: np.random.Generator
+) -> torch.Tensor:
+    """Choose the pixels of a batch that enter the loss.
+
+    Args:
+        target: (N, H, W) int64 as `CropSampler.batch` returns it.
+        count: pixels wanted; drawn with replacement.
+        balanced: an equal number for each label present, or as they occur.
+        rng: source of all randomness.
+
+    Returns:
+        Flat indices into the batch, int64.
+    """
+    flat = target.reshape(-1).numpy()
+    if not balanced:
+        valid = np.flatnonzero(flat != IGNORED)
+        return torch.from_numpy(valid[rng.integers(valid.size, size=count)])
+    merged = np.where(flat == MERGED_CORE, 1, flat)
+    groups = [
+        found for label in range(NUM_CLASSES) if (found := np.flatnonzero(merged == label)).size
+    ]
+    share = max(1, count // len(groups))
+    chosen = [group[rng.integers(group.size, size=share)] for group in groups]
+    return torch.from_numpy(np.concatenate(chosen))

@@ -1,0 +1,91 @@
+"""The space a model was trained in, and the way there and back.
+
+Networks see axial slices: x to the patient's left, y to posterior, z to superior (LPS), about 1 mm in
+the plane. An input in another orientation is permuted and flipped without loss; one with another
+in-plane spacing is resampled, and its probabilities are resampled back onto its own grid.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from scripted_models.geometry import Grid
+
+
+@dataclass(frozen=True)
+class TrainingSpace:
+    """What a network expects of the volumes it sees.
+
+    Attributes:
+        orientation: axis code, first letter x.
+        spacing_xyz_mm: spacing of each axis; None where any spacing will do.
+        tolerance: relative difference of spacing that is left alone.
+    """
+
+    orientation: str = "LPS"
+    spacing_xyz_mm: tuple[float | None, float | None, float | None] = (1.0, 1.0, None)
+    tolerance: float = 0.1
+
+    def to_training(self, image: sitk.Image) -> sitk.Image:
+        """Return the image in this space, as float32."""
+        oriented = sitk.DICOMOrient(sitk.Cast(image, sitk.sitkFloat32), self.orientation)
+        target = self._target_grid(Grid.of(oriented))
+        if target is None:
+            return oriented
+        return resample(oriented, target, sitk.sitkLinear)
+
+    def resamples(self, grid: Grid) -> bool:
+        """True when volumes on this grid change their spacing on the way to the network."""
+        blank = sitk.Image([1, 1, 1], sitk.sitkUInt8)
+        blank.SetSpacing(grid.spacing_xyz_mm)
+        blank.SetDirection(grid.direction)
+        oriented = sitk.DICOMOrient(blank, self.orientation)
+        return self._target_grid(Grid.of(oriented)) is not None
+
+    def to_input(self, probabilities: np.ndarray, training: Grid, original: Grid) -> np.ndarray:
+        """Carry class probabilities (C, z, y, x) from the training grid to the input's grid.
+
+        Returns:
+            float32 array (C, z, y, x) on `original`; where the training grid does not reach, the
+            first class (background) has probability 1.
+        """
+        code = orientation_code(original.direction)
+        moved = []
+        for index, channel in enumerate(probabilities):
+            image = training.image_from(channel)
+            if self.resamples(original):
+                image = resample(image, original, sitk.sitkLinear, outside=float(index == 0))
+            else:
+                image = sitk.DICOMOrient(image, code)
+            moved.append(sitk.GetArrayFromImage(image))
+        return np.stack(moved)
+
+    def _target_grid(self, grid: Grid) -> Grid | None:
+        wanted = [w or s for w, s in zip(self.spacing_xyz_mm, grid.spacing_xyz_mm, strict=True)]
+        ratios = np.divide(grid.spacing_xyz_mm, wanted)
+        if np.all(np.abs(ratios - 1) <= self.tolerance):
+            return None
+        size = np.maximum(1, np.rint(np.array(grid.size_xyz) * ratios)).astype(int)
+        first_edge = np.array(grid.origin_lps_mm)
+        axes = np.array(grid.direction).reshape(3, 3)
+        shift = (np.array(wanted) - np.array(grid.spacing_xyz_mm)) / 2
+        origin = first_edge + axes @ shift
+        return Grid(tuple(size.tolist()), tuple(wanted), tuple(origin.tolist()), grid.direction)
+
+
+def orientation_code(direction: tuple[float, ...]) -> str:
+    """Return the axis code closest to a direction, for example 'LPS' for the identity."""
+    return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction)
+
+
+def resample(image: sitk.Image, grid: Grid, interpolator: int, outside: float = 0.0) -> sitk.Image:
+    """Resample an image in physical space onto a grid; voxels beyond its edge become `outside`."""
+    filter_ = sitk.ResampleImageFilter()
+    filter_.SetSize(grid.size_xyz)
+    filter_.SetOutputSpacing(grid.spacing_xyz_mm)
+    filter_.SetOutputOrigin(grid.origin_lps_mm)
+    filter_.SetOutputDirection(grid.direction)
+    filter_.SetInterpolator(interpolator)
+    filter_.SetDefaultPixelValue(outside)
+    return filter_.Execute(image)

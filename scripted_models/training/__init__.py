@@ -1,0 +1,1 @@
+"""Headless training: `scripted_models.training.run.train`."""

@@ -1,0 +1,85 @@
+"""The checkpoint of a run: one file, replaced as a whole after every epoch."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from scripted_models.errors import InputError
+from scripted_models.files import write_file
+
+FILE_NAME = "checkpoint.pt"
+_MAY_CHANGE = {"folder"}  # the data may have moved
+
+
+@dataclass
+class TrainingState:
+    """All that a run needs to go on as if it had never stopped.
+
+    Attributes:
+        experiment: resolved experiment, compared on resume.
+        phase: 1 or 2; 3 when training is done.
+        epoch: finished epochs of this phase.
+        network: state dict.
+        optimiser: state dict, empty between phases.
+        best_network: state dict of the best epoch so far in this phase.
+        best_score: validation score of `best_network`.
+        best_epoch: epoch of `best_network`.
+        history: one row per finished epoch, for metrics.csv.
+    """
+
+    experiment: dict
+    phase: int = 1
+    epoch: int = 0
+    network: dict = field(default_factory=dict)
+    optimiser: dict = field(default_factory=dict)
+    best_network: dict = field(default_factory=dict)
+    best_score: float = -float("inf")
+    best_epoch: int = 0
+    history: list = field(default_factory=list)
+
+
+_FIELDS = tuple(TrainingState.__dataclass_fields__)
+
+
+def save_state(folder: Path, state: TrainingState) -> None:
+    """Write the checkpoint of a run folder."""
+    buffer = io.BytesIO()
+    torch.save({name: getattr(state, name) for name in _FIELDS}, buffer)
+    write_file(Path(folder) / FILE_NAME, buffer.getvalue())
+
+
+def load_state(folder: Path, experiment: dict) -> TrainingState:
+    """Read the checkpoint of a run folder.
+
+    Raises:
+        InputError: no or damaged checkpoint, or one of another experiment.
+    """
+    path = Path(folder) / FILE_NAME
+    if not path.exists():
+        raise InputError(f"{path}: no checkpoint to resume from; start without --resume.")
+    try:
+        state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise InputError(
+            f"{path}: not a readable checkpoint ({error}); start a new run."
+        ) from error
+    changed = _differences(state.experiment, experiment)
+    if changed:
+        raise InputError(
+            f"{path}: belongs to an experiment with other settings ({', '.join(changed)}); resume with "
+            "the same file and options, or train into another folder."
+        )
+    return state
+
+
+def _differences(old: dict, new: dict, where: str = "") -> list[str]:
+    changed = []
+    for key in sorted((set(old) | set(new)) - _MAY_CHANGE):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            changed += _differences(a, b, f"{where}{key}.")
+        elif a != b:
+            changed.append(where + key)
+    return changed

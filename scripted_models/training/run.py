@@ -1,0 +1,184 @@
+"""The training loop: two phases, early stopping, a checkpoint after every epoch.
+
+Source: Havaei et al. 2017, section 4.2. Phase 1 trains all weights on labels drawn equally often;
+phase 2 keeps everything but the output layer and trains that on labels as they occur. A run that
+is stopped at any moment goes on from its last finished epoch and ends with the same weights, because
+all randomness of an epoch is derived from (seed, phase, epoch).
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from scripted_models.config import Experiment, PhaseConfig
+from scripted_models.losses import pixel_cross_entropy
+from scripted_models.networks.havaei import set_output_bias
+from scripted_models.progress import Progress
+from scripted_models.sampling import CropSampler, TrainingCase, label_frequencies, sample_pixels
+from scripted_models.training.checkpoint import TrainingState, save_state
+from scripted_models.training.records import write_records
+from scripted_models.training.validation import augment, validate
+
+PHASES = (1, 2)
+
+
+class Trainer:
+    """Runs the phases of one experiment.
+
+    Args:
+        experiment: settings.
+        network: with `features`, `output`, `margins`.
+        cases: training and validation cases.
+        folder: run folder for checkpoint and records.
+        progress: receives epochs and the remaining time.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        network: nn.Module,
+        cases: tuple[list[TrainingCase], list[TrainingCase]],
+        folder: Path,
+        progress: Progress,
+    ):
+        self.experiment, self.network, self.folder = experiment, network, Path(folder)
+        self.settings = experiment.training
+        self.train_cases, self.validation_cases = cases
+        self.progress = progress
+        self.sampler = CropSampler(self.train_cases, self.settings.output_size, network.margins)
+        self.device = next(network.parameters()).device
+
+    def run(self, state: TrainingState) -> TrainingState:
+        """Train until both phases are done, from wherever the state stands."""
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        if state.network:
+            self.network.load_state_dict(state.network)
+        for phase in PHASES:
+            if state.phase == phase:
+                self._run_phase(state, getattr(self.settings, f"phase{phase}"))
+        return state
+
+    def _run_phase(self, state: TrainingState, phase: PhaseConfig) -> None:
+        optimiser = self._start_phase(state)
+        while state.epoch < phase.epochs and not self._is_stale(state, phase):
+            started = time.monotonic()
+            loss = self._train_epoch(state, phase, optimiser)
+            scores = self._validate(loss)
+            state.epoch += 1
+            row = {"phase": state.phase, "epoch": state.epoch, "loss": loss, **scores}
+            state.history.append(row)
+            self._keep_best(state, scores["score"])
+            state.network = _copy(self.network.state_dict())
+            state.optimiser = optimiser.state_dict()
+            save_state(self.folder, state)
+            write_records(self.folder, state.history)
+            self._report(row, time.monotonic() - started)
+        self._finish_phase(state)
+
+    def _start_phase(self, state: TrainingState) -> torch.optim.Optimizer:
+        trained = self.network if state.phase == 1 else self.network.output
+        if state.phase == 2 and not state.epoch and not state.optimiser:
+            self._shift_output_bias()
+        parameters = [p for p in trained.parameters() if p.requires_grad]
+        optimiser = self._optimiser(parameters)
+        if state.optimiser:
+            optimiser.load_state_dict(state.optimiser)
+        return optimiser
+
+    def _shift_output_bias(self) -> None:
+        """Move the output bias from equal label frequencies to those of the brain (Bayes' rule)."""
+        frequencies = label_frequencies(self.train_cases).to(self.device)
+        bias = self.network.output.bias.detach().clone()
+        set_output_bias(self.network, frequencies)
+        with torch.no_grad():
+            self.network.output.bias += bias
+
+    def _optimiser(self, parameters: list) -> torch.optim.Optimizer:
+        if self.settings.optimiser == "adam":
+            return torch.optim.Adam(parameters, weight_decay=self.settings.l2)
+        return torch.optim.SGD(parameters, lr=0.1, momentum=0.5, weight_decay=self.settings.l2)
+
+    def _train_epoch(self, state: TrainingState, phase: PhaseConfig, optimiser) -> float:
+        rng = np.random.default_rng([self.settings.seed, state.phase, state.epoch])
+        torch.manual_seed(int(rng.integers(2**62)))  # dropout
+        self.network.train()
+        total = 0.0
+        for step in range(phase.steps_per_epoch):
+            done = (state.epoch * phase.steps_per_epoch + step) / (
+                phase.epochs * phase.steps_per_epoch
+            )
+            _set_schedule(optimiser, phase, done)
+            loss = self._loss(state.phase, rng)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            total += loss.item()
+            self.progress.update(self._fraction(state, step + 1))
+        return total / phase.steps_per_epoch
+
+    def _loss(self, phase: int, rng: np.random.Generator) -> torch.Tensor:
+        settings, balanced = self.settings, phase == 1
+        images, targets = self.sampler.batch(settings.batch_size, balanced, rng)
+        images, targets = augment(images, targets, settings.flip, settings.intensity_jitter, rng)
+        chosen = sample_pixels(targets, settings.pixels_per_step, balanced, rng)
+        with torch.set_grad_enabled(phase == 1):
+            features = self.network.features(images.to(self.device))
+        logits = self.network.output(features).permute(0, 2, 3, 1).flatten(0, 2)
+        target = targets.reshape(-1)[chosen].to(self.device)
+        loss = pixel_cross_entropy(logits[chosen.to(self.device)], target)
+        if settings.l1:
+            weights = (
+                p.abs().sum() for p in self.network.parameters() if p.requires_grad and p.dim() > 1
+            )
+            loss = loss + settings.l1 * sum(weights)
+        return loss
+
+    def _validate(self, loss: float) -> dict[str, float]:
+        if not self.validation_cases:
+            return {"score": -loss}
+        return validate(self.network, self.validation_cases, self.experiment.data.validation_slices)
+
+    def _keep_best(self, state: TrainingState, score: float) -> None:
+        if not state.best_network or score > state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+            state.best_network = _copy(self.network.state_dict())
+
+    def _is_stale(self, state: TrainingState, phase: PhaseConfig) -> bool:
+        return bool(phase.patience) and state.epoch - state.best_epoch >= phase.patience
+
+    def _finish_phase(self, state: TrainingState) -> None:
+        if state.best_network:
+            self.network.load_state_dict(state.best_network)
+        state.network = _copy(self.network.state_dict())
+        state.phase += 1
+        state.epoch, state.best_epoch, state.best_score = 0, 0, -float("inf")
+        state.optimiser, state.best_network = {}, {}
+        save_state(self.folder, state)
+
+    def _fraction(self, state: TrainingState, step: int) -> float:
+        phases = [self.settings.phase1, self.settings.phase2]
+        totals = [p.epochs * p.steps_per_epoch for p in phases]
+        before = totals[0] if state.phase == 2 else 0
+        steps = before + state.epoch * phases[state.phase - 1].steps_per_epoch + step
+        return steps / max(sum(totals), 1)
+
+    def _report(self, row: dict, seconds: float) -> None:
+        values = ", ".join(f"{k} {v:.4f}" for k, v in row.items() if isinstance(v, float))
+        text = f"phase {row['phase']} epoch {row['epoch']}: {values} ({seconds:.0f} s)"
+        self.progress.message(text)
+
+
+def _set_schedule(optimiser: torch.optim.Optimizer, phase: PhaseConfig, done: float) -> None:
+    """Move learning rate and momentum linearly with the share of steps done."""
+    for group in optimiser.param_groups:
+        group["lr"] = phase.learning_rate + done * (phase.final_learning_rate - phase.learning_rate)
+        if "momentum" in group:
+            group["momentum"] = phase.momentum + done * (phase.final_momentum - phase.momentum)
+
+
+def _copy(state_dict: dict) -> dict:
+    return {key: value.detach().cpu().clone() for key, value in state_dict.items()}
