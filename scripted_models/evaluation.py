@@ -1,0 +1,260 @@
+"""Scores of a folder of predicted label maps against the experts' label maps."""
+
+import csv
+import io
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+import scripted_models
+from scripted_models.cases import Case
+from scripted_models.errors import InputError, ResourceError
+from scripted_models.geometry import Grid
+from scripted_models.labels import REGIONS, LabelCoding, decode_labels, region_mask
+from scripted_models.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
+from scripted_models.pairing import (
+    assumed_coding,
+    find_predictions,
+    find_truths,
+    require_predictions,
+    unused_predictions,
+)
+from scripted_models.paper_tables import markdown_beside_paper
+from scripted_models.volumes import read_label_map
+
+COLUMNS = (*METRICS, "truth_ml", "prediction_ml")
+
+Scores = dict[str, dict[str, float]]  # region -> column -> value
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of all cases.
+
+    Attributes:
+        name: what was scored; heads the rows of tables.
+        cases: case -> region -> column (see COLUMNS) -> value. A region that the truth's coding does
+            not define is absent.
+        notes: sentences that a reader of the numbers must know.
+        warnings: sentences about files that were not used.
+    """
+
+    name: str
+    cases: dict[str, Scores]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def mean(self) -> Scores:
+        """Mean over the cases that have the region."""
+        return self._over_cases(np.mean)
+
+    @property
+    def std(self) -> Scores:
+        """Population standard deviation over the cases that have the region."""
+        return self._over_cases(np.std)
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Region -> number of cases, and of those with an empty mask (see EMPTY_MASK_POLICY)."""
+        return {region: _counts(self._rows(region)) for region in self._regions()}
+
+    def _regions(self) -> list[str]:
+        return [r for r in REGIONS if any(r in scores for scores in self.cases.values())]
+
+    def _rows(self, region: str) -> list[dict[str, float]]:
+        return [scores[region] for scores in self.cases.values() if region in scores]
+
+    def _over_cases(self, statistic: Callable) -> Scores:
+        return {
+            region: {c: float(statistic([row[c] for row in self._rows(region)])) for c in COLUMNS}
+            for region in self._regions()
+        }
+
+
+def evaluate_folders(
+    predictions: Path,
+    truth: Path,
+    output: Path | None = None,
+    *,
+    truth_coding: LabelCoding | None = None,
+    prediction_coding: LabelCoding | None = None,
+    on_case: Callable[[int, int, str], None] | None = None,
+) -> Evaluation:
+    """Score predicted label maps and write metrics.csv, metrics.json and comparison.md.
+
+    Args:
+        predictions: folder with `<case>/segmentation.nii.gz` (internal labels unless
+            `prediction_coding` says otherwise) or with flat label maps `<case>.nii.gz`,
+            `<case>_seg.mha` and so on.
+        truth: BraTS folder as `find_cases` reads it, or a flat folder of label maps.
+        output: folder of the reports, made when absent; None writes nothing.
+        truth_coding: overrules what the naming of the truth says; needed for flat label maps whose
+            names do not tell the data set.
+        prediction_coding: coding of the predictions; needed for flat label maps when the truth's
+            own coding is not the internal one, because then two readings are plausible.
+        on_case: called with (number done, number of all, case) after each case.
+
+    Returns:
+        The scores; nothing is written unless all of them exist.
+
+    Raises:
+        InputError: no truth, a case without prediction, different grids, unknown label values.
+        ResourceError: the output cannot be written.
+    """
+    if output is not None and Path(output).exists() and not Path(output).is_dir():
+        raise InputError(
+            f"{output}: found a file, expected a folder for the reports; name another."
+        )
+    cases, found = find_truths(Path(truth), truth_coding), find_predictions(Path(predictions))
+    require_predictions(cases, found, Path(predictions))
+    scores = {}
+    for done, case in enumerate(cases, start=1):
+        scores[case.name] = _score_case(case, found[case.name], truth_coding, prediction_coding)
+        if on_case:
+            on_case(done, len(cases), case.name)
+    name = Path(predictions).resolve().name
+    notes = (*_coding_notes(cases, truth_coding), *_empty_notes(Evaluation(name, scores)))
+    evaluation = Evaluation(name, scores, notes, unused_predictions(cases, found))
+    if output is not None:
+        write_reports(evaluation, Path(output))
+    return evaluation
+
+
+def comparison_table(evaluation: Evaluation) -> str:
+    """Return the mean scores beside the paper's rows as Markdown."""
+    table = markdown_beside_paper(evaluation.mean, evaluation.name, len(evaluation.cases))
+    notes = "".join(f"- {note}\n" for note in (*evaluation.notes, *evaluation.warnings))
+    return f"{table}\n{notes}" if notes else table
+
+
+def write_reports(evaluation: Evaluation, output: Path) -> None:
+    """Write metrics.csv, metrics.json and comparison.md into a folder, each whole or not at all.
+
+    Raises:
+        ResourceError: the folder cannot be written.
+    """
+    texts = {
+        "metrics.csv": _csv_text(evaluation),
+        "metrics.json": _json_text(evaluation),
+        "comparison.md": comparison_table(evaluation),
+    }
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=output) as partial:
+            for name, text in texts.items():
+                (Path(partial) / name).write_text(text, encoding="utf-8", newline="")
+            for name in texts:
+                os.replace(Path(partial) / name, output / name)
+    except OSError as error:
+        raise ResourceError(
+            f"{output}: the reports could not be written ({error.strerror or error}); check that the "
+            "folder is writable and has space left."
+        ) from error
+
+
+def _score_case(
+    case: Case, path: Path, truth_coding: LabelCoding | None, stated: LabelCoding | None
+) -> Scores:
+    truth, grid = case.read_truth(truth_coding)
+    known = truth_coding or case.coding
+    coding = stated or assumed_coding(case.name, path, known)
+    prediction, own_grid = _read_prediction(path, coding)
+    if difference := own_grid.difference(grid):
+        raise InputError(
+            f"Case {case.name}: prediction {path} and truth {case.truth} lie on different grids: "
+            f"{difference}, expected the same; resample the prediction onto the truth's grid."
+        )
+    regions = [r for r in _regions_of(known) if r in _regions_of(coding)]
+    scores = region_metrics(prediction, truth, grid, regions)
+    for region, row in scores.items():
+        row["truth_ml"] = _volume_ml(truth, region, grid)
+        row["prediction_ml"] = _volume_ml(prediction, region, grid)
+    return scores
+
+
+def _read_prediction(path: Path, coding: LabelCoding) -> tuple[np.ndarray, Grid]:
+    values, grid = read_label_map(path)
+    try:
+        return decode_labels(values, coding, str(path)), grid
+    except InputError as error:  # the general message names the truth's option
+        raise InputError(str(error).replace("--coding", "--prediction-coding")) from error
+
+
+def _regions_of(coding: LabelCoding) -> tuple[str, ...]:
+    return getattr(coding, "regions", tuple(REGIONS))
+
+
+def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:
+    return int(np.count_nonzero(region_mask(labels, region))) * grid.voxel_volume_ml
+
+
+def _coding_notes(cases: list[Case], stated: LabelCoding | None) -> list[str]:
+    notes = []
+    codings = {coding.name: coding for coding in (stated or case.coding for case in cases)}
+    for name, coding in sorted(codings.items()):
+        absent = [region for region in REGIONS if region not in _regions_of(coding)]
+        if coding.note:
+            notes.append(f"Truth of coding '{name}': {coding.note}.")
+        if absent:
+            notes.append(f"Coding '{name}' does not define {', '.join(absent)}: left out.")
+    return notes
+
+
+def _counts(rows: list[dict[str, float]]) -> dict[str, int]:
+    empty = [(row["truth_ml"] == 0, row["prediction_ml"] == 0) for row in rows]
+    return {
+        "cases": len(rows),
+        "both_empty": empty.count((True, True)),
+        "only_truth_empty": empty.count((True, False)),
+        "only_prediction_empty": empty.count((False, True)),
+    }
+
+
+def _empty_notes(evaluation: Evaluation) -> list[str]:
+    notes = []
+    for region, count in evaluation.counts.items():
+        one = count["only_truth_empty"] + count["only_prediction_empty"]
+        if one or count["both_empty"]:
+            notes.append(
+                f"Region {region}: {count['both_empty']} of {count['cases']} cases are empty in both "
+                f"(Dice 1, HD95 0) and {one} in one of the two (Dice 0, HD95 the image diagonal)."
+            )
+    return notes
+
+
+def _csv_text(evaluation: Evaluation) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("case", "region", *COLUMNS))
+    for case, scores in (*evaluation.cases.items(), ("mean", evaluation.mean)):
+        for region, row in scores.items():
+            writer.writerow((case, region, *(f"{row[column]:.6f}" for column in COLUMNS)))
+    return text.getvalue()
+
+
+def _json_text(evaluation: Evaluation) -> str:
+    content = {
+        "name": evaluation.name,
+        "mean": evaluation.mean,
+        "std": evaluation.std,
+        "counts": evaluation.counts,
+        "empty_mask_policy": EMPTY_MASK_POLICY,
+        "notes": evaluation.notes,
+        "warnings": evaluation.warnings,
+        "versions": {
+            "scripted_models": scripted_models.__version__,
+            "numpy": np.__version__,
+            "SimpleITK": sitk.Version.VersionString(),
+            "python": platform.python_version(),
+        },
+        "cases": evaluation.cases,
+    }
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,139 @@
+"""Which predicted label map belongs to which expert label map."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from scripted_models.case_naming import file_role
+from scripted_models.cases import Case, find_cases
+from scripted_models.errors import InputError
+from scripted_models.labels import CODINGS, LabelCoding
+from scripted_models.volumes import EXTENSIONS, volume_extension, volume_stem
+
+PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
+
+
+def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
+    """Find the cases that have a truth.
+
+    Args:
+        folder: BraTS folder as `find_cases` reads it, or a flat folder of label maps without images.
+        coding: coding of the truth; needed when flat label maps do not tell it by their names.
+
+    Raises:
+        InputError: no truth is there, or its coding is not known.
+    """
+    files = _volumes_in(folder)
+    try:
+        cases = find_cases(folder)
+    except InputError:
+        if not files:
+            raise
+        cases = []
+    if files and not any(case.images for case in cases):
+        return _flat_truths(folder, files, cases, coding)
+    with_truth = [case for case in cases if case.truth]
+    if not with_truth:
+        raise InputError(
+            f"{folder}: found cases but no label map of experts in any, expected files such as "
+            "<case>_seg.nii.gz beside the images; name the folder that holds the truth."
+        )
+    return with_truth
+
+
+def _flat_truths(
+    folder: Path, files: list[Path], cases: list[Case], coding: LabelCoding | None
+) -> list[Case]:
+    if coding:
+        named = _by_case((_label_map_case(path), path) for path in files)
+        return [Case(name, {}, path, coding) for name, path in sorted(named.items())]
+    known = {case.truth for case in cases if case.coding}
+    unclear = [path for path in files if path not in known]
+    if unclear:
+        raise InputError(
+            f"{folder}: found label maps such as {unclear[0].name}, whose names do not tell the label "
+            f"coding; choose one of {sorted(CODINGS)} with --coding."
+        )
+    return cases
+
+
+def find_predictions(folder: Path) -> dict[str, Path]:
+    """Find the predicted label maps of a folder: `<case>/segmentation.*`, or flat files.
+
+    Returns:
+        Case -> file. A flat file is named by its case, with or without a word such as `_seg`.
+
+    Raises:
+        InputError: no such folder, or two label maps of one case.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected a folder with predicted label maps.")
+    nested = [
+        (child.name, path)
+        for child in sorted(folder.iterdir())
+        if child.is_dir() and not child.name.startswith(".")
+        for path in _volumes_in(child)
+        if volume_stem(path) == PREDICTION_STEM
+    ]
+    return _by_case([*nested, *((_label_map_case(path), path) for path in _volumes_in(folder))])
+
+
+def _volumes_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    files = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    return [path for path in files if path.is_file() and volume_extension(path)]
+
+
+def _label_map_case(path: Path) -> str:
+    """Return the case that a flat label map is named by: its stem without a trailing 'seg' or so."""
+    role = file_role(volume_stem(path))
+    known = role is not None and role.kind.startswith("truth") and role.stem
+    return role.stem if known else volume_stem(path)
+
+
+def _by_case(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    paths: dict[str, Path] = {}
+    for name, path in named:
+        if name in paths:
+            raise InputError(
+                f"Case {name}: found two label maps, {paths[name]} and {path}, expected one; "
+                "remove the other."
+            )
+        paths[name] = path
+    return paths
+
+
+def require_predictions(cases: list[Case], found: dict[str, Path], folder: Path) -> None:
+    """Raise InputError with the names of all cases that have a truth and no prediction."""
+    missing = [case.name for case in cases if case.name not in found]
+    if missing:
+        raise InputError(
+            f"{folder}: found no prediction for {len(missing)} of {len(cases)} cases that have a "
+            f"truth ({', '.join(missing)}); expected <case>/{PREDICTION_STEM}.nii.gz or "
+            f"<case>{EXTENSIONS[0]}; segment them too, or name a truth folder without them."
+        )
+
+
+def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCoding:
+    """Return the internal coding of a prediction where no other is plausible.
+
+    A flat label map beside a truth of another coding may hold either; guessing would score the
+    wrong tissue without a word.
+
+    Raises:
+        InputError: the coding must be stated.
+    """
+    same_as_internal = all(value == label for value, label in truth_coding.to_internal.items())
+    if volume_stem(path) == PREDICTION_STEM or same_as_internal:
+        return CODINGS["internal"]
+    raise InputError(
+        f"Case {case}: the label coding of prediction {path} is not known: it may be 'internal' or, as "
+        f"the truth, '{truth_coding.name}', where the same numbers mean other tissue; choose with "
+        "--prediction-coding."
+    )
+
+
+def unused_predictions(cases: list[Case], found: dict[str, Path]) -> tuple[str, ...]:
+    """Return one sentence for each prediction without a truth."""
+    spare = sorted(set(found) - {case.name for case in cases})
+    return tuple(f"Prediction {found[name]} has no truth and was not scored." for name in spare)
