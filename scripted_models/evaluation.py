@@ -3,9 +3,7 @@
 import csv
 import io
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,8 @@ import SimpleITK as sitk
 
 import scripted_models
 from scripted_models.cases import Case
-from scripted_models.errors import InputError, ResourceError
+from scripted_models.errors import InputError
+from scripted_models.files import make_folder, write_file
 from scripted_models.geometry import Grid
 from scripted_models.labels import REGIONS, LabelCoding, decode_labels, region_mask
 from scripted_models.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
@@ -91,14 +90,14 @@ def evaluate_folders(
     """Score predicted label maps and write metrics.csv, metrics.json and comparison.md.
 
     Args:
-        predictions: folder with `<case>/segmentation.nii.gz` (internal labels unless
-            `prediction_coding` says otherwise) or with flat label maps `<case>.nii.gz`,
+        predictions: folder with `<case>/segmentation.nii.gz` (in the coding that the report.json
+            beside it states, else internal labels) or with flat label maps `<case>.nii.gz`,
             `<case>_seg.mha` and so on.
         truth: BraTS folder as `find_cases` reads it, or a flat folder of label maps.
         output: folder of the reports, made when absent; None writes nothing.
         truth_coding: overrules what the naming of the truth says; needed for flat label maps whose
             names do not tell the data set.
-        prediction_coding: coding of the predictions; needed for flat label maps when the truth's
+        prediction_coding: overrules the coding of the predictions; needed for flat label maps when the truth's
             own coding is not the internal one, because then two readings are plausible.
         on_case: called with (number done, number of all, case) after each case.
 
@@ -146,18 +145,9 @@ def write_reports(evaluation: Evaluation, output: Path) -> None:
         "metrics.json": _json_text(evaluation),
         "comparison.md": comparison_table(evaluation),
     }
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=output) as partial:
-            for name, text in texts.items():
-                (Path(partial) / name).write_text(text, encoding="utf-8", newline="")
-            for name in texts:
-                os.replace(Path(partial) / name, output / name)
-    except OSError as error:
-        raise ResourceError(
-            f"{output}: the reports could not be written ({error.strerror or error}); check that the "
-            "folder is writable and has space left."
-        ) from error
+    make_folder(output)
+    for name, text in texts.items():
+        write_file(output / name, text)
 
 
 def _score_case(

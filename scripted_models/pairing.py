@@ -1,5 +1,6 @@
 """Which predicted label map belongs to which expert label map."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from scripted_models.labels import CODINGS, LabelCoding
 from scripted_models.volumes import EXTENSIONS, volume_extension, volume_stem
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
+PREDICTION_REPORT = "report.json"
 
 
 def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
@@ -115,22 +117,38 @@ def require_predictions(cases: list[Case], found: dict[str, Path], folder: Path)
 
 
 def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCoding:
-    """Return the internal coding of a prediction where no other is plausible.
+    """Return the coding of a prediction that nobody stated, where only one is plausible.
 
-    A flat label map beside a truth of another coding may hold either; guessing would score the
-    wrong tissue without a word.
+    What `segment` wrote states its coding in the report beside it. A flat label map beside a truth of
+    another coding may hold either; guessing would score the wrong tissue without a word.
 
     Raises:
-        InputError: the coding must be stated.
+        InputError: the coding must be stated, or the report is damaged.
     """
-    same_as_internal = all(value == label for value, label in truth_coding.to_internal.items())
-    if volume_stem(path) == PREDICTION_STEM or same_as_internal:
+    if volume_stem(path) == PREDICTION_STEM:
+        return _reported_coding(path.with_name(PREDICTION_REPORT)) or CODINGS["internal"]
+    if all(value == label for value, label in truth_coding.to_internal.items()):
         return CODINGS["internal"]
     raise InputError(
         f"Case {case}: the label coding of prediction {path} is not known: it may be 'internal' or, as "
         f"the truth, '{truth_coding.name}', where the same numbers mean other tissue; choose with "
         "--prediction-coding."
     )
+
+
+def _reported_coding(report: Path) -> LabelCoding | None:
+    """Return the coding that a prediction's report states; None without such a report."""
+    try:
+        content = json.loads(report.read_text(encoding="utf-8"))
+        name = content.get("coding")
+        return None if name is None else CODINGS[name]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{report}: found no label coding that can be read ({error}), expected 'coding' to be one "
+            f"of {sorted(CODINGS)}; segment the case again or state it with --prediction-coding."
+        ) from error
 
 
 def unused_predictions(cases: list[Case], found: dict[str, Path]) -> tuple[str, ...]:
