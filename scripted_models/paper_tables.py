@@ -87,7 +87,7 @@ def _caveat(name: str, number_of_cases: int) -> str:
     return (
         f"**The cases differ**: '{name}' is the mean over {cases} evaluated here; the paper's rows are "
         "means over the 10 test cases of BRATS 2013, scored by the challenge server (Havaei et al. "
-        "2017, tables 1-3). The rows show the order of size, not a ranking.\n\n"
+        "2017, tables 1-3). The order of the rows is no ranking.\n\n"
         "Cells read complete / core / enhancing; rows are sorted by complete Dice. The paper's column "
         '"Specificity" holds the positive predictive value, so the PPV stands beside it.'
     )
