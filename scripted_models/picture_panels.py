@@ -21,7 +21,8 @@ LABEL_COLOURS: dict[int, tuple[int, int, int]] = {
 }
 TRUTH_COLOUR = (255, 255, 255)
 PLANES = ("axial", "coronal", "sagittal")
-_FILL = 0.33  # opacity of a label's area; its outline is opaque
+_FILL = 0.42  # opacity of a label's area; its outline is opaque
+_DIM = 0.8  # grey under a label is darkened, or bright FLAIR would bleach the colour
 
 
 @dataclass(frozen=True)
@@ -118,22 +119,32 @@ def frame(shown: np.ndarray, spacing_xyz_mm: tuple[float, float, float], panel_p
 
 
 def fullest_index(tumour: np.ndarray, brain: np.ndarray, plane: str) -> tuple[int, int]:
-    """Return the slice with most tumour, else the middle of the brain, and the number of slices."""
+    """Return the slice with most tumour, else the middle of the brain, and the number of slices.
+
+    Of several slices with equally much the middle one is taken.
+    """
     others = tuple(i for i in range(3) if i != _axis(plane))
     counts = tumour.sum(axis=others)
     if counts.any():
-        return int(counts.argmax()), len(counts)
+        fullest = np.flatnonzero(counts == counts.max())
+        return int(fullest[len(fullest) // 2]), len(counts)
     hit = np.flatnonzero(brain.any(axis=others))
     return int(hit[0] + hit[-1]) // 2, len(counts)
 
 
-def spread_slices(mask: np.ndarray, count: int) -> list[int]:
-    """Return up to `count` slice indices evenly over the mask's extent, widened where it is thin."""
+def spread_slices(mask: np.ndarray, shown: slice, count: int) -> list[int]:
+    """Return up to `count` axial indices evenly over the mask's extent, widened where it is thin.
+
+    Args:
+        mask: bool (z, y, x), not empty, inside the shown slices.
+        shown: axial slices that may be taken.
+        count: number of slices wanted.
+    """
     hit = np.flatnonzero(mask.any(axis=(1, 2)))
-    count = min(count, len(mask))
-    missing = max(0, count - (hit[-1] - hit[0] + 1))
-    first = min(max(0, hit[0] - missing // 2), len(mask) - count)
-    last = max(hit[-1], first + count - 1)
+    count = min(count, shown.stop - shown.start)
+    missing = max(0, count - int(hit[-1] - hit[0] + 1))
+    first = min(max(shown.start, int(hit[0]) - missing // 2), shown.stop - count)
+    last = max(int(hit[-1]), first + count - 1)
     return np.round(np.linspace(first, last, count)).astype(int).tolist()
 
 
@@ -188,6 +199,6 @@ def coloured(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:
     edges = edges_of(labels)
     for label, colour in LABEL_COLOURS.items():
         area = labels == label
-        panel[area] = (1 - _FILL) * panel[area] + _FILL * np.array(colour)
+        panel[area] = (1 - _FILL) * _DIM * panel[area] + _FILL * np.array(colour)
         panel[area & edges] = colour
     return np.round(panel).astype(np.uint8)

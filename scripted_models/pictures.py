@@ -4,7 +4,6 @@ Everything is drawn into NumPy arrays, so that a report needs no graphics librar
 says how a plane is shown.
 """
 
-import os
 import struct
 import zlib
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from scripted_models.bitmap_font import HEIGHT, draw_mask, draw_text, text_mask
-from scripted_models.errors import InputError
+from scripted_models.files import write_file
 from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
 from scripted_models.picture_panels import (
@@ -132,7 +131,7 @@ def render_montage(
     window = intensity_window(volume, brain)
 
     tiles = []
-    for index in spread_slices(tumour if tumour.any() else brain, count):
+    for index in spread_slices(tumour if tumour.any() else brain, view.box[0], count):
         grey = grey_panel(view, volume, window, "axial", index)
         tile = coloured(grey, label_panel(view, labels, "axial", index))
         if truth is not None:
@@ -298,27 +297,7 @@ def write_png(path: Path, rgb: np.ndarray) -> None:
     """Write a picture, uint8 (h, w, 3), as PNG; the file is whole or absent.
 
     Raises:
-        InputError: the file cannot be written.
+        ResourceError: the file cannot be written.
         ValueError: not a picture.
     """
-    write_whole(path, png_bytes(rgb))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there, so that it is never seen half written.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror}); a writable folder with free space is needed; "
-            "choose another place or make room."
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_file(path, png_bytes(rgb))
