@@ -163,7 +163,10 @@ def preprocess(pipeline: Compose, image: np.ndarray, labels: np.ndarray | None =
         the slices of the crop inside the input.
     """
     data = {"image": image} if labels is None else {"image": image, "labels": labels[None]}
-    result = pipeline(data)
+    try:
+        result = pipeline(data)
+    except RuntimeError as error:  # MONAI wraps whatever a step raises
+        raise error.__cause__ if isinstance(error.__cause__, InputError) else error from error
     start = np.asarray(result.get("box_start", (0, 0, 0)))
     shape = np.asarray(result["image"]).shape[1:]
     out = {

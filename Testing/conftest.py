@@ -1,0 +1,38 @@
+"""Fixtures for all tests: small phantoms, a tiny trained model, and the real cases when present."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scripted_models.networks import build_network
+from scripted_models.phantom import write_phantom_case
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(tmp_path_factory) -> Path:
+    """Three phantoms of 48 x 48 x 24 voxels as a BraTS-style folder."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    for seed in (1, 2, 3):
+        write_phantom_case(folder, seed, (48, 48, 24))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_network():
+    """Return a TwoPathCNN with weights large enough to give varied labels."""
+    import torch
+
+    torch.manual_seed(0)
+    return build_network("TwoPathCNN", initialisation="he").eval()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of plain real cases, from $SCRIPTED_MODELS_DATA or beside the repository."""
+    root = Path(os.environ.get("SCRIPTED_MODELS_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (root / "brats").is_dir():
+        pytest.skip(f"no real cases in {root}/brats; set SCRIPTED_MODELS_DATA")
+    return root

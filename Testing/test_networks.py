@@ -1,0 +1,148 @@
+"""The contract of every registered network; new networks are tested by being registered."""
+
+import io
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from scripted_models.networks import NETWORKS, build_network
+from scripted_models.networks.layers import DensePool, Maxout, RowConv2d
+
+PARAMETERS = {"TwoPathCNN": 809_637, "InputCascadeCNN": 1_111_397}
+PRINTED_WEIGHTS = {"TwoPathCNN": 651_488, "InputCascadeCNN": 802_368}  # one kernel per map, no biases
+
+
+@pytest.fixture(params=sorted(NETWORKS))
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def network(name):
+    torch.manual_seed(3)
+    return build_network(name, initialisation="he").double().eval()
+
+
+def random_image(network, height, width, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, network.in_channels, height, width, generator=generator, dtype=torch.float64)
+
+
+def field(network):
+    return network.receptive_field
+
+
+class TestContract:
+    def test_every_network_has_its_printed_count_listed_here(self):
+        assert set(PARAMETERS) == set(NETWORKS)
+
+    def test_trainable_parameters(self, name, network):
+        assert sum(p.numel() for p in network.parameters() if p.requires_grad) == PARAMETERS[name]
+
+    def test_parameters_as_the_paper_counts(self, name):
+        network = build_network(name, maxout_pieces=1)
+        weights = [p for p in network.parameters() if p.requires_grad and p.dim() > 1]
+        assert sum(w.numel() for w in weights) == PRINTED_WEIGHTS[name]
+
+    def test_margins_and_receptive_field_tell_the_output_size(self, network):
+        low, high = network.margins
+        assert low + high + 1 == field(network)
+        size = field(network) + 4
+        with torch.no_grad():
+            out = network(random_image(network, size, size + 3))
+        assert out.shape == (1, network.num_classes, 5, 8)
+
+    def test_receptive_field_is_exactly_what_is_stated(self, network):
+        size = field(network) + 2  # 3 x 3 outputs; the centre one must not see the outer frame
+        image = random_image(network, size, size)
+        with torch.no_grad():
+            before = network(image)[..., 1, 1]
+            for edge, seen in ((0, False), (-1, False), (1, True), (-2, True)):
+                changed = image.clone()
+                changed[:, :, edge, size // 2] += 10.0
+                assert torch.equal(network(changed)[..., 1, 1], before) != seen, edge
+
+    def test_dense_output_equals_patch_output(self, network):
+        size = field(network) + 6
+        image = random_image(network, size, size)
+        with torch.no_grad():
+            dense = network(image)
+            for y, x in ((0, 0), (3, 5), (6, 6), (6, 0)):
+                patch = network(image[:, :, y : y + field(network), x : x + field(network)])
+                torch.testing.assert_close(patch[..., 0, 0], dense[..., y, x], rtol=1e-9, atol=1e-9)
+
+    def test_output_moves_with_the_input(self, network):
+        size = field(network) + 5
+        image = random_image(network, size, size)
+        with torch.no_grad():
+            here, moved = network(image), network(image.roll((1, 1), dims=(2, 3)))
+        torch.testing.assert_close(moved[..., 1:, 1:], here[..., :-1, :-1], rtol=1e-9, atol=1e-9)
+
+    def test_gradient_reaches_every_trainable_parameter(self, network):
+        out = network(random_image(network, field(network) + 3, field(network) + 3))
+        F.cross_entropy(out, torch.ones(1, *out.shape[2:], dtype=torch.long)).backward()
+        for key, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                assert parameter.grad is not None, key
+                assert parameter.grad.abs().max() > 0, key
+
+    def test_strict_save_and_load(self, name, network):
+        buffer = io.BytesIO()
+        torch.save(network.state_dict(), buffer)
+        buffer.seek(0)
+        other = build_network(name, initialisation="paper").double().eval()
+        other.load_state_dict(torch.load(buffer, weights_only=True), strict=True)
+        image = random_image(network, field(network), field(network))
+        with torch.no_grad():
+            assert torch.equal(network(image), other(image))
+
+    def test_phase_two_parts_join_to_the_whole(self, network):
+        image = random_image(network, field(network) + 1, field(network) + 1)
+        with torch.no_grad():
+            assert torch.equal(network.output(network.features(image)), network(image))
+
+    def test_channels_classes_and_pieces_are_arguments(self, name):
+        network = build_network(name, in_channels=2, num_classes=3, maxout_pieces=3, dropout=0.1)
+        with torch.no_grad():
+            out = network(torch.zeros(1, 2, field(network), field(network)))
+        assert out.shape == (1, 3, 1, 1)
+
+    def test_paper_initialisation(self, name):
+        network = build_network(name)
+        for key, parameter in network.named_parameters():
+            bound = 0.005 if key.endswith("weight") else 0.0
+            assert parameter.abs().max() <= bound, key
+
+
+class TestInputCascade:
+    def test_first_network_is_frozen_and_never_drops_out(self):
+        cascade = build_network("InputCascadeCNN").train()
+        assert not cascade.first.training
+        assert cascade.second.training
+        assert not any(p.requires_grad for p in cascade.first.parameters())
+
+    def test_second_network_sees_probabilities_beside_the_image(self):
+        cascade = build_network("InputCascadeCNN", initialisation="he").eval()
+        image = torch.randn(1, 4, 66, 66)
+        with torch.no_grad():
+            probabilities = cascade.first(image).softmax(1)
+            expected = cascade.second(torch.cat([image[..., 16:-16, 16:-16], probabilities], 1))
+            torch.testing.assert_close(cascade(image), expected)
+
+
+class TestLayers:
+    @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7])
+    def test_dense_pool_is_max_pool_with_stride_one(self, size):
+        x = torch.randn(2, 3, 11, 9)
+        assert torch.equal(DensePool(size)(x), F.max_pool2d(x, size, 1))
+
+    def test_row_convolution_is_convolution(self):
+        layer = RowConv2d(6, 5, 21).double()
+        x = torch.randn(2, 6, 30, 25, dtype=torch.float64)
+        expected = F.conv2d(x, layer.weight, layer.bias)
+        torch.testing.assert_close(layer(x), expected, rtol=1e-10, atol=1e-10)
+
+    def test_maxout_takes_the_largest_piece(self):
+        x = torch.arange(8.0).reshape(1, 4, 1, 2)
+        assert torch.equal(Maxout(2)(x), x[:, 2:])

@@ -1,0 +1,218 @@
+"""Sampling, loss, and whole training runs that are stopped, killed and resumed."""
+
+import csv
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from scripted_models.errors import InputError
+from scripted_models.losses import pixel_cross_entropy
+from scripted_models.model_folder import load_model
+from scripted_models.sampling import (
+    IGNORED,
+    MERGED_CORE,
+    CropSampler,
+    TrainingCase,
+    label_frequencies,
+    make_target,
+    sample_pixels,
+)
+
+EXPERIMENT = """
+name = "tiny"
+[data]
+validation_every = 3
+validation_slices = 1
+[network]
+name = "TwoPathCNN"
+arguments = { initialisation = "he", dropout = 0.5 }
+[training]
+seed = 5
+threads = 1
+batch_size = 1
+output_size = 4
+pixels_per_step = 20
+flip = true
+intensity_jitter = 0.1
+[training.phase1]
+epochs = 3
+steps_per_epoch = 2
+[training.phase2]
+epochs = 2
+steps_per_epoch = 2
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+def train(experiment, data, output, *options):
+    command = [sys.executable, "-m", "scripted_models", "train", experiment, "--data", data]
+    return subprocess.run(
+        [*map(str, command), "--output", str(output), "--progress", "none", *options],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, phantom_folder):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    (folder / "tiny.toml").write_text(EXPERIMENT)
+    done = train(folder / "tiny.toml", phantom_folder, folder / "run")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def weights(run):
+    return load_model(str(run / "model")).network.state_dict()
+
+
+def assert_same_weights(first, second):
+    a, b = weights(first), weights(second)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+class TestRuns:
+    def test_a_run_leaves_a_model_and_its_records(self, uninterrupted):
+        rows = list(csv.DictReader((uninterrupted / "metrics.csv").open()))
+        assert [(r["phase"], r["epoch"]) for r in rows] == [
+            ("1", "1"), ("1", "2"), ("1", "3"), ("2", "1"), ("2", "2"),
+        ]  # fmt: skip
+        assert all(np.isfinite(float(r["loss"])) for r in rows)
+        model = load_model(str(uninterrupted / "model"))
+        assert model.description["training"]["train"] == ["Phantom_00002", "Phantom_00003"]
+        assert model.description["training"]["validation"] == ["Phantom_00001"]
+
+    def test_phase_two_changes_the_output_layer_only(self, uninterrupted):
+        state = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
+        assert state["phase"] == 3
+
+    @pytest.mark.parametrize("wait_for_epochs", [1, 4])
+    def test_killed_and_resumed_gives_the_same_bits(
+        self, experiment, phantom_folder, uninterrupted, tmp_path, wait_for_epochs
+    ):
+        run = tmp_path / "run"
+        command = [sys.executable, "-m", "scripted_models", "train", str(experiment), "--data",
+                   str(phantom_folder), "--output", str(run), "--progress", "none"]  # fmt: skip
+        child = subprocess.Popen(command)
+        metrics = run / "metrics.csv"
+        while child.poll() is None:
+            if metrics.exists() and metrics.read_text().count("\n") > wait_for_epochs:
+                child.kill()
+                break
+            time.sleep(0.02)
+        child.wait()
+        resumed = train(experiment, phantom_folder, run, "--resume")
+        assert resumed.returncode == 0, resumed.stderr
+        assert_same_weights(run, uninterrupted)
+
+    def test_a_used_folder_is_not_overwritten(self, experiment, phantom_folder, uninterrupted):
+        before = (uninterrupted / "checkpoint.pt").read_bytes()
+        done = train(experiment, phantom_folder, uninterrupted)
+        assert done.returncode == 2
+        assert "--resume" in done.stderr
+        assert (uninterrupted / "checkpoint.pt").read_bytes() == before
+
+    def test_resuming_another_experiment_is_refused(self, experiment, phantom_folder, uninterrupted):
+        done = train(experiment, phantom_folder, uninterrupted, "--resume", "--set", "training.seed=9")
+        assert done.returncode == 2
+        assert "training.seed" in done.stderr
+
+    def test_unknown_key_names_the_nearest(self, experiment, phantom_folder, tmp_path):
+        done = train(experiment, phantom_folder, tmp_path / "x", "--set", "training.sed=9")
+        assert done.returncode == 2
+        assert "did you mean 'seed'" in done.stderr
+        assert not (tmp_path / "x").exists()
+
+    def test_cascade_trains_on_its_frozen_first_network(self, phantom_folder, uninterrupted, tmp_path):
+        path = tmp_path / "cascade.toml"
+        path.write_text(EXPERIMENT.replace("TwoPathCNN", "InputCascadeCNN").replace("epochs = 3", "epochs = 1"))
+        first = f"network.first={uninterrupted / 'model'}"
+        done = train(path, phantom_folder, tmp_path / "run", "--set", first)
+        assert done.returncode == 0, done.stderr
+        trained, before = weights(tmp_path / "run"), weights(uninterrupted)
+        assert all(torch.equal(trained[f"first.{key}"], before[key]) for key in before)
+
+    def test_cascade_without_first_network_says_what_to_do(self, phantom_folder, tmp_path):
+        path = tmp_path / "cascade.toml"
+        path.write_text(EXPERIMENT.replace("TwoPathCNN", "InputCascadeCNN"))
+        done = train(path, phantom_folder, tmp_path / "run")
+        assert done.returncode == 2
+        assert "network.first" in done.stderr
+
+
+def make_case(seed=0, merged=False):
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((6, 40, 44), np.uint8)
+    labels[2:4, 10:20, 10:20] = rng.integers(1, 5, (2, 10, 10))
+    brain = np.zeros(labels.shape, bool)
+    brain[1:5, 4:36, 4:40] = True
+    image = np.broadcast_to(np.arange(44, dtype=np.float32), (4, *labels.shape)).copy()
+    return TrainingCase(f"case{seed}", image, make_target(labels, brain, merged))
+
+
+class TestSampling:
+    def test_crop_and_target_are_aligned(self):
+        sampler = CropSampler([make_case()], output_size=8, margins=(16, 16))
+        images, targets = sampler.batch(20, True, np.random.default_rng(0))
+        assert images.shape == (20, 4, 40, 40)
+        source = make_case()
+        for image, target in zip(images, targets, strict=True):
+            column = image[0, 16:24, 16:24].numpy()
+            valid = target.numpy() != IGNORED
+            x = column[valid].astype(int)
+            assert all(
+                t in source.target[:, :, c] for t, c in zip(target.numpy()[valid], x, strict=True)
+            )
+
+    def test_balanced_pixels_hold_each_label_equally(self):
+        target = torch.full((2, 30, 30), 0)
+        target[0, 0, :5], target[0, 1, :2], target[1, 2, 0] = 2, 4, MERGED_CORE
+        chosen = sample_pixels(target, 400, True, np.random.default_rng(0))
+        values, counts = torch.unique(target.reshape(-1)[chosen], return_counts=True)
+        assert values.tolist() == [0, 2, 4, MERGED_CORE]
+        assert set(counts.tolist()) == {100}
+
+    def test_natural_pixels_follow_the_brain(self):
+        target = torch.full((1, 100, 100), IGNORED)
+        target[0, :50] = 0
+        target[0, :5] = 2
+        chosen = sample_pixels(target, 5000, False, np.random.default_rng(0))
+        values = target.reshape(-1)[chosen]
+        assert not (values == IGNORED).any()
+        assert (values == 2).float().mean() == pytest.approx(0.1, abs=0.02)
+
+    def test_frequencies_split_merged_voxels_like_the_others(self):
+        frequencies = label_frequencies([make_case(0), make_case(1, merged=True)])
+        assert frequencies.sum() == pytest.approx(1)
+        assert frequencies[1] > 0
+        assert frequencies[3] > frequencies[1] * 0.5
+
+    def test_merged_truth_accepts_either_label(self):
+        logits = torch.tensor([[0.0, 9.0, 0, 0, 0], [0.0, 0, 0, 9.0, 0], [9.0, 0, 0, 0, 0]])
+        losses = [
+            pixel_cross_entropy(row[None], torch.tensor([MERGED_CORE])).item() for row in logits
+        ]
+        assert losses[0] == pytest.approx(losses[1])
+        assert losses[0] < 0.01 < 5 < losses[2]
+
+
+class TestSplit:
+    def test_a_case_cannot_train_and_validate(self, experiment, phantom_folder, tmp_path):
+        from scripted_models.cases import find_cases
+        from scripted_models.config import load_experiment
+        from scripted_models.training.data import split_cases
+
+        both = ["data.train=['Phantom_00001']", "data.validation=['Phantom_00001']"]
+        with pytest.raises(InputError, match="both lists"):
+            split_cases(load_experiment(experiment, both), find_cases(phantom_folder))

@@ -1,0 +1,113 @@
+"""What `segment` writes for a case: label map, report, picture, appearing together as one folder."""
+
+import json
+import platform
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from scripted_models import __version__
+from scripted_models.cases import Case
+from scripted_models.files import make_folder
+from scripted_models.labels import LABELS, LabelCoding, encode_labels
+from scripted_models.model_folder import Model
+from scripted_models.pictures import render_overlay, write_png
+from scripted_models.segmentation import Segmented
+from scripted_models.volumes import write_labels, write_volume
+
+SEGMENTATION, REPORT, OVERLAY = "segmentation.nii.gz", "report.json", "overlay.png"
+
+
+def write_outputs(
+    output: Path,
+    case: Case,
+    result: Segmented,
+    model: Model,
+    device_reason: str,
+    coding: LabelCoding,
+    probabilities: bool = False,
+) -> dict:
+    """Write the folder of one case: label map, report, picture; it appears as a whole.
+
+    Returns:
+        The report, as written to report.json.
+    """
+    started = time.monotonic()
+    target = make_folder(output) / case.name
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=output) as scratch:
+        folder = Path(scratch) / "case"
+        folder.mkdir()
+        write_labels(folder / SEGMENTATION, encode_labels(result.labels, coding), result.grid)
+        if probabilities:
+            for label, name in LABELS.items():
+                image = result.grid.image_from(result.probabilities[label])
+                write_volume(folder / f"probability_{name}.nii.gz", image)
+        picture = render_overlay(*picture_input(result))
+        write_png(folder / OVERLAY, picture)
+        result.seconds["write"] = round(time.monotonic() - started, 3)
+        report = _report(case, result, model, device_reason, coding)
+        (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        _put_in_place(folder, target, Path(scratch))
+    return report
+
+
+def picture_input(result: Segmented, truth: np.ndarray | None = None) -> tuple:
+    """Return volumes, labels, spacing and truth in LPS orientation, as `render_overlay` takes them."""
+
+    def lps(array: np.ndarray) -> np.ndarray:
+        return sitk.GetArrayFromImage(sitk.DICOMOrient(result.grid.image_from(array), "LPS"))
+
+    blank = sitk.DICOMOrient(result.grid.image_from(result.labels), "LPS")
+    volumes = {name: lps(volume) for name, volume in result.volumes.items()}
+    return volumes, lps(result.labels), blank.GetSpacing(), None if truth is None else lps(truth)
+
+
+def _label_table(coding: LabelCoding) -> dict[str, str]:
+    table: dict[str, str] = {}
+    for label, value in coding.from_internal.items():
+        name = LABELS[label]
+        table[str(value)] = f"{table[str(value)]} and {name}" if str(value) in table else name
+    return table
+
+
+def _put_in_place(folder: Path, target: Path, scratch: Path) -> None:
+    if target.exists():
+        target.rename(scratch / "previous")
+    try:
+        folder.rename(target)
+    except OSError:
+        if (scratch / "previous").exists():
+            shutil.move(scratch / "previous", target)
+        raise
+
+
+def _report(
+    case: Case, result: Segmented, model: Model, device_reason: str, coding: LabelCoding
+) -> dict:
+    return {
+        "case": case.name,
+        "inputs": {m: str(s.path) for m, s in case.images.items()},
+        "model": {"name": model.name, "weights_sha256": model.checksum},
+        "labels": _label_table(coding),
+        "coding": coding.name,
+        "volumes_ml": result.volumes_ml(),
+        "grid": {
+            "size_xyz": result.grid.size_xyz,
+            "spacing_xyz_mm": result.grid.spacing_xyz_mm,
+            "origin_lps_mm": result.grid.origin_lps_mm,
+            "direction": result.grid.direction,
+        },
+        "device": device_reason,
+        "seconds": result.seconds,
+        "warnings": result.warnings,
+        "versions": {
+            "scripted_models": __version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+    }

@@ -1,0 +1,69 @@
+"""The command line: one program, one module per sub-command, heavy imports inside the handlers."""
+
+import argparse
+import signal
+import sys
+import threading
+
+from scripted_models import __version__
+from scripted_models.commands import cases, demo, evaluate, models, networks, phantom, segment, train
+from scripted_models.errors import Cancelled, ResourceError, ScriptedModelsError
+from scripted_models.progress import Progress, make_progress
+
+COMMANDS = (demo, segment, evaluate, cases, train, phantom, networks, models)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong options as input errors (exit code 2) in one line."""
+
+    def error(self, message: str):
+        self.exit(2, f"Error: {message} (see '{self.prog} --help')\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole program."""
+    parser = _Parser(
+        prog="scripted-models",
+        description="Segment brain tumours in MRI; train and evaluate the networks that do it.",
+        epilog="Exit codes: 0 done, 2 input, 3 model, 4 resources, 130 cancelled.",
+    )
+    parser.add_argument("--version", action="version", version=f"scripted-models {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    options = build_parser().parse_args(arguments)
+    progress = make_progress(getattr(options, "progress", "bar"))
+    _cancel_on_signals()
+    try:
+        return options.run(options, progress) or 0
+    except ScriptedModelsError as error:
+        return _fail(progress, error)
+    except KeyboardInterrupt:
+        return _fail(progress, Cancelled("The run was cancelled; nothing partial was written."))
+    except MemoryError:
+        return _fail(progress, ResourceError("The machine ran out of memory; close other programs."))
+    except BrokenPipeError:
+        return Cancelled.exit_code
+
+
+def _fail(progress: Progress, error: ScriptedModelsError) -> int:
+    progress.error(error.code, str(error))
+    if type(progress) is Progress:  # the silent form: the reason must still reach the user
+        print(f"Error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _cancel_on_signals() -> None:
+    """Let SIGTERM end the run like Ctrl-C, so that clean-up code runs."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
+

@@ -1,0 +1,47 @@
+"""`scripted-models cases FOLDER`: what was found, and what is missing, per case."""
+
+import json
+from pathlib import Path
+
+from scripted_models.progress import Progress
+
+
+def add_parser(subparsers) -> None:
+    """Add the sub-command."""
+    parser = subparsers.add_parser("cases", help="list the cases found in a folder")
+    parser.add_argument("folder", type=Path, help="BraTS (2012-2024) or MSD Task01 folder")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options, progress: Progress) -> int:
+    """Print the cases; a case without all four sequences is listed with what it lacks."""
+    from scripted_models.cases import find_cases
+
+    found = find_cases(options.folder)
+    if options.json:
+        print(json.dumps([_describe(case) for case in found], indent=2))
+        return 0
+    width = max(len(case.name) for case in found)
+    for case in found:
+        coding = case.coding.name if case.coding else "unknown coding"
+        truth = f"labels {case.truth.name} ({coding})" if case.truth else "no labels"
+        missing = f"missing {', '.join(case.missing)}" if case.missing else "complete"
+        print("  ".join([case.name.ljust(width), missing, truth, *case.problems]))
+    complete = sum(not case.missing for case in found)
+    print(f"{len(found)} cases, {complete} complete, {sum(c.truth is not None for c in found)} with labels")
+    return 0
+
+
+def _describe(case) -> dict:
+    return {
+        "name": case.name,
+        "images": {
+            m: {"path": str(s.path), "channel": s.channel} for m, s in case.images.items()
+        },
+        "missing": list(case.missing),
+        "truth": str(case.truth) if case.truth else None,
+        "coding": case.coding.name if case.coding else None,
+        "coding_note": case.coding.note if case.coding else None,
+        "problems": list(case.problems),
+    }

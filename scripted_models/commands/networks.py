@@ -1,0 +1,30 @@
+"""`scripted-models networks`: the registered networks."""
+
+import json
+
+from scripted_models.progress import Progress
+
+
+def add_parser(subparsers) -> None:
+    """Add the sub-command."""
+    parser = subparsers.add_parser("networks", help="list the registered networks")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options, progress: Progress) -> int:
+    """Print name, trainable parameters, receptive field, output stride and margins."""
+    from scripted_models.networks import NETWORKS
+
+    rows = [entry.describe() for entry in NETWORKS.values()]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    print(f"{'network':<18}{'parameters':>12}{'field':>7}{'stride':>8}  margins   source")
+    for row in rows:
+        margins = f"{row['margins'][0]}+{row['margins'][1]}"
+        print(
+            f"{row['name']:<18}{row['trainable_parameters']:>12,}{row['receptive_field']:>7}"
+            f"{row['output_stride']:>8}  {margins:<8}  {row['source']}"
+        )
+    return 0

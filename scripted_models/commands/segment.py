@@ -1,0 +1,117 @@
+"""`scripted-models segment`: one case, four files, or a folder of cases."""
+
+from pathlib import Path
+
+from scripted_models.errors import InputError
+from scripted_models.progress import FORMATS, Progress
+
+MODALITY_OPTIONS = ("t1", "t1c", "t2", "flair")
+
+
+def add_parser(subparsers) -> None:
+    """Add the sub-command."""
+    parser = subparsers.add_parser("segment", help="segment one case or a folder of cases")
+    parser.add_argument("folder", type=Path, nargs="?", help="case folder, or a folder of cases")
+    for modality in MODALITY_OPTIONS:
+        parser.add_argument(f"--{modality}", type=Path, metavar="FILE", help=f"{modality} volume")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--case-name", help="name of the case given as four files")
+    parser.add_argument("--model", default="default", help="shipped name or path of a model folder")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--coding", choices=("internal", "brats2013", "brats2021", "brats2023", "msd"),
+                        default="internal", help="label coding of the result")  # fmt: skip
+    parser.add_argument("--probabilities", action="store_true", help="write class probabilities too")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    parser.add_argument("--progress", choices=FORMATS, default="bar")
+    parser.set_defaults(run=run)
+
+
+def run(options, progress: Progress) -> int:
+    """Segment all chosen cases; the first problem with one ends the run before anything is computed."""
+    cases = chosen_cases(options)
+    for case in cases:
+        case.require_images()
+    _refuse_input_as_output(options.output, cases)
+    progress.stage("load", 0.0)
+    import torch
+
+    from scripted_models.case_output import OVERLAY, REPORT, SEGMENTATION, write_outputs
+    from scripted_models.files import make_folder
+    from scripted_models.inference import choose_device
+    from scripted_models.labels import CODINGS
+    from scripted_models.model_folder import load_model
+    from scripted_models.segmentation import segment_case
+
+    if options.threads > 0:
+        torch.set_num_threads(options.threads)
+    device, reason = choose_device(options.device)
+    model = load_model(options.model)
+    model.network.to(device)
+    progress.message(f"model {model.name} on {reason}")
+    make_folder(options.output)
+    for index, case in enumerate(cases):
+        span = (index / len(cases), (index + 1) / len(cases))
+        result = segment_case(case, model, progress, span=span)
+        progress.stage("write", span[0] + 0.96 * (span[1] - span[0]))
+        for warning in result.warnings:
+            progress.warning(f"{case.name}: {warning}")
+        report = write_outputs(
+            options.output, case, result, model, reason, CODINGS[options.coding], options.probabilities
+        )
+        folder = options.output / case.name
+        progress.result(
+            case=case.name,
+            segmentation=str(folder / SEGMENTATION),
+            report=str(folder / REPORT),
+            overlay=str(folder / OVERLAY),
+            volumes_ml=report["volumes_ml"],
+            device=device.type,
+        )
+        progress.message(f"{folder / SEGMENTATION}: {_summary(report['volumes_ml'])}")
+        progress.update(span[1])
+    return 0
+
+
+def chosen_cases(options) -> list:
+    """Return the cases that the options name: four files, or what a folder holds."""
+    from scripted_models.cases import Case, ImageSource, find_cases
+
+    files = {m: getattr(options, m) for m in MODALITY_OPTIONS if getattr(options, m) is not None}
+    if bool(files) == bool(options.folder):
+        raise InputError(
+            "Expected either a case folder or the four files --t1 --t1c --t2 --flair, and not both."
+        )
+    if options.folder:
+        return find_cases(options.folder)
+    missing = [f"--{m}" for m in MODALITY_OPTIONS if m not in files]
+    if missing:
+        raise InputError(f"Missing {' '.join(missing)}; the model needs all four sequences.")
+    name = options.case_name or _common_name(files)
+    if Path(name).name != name or name in (".", ".."):
+        raise InputError(f"--case-name {name}: expected a plain name without folders.")
+    return [Case(name, {m: ImageSource(path) for m, path in files.items()})]
+
+
+def _common_name(files: dict[str, Path]) -> str:
+    from scripted_models.case_naming import file_role
+    from scripted_models.volumes import volume_stem
+
+    roles = [file_role(volume_stem(path)) for path in files.values()]
+    stems = {role.stem for role in roles if role and role.stem}
+    return stems.pop() if len(stems) == 1 else files["t1"].resolve().parent.name or "case"
+
+
+def _refuse_input_as_output(output: Path, cases: list) -> None:
+    """Writing `output/<case>` must never replace the folder that holds a case's own files."""
+    for case in cases:
+        target = (output / case.name).resolve()
+        for source in case.images.values():
+            if target in source.path.resolve().parents:
+                raise InputError(
+                    f"--output {output}: the result of case {case.name} would replace the folder of its "
+                    "input; choose another output folder."
+                )
+
+
+def _summary(volumes_ml: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f} mL" for name, value in volumes_ml.items())

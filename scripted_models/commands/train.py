@@ -1,0 +1,50 @@
+"""`scripted-models train EXPERIMENT.toml`: two-phase training, resumable."""
+
+from pathlib import Path
+
+from scripted_models.errors import InputError
+from scripted_models.progress import FORMATS, Progress
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+
+def add_parser(subparsers) -> None:
+    """Add the sub-command."""
+    from scripted_models.labels import CODINGS
+
+    parser = subparsers.add_parser("train", help="train a network as an experiment file says")
+    parser.add_argument("experiment", help="TOML file, or the name of a shipped experiment")
+    parser.add_argument("--data", type=Path, help="folder of cases (else data.folder of the file)")
+    parser.add_argument("--output", type=Path, help="run folder (default: runs/NAME)")
+    parser.add_argument("--resume", action="store_true", help="go on from the run folder's checkpoint")
+    parser.add_argument("--set", action="append", default=[], nargs="+", metavar="KEY=VALUE",
+                        help="overrule a setting, for example training.seed=1")  # fmt: skip
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the data")
+    parser.add_argument("--progress", choices=FORMATS, default="bar")
+    parser.set_defaults(run=run)
+
+
+def run(options, progress: Progress) -> int:
+    """Train and say where the model is."""
+    from scripted_models.config import load_experiment
+    from scripted_models.labels import CODINGS
+    from scripted_models.training.experiment import train_experiment
+
+    path = Path(options.experiment)
+    shipped = EXPERIMENTS / f"{options.experiment}.toml"
+    experiment = load_experiment(
+        shipped if not path.exists() and shipped.exists() else path,
+        [override for group in options.set for override in group],
+    )
+    data = options.data or (Path(experiment.data.folder) if experiment.data.folder else None)
+    if data is None:
+        raise InputError(f"{path}: names no data.folder; give the folder of cases with --data.")
+    output = options.output or Path("runs") / experiment.name
+    coding = CODINGS[options.coding] if options.coding else None
+    model = train_experiment(
+        experiment, data, output, progress, options.resume, options.device, coding
+    )
+    progress.result(model=str(model), run=str(output))
+    progress.message(f"model: {model}")
+    return 0

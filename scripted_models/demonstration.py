@@ -1,0 +1,65 @@
+"""The embedded example: phantom, segmentation with the shipped weights, metrics, HTML report."""
+
+from pathlib import Path
+
+from scripted_models.cases import find_cases
+from scripted_models.case_output import picture_input, write_outputs
+from scripted_models.evaluation import comparison_table, evaluate_folders
+from scripted_models.files import make_folder
+from scripted_models.inference import choose_device
+from scripted_models.labels import CODINGS
+from scripted_models.model_folder import load_model
+from scripted_models.phantom import write_phantom_case
+from scripted_models.pictures import render_montage, render_overlay
+from scripted_models.progress import Progress
+from scripted_models.report import CaseReport, write_html_report
+from scripted_models.segmentation import segment_case
+
+
+def run_demo(
+    output: Path,
+    seed: int,
+    size_xyz: tuple[int, int, int],
+    model_name: str,
+    device_name: str,
+    progress: Progress,
+) -> tuple[Path, str]:
+    """Make a phantom, segment it, score it and write a report.
+
+    Args:
+        output: folder; receives `case/`, `segmentation/`, `evaluation/` and `report.html`.
+        seed: seed of the phantom.
+        size_xyz: its voxels.
+        model_name: shipped name or path of a model folder.
+        device_name: 'auto', 'cpu' or 'cuda'.
+        progress: told about stages.
+
+    Returns:
+        Path of the HTML report, and the table of scores beside the paper's.
+    """
+    device, reason = choose_device(device_name)
+    model = load_model(model_name)
+    model.network.to(device)
+    progress.stage("phantom", 0.0)
+    folder = write_phantom_case(make_folder(output) / "case", seed, size_xyz)
+    (case,) = find_cases(folder)
+    result = segment_case(case, model, progress, span=(0.15, 0.9))
+    report = write_outputs(
+        output / "segmentation", case, result, model, reason, CODINGS["internal"]
+    )
+    progress.stage("score", 0.9)
+    evaluation = evaluate_folders(output / "segmentation", folder, output / "evaluation")
+    truth, _ = case.read_truth()
+    volumes, labels, spacing, truth = picture_input(result, truth)
+    page = CaseReport(
+        name=case.name,
+        picture=render_overlay(volumes, labels, spacing, truth),
+        montage=render_montage(volumes["flair"], labels, spacing, truth),
+        volumes_ml=report["volumes_ml"],
+        metrics=evaluation.cases[case.name],
+        warnings=result.warnings,
+        facts={"model": model.name, "device": reason, "seconds": result.seconds},
+    )
+    table = comparison_table(evaluation)
+    path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", comparison=table)
+    return path or output / "report.html", table

@@ -1,0 +1,130 @@
+"""The descriptive files of a model folder: MONAI bundle configuration, licence, model card."""
+
+import json
+
+import monai
+import numpy as np
+import torch
+from torch import nn
+
+from scripted_models import __version__
+from scripted_models.labels import LABELS
+from scripted_models.modalities import MODALITIES
+
+
+def bundle_files(description: dict, network: nn.Module) -> dict[str, bytes]:
+    """Return the MONAI bundle files, path inside the folder -> content."""
+    configs = {
+        "configs/metadata.json": _metadata(description, network),
+        "configs/inference.json": _inference(description),
+    }
+    files = {name: json.dumps(content, indent=2).encode() + b"\n" for name, content in configs.items()}
+    return {**files, "LICENSE": _LICENCE.encode()}
+
+
+def _metadata(description: dict, network: nn.Module) -> dict:
+    def tensor(kind: str, channels: int, size: int, names: dict) -> dict:
+        return {
+            "type": kind,
+            "format": "magnitude" if kind == "image" else "segmentation",
+            "modality": "MR",
+            "num_channels": channels,
+            "spatial_shape": [size, size],
+            "dtype": "float32",
+            "value_range": [],
+            "is_patch_data": True,
+            "channel_def": {str(index): name for index, name in names.items()},
+        }
+
+    patch = 64
+    outputs = tensor("image", len(LABELS), patch - sum(network.margins), LABELS)
+    return {
+        "version": description.get("version", "0.1.0"),
+        "changelog": {description.get("version", "0.1.0"): "first version"},
+        "monai_version": monai.__version__,
+        "pytorch_version": str(torch.__version__).split("+")[0],
+        "numpy_version": np.__version__,
+        "required_packages_version": {"scripted_models": __version__},
+        "name": description["name"],
+        "task": "Brain tumour segmentation in four MRI sequences",
+        "description": description.get("summary", ""),
+        "authors": "BrainTumorSeg contributors",
+        "copyright": "Copyright BrainTumorSeg contributors",
+        "intended_use": "Research only; not for diagnosis or treatment.",
+        "data_source": description.get("training", {}).get("statement", ""),
+        "network_data_format": {
+            "inputs": {"image": tensor("image", len(MODALITIES), patch, dict(enumerate(MODALITIES)))},
+            "outputs": {"pred": outputs},
+        },
+    }
+
+
+def _inference(description: dict) -> dict:
+    package = "scripted_models"
+    network = description["network"]
+    return {
+        "bundle_root": ".",
+        "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
+        "imports": ["$import torch"],
+        "network_def": {
+            "_target_": f"{package}.networks.build_network",
+            "name": network["name"],
+            **network["arguments"],
+        },
+        "preprocessing": {
+            "_target_": f"{package}.preprocessing.build_preprocessing",
+            "steps": description["preprocessing"],
+        },
+        "postprocessing": {
+            "_target_": f"{package}.postprocessing.build_postprocessing",
+            "steps": description["postprocessing"],
+        },
+        "inferer": {"_target_": "monai.inferers.SimpleInferer"},
+    }
+
+
+def card_text(description: dict) -> str:
+    """Return the model card, Markdown."""
+    training = description.get("training", {})
+    network = description["network"]
+    parts = [
+        f"# {description['name']}",
+        description.get("summary", ""),
+        "Research only. Not a medical device; not for diagnosis or treatment.",
+        "## Input and output",
+        f"Channels: {', '.join(description['channels'])}; skull-stripped, co-registered, background 0; "
+        "axial slices in LPS orientation, about 1 mm in the plane (other inputs are brought there).",
+        "Labels: " + ", ".join(f"{k} {v}" for k, v in description["labels"].items()) + ".",
+        "## Network",
+        f"{network['name']} with {json.dumps(network['arguments'])}.",
+        "## Training",
+        training.get("statement", ""),
+        f"Training cases: {', '.join(training.get('train', [])) or 'not stated'}.",
+        f"Validation cases (early stopping): {', '.join(training.get('validation', [])) or 'none'}.",
+        f"Phantoms: {training.get('phantoms', 0)}. Seed: {training.get('seed', 'not stated')}.",
+        "In BraTS 2017 and later necrosis and non-enhancing tumour are one label; such voxels trained the sum "
+        "of both probabilities.",
+        "## Scores",
+        _score_table(description.get("scores", {})),
+        "## Limits",
+        description.get("limits", "Pre-operative glioma only; other diseases were never seen."),
+    ]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _score_table(scores: dict) -> str:
+    if not scores:
+        return "Not measured yet."
+    lines = []
+    for protocol, regions in scores.items():
+        lines += [f"{protocol}:", "", "| region | " + " | ".join(next(iter(regions.values()))) + " |"]
+        lines.append("|---" * (1 + len(next(iter(regions.values())))) + "|")
+        for region, values in regions.items():
+            lines.append(f"| {region} | " + " | ".join(f"{v:.3f}" for v in values.values()) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+_LICENCE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on the data
+named in docs/README.md; the terms of these data (research use) apply to the weights as well.
+"""

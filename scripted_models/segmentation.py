@@ -1,0 +1,173 @@
+"""The main job: four volumes in, a label map on their grid out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import SimpleITK as sitk
+
+from scripted_models.cases import Case
+from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+from scripted_models.inference import predict_volume
+from scripted_models.labels import LABELS, REGIONS, region_mask
+from scripted_models.modalities import MODALITIES
+from scripted_models.model_folder import Model
+from scripted_models.postprocessing import build_postprocessing
+from scripted_models.preprocessing import build_preprocessing, preprocess
+from scripted_models.progress import Progress
+
+_STAGES = {"read": 0.0, "preprocess": 0.05, "network": 0.12, "postprocess": 0.92, "write": 0.96}
+
+
+@dataclass
+class Segmented:
+    """Result of one case.
+
+    Attributes:
+        labels: uint8 (z, y, x), internal labels, on the input's grid.
+        probabilities: float32 (classes, z, y, x) on the input's grid.
+        grid: grid of the inputs.
+        volumes: the four input volumes as arrays, for pictures.
+        seconds: time per stage.
+        warnings: sentences for the user.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    grid: Grid
+    volumes: dict[str, np.ndarray]
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def volumes_ml(self) -> dict[str, float]:
+        """Return the volume of every tumour label and region in mL."""
+        ml = self.grid.voxel_volume_ml
+        by_label = {LABELS[k]: float((self.labels == k).sum() * ml) for k in LABELS if k}
+        by_region = {name: float(region_mask(self.labels, name).sum() * ml) for name in REGIONS}
+        return {k: round(v, 4) for k, v in {**by_label, **by_region}.items()}
+
+
+class _Stages:
+    """Tells the progress where one case stands and keeps the time of each stage."""
+
+    def __init__(self, progress: Progress, span: tuple[float, float]):
+        self.progress, self.span, self.seconds = progress, span, {}
+        self._name, self._since = "", 0.0
+
+    def enter(self, name: str) -> None:
+        self.leave()
+        self._name, self._since = name, time.monotonic()
+        self.progress.stage(name, self._of_run(_STAGES[name]))
+
+    def leave(self) -> None:
+        if self._name:
+            self.seconds[self._name] = round(time.monotonic() - self._since, 3)
+        self._name = ""
+
+    def network(self, fraction: float) -> None:
+        low, high = _STAGES["network"], _STAGES["postprocess"]
+        self.progress.update(self._of_run(low + fraction * (high - low)))
+
+    def _of_run(self, fraction: float) -> float:
+        return self.span[0] + fraction * (self.span[1] - self.span[0])
+
+
+def segment_case(
+    case: Case,
+    model: Model,
+    progress: Progress,
+    cancelled: Callable[[], bool] = lambda: False,
+    span: tuple[float, float] = (0.0, 1.0),
+) -> Segmented:
+    """Segment one case; nothing is written.
+
+    Args:
+        case: with all four images, on one grid.
+        model: loaded model, its network on the device to use.
+        progress: told about stages.
+        cancelled: asked between slices.
+        span: share of the whole run that this case takes.
+
+    Raises:
+        InputError: images missing, damaged or on different grids.
+        Cancelled: `cancelled` returned true.
+    """
+    stages = _Stages(progress, span)
+    stages.enter("read")
+    images = read_on_one_grid(case)
+    grid = Grid.of(images["t1"])
+    stages.enter("preprocess")
+    space = model.space
+    moved = [space.to_training(images[m]) for m in MODALITIES]
+    training_grid = Grid.of(moved[0])
+    stack = np.stack([sitk.GetArrayFromImage(image) for image in moved])
+    pipeline = build_preprocessing(model.description["preprocessing"])
+    done = preprocess(pipeline, stack)
+    stages.enter("network")
+    inner = predict_volume(model.network, done["image"], done["brain"], stages.network, cancelled)
+    stages.enter("postprocess")
+    probabilities = np.zeros((len(inner), *training_grid.shape_zyx), np.float32)
+    probabilities[0] = 1.0
+    probabilities[(slice(None), *done["box"])] = inner
+    probabilities = space.to_input(probabilities, training_grid, grid)
+    volumes = {m: sitk.GetArrayFromImage(images[m]) for m in MODALITIES}
+    brain = np.any([volume != 0 for volume in volumes.values()], axis=0)
+    labels = _finish_labels(model, probabilities, brain, grid)
+    stages.leave()
+    result = Segmented(labels, probabilities, grid, volumes, stages.seconds)
+    result.warnings = _warnings(result, brain, space.resamples(grid))
+    return result
+
+
+def read_on_one_grid(case: Case) -> dict[str, sitk.Image]:
+    """Read the four images of a case and make sure that they lie on one grid.
+
+    Raises:
+        InputError: as `Case.require_images`, or grids that differ.
+    """
+    case.require_images()
+    images = {m: case.images[m].read() for m in MODALITIES}
+    reference = Grid.of(images["t1"])
+    for modality, image in images.items():
+        if difference := Grid.of(image).difference(reference):
+            raise InputError(
+                f"Case {case.name}: {modality} ({case.images[modality].path.name}) and t1 "
+                f"({case.images['t1'].path.name}) lie on different grids: {difference}; expected four "
+                "co-registered volumes, resample them onto one grid first."
+            )
+    return images
+
+
+def _finish_labels(model: Model, probabilities: np.ndarray, brain: np.ndarray, grid: Grid) -> np.ndarray:
+    pipeline = build_postprocessing(model.description["postprocessing"])
+    data = {
+        "labels": probabilities.argmax(axis=0).astype(np.uint8),
+        "brain": brain,
+        "voxel_volume_ml": grid.voxel_volume_ml,
+    }
+    return pipeline(data)["labels"]
+
+
+def _warnings(result: Segmented, brain: np.ndarray, resampled: bool) -> list[str]:
+    found = []
+    if brain.mean() > 0.9:
+        found.append(
+            "Nearly all voxels differ from 0; the model expects skull-stripped volumes with background 0."
+        )
+    if resampled:
+        found.append("The voxel spacing differs from the training data; volumes were resampled and back.")
+    if not result.labels.any():
+        found.append("No tumour was found.")
+    same = [
+        f"{a} and {b}"
+        for i, a in enumerate(MODALITIES)
+        for b in MODALITIES[i + 1 :]
+        if np.array_equal(result.volumes[a], result.volumes[b])
+    ]
+    if same:
+        found.append(f"{', '.join(same)} hold the same voxels; was one file given twice?")
+    return found
+
+

@@ -1,0 +1,125 @@
+"""From an experiment to a trained model folder."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from scripted_models.config import Experiment
+from scripted_models.errors import InputError
+from scripted_models.files import make_folder
+from scripted_models.inference import choose_device
+from scripted_models.labels import LABELS, LabelCoding
+from scripted_models.modalities import MODALITIES
+from scripted_models.model_folder import load_model, write_model
+from scripted_models.networks import NETWORKS, build_network
+from scripted_models.progress import Progress
+from scripted_models.sampling import TrainingCase
+from scripted_models.space import TrainingSpace
+from scripted_models.training.checkpoint import FILE_NAME, TrainingState, load_state
+from scripted_models.training.data import load_cases
+from scripted_models.training.run import Trainer
+
+MODEL = "model"
+
+
+def train_experiment(
+    experiment: Experiment,
+    data: Path,
+    output: Path,
+    progress: Progress,
+    resume: bool = False,
+    device: str = "auto",
+    coding: LabelCoding | None = None,
+) -> Path:
+    """Train a network, or go on training it.
+
+    Args:
+        experiment: settings.
+        data: folder of cases with label maps.
+        output: run folder; receives checkpoint.pt, metrics.csv and the model folder `model`.
+        progress: told about cases and epochs.
+        resume: go on from the checkpoint in `output`.
+        device: 'auto', 'cpu' or 'cuda'.
+        coding: overrules the label coding that the naming implies.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        InputError: unusable data, or `output` holds another run and `resume` is not set.
+    """
+    plain = experiment.to_dict()
+    plain.pop("postprocessing")  # replayed at inference only
+    if not resume and (Path(output) / FILE_NAME).exists():
+        raise InputError(
+            f"{output}: holds a training run already; add --resume to go on or choose another --output."
+        )
+    state = load_state(output, plain) if resume else TrainingState(plain)
+    torch.manual_seed(experiment.training.seed)
+    network = make_network(experiment).to(choose_device(device)[0])
+    progress.stage("read", 0.0)
+    cases = load_cases(experiment, data, coding, lambda name: progress.message(f"reading {name}"))
+    make_folder(output)
+    progress.stage("train", 0.0)
+    Trainer(experiment, network, cases, output, progress).run(state)
+    description = describe(experiment, cases, state)
+    return write_model(Path(output) / MODEL, network, description)
+
+
+def make_network(experiment: Experiment) -> nn.Module:
+    """Build the network; a cascade receives its trained first network."""
+    config = experiment.network
+    network = build_network(config.name, **config.arguments)
+    wanted = NETWORKS[config.name].cascade_of
+    if wanted is None:
+        return network
+    if not config.first:
+        raise InputError(
+            f"{config.name} needs a trained {wanted}: set network.first to the path of its model folder."
+        )
+    first = load_model(config.first)
+    if not isinstance(first.network, NETWORKS[wanted].build):
+        raise InputError(
+            f"network.first is a {type(first.network).__name__}, expected a {wanted}; name another folder."
+        )
+    network.first.load_state_dict(first.network.state_dict())
+    return network
+
+
+def describe(
+    experiment: Experiment,
+    cases: tuple[list[TrainingCase], list[TrainingCase]],
+    state: TrainingState,
+) -> dict:
+    """Return the content of model.json for a finished run."""
+    arguments = {k: v for k, v in experiment.network.arguments.items() if k != "initialisation"}
+    space = TrainingSpace()
+    best = max((row for row in state.history if row["phase"] == 2), key=_score, default={})
+    return {
+        "name": experiment.name,
+        "summary": experiment.description,
+        "network": {"name": experiment.network.name, "arguments": arguments},
+        "channels": list(MODALITIES),
+        "labels": {str(label): name for label, name in LABELS.items()},
+        "training_space": {
+            "orientation": space.orientation,
+            "spacing_xyz_mm": list(space.spacing_xyz_mm),
+            "tolerance": space.tolerance,
+        },
+        "preprocessing": list(experiment.preprocessing),
+        "postprocessing": list(experiment.postprocessing),
+        "training": {
+            "statement": experiment.data.statement.strip(),
+            "train": [c.name for c in cases[0] if not c.name.startswith("phantom_")],
+            "phantoms": experiment.data.phantoms,
+            "validation": [c.name for c in cases[1]],
+            "seed": experiment.training.seed,
+            "epochs": [sum(row["phase"] == phase for row in state.history) for phase in (1, 2)],
+            "best_validation": {k: round(v, 4) for k, v in best.items() if k.startswith("dice")},
+        },
+    }
+
+
+def _score(row: dict) -> float:
+    return row["score"]
