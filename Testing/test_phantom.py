@@ -16,7 +16,7 @@ SMALL = (48, 48, 31)
 
 @pytest.fixture(scope="module")
 def phantoms():
-    return [make_phantom(seed, SMALL) for seed in range(12)]
+    return [make_phantom(seed, SMALL) for seed in range(16)]
 
 
 def _mean(phantom, modality, where):
@@ -56,7 +56,7 @@ def test_tumour_lies_in_the_brain_and_has_a_sensible_volume(phantoms):
         assert phantom.labels.max() <= 4
         assert not phantom.labels[phantom.volumes["t1"] == 0].any()
         tumour_ml = (phantom.labels > 0).sum() * phantom.grid.voxel_volume_ml
-        assert 2 < tumour_ml < 180
+        assert 2 < tumour_ml < 170
 
 
 def test_brain_has_the_volume_of_a_head_at_every_size():
@@ -79,9 +79,8 @@ def test_a_seed_means_the_same_head_at_every_size():
 def test_most_seeds_have_all_labels_and_some_do_not_enhance(phantoms):
     present = np.array([[(p.labels == k).any() for k in range(1, 5)] for p in phantoms])
     assert present[:, 1].all()
-    assert present.all(1).mean() >= 0.5
-    plain = [s for s in range(40) if not (make_phantom(s, (32, 32, 16)).labels == 4).any()]
-    assert 1 <= len(plain) <= 16
+    assert present.all(1).mean() > 0.6
+    assert 0.5 < present[:, 3].mean() < 1
 
 
 def test_contrasts_follow_the_real_data(phantoms):
@@ -98,20 +97,21 @@ def test_contrasts_follow_the_real_data(phantoms):
         assert _mean(phantom, "t1", oedema) < _mean(phantom, "t1", white)
         if (labels == 4).sum() > 8:
             rim = labels == 4
-            assert _mean(phantom, "t1c", rim) > 1.1 * _mean(phantom, "t1c", white)
+            assert _mean(phantom, "t1c", rim) > 1.03 * _mean(phantom, "t1c", white)
             assert _mean(phantom, "t1c", rim) / _mean(phantom, "t1c", white) > (
-                1.15 * _mean(phantom, "t1", rim) / _mean(phantom, "t1", white)
+                1.1 * _mean(phantom, "t1", rim) / _mean(phantom, "t1", white)
             )
 
 
-def test_a_flair_threshold_alone_does_not_find_the_tumour(phantoms):
-    for phantom in phantoms[:4]:
-        flair, tumour = phantom.volumes["flair"], phantom.labels > 0
-        best = 0.0
-        for level in np.quantile(flair[flair > 0], np.linspace(0.5, 0.995, 40)):
-            found = flair > level
-            best = max(best, 2 * (found & tumour).sum() / (found.sum() + tumour.sum()))
-        assert 0.3 < best < 0.98
+def _best_flair_dice(phantom):
+    flair, tumour = phantom.volumes["flair"], phantom.labels > 0
+    found = [flair > level for level in np.quantile(flair[flair > 0], np.linspace(0.5, 0.995, 40))]
+    return max(2 * (mask & tumour).sum() / (mask.sum() + tumour.sum()) for mask in found)
+
+
+def test_a_flair_threshold_helps_but_does_not_solve_the_case(phantoms):
+    dice = [_best_flair_dice(phantom) for phantom in phantoms]
+    assert 0.4 < np.mean(dice) < 0.9
 
 
 @pytest.mark.parametrize("size", [(24, 24, 8), (32, 32, 16), (57, 33, 21), (30, 80, 9)])

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.phantom_anatomy import Head, Noise, Tissue, smooth_union
+from scripted_models.phantom_anatomy import CENTRE_MM, Head, Noise, Tissue, smooth_union
 from scripted_models.phantom_signal import Scanner, Scene
 from scripted_models.volumes import write_labels, write_volume
 
@@ -55,10 +55,7 @@ def make_phantom(seed: int, size_xyz: tuple[int, int, int] = FULL_SIZE_XYZ) -> P
     head = Head(streams[0])
     glioma = Glioma(streams[1], head)
     box, axes = _box_axes(grid)
-    mesh = _mesh(axes)
-    inside = head.outside_mm(mesh) < 0
-    points = mesh[:, inside]
-    del mesh
+    points, inside = _brain_points(head, axes)
     shape = tuple(len(axis) for axis in axes)[::-1]
     index = np.unravel_index(np.flatnonzero(inside), shape)
     tissue = head.tissue(points, glioma.pushed(points), float(np.mean(grid.spacing_xyz_mm)))
@@ -132,6 +129,16 @@ def _mesh(axes: list[np.ndarray]) -> np.ndarray:
     return np.stack([x.ravel(), y.ravel(), z.ravel()])
 
 
+def _brain_points(head: Head, axes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the grid's points (3, n) inside the brain and the mask of all points that chose them."""
+    points, masks = [], []
+    for z in np.array_split(axes[2], -(-len(axes[2]) // 16)):  # in slabs, to spare memory
+        mesh = _mesh([axes[0], axes[1], z])
+        masks.append(head.outside_mm(mesh) < 0)
+        points.append(mesh[:, masks[-1]])
+    return np.concatenate(points, axis=1), np.concatenate(masks)
+
+
 def _unbox(values: np.ndarray, box: tuple[slice, ...], grid: Grid) -> np.ndarray:
     whole = np.zeros(grid.shape_zyx, values.dtype)
     whole[box] = values
@@ -158,20 +165,19 @@ class Glioma:
 
     def _draw_sizes(self, rng: np.random.Generator) -> None:
         """Draw volumes in ml; shares centre on those of BRATS 2013 (Havaei et al. 2017, section 3)."""
-        self.whole_ml = float(4 * (130 / 4) ** rng.beta(2, 1.3))
+        self.whole_ml = float(3.5 * (150 / 3.5) ** rng.beta(1.8, 1.2))
         self.low_grade = bool(rng.random() < 0.15)
         self.core_share = rng.uniform(0.25, 0.7) if self.low_grade else rng.uniform(0.2, 0.6)
-        low = rng.uniform(0.04, 0.2), 1.0
-        high = rng.uniform(0.08, 0.55), rng.uniform(0.05, 0.35)
-        self.necrosis_share, self.dull_share = low if self.low_grade else high
+        self.dull_share = rng.uniform(0.05, 0.35)  # of the core: does not enhance where not dead
+        self.necrosis_share = rng.uniform(0.03, 0.2) if self.low_grade else rng.uniform(0.08, 0.55)
+        self.fade = rng.uniform(0.2, 0.6)  # loss of contrast at the edge of the oedema
         self.core_ml = self.whole_ml * self.core_share
         self.radius_mm = float((self.core_ml * 750 / np.pi) ** (1 / 3))
 
     def _draw_centre(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a point of the cerebrum, not too close to the surface nor in a ventricle."""
-        low, high = (-60, -75, -35), (60, 75, 55)
-        tries = rng.uniform(low, high, (600, 3)).T.astype(np.float32)
-        tries += np.array([[119.5], [129.0], [75.0]], np.float32)
+        reach = np.array((60, 75, 50))
+        tries = (rng.uniform(-reach, reach, (600, 3)) + CENTRE_MM).T.astype(np.float32)
         tissue = self.head.tissue(tries, tries, 1.0)
         local = self.head.local(tries)
         deep = (tissue.depth_mm > 10) & (tissue.depth_mm < 40) & (tissue.csf < 0.3)
@@ -237,7 +243,8 @@ class Glioma:
             self._necrosis_field(points[:, core], field[core]),
             self.necrosis_share * core.sum(),
         )
-        self.dull_level = float(np.quantile(self.sector(points[:, core]), self.dull_share))
+        sector = self.sector(points[:, core])
+        self.dull_level = np.inf if self.low_grade else float(np.quantile(sector, self.dull_share))
         self.plan_shape = tuple(len(axis) for axis in axes)[::-1]
         self.plan_low = np.array([axis[0] for axis in axes], np.float32)
         self.arrival = self._arrival(inside, points, tissue, core)
@@ -276,7 +283,7 @@ class Glioma:
         wet = (time < self.oedema_level) & (tissue.csf < 0.5) & (tissue.depth_mm > 1)
         labels[wet] = 2
         fade = np.clip(time[wet] / np.float32(self.oedema_level), 0, 1)
-        strength[wet] = (1 - 0.35 * fade**2) * (1 - 0.6 * tissue.csf[wet])
+        strength[wet] = (1 - self.fade * fade**2) * (1 - 0.6 * tissue.csf[wet])
         near = np.flatnonzero(time < 2 * _PLAN_MM)
         part = Tissue(*(getattr(tissue, name)[near] for name in tissue.__dataclass_fields__))
         field = self._core_field(points[:, near], part)

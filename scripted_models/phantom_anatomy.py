@@ -43,15 +43,18 @@ class Noise:
         rng: source of the coefficients.
         scale_mm: distance of the coefficients; blobs are about twice as large.
         band: remove the slow part, so that blobs of one size prevail.
+        nodes: places per axis at which the splines are tabulated; between them it is linear.
     """
 
-    def __init__(self, rng: np.random.Generator, scale_mm: float, band: bool = False):
+    def __init__(
+        self, rng: np.random.Generator, scale_mm: float, band: bool = False, nodes: int = 0
+    ):
         knots = max(4, round(PERIOD_MM / scale_mm))
         values = rng.standard_normal((knots,) * 3, dtype=np.float32)
         if band:
             for axis in range(3):
                 values = values - (np.roll(values, 1, axis) + np.roll(values, -1, axis)) / 2
-        self.nodes = 64 if knots <= 24 else 128
+        self.nodes = nodes or max(64, knots)
         for axis in range(3):
             values = _refine(values, axis, self.nodes)
         self.values = ((values - values.mean()) / values.std()).astype(np.float32)
@@ -163,13 +166,13 @@ class Head:
         self.shift = (rng.uniform(-3, 3, 3) * (1, 1, 0.5)).astype(np.float32)
         self.turn = np.radians(rng.uniform(-5, 5, 2))
         self.ventricle_scale = float(np.exp(rng.normal(0, 0.22)))
-        self.sulcus_mm = float(rng.uniform(0.15, 0.7))  # half the width of a sulcus
+        self.sulcus_mm = float(rng.uniform(0.1, 0.5))  # half the width of a sulcus
         self.cortex_mm = float(rng.uniform(2.5, 3.2))
         self.bend = [Noise(rng, 20) for _ in range(3)]
         self.surface = Noise(rng, 14)
         self.roughness = Noise(rng, 5)
         self.depth = Noise(rng, 18)
-        self.folds = Noise(rng, 9.5, band=True)
+        self.folds = Noise(rng, 9.5, band=True, nodes=128)
         self.fold_mm = self.folds.level_distance()
 
     def local(self, points: np.ndarray) -> np.ndarray:

@@ -14,13 +14,19 @@ from scripted_models.phantom_anatomy import Noise, Tissue, cover
 # Signal relative to the mean of the brain; labels 1-4 as in `labels.LABELS`.
 _SIGNAL = {
     #        csf   grey  white  necrosis oedema non-enh. enhancing
-    "t1": (0.34, 0.94, 1.16, 0.74, 0.92, 0.87, 0.93),
-    "t1c": (0.42, 0.95, 1.11, 0.80, 0.89, 0.92, 1.55),
-    "t2": (2.85, 1.00, 0.76, 2.15, 1.72, 1.65, 1.65),
+    "t1": (0.34, 0.94, 1.16, 0.74, 0.88, 0.85, 0.91),
+    "t1c": (0.42, 0.95, 1.11, 0.80, 0.87, 0.89, 1.38),
+    "t2": (2.80, 0.97, 0.79, 2.30, 1.85, 1.72, 1.82),
     "flair": (0.26, 1.05, 0.92, 1.38, 1.52, 1.42, 1.52),
 }
 _TISSUE_SPREAD = 0.03
-_TUMOUR_SPREAD = {"t1": 0.06, "t1c": 0.08, "t2": 0.13, "flair": 0.14}
+_TUMOUR_SPREAD = {"t1": 0.05, "t1c": 0.06, "t2": 0.13, "flair": 0.14}
+_ROUGHNESS = {  # deviation within labels 1-4, relative
+    "t1": (0.10, 0.08, 0.10, 0.10),
+    "t1c": (0.15, 0.09, 0.12, 0.20),
+    "t2": (0.14, 0.16, 0.14, 0.15),
+    "flair": (0.14, 0.17, 0.14, 0.15),
+}
 _TEXTURE = {"t1": 0.03, "t1c": 0.03, "t2": 0.06, "flair": 0.05}
 _MEAN_SCALE = {"t1": (200, 1400), "t1c": (150, 1200), "t2": (150, 900), "flair": (120, 700)}
 _SLICE_MM = {"t1": (1, 1.5), "t1c": (1, 1.5), "t2": (1, 5), "flair": (1, 5)}  # slice thickness
@@ -90,8 +96,8 @@ class Scanner:
         values = white + tissue.grey * (grey - white) + tissue.csf * (csf - white)
         values *= 1 + _TEXTURE[name] * (0.5 * patches + 0.5 * grain) * (1 - tissue.csf)
         table = np.array([0, *tumour], np.float32)
-        rough = np.array([0, 0.10, 0.07, 0.07, 0.11], np.float32)[scene.labels]
-        lesion = table[scene.labels] * (1 + rough * (0.6 * patches + 0.6 * grain))
+        rough = np.array([0, *_ROUGHNESS[name]], np.float32)[scene.labels]
+        lesion = table[scene.labels] * (1 + rough * np.clip(0.8 * patches + 0.6 * grain, -2.5, 2.5))
         return np.where(scene.labels > 0, values + scene.strength * (lesion - values), values)
 
     def _add_distractors(self, name, scene, values, patches) -> None:
