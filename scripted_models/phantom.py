@@ -219,14 +219,15 @@ class Glioma:
         field += 2 * np.clip(3 - tissue.depth_mm, 0, None) + 2 * np.clip(
             -tissue.ventricle_mm, 0, None
         )
-        return field + self._across_midline_mm(points)
+        return field + self._barrier_mm(points)
 
-    def _across_midline_mm(self, points: np.ndarray) -> np.ndarray:
-        """Return a penalty for the other hemisphere, which is reached through the callosum only."""
+    def _barrier_mm(self, points: np.ndarray) -> np.ndarray:
+        """Return a penalty behind the falx (but for the callosum) and below the tentorium."""
         local = self.head.local(self.pushed(points))
         side = np.sign(self.head.local(self.centre[:, None])[0, 0])
         inner = np.sqrt(((local[1] + 1) / 50) ** 2 + ((local[2] + 2) / 27) ** 2)
-        return np.clip(2 - side * local[0], 0, None) * np.where(inner < 1.0, 0.7, 4)
+        falx = np.clip(2 - side * local[0], 0, None) * np.where(inner < 1.0, 0.7, 4)
+        return falx + 4 * np.clip(np.minimum(-19 - local[2], local[1] - 20), 0, None)
 
     def _plan(self) -> None:
         """Set the thresholds that give the drawn volumes, on a coarse grid around the head."""
@@ -260,7 +261,7 @@ class Glioma:
         """Return when fluid from the core arrives, as the way through white matter in mm."""
         white = np.clip(1 - tissue.csf - tissue.grey, 0, 1)
         speed = (white + 0.15 * tissue.grey + 0.02) * np.exp(0.5 * self.fingers(points))
-        speed /= 1 + self._across_midline_mm(points)
+        speed /= 1 + self._barrier_mm(points)
         lattice = np.full(self.plan_shape, 1e-3, np.float32)
         lattice.ravel()[inside] = speed
         seeds = np.zeros(self.plan_shape, bool)
