@@ -1,0 +1,64 @@
+"""The lines of the child process: one JSON object each; anything else is log text. Standard library only."""
+
+import json
+import math
+from dataclasses import dataclass, field
+
+KINDS = ("stage", "progress", "message", "warning", "error", "result")
+LOG = "log"
+ERROR_CODES = ("input", "model", "resource", "cancelled", "internal")
+LONGEST_LINE = 2000  # characters of a log line that are kept
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that the child said.
+
+    Attributes:
+        kind: one of ``KINDS`` or ``LOG``.
+        text: sentence of a message, warning or error; the line of a log.
+        stage: name of the stage, of 'stage' and 'progress'.
+        fraction: 0-1 of the whole run, of 'stage' and 'progress'.
+        remaining_s: estimated seconds to go, or None.
+        code: of 'error', one of ``ERROR_CODES``.
+        fields: the whole object as it came.
+    """
+
+    kind: str
+    text: str = ""
+    stage: str = ""
+    fraction: float | None = None
+    remaining_s: float | None = None
+    code: str = ""
+    fields: dict = field(default_factory=dict)
+
+
+def parse_line(line: str) -> Event:
+    """Return the event of a line; a line that is no proper event is a log."""
+    line = line.rstrip("\r\n")
+    log = Event(LOG, text=line[:LONGEST_LINE])
+    if not line.startswith("{"):
+        return log
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return log
+    kind = fields.get("event")
+    fraction = _number(fields.get("fraction"))
+    if kind not in KINDS or (kind in ("stage", "progress") and fraction is None):
+        return log
+    code = fields.get("code")
+    return Event(
+        kind,
+        text=str(fields.get("text", "")),
+        stage=str(fields.get("stage", "")),
+        fraction=None if fraction is None else min(max(fraction, 0.0), 1.0),
+        remaining_s=_number(fields.get("remaining_s")),
+        code=(code if code in ERROR_CODES else "internal") if kind == "error" else "",
+        fields=fields,
+    )
+
+
+def _number(value) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None

@@ -1,0 +1,60 @@
+"""Which Python runs the segmentation, with which environment and arguments."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import slicer
+
+from . import package_parent
+
+
+def find_python() -> str:
+    """Return the Python to start: Slicer's launcher inside Slicer, else the running interpreter.
+
+    Inside Slicer ``sys.executable`` may be the application itself; ``PythonSlicer`` lies in its bin
+    folder and sets up the libraries before it starts the true interpreter as a child of its own.
+    """
+    app = getattr(slicer, "app", None)
+    if app is None:
+        return sys.executable
+    name = "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer"
+    beside = Path(app.slicerHome) / "bin" / name
+    return str(beside) if beside.is_file() else shutil.which("PythonSlicer") or sys.executable
+
+
+def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of the child, in which ``scripted_models`` can be imported.
+
+    Args:
+        base: variables to start from; Slicer's own before its launcher changed them, or ours.
+    """
+    if base is None:
+        inside_slicer = getattr(slicer, "app", None) is not None
+        base = slicer.util.startupEnvironment() if inside_slicer else os.environ
+    environment = dict(base)
+    paths = [str(package_parent()), *environment.get("PYTHONPATH", "").split(os.pathsep)]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["PYTHONIOENCODING"] = "utf-8"
+    return environment
+
+
+def segment_command(
+    python: str,
+    files: Mapping[str, Path],
+    output: Path,
+    case_name: str,
+    model: str = "default",
+    device: str = "auto",
+) -> list[str]:
+    """Return the command line that segments four files."""
+    inputs = [part for m in files for part in (f"--{m}", str(files[m]))]
+    return [
+        *(python, "-m", "scripted_models", "segment"),
+        *inputs,
+        *("--output", str(output), "--case-name", case_name),
+        *("--model", model, "--device", device, "--progress", "json"),
+    ]

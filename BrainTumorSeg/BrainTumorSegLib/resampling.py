@@ -1,0 +1,177 @@
+"""Where the voxels of a volume node lie in the world, and its values on another grid.
+
+The border between Slicer's RAS and the package's LPS runs through this file.
+"""
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+
+LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+ORTHONORMAL_TOLERANCE = 1e-4  # cosines; scanners round direction cosines to about 1e-6
+MAX_GROWTH = 8  # a proper grid around a warped volume may hold this many times its voxels
+SAMPLES_PER_AXIS = 9  # points along each axis that show where a transform takes a volume
+
+
+def ijk_to_ras(node) -> np.ndarray:
+    """Return the 4x4 matrix from voxel indices to the node's own RAS, without parent transforms."""
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def parent_matrix(node) -> np.ndarray | None:
+    """Return the 4x4 matrix of all parent transforms to the world; None when one is not linear."""
+    parent = node.GetParentTransformNode()
+    if parent is None:
+        return np.eye(4)
+    if not parent.IsTransformToWorldLinear():
+        return None
+    matrix = vtk.vtkMatrix4x4()
+    parent.GetMatrixTransformToWorld(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def ras_grid(matrix: np.ndarray, size_xyz: tuple[int, int, int]) -> Grid | None:
+    """Return the grid of a 4x4 voxel-to-RAS matrix; None when its axes are not perpendicular."""
+    lps = LPS_RAS @ matrix
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    if spacing.min() <= 0 or not np.all(np.isfinite(lps)):
+        return None
+    direction = lps[:3, :3] / spacing
+    if np.abs(direction.T @ direction - np.eye(3)).max() > ORTHONORMAL_TOLERANCE:
+        return None
+    return _grid(size_xyz, spacing, lps[:3, 3], _nearest_axes(direction))
+
+
+def ras_matrix(grid: Grid) -> np.ndarray:
+    """Return the 4x4 matrix from voxel indices of a grid to RAS."""
+    lps = np.eye(4)
+    lps[:3, :3] = np.array(grid.direction).reshape(3, 3) * np.array(grid.spacing_xyz_mm)
+    lps[:3, 3] = grid.origin_lps_mm
+    return LPS_RAS @ lps
+
+
+def world_grid(node) -> Grid | None:
+    """Return the grid of the node's voxels in the world; None when no proper grid holds them."""
+    parent = parent_matrix(node)
+    if parent is None:
+        return None
+    return ras_grid(parent @ ijk_to_ras(node), node.GetImageData().GetDimensions())
+
+
+def covering_grid(node) -> Grid:
+    """Return a proper grid around a sheared or warped volume as it is seen in the world.
+
+    Its axes and spacing are those of the affine map that fits best, its size covers all voxels.
+
+    Raises:
+        InputError: the transform blows the volume up or collapses it.
+    """
+    ijk, world = _sample_positions_lps(node)
+    affine, *_ = np.linalg.lstsq(np.c_[ijk, np.ones(len(ijk))], world, rcond=None)
+    columns = affine[:3].T
+    spacing = np.linalg.norm(columns, axis=0)
+    if not np.all(np.isfinite(world)) or abs(np.linalg.det(columns)) < 1e-6:
+        raise InputError(_bad_transform(node, "takes its voxels to no usable place"))
+    axes = _nearest_axes(columns / spacing)
+    along = world @ axes
+    low, high = along.min(axis=0) + spacing / 2, along.max(axis=0) - spacing / 2
+    size = np.maximum(np.ceil((high - low) / spacing - 1e-6).astype(int) + 1, 1)
+    if np.prod(size.astype(float)) > MAX_GROWTH * np.prod(node.GetImageData().GetDimensions()):
+        raise InputError(_bad_transform(node, f"spreads it over {size} voxels"))
+    return _grid(size, spacing, axes @ low, axes)
+
+
+def resample(node, grid: Grid) -> np.ndarray:
+    """Return the node's values on a grid in the world, linearly interpolated, 0 outside.
+
+    All parent transforms are applied; the node stays as it is.
+
+    Returns:
+        float32 array (z, y, x).
+    """
+    array = np.ascontiguousarray(slicer.util.arrayFromVolume(node), np.float32)
+    reslice = vtk.vtkImageReslice()
+    reslice.SetInputData(_image_data(array))
+    reslice.SetResliceTransform(_output_to_input(node, grid))
+    reslice.SetInterpolationModeToLinear()
+    reslice.SetOutputOrigin(0, 0, 0)
+    reslice.SetOutputSpacing(1, 1, 1)
+    reslice.SetOutputExtent(*(bound for n in grid.size_xyz for bound in (0, n - 1)))
+    reslice.SetBackgroundLevel(0)
+    reslice.Update()
+    scalars = reslice.GetOutput().GetPointData().GetScalars()
+    return vtk_to_numpy(scalars).reshape(grid.shape_zyx).copy()
+
+
+def _output_to_input(node, grid: Grid):
+    """Voxel indices on the grid -> world -> the node's RAS -> its voxel indices."""
+    to_ijk = np.linalg.inv(ijk_to_ras(node))
+    parent = parent_matrix(node)
+    if parent is not None:
+        chain = vtk.vtkTransform()
+        matrix = to_ijk @ np.linalg.inv(parent) @ ras_matrix(grid)
+        chain.SetMatrix(slicer.util.vtkMatrixFromArray(matrix))
+        return chain
+    world_to_local = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(
+        None, node.GetParentTransformNode(), world_to_local
+    )
+    chain = vtk.vtkGeneralTransform()
+    chain.PostMultiply()
+    chain.Concatenate(slicer.util.vtkMatrixFromArray(ras_matrix(grid)))
+    chain.Concatenate(world_to_local)
+    chain.Concatenate(slicer.util.vtkMatrixFromArray(to_ijk))
+    chain.Update()
+    return chain
+
+
+def _sample_positions_lps(node) -> tuple[np.ndarray, np.ndarray]:
+    """Voxel indices spread over the volume, outer faces included, and their places in the world (LPS)."""
+    size = node.GetImageData().GetDimensions()
+    axes = [np.linspace(-0.5, n - 0.5, SAMPLES_PER_AXIS) for n in size]
+    ijk = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    matrix = ijk_to_ras(node)
+    local = ijk @ matrix[:3, :3].T + matrix[:3, 3]
+    to_world = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(
+        node.GetParentTransformNode(), None, to_world
+    )
+    world = np.array([to_world.TransformPoint(*point) for point in local])
+    return ijk, world @ LPS_RAS[:3, :3]
+
+
+def _nearest_axes(direction: np.ndarray) -> np.ndarray:
+    """The perpendicular unit axes nearest to three given ones (polar decomposition, hand kept)."""
+    left, _, right = np.linalg.svd(direction)
+    return left @ right
+
+
+def _grid(size, spacing, origin, axes) -> Grid:
+    return Grid(
+        tuple(int(n) for n in size),
+        tuple(float(mm) for mm in spacing),
+        tuple(float(mm) for mm in origin),
+        tuple(float(cosine) for cosine in np.asarray(axes).ravel()),
+    )
+
+
+def _image_data(array: np.ndarray) -> vtk.vtkImageData:
+    image = vtk.vtkImageData()
+    image.SetDimensions(*array.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(array.ravel(), deep=True))
+    return image
+
+
+def _bad_transform(node, what: str) -> str:
+    return (
+        f"Volume '{node.GetName()}': its parent transform "
+        f"'{node.GetParentTransformNode().GetName()}' {what}; "
+        "check the transform or take the volume out of it."
+    )

@@ -1,0 +1,129 @@
+"""A real MRML scene on slicer-core, volumes in it, and the module's library on the path."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULE = ROOT / "BrainTumorSeg"
+if str(MODULE) not in sys.path:
+    sys.path.insert(0, str(MODULE))
+
+MODALITIES = ("t1", "t1c", "t2", "flair")
+SHAPE = (10, 14, 16)
+OBLIQUE_SPACING = (0.9, 1.1, 2.5)
+
+
+@pytest.fixture(name="slicer_scene")
+def make_slicer_scene():
+    """A new scene, with the two logic modules that slicer.util asks for."""
+    slicer = pytest.importorskip("slicer")
+    pytest.importorskip("slicer.util")
+    scene = slicer.vtkMRMLScene()
+    logics = {
+        "segmentations": slicer.vtkSlicerSegmentationsModuleLogic(),
+        "volumes": slicer.vtkSlicerVolumesLogic(),
+    }
+    for logic in logics.values():
+        logic.SetMRMLScene(scene)
+    before = {name: getattr(slicer, name, None) for name in ("mrmlScene", "modules")}
+    slicer.mrmlScene = scene
+    slicer.modules = SimpleNamespace(
+        **{name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}
+    )
+    yield scene
+    for name, value in before.items():
+        delattr(slicer, name) if value is None else setattr(slicer, name, value)
+    scene.Clear(1)
+
+
+def oblique_matrix(spacing=OBLIQUE_SPACING, origin=(12.0, -30.0, 7.0), mirrored=False):
+    """Return a 4x4 voxel-to-RAS matrix turned about two axes."""
+    a, b = 0.3, -0.2
+    about_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    axes = about_z @ about_x @ np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
+    matrix = np.eye(4)
+    matrix[:3, :3] = axes * np.array(spacing)
+    matrix[:3, 3] = origin
+    return matrix
+
+
+def add_volume(scene, name, array, matrix=None):
+    """Add a scalar volume node with a (z, y, x) array and a voxel-to-RAS matrix."""
+    import slicer.util
+
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(array))
+    matrix = np.eye(4) if matrix is None else matrix
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    return node
+
+
+def add_linear_transform(scene, matrix, name="linear"):
+    """Add a linear transform node."""
+    import slicer.util
+
+    node = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)
+    node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.asarray(matrix, float)))
+    return node
+
+
+def rigid_matrix(angle=0.25, shift=(10.0, -6.0, 4.0)):
+    """Return a 4x4 turn about z with a shift."""
+    matrix = np.eye(4)
+    matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def linear_pattern(matrix, shape_zyx):
+    """Values that are a linear function of the RAS place: linear interpolation keeps them exactly."""
+    z, y, x = np.meshgrid(*(np.arange(n) for n in shape_zyx), indexing="ij")
+    ras = np.stack([x, y, z], -1) @ matrix[:3, :3].T + matrix[:3, 3]
+    return pattern_at(ras).astype(np.float32)
+
+
+def pattern_at(ras):
+    """The linear function of `linear_pattern` at RAS points (..., 3)."""
+    return 500 + ras @ np.array([2.0, -1.5, 3.0])
+
+
+def four_volumes(mrml, matrix, shape=SHAPE, **other):
+    """Four volumes of the linear pattern; `other` gives single modalities another (matrix, shape)."""
+    nodes = {}
+    for modality in MODALITIES:
+        own_matrix, own_shape = other.get(modality, (matrix, shape))
+        nodes[modality] = add_volume(
+            mrml, f"patient {modality}", linear_pattern(own_matrix, own_shape), own_matrix
+        )
+    return nodes
+
+
+def read_exported(exported, modality):
+    """Read the file of a modality."""
+    import SimpleITK as sitk
+
+    return sitk.ReadImage(str(exported.files[modality]))
+
+
+def thin_plate_transform(mrml, shift=3.0):
+    """A smooth bend of some millimetres."""
+    import vtk
+
+    rng = np.random.default_rng(3)
+    source, target = vtk.vtkPoints(), vtk.vtkPoints()
+    for corner in np.ndindex(2, 2, 2):
+        place = np.array(corner) * 50.0 - 40
+        source.InsertNextPoint(*place)
+        target.InsertNextPoint(*(place + rng.normal(0, shift, 3)))
+    bend = vtk.vtkThinPlateSplineTransform()
+    bend.SetBasisToR()
+    bend.SetSourceLandmarks(source)
+    bend.SetTargetLandmarks(target)
+    node = mrml.AddNewNodeByClass("vtkMRMLTransformNode", "bend")
+    node.SetAndObserveTransformToParent(bend)
+    return node

@@ -1,0 +1,192 @@
+"""A label map becomes a segmentation node in a real MRML scene on slicer-core."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from slicer_fixtures import (
+    MODALITIES,
+    SHAPE,
+    add_linear_transform,
+    add_volume,
+    linear_pattern,
+    make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
+    oblique_matrix,
+    read_exported,
+    rigid_matrix,
+    thin_plate_transform,
+)
+
+slicer = pytest.importorskip("slicer")
+pytest.importorskip("slicer.util")
+vtk = pytest.importorskip("vtk")
+
+from BrainTumorSegLib import resampling, scene  # noqa: E402
+from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
+
+from scripted_models.errors import InputError  # noqa: E402
+from scripted_models.geometry import Grid  # noqa: E402
+from scripted_models.volumes import write_labels  # noqa: E402
+
+pytestmark = pytest.mark.slicer
+
+
+def some_labels(shape=SHAPE):
+    labels = np.zeros(shape, np.uint8)
+    labels[2:8, 3:11, 2:12] = 2
+    labels[3:7, 4:9, 4:10] = 3
+    labels[4:6, 5:8, 5:9] = 4
+    labels[4:6, 6, 6:8] = 1
+    return labels
+
+
+def segment_array(node, segment_id, reference):
+    return slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id, reference)
+
+
+@pytest.mark.parametrize("absent", [(), (3,), (1, 4), (1, 2, 3, 4)])
+def test_four_segments_with_exact_voxels(slicer_scene, absent):
+    matrix = oblique_matrix()
+    reference = add_volume(slicer_scene, "T1c", linear_pattern(matrix, SHAPE), matrix)
+    labels = some_labels()
+    labels[np.isin(labels, absent)] = 0
+    node = scene.import_segmentation(
+        slicer_scene, labels, resampling.world_grid(reference), "Tumour", reference, {"a.b": "c"}
+    )
+    segmentation = node.GetSegmentation()
+    assert segmentation.GetNumberOfSegments() == 4
+    assert segmentation.GetNumberOfLayers() == 1
+    for position, entry in enumerate(SEGMENTS):
+        assert segmentation.GetNthSegmentID(position) == entry.segment_id
+        segment = segmentation.GetNthSegment(position)
+        assert segment.GetName() == entry.name
+        assert segment.GetLabelValue() == entry.label == position + 1
+        assert np.allclose(np.array(segment.GetColor()) * 255, entry.color_rgb)
+        assert tag_of(segment) == entry.terminology
+        found = segment_array(node, entry.segment_id, reference)
+        assert np.array_equal(found.astype(bool), labels == entry.label)
+    assert node.GetDisplayNode() is not None
+    assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is reference
+    assert node.GetAttribute("a.b") == "c"
+
+
+def tag_of(segment):
+    value = vtk.reference("")
+    assert segment.GetTag("TerminologyEntry", value)
+    return str(value)
+
+
+@pytest.mark.parametrize("kind", ["rigid", "scale", "bend"])
+def test_segments_lie_where_a_transformed_reference_is_seen(slicer_scene, tmp_path, kind):
+    """A bright block in the reference, thresholded in its file, comes back onto the same voxels."""
+    matrix = oblique_matrix(spacing=(1, 1, 1))
+    block = np.zeros((20, 22, 24), np.float32)
+    block[6:14, 7:15, 8:17] = 100
+    nodes = {m: add_volume(slicer_scene, m, block + i, matrix) for i, m in enumerate(MODALITIES)}
+    transform = {
+        "rigid": lambda: add_linear_transform(slicer_scene, rigid_matrix()),
+        "scale": lambda: add_linear_transform(slicer_scene, np.diag([1.2, 1, 0.9, 1])),
+        "bend": lambda: thin_plate_transform(slicer_scene),
+    }[kind]()
+    for node in nodes.values():
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    exported = scene.export_volumes(nodes, tmp_path)
+    labels = np.where(sitk.GetArrayFromImage(read_exported(exported, "t1c")) > 50, 4, 0).astype(
+        np.uint8
+    )
+    node = scene.import_segmentation(slicer_scene, labels, exported.grid, "x", nodes["t1c"])
+    assert node.GetParentTransformNode() is None
+    seen = labels_where_seen(exported.grid, node, transform, matrix, block.shape)
+    truth = block > 50
+    dice = 2 * (seen & truth).sum() / (seen.sum() + truth.sum())
+    assert dice == 1 if kind == "rigid" else dice > 0.85
+
+
+def labels_where_seen(grid, node, transform, matrix, shape_zyx):
+    """The segment under each voxel of a volume, through its transform, as the slice views show it."""
+    array = segment_array(node, "enhancing", reference_of(grid, node.GetScene()))
+    image = grid.image_from(array)
+    to_world = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(transform, None, to_world)
+    seen = np.zeros(shape_zyx, bool)
+    for z, y, x in np.ndindex(*shape_zyx):
+        place = np.array(to_world.TransformPoint(*(matrix @ [x, y, z, 1])[:3])) * [-1, -1, 1]
+        index = image.TransformPhysicalPointToIndex(place.tolist())
+        if all(0 <= i < n for i, n in zip(index, image.GetSize(), strict=True)):
+            seen[z, y, x] = image[index] > 0
+    return seen
+
+
+def reference_of(grid, mrml):
+    """A volume node on a grid in the world."""
+    return add_volume(mrml, "grid", np.zeros(grid.shape_zyx), resampling.ras_matrix(grid))
+
+
+def test_save_and_reload_keeps_everything(slicer_scene, tmp_path):
+    matrix = oblique_matrix()
+    reference = add_volume(slicer_scene, "T1c", linear_pattern(matrix, SHAPE), matrix)
+    labels = some_labels()
+    labels[labels == 3] = 0
+    grid = resampling.world_grid(reference)
+    node = scene.import_segmentation(slicer_scene, labels, grid, "Tumour", reference)
+    file = str(tmp_path / "tumour.seg.nrrd")
+    assert storage(slicer_scene, file).WriteData(node)
+    again = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "again")
+    assert storage(slicer_scene, file).ReadData(again)
+    segmentation = again.GetSegmentation()
+    assert [segmentation.GetNthSegmentID(i) for i in range(4)] == [s.segment_id for s in SEGMENTS]
+    for entry in SEGMENTS:
+        segment = segmentation.GetSegment(entry.segment_id)
+        assert segment.GetName() == entry.name
+        assert tag_of(segment) == entry.terminology
+        found = segment_array(again, entry.segment_id, reference)
+        assert np.array_equal(found.astype(bool), labels == entry.label)
+
+
+def storage(mrml, file):
+    node = slicer.vtkMRMLSegmentationStorageNode()
+    node.SetScene(mrml)
+    node.SetFileName(file)
+    return node
+
+
+def test_chosen_segmentation_is_filled_and_former_segments_go(slicer_scene):
+    matrix = oblique_matrix()
+    reference = add_volume(slicer_scene, "T1c", linear_pattern(matrix, SHAPE), matrix)
+    target = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    target.GetSegmentation().AddEmptySegment("old", "old")
+    moved = add_linear_transform(slicer_scene, rigid_matrix())
+    target.SetAndObserveTransformNodeID(moved.GetID())
+    grid = resampling.world_grid(reference)
+    node = scene.import_segmentation(
+        slicer_scene, some_labels(), grid, "new", reference, target=target
+    )
+    assert node is target
+    assert target.GetName() == "mine"
+    assert target.GetSegmentation().GetNumberOfSegments() == 4
+    assert target.GetSegmentation().GetNumberOfLayers() == 1
+    found = segment_array(target, "necrosis", reference)
+    assert found.sum() == (some_labels() == 1).sum()
+
+
+def test_segmentation_joins_the_study_of_its_reference(slicer_scene):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer_scene)
+    reference = add_volume(slicer_scene, "T1c", linear_pattern(np.eye(4), SHAPE))
+    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "patient")
+    study = hierarchy.CreateStudyItem(patient, "study")
+    hierarchy.CreateItem(study, reference)
+    grid = resampling.world_grid(reference)
+    node = scene.import_segmentation(slicer_scene, some_labels(), grid, "x", reference)
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
+
+
+def test_label_file_is_checked_before_the_scene_is_touched(slicer_scene, tmp_path):
+    grid = resampling.ras_grid(oblique_matrix(), SHAPE[::-1])
+    file = tmp_path / "labels.nii.gz"
+    write_labels(file, some_labels(), grid)
+    assert np.array_equal(scene.read_labels(file, grid), some_labels())
+    shifted = Grid(grid.size_xyz, grid.spacing_xyz_mm, (0, 0, 0), grid.direction)
+    with pytest.raises(InputError, match="origins"):
+        scene.read_labels(file, shifted)
+    sitk.WriteImage(grid.image_from(some_labels() + np.uint8(2)), str(file))
+    with pytest.raises(InputError, match="expected whole labels 0-4"):
+        scene.read_labels(file, grid)
