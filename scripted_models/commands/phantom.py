@@ -1,0 +1,35 @@
+"""`scripted-models phantom`: write procedural cases as a BraTS-style folder."""
+
+from pathlib import Path
+
+from scripted_models.errors import InputError
+from scripted_models.progress import Progress
+
+
+def add_parser(subparsers) -> None:
+    """Add the sub-command."""
+    parser = subparsers.add_parser("phantom", help="write procedural cases with known labels")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the cases")
+    parser.add_argument("--cases", type=int, default=1, help="number of cases (default 1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first case (default 0)")
+    parser.add_argument(
+        "--size", type=int, nargs=3, metavar=("X", "Y", "Z"), default=(240, 240, 155),
+        help="voxels (default 240 240 155)",
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(options, progress: Progress) -> int:
+    """Write the cases."""
+    from scripted_models.files import make_folder
+    from scripted_models.phantom import write_phantom_case
+
+    if options.cases < 1:
+        raise InputError(f"--cases {options.cases}: expected at least 1.")
+    output = make_folder(options.output)
+    progress.stage("write", 0.0)
+    for index in range(options.cases):
+        folder = write_phantom_case(output, options.seed + index, tuple(options.size))
+        progress.update((index + 1) / options.cases)
+        print(folder)
+    return 0
