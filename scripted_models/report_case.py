@@ -54,14 +54,19 @@ def case_section(case: CaseReport, number: int, shared: Mapping[str, object]) ->
     white = "; the white line is the true tumour" if case.metrics else ""
     parts = [
         f"<article id='case-{number}'><h2>{escaped(case.name)}</h2>",
+        _fact_line(own),
         _warnings(case.warnings),
         _figure(case.picture, case.name, "Planes with most tumour. Patient right is image left."),
         f"<div class='tables'>{_volume_table(case)}{_metric_table(case)}</div>",
         _figure(case.montage, case.name, f"Axial slices from inferior to superior{white}."),
-        fact_list(own),
         "</article>",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _fact_line(facts: Mapping[str, object]) -> str:
+    text = "; ".join(f"{_label(name)}: {_fact(value)}" for name, value in facts.items())
+    return f"<p class='note'>{escaped(text)}</p>" if text else ""
 
 
 def _warnings(warnings: Sequence[str]) -> str:
@@ -142,9 +147,12 @@ def fact_list(facts: Mapping[str, object]) -> str:
     for name, value in facts.items():
         text = _fact(value)
         long = " class='long'" if len(text) > 42 else ""
-        label = name[:1].upper() + name[1:].replace("_", " ")
-        items.append(f"<div{long}><dt>{escaped(label)}</dt><dd>{escaped(text)}</dd></div>")
+        items.append(f"<div{long}><dt>{escaped(_label(name))}</dt><dd>{escaped(text)}</dd></div>")
     return f"<dl class='facts'>{''.join(items)}</dl>" if items else ""
+
+
+def _label(name: str) -> str:
+    return name[:1].upper() + name[1:].replace("_", " ")
 
 
 def _fact(value: object) -> str:

@@ -35,16 +35,19 @@ caption { text-align: left; font-weight: 600; padding: 4px 0; }
 th, td { padding: 5px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; }
 thead th { color: var(--faint); font-size: 12.5px; vertical-align: bottom; }
-th[scope=row], th:first-child, td:first-child, table.text td, table.text th { text-align: left; }
-th[scope=row], table.text td { white-space: normal; }
+th[scope=row], tr:first-child > th:first-child, table.text td, table.text th { text-align: left; }
+th[scope=row] { white-space: normal; min-width: 10em; }
+table.text td { overflow-wrap: normal; }
 th[scope=colgroup] { text-align: center; }
-tfoot th, tfoot td { border-top: 2px solid var(--line); color: var(--faint); }
+tfoot th, tfoot td { color: var(--faint); }
+tfoot tr:first-child > * { border-top: 2px solid var(--line); }
 tr.own td { background: var(--bar); }
 tr.first-region th, tr.first-region td { border-top: 2px solid var(--line); }
 td.dice { position: relative; min-width: 84px; z-index: 0; }
 td.dice i { position: absolute; z-index: -1; left: 3px; top: 3px; bottom: 3px; border-radius: 3px;
   background: var(--bar); max-width: calc(100% - 6px); }
 .tables { display: flex; flex-wrap: wrap; gap: 14px 48px; align-items: flex-start; margin: 18px 0; }
+.tables > div { max-width: 100%; overflow-x: auto; }
 .swatch { display: inline-block; width: 11px; height: 11px; margin-right: 8px; border-radius: 2px; }
 figure { margin: 14px 0; background: #000; border-radius: 8px; padding: 10px; }
 figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
@@ -62,9 +65,13 @@ footer { color: var(--faint); font-size: 13px; margin-top: 48px; padding-bottom:
   main, header, footer { max-width: none; padding: 0; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   article { break-before: page; border: 0; margin: 0; }
-  figure, table, .facts, .notice, h2 { break-inside: avoid; }
+  figure, tr, article table, .facts, .notice, h2 { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   .wide { overflow: visible; }
-  table { font-size: 8.5pt; } th, td { padding: 3px 6px; } td.dice { min-width: 0; }
+  table { font-size: 8pt; } th, td { padding: 2px 5px; } td.dice { min-width: 0; }
+  thead th, .note, figcaption { font-size: 7.5pt; }
+  .tables { flex-wrap: nowrap; gap: 8mm; margin: 8px 0; } .summary th[scope=row] { min-width: 7em; }
+  article th[scope=row] { white-space: nowrap; min-width: 0; } article h2 { margin: 0 0 6px; }
+  figure { margin: 8px 0; padding: 4px; } figure img { max-height: 72mm; }
 }
 """
