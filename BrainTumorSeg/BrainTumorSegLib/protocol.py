@@ -33,10 +33,14 @@ class Event:
     fields: dict = field(default_factory=dict)
 
 
+def log_event(line: str) -> Event:
+    """Return a line as log text, cut to a readable length."""
+    return Event(LOG, text=line.rstrip("\r\n")[:LONGEST_LINE])
+
+
 def parse_line(line: str) -> Event:
     """Return the event of a line; a line that is no proper event is a log."""
-    line = line.rstrip("\r\n")
-    log = Event(LOG, text=line[:LONGEST_LINE])
+    log = log_event(line)
     if not line.startswith("{"):
         return log
     try:

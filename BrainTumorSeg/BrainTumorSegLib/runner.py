@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .process_tree import ask_tree_to_end, exit_reason, kill_tree, start_process
-from .protocol import LOG, Event, parse_line
+from .protocol import LOG, Event, log_event, parse_line
 
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 CODES_BY_EXIT = {2: "input", 3: "model", 4: "resource", 130: "cancelled"}
@@ -73,7 +73,8 @@ class SegmentationProcess:
         self._process: subprocess.Popen | None = None
         self._lines: queue.SimpleQueue = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._said: deque[str] = deque(maxlen=LOG_LINES)
+        self._complained: deque[str] = deque(maxlen=LOG_LINES)
         self._error: Event | None = None
         self._result: dict = {}
         self._kill_at: float | None = None
@@ -91,8 +92,8 @@ class SegmentationProcess:
 
     @property
     def log(self) -> tuple[str, ...]:
-        """The last lines that were no events."""
-        return tuple(self._log)
+        """The last lines that were no events: standard output, then standard error."""
+        return (*self._said, *self._complained)
 
     def start(self) -> None:
         """Start the child; when that is impossible, `outcome` says why at once."""
@@ -182,9 +183,8 @@ class SegmentationProcess:
 
     def _read(self, stream, is_events: bool) -> None:
         while line := stream.readline(LONGEST_READ):
-            self._lines.put(
-                parse_line(line) if is_events else Event(LOG, text=line.rstrip()[:LONGEST_READ])
-            )
+            event = parse_line(line) if is_events else log_event(line)
+            self._lines.put((event, self._said if is_events else self._complained))
 
     def _reading_is_over(self) -> bool:
         """True when both pipes ended, or when one is held open by a process that left the group."""
@@ -196,12 +196,12 @@ class SegmentationProcess:
     def _take_events(self) -> list[Event]:
         events = []
         while len(events) < EVENTS_PER_POLL and not self._lines.empty():
-            events.append(self._note(self._lines.get()))
+            events.append(self._note(*self._lines.get()))
         return events
 
-    def _note(self, event: Event) -> Event:
+    def _note(self, event: Event, log: deque[str]) -> Event:
         if event.kind == LOG:
-            self._log.append(event.text)
+            log.append(event.text)
         elif event.kind == "error":
             self._error = event
         elif event.kind == "result":
@@ -225,5 +225,6 @@ class SegmentationProcess:
 
     def _crash_sentence(self, exit_code: int) -> str:
         reason = exit_reason(exit_code) if exit_code else "ended without a result"
-        tail = " | ".join(line for line in list(self._log)[-3:] if line.strip())[-300:]
+        lines = [line for line in self._complained or self._said if line.strip()]
+        tail = " | ".join(lines[-3:])[-300:]
         return f"The segmentation program {reason}" + (f"; it said last: {tail}" if tail else ".")

@@ -1,0 +1,121 @@
+"""A real child process that speaks the module's protocol; each word of the command line is one act.
+
+Run as ``python slicer_children.py ACT ...``. Also takes the command line of ``scripted_models segment``, so
+that it can stand where the true program is called (see `fake_package`).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def emit(**event):
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def act_steps():
+    emit(event="stage", stage="read", fraction=0.0)
+    emit(event="message", text="model default on CPU")
+    for step in range(1, 11):
+        emit(event="progress", stage="network", fraction=step / 10, remaining_s=10 - step)
+    emit(event="warning", text="the brain looks small")
+
+
+def act_result():
+    emit(event="result", case="c", segmentation="s", report="r", overlay="o", volumes_ml={})
+
+
+def act_garbage():
+    sys.stdout.write("no JSON\n{broken\n[1, 2]\n{}\n")
+    sys.stdout.write('{"event": "progress", "fraction": NaN}\n{"event": "dance"}\n')
+    sys.stdout.write('{"event": "progress", "fraction": "half"}\n')
+    sys.stdout.flush()
+    sys.stdout.buffer.write(bytes(range(256)) * 2000 + b"\n")
+    sys.stdout.buffer.write(b'{"event": "stage", "stage": "x", "fraction": 7}\n')
+    sys.stdout.flush()
+    sys.stderr.write("Traceback: something odd\n")
+
+
+def act_error():
+    emit(event="error", code="model", text="The model folder is damaged.")
+    sys.exit(3)
+
+
+def act_traceback():
+    raise ValueError("thing went wrong")
+
+
+def act_segv():
+    sys.stderr.write("about to crash\n")
+    sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def act_hang():
+    emit(event="stage", stage="network", fraction=0.2)
+    time.sleep(600)
+
+
+def act_stubborn():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    act_hang()
+
+
+def act_grandchild():
+    """A child of the child that ignores polite requests and keeps the pipes open."""
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", code])
+    emit(event="message", text=f"grandchild {child.pid}")
+
+
+def act_polite():
+    """End on request the way the true program does: an error event and exit code 130."""
+
+    def leave(*_):
+        emit(event="error", code="cancelled", text="Cancelled.")
+        sys.exit(130)
+
+    signal.signal(signal.SIGTERM, leave)
+    act_hang()
+
+
+def act_flood():
+    for number in range(30000):
+        sys.stdout.write(f"line {number}\n")
+    sys.stdout.flush()
+
+
+def write_labels(arguments):
+    """Threshold T1c at 900 (label 4) and 700 (label 2) and write what the true program writes."""
+    import SimpleITK as sitk
+
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    image = sitk.ReadImage(options["--t1c"])
+    folder = Path(options["--output"]) / options["--case-name"]
+    folder.mkdir(parents=True)
+    labels = sitk.Cast(image > 700, sitk.sitkUInt8) * 2 + sitk.Cast(image > 900, sitk.sitkUInt8) * 2
+    sitk.WriteImage(labels, str(folder / "segmentation.nii.gz"))
+    report = {"model": {"name": "threshold"}, "versions": {"scripted_models": "9.9"}}
+    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    emit(event="stage", stage="write", fraction=0.9)
+    paths = {"segmentation": "segmentation.nii.gz", "report": "report.json"}
+    emit(event="result", case="c", **{k: str(folder / name) for k, name in paths.items()})
+
+
+def main(arguments):
+    stands_in = arguments[:1] == ["segment"]
+    acts = os.environ.get("CHILD_ACTS", "write").split() if stands_in else arguments
+    for act in acts:
+        if act == "write":
+            write_labels(arguments[1:])
+        else:
+            globals()[f"act_{act}"]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

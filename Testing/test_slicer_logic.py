@@ -1,0 +1,222 @@
+"""Volume nodes to a segmentation node through a real child process, in a real scene."""
+
+import json
+import os
+import tempfile
+import threading
+import time
+
+import numpy as np
+import pytest
+from slicer_fixtures import (
+    MODALITIES,
+    ROOT,
+    add_linear_transform,
+    add_volume,
+    make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
+    oblique_matrix,
+    rigid_matrix,
+)
+
+slicer = pytest.importorskip("slicer")
+pytest.importorskip("slicer.util")
+
+from BrainTumorSegLib import logic, python_child, resampling  # noqa: E402
+from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
+
+from scripted_models.errors import (  # noqa: E402
+    Cancelled,
+    InputError,
+    ModelError,
+    ScriptedModelsError,
+)
+
+pytestmark = pytest.mark.slicer
+
+
+@pytest.fixture
+def child(tmp_path, monkeypatch):
+    """An environment in which ``python -m scripted_models`` is the script slicer_children.py."""
+    package = tmp_path / "stand_in" / "scripted_models"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    script = (ROOT / "Testing" / "slicer_children.py").read_text(encoding="utf-8")
+    (package / "__main__.py").write_text(script, encoding="utf-8")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.chdir(tmp_path)
+
+    def environment(*acts):
+        return {
+            **os.environ,
+            "PYTHONPATH": str(package.parent),
+            "PYTHONSAFEPATH": "1",
+            "CHILD_ACTS": " ".join(acts),
+        }
+
+    yield environment
+    assert list(temporary.iterdir()) == [], "temporary files are left"
+
+
+@pytest.fixture
+def volumes(slicer_scene):
+    """Four oblique volumes with a block of 800 around a block of 1000."""
+    array = np.full((12, 14, 16), 500, np.float32)
+    array[2:9, 3:11, 4:13] = 800
+    array[4:7, 5:9, 6:10] = 1000
+    matrix = oblique_matrix()
+    return {
+        m: add_volume(slicer_scene, f"p {m}", array + i, matrix) for i, m in enumerate(MODALITIES)
+    }
+
+
+def counts(node, reference):
+    arrays = [
+        slicer.util.arrayFromSegmentBinaryLabelmap(node, entry.segment_id, reference)
+        for entry in SEGMENTS
+    ]
+    return [int(array.sum()) for array in arrays]
+
+
+def node_ids(mrml):
+    return [mrml.GetNthNode(i).GetID() for i in range(mrml.GetNumberOfNodes())]
+
+
+def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
+    events = []
+    transform = add_linear_transform(slicer_scene, rigid_matrix())
+    for node in volumes.values():
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    node = logic.segment(volumes, events.append, environment=child("steps", "write"))
+    assert counts(node, volumes["t1c"]) == [0, 7 * 8 * 9 - 3 * 4 * 4, 0, 3 * 4 * 4]
+    assert node.GetName() == "p t1c tumour"
+    assert node.GetAttribute("BrainTumorSeg.Model") == "threshold"
+    assert node.GetAttribute("BrainTumorSeg.Version") == "9.9"
+    assert json.loads(node.GetAttribute("BrainTumorSeg.Report"))["model"]["name"] == "threshold"
+    assert json.loads(node.GetAttribute("BrainTumorSeg.Inputs"))["flair"] == "p flair"
+    assert "under transform 'linear'" in events[0].text
+    assert [e.kind for e in events].count("progress") == 10
+
+
+@pytest.mark.parametrize(
+    ("acts", "error", "words"),
+    [
+        (["steps", "error"], ModelError, "damaged"),
+        (["traceback"], ScriptedModelsError, "thing went wrong"),
+        (["steps", "result"], ScriptedModelsError, "could not be read"),
+        (["steps"], ScriptedModelsError, "without a result"),
+    ],
+)
+def test_failed_run_leaves_the_scene_as_it_was(slicer_scene, volumes, child, acts, error, words):
+    before = node_ids(slicer_scene)
+    with pytest.raises(error, match=words):
+        logic.segment(volumes, environment=child(*acts))
+    assert node_ids(slicer_scene) == before
+
+
+def test_failure_carries_the_log(volumes, child):
+    with pytest.raises(ScriptedModelsError) as caught:
+        logic.segment(volumes, environment=child("traceback"))
+    assert any("ValueError" in line for line in caught.value.log)
+
+
+def test_cancelled_run_leaves_the_scene_as_it_was(slicer_scene, volumes, child):
+    before = node_ids(slicer_scene)
+    asked = threading.Event()
+
+    def on_event(event):
+        if event.kind == "stage":
+            asked.set()
+
+    with pytest.raises(Cancelled):
+        logic.segment(
+            volumes, on_event, asked.is_set, environment=child("grandchild", "hang"), grace_s=0.3
+        )
+    assert node_ids(slicer_scene) == before
+
+
+def test_unusable_volumes_start_nothing(slicer_scene, volumes, child):
+    volumes["t2"] = volumes["t1"]
+    job = logic.SegmentationJob(volumes, environment=child("hang"))
+    with pytest.raises(InputError, match="four different volumes"):
+        job.start()
+    assert job.process is None
+
+
+def test_polled_job_fills_the_chosen_segmentation(slicer_scene, volumes, child):
+    target = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    job = logic.SegmentationJob(volumes, target=target, environment=child("steps", "write"))
+    job.start()
+    while job.outcome is None:
+        job.poll()
+        time.sleep(0.01)
+    assert job.finish() is target
+    assert counts(target, volumes["t1c"])[3] == 48
+
+
+def test_reference_removed_during_the_run_still_gives_a_segmentation(slicer_scene, volumes, child):
+    job = logic.SegmentationJob(volumes, environment=child("write"))
+    job.start()
+    slicer_scene.RemoveNode(volumes["t1c"])
+    job.process.wait()
+    node = job.finish()
+    assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is None
+    assert counts(node, volumes["t2"])[3] == 48
+
+
+def test_another_reference_gives_its_grid(slicer_scene, volumes, child):
+    job = logic.SegmentationJob(volumes, reference="flair", environment=child("write"))
+    job.start()
+    assert job.exported.grid == resampling.world_grid(volumes["flair"])
+    job.process.wait()
+    assert job.finish().GetName() == "p flair tumour"
+
+
+def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
+    """With an application object PythonSlicer is taken, with the environment from before its start."""
+    home = tmp_path / "Slicer"
+    name = "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / name).write_text("", encoding="utf-8")
+
+    class Variables(dict):
+        def value(self, key):
+            return self[key]
+
+    class App:
+        slicerHome = str(home)  # noqa: N815 - Slicer's name
+
+        def startupEnvironment(self):  # noqa: N802 - Slicer's name
+            return Variables(PATH="x", PYTHONPATH="mine")
+
+    monkeypatch.setattr(slicer, "app", App(), raising=False)
+    assert python_child.find_python() == str(home / "bin" / name)
+    environment = python_child.child_environment()
+    assert environment["PATH"] == "x"
+    assert environment["PYTHONPATH"] == os.pathsep.join([str(ROOT), "mine"])
+
+
+@pytest.mark.slow
+def test_the_true_program_segments_a_phantom(slicer_scene, tmp_path, monkeypatch):
+    """The whole path with the network and the shipped weights: `python -m scripted_models segment`."""
+    from scripted_models.phantom import make_phantom
+
+    models = ROOT / "scripted_models" / "models"
+    if not any(models.glob("*/models/model.pt")):
+        pytest.skip("no weights are shipped yet")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    phantom = make_phantom(3, (64, 64, 40))
+    matrix = resampling.ras_matrix(phantom.grid)
+    volumes = {
+        m: add_volume(slicer_scene, f"phantom {m}", phantom.volumes[m], matrix) for m in MODALITIES
+    }
+    events = []
+    node = logic.segment(volumes, events.append, device="cpu")
+    report = json.loads(node.GetAttribute("BrainTumorSeg.Report"))
+    voxel_ml = phantom.grid.voxel_volume_ml
+    for entry, count in zip(SEGMENTS, counts(node, volumes["t1c"]), strict=True):
+        assert count * voxel_ml == pytest.approx(report["volumes_ml"][entry.segment_id], rel=1e-3)
+    fractions = [e.fraction for e in events if e.fraction is not None]
+    assert fractions == sorted(fractions)
+    assert list(tmp_path.iterdir()) == []
