@@ -9,10 +9,21 @@ import SimpleITK as sitk
 
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.geometry import Grid
-from scripted_models.integrity import check_file_integrity
+from scripted_models.integrity import (
+    check_file_integrity,
+    check_file_name,
+    check_voxel_count,
+    not_finite,
+)
+from scripted_models.nifti_header import readable_by_itk
 
 EXTENSIONS = (".nii.gz", ".nii", ".mha", ".nrrd")
-MAX_VOXELS = 2**29  # 512 Mi voxels, 2 GiB as float32; clinical head volumes are 100 times smaller
+LABEL_ROUNDING = 1e-3
+MAX_SHEAR = 1e-4  # of the direction's cosines; what ITK itself allows in NIfTI
+_SHEARED = (
+    "{path}: found axes that are not perpendicular (sheared orientation), expected an orthonormal "
+    "direction; resample the volume onto a regular grid first."
+)
 
 
 def volume_extension(path: Path) -> str | None:
@@ -72,32 +83,39 @@ def read_label_map(path: Path) -> tuple[np.ndarray, Grid]:
     """
     image = read_volume(path)
     values = sitk.GetArrayFromImage(image)
-    rounded = np.rint(values)
-    if np.abs(values - rounded).max(initial=0) > 1e-3 or rounded.min() < 0 or rounded.max() > 255:
+    low, high = values.min(), values.max()
+    whole = values.dtype.kind in "iu" or np.abs(values - np.rint(values)).max() <= LABEL_ROUNDING
+    if not whole or low < -LABEL_ROUNDING or high > 255 + LABEL_ROUNDING:
         raise InputError(
-            f"{path}: found values from {values.min():g} to {values.max():g}, expected whole label "
-            "numbers from 0 to 255; give a label map, not an image or a probability volume."
+            f"{path}: found {'' if whole else 'fractional '}values from {low:g} to {high:g}, expected whole "
+            "label numbers from 0 to 255; give a label map, not an image or a probability volume."
         )
-    return rounded.astype(np.uint8), Grid.of(image)
+    return np.rint(values).astype(np.uint8), Grid.of(image)
 
 
 def write_volume(path: Path, image: sitk.Image) -> None:
     """Write an image so that the file appears whole or not at all.
 
+    The file is read back before it takes its place: ITK reports no error for NIfTI on a full disk.
+
     Raises:
-        InputError: unknown extension.
+        InputError: unknown extension, or NaN or infinite voxels.
         ResourceError: the folder cannot be written.
     """
     path = Path(path)
     extension = volume_extension(path)
     if extension is None:
         raise InputError(
-            f"{path}: expected a file name ending in {', '.join(EXTENSIONS)}; rename it."
+            f"{path}: found no volume extension, expected a name ending in {', '.join(EXTENSIONS)}; "
+            "rename it."
         )
+    check_file_name(path)
+    _check_finite(image, path)
     try:
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
             partial = Path(folder) / f"volume{extension}"
             sitk.WriteImage(image, str(partial), useCompression=extension != ".nii")
+            _check_written(partial, extension)
             os.replace(partial, path)
     except (OSError, RuntimeError) as error:
         raise ResourceError(
@@ -107,34 +125,55 @@ def write_volume(path: Path, image: sitk.Image) -> None:
 
 
 def write_labels(path: Path, labels: np.ndarray, grid: Grid) -> None:
-    """Write a (z, y, x) label map as uint8 on a grid."""
+    """Write a (z, y, x) label map as uint8 on a grid.
+
+    Raises:
+        ValueError: a label is not a whole number from 0 to 255.
+    """
+    if labels.dtype != bool and not np.array_equal(labels, labels.astype(np.uint8)):
+        raise ValueError(
+            f"labels from {labels.min():g} to {labels.max():g} do not fit into whole numbers from 0 to 255"
+        )
     write_volume(path, grid.image_from(labels.astype(np.uint8)))
 
 
-def _read(path: Path) -> sitk.Image:
-    check_file_integrity(path, volume_extension(path))
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+def _check_written(partial: Path, extension: str) -> None:
     try:
-        reader.ReadImageInformation()
-        if np.prod([float(n) for n in reader.GetSize()]) > MAX_VOXELS * 4:
-            raise InputError(
-                f"{path}: its header announces {reader.GetSize()} voxels, more than any head volume "
-                "needs; check the file."
-            )
-        return reader.Execute()
-    except RuntimeError as error:
+        check_file_integrity(partial, extension)
+    except InputError as error:
+        raise OSError("not all of the data arrived on the disk") from error
+    with partial.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def _read(path: Path) -> sitk.Image:
+    extension = volume_extension(path)
+    check_file_integrity(path, extension)
+    try:
+        if extension in (".nii", ".nii.gz"):
+            with readable_by_itk(path) as readable:
+                return _read_with_itk(readable)
+        return _read_with_itk(path)
+    except (RuntimeError, OSError, UnicodeError) as error:
         raise InputError(_reading_problem(path, error)) from error
 
 
-def _reading_problem(path: Path, error: RuntimeError) -> str:
+def _read_with_itk(path: Path) -> sitk.Image:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    check_voxel_count(path, reader.GetSize())
+    return reader.Execute()
+
+
+def _reading_problem(path: Path, error: Exception) -> str:
     text = _last_line(error)
     if "rthonormal" in str(error):
-        return (
-            f"{path}: found axes that are not perpendicular (sheared orientation), expected an "
-            "orthonormal direction; resample the volume onto a regular grid first."
-        )
-    return f"{path}: could not be read as an image ({text}); convert or export the file again."
+        return _SHEARED.format(path=path)
+    return (
+        f"{path}: found contents that cannot be read ({text}), expected a volume; convert or export the "
+        "file again."
+    )
 
 
 def _last_line(error: Exception) -> str:
@@ -152,20 +191,36 @@ def _checked(image: sitk.Image, path: Path) -> sitk.Image:
             f"{path}: found {image.GetPixelIDTypeAsString()} pixels, expected one number per voxel; "
             "export a grey-value image."
         )
-    spacing = np.array(image.GetSpacing())
-    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
-        raise InputError(f"{path}: found spacing {tuple(spacing)} mm, expected positive numbers.")
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    if not np.allclose(direction @ direction.T, np.eye(3), atol=1e-3):
+    if image.GetDimension() != 3:
         raise InputError(
-            f"{path}: found axes that are not perpendicular (sheared orientation), expected an "
-            "orthonormal direction; resample the volume onto a regular grid first."
+            f"{path}: found a {image.GetDimension()}-D image of size {image.GetSize()}, expected one 3-D "
+            "volume; export a single volume."
         )
-    values = sitk.GetArrayViewFromImage(image)
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
-        raise InputError(
-            f"{path}: found {count} voxels that are NaN or infinite, expected numbers; repair the "
-            "volume (for example by setting them to 0) before segmentation."
-        )
+    _check_geometry(image, path)
+    _check_finite(image, path)
     return image
+
+
+def _check_geometry(image: sitk.Image, path: Path) -> None:
+    spacing, origin = np.array(image.GetSpacing()), np.array(image.GetOrigin())
+    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        raise InputError(
+            f"{path}: found voxel spacing {spacing.tolist()} mm, expected positive numbers; repair the "
+            "header or export the volume again."
+        )
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    if not (np.isfinite(origin).all() and np.isfinite(direction).all()):
+        raise InputError(
+            f"{path}: found an orientation or origin that is NaN or infinite, expected numbers; repair "
+            "the header or export the volume again."
+        )
+    if not np.allclose(direction @ direction.T, np.eye(3), rtol=0, atol=MAX_SHEAR):
+        raise InputError(_SHEARED.format(path=path))
+
+
+def _check_finite(image: sitk.Image, path: Path) -> None:
+    values = sitk.GetArrayViewFromImage(image)
+    if values.dtype.kind == "f":
+        bad = values.size - int(np.count_nonzero(np.isfinite(values)))
+        if bad:
+            raise not_finite(path, bad)
