@@ -187,7 +187,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show what the child said since the last call; finish when it has ended."""
         for event in self._job.poll() if self._job else ():
             if event.fraction is not None:
-                self._showProgress(event.fraction, event.stage, event.remaining_s)
+                self._showProgress(self._job.process.fraction, event.stage, event.remaining_s)
             elif event.text:
                 self._say(event.text)
         if self._job is not None and self._job.outcome is not None:

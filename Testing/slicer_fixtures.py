@@ -1,6 +1,8 @@
 """A real MRML scene on slicer-core, volumes in it, and the module's library on the path."""
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,6 +40,31 @@ def make_slicer_scene():
     for name, value in before.items():
         delattr(slicer, name) if value is None else setattr(slicer, name, value)
     scene.Clear(1)
+
+
+@pytest.fixture(name="child")
+def make_child_environment(tmp_path, monkeypatch):
+    """An environment in which ``python -m scripted_models`` is the script slicer_children.py."""
+    package = tmp_path / "stand_in" / "scripted_models"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    script = (ROOT / "Testing" / "slicer_children.py").read_text(encoding="utf-8")
+    (package / "__main__.py").write_text(script, encoding="utf-8")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.chdir(tmp_path)
+
+    def environment(*acts):
+        return {
+            **os.environ,
+            "PYTHONPATH": str(package.parent),
+            "PYTHONSAFEPATH": "1",
+            "CHILD_ACTS": " ".join(acts),
+        }
+
+    yield environment
+    assert list(temporary.iterdir()) == [], "temporary files are left"
 
 
 def oblique_matrix(spacing=OBLIQUE_SPACING, origin=(12.0, -30.0, 7.0), mirrored=False):
