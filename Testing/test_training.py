@@ -203,7 +203,7 @@ class TestSampling:
         losses = [
             pixel_cross_entropy(row[None], torch.tensor([MERGED_CORE])).item() for row in logits
         ]
-        assert losses[0] == pytest.approx(losses[1])
+        assert losses[0] == pytest.approx(losses[1], rel=1e-2)
         assert losses[0] < 0.01 < 5 < losses[2]
 
 
