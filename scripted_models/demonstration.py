@@ -10,7 +10,7 @@ from scripted_models.inference import choose_device
 from scripted_models.labels import CODINGS
 from scripted_models.model_folder import load_model
 from scripted_models.phantom import write_phantom_case
-from scripted_models.pictures import render_montage, render_overlay
+from scripted_models.pictures import render_montage, render_overlay, write_png
 from scripted_models.progress import Progress
 from scripted_models.report import CaseReport, write_html_report
 from scripted_models.segmentation import segment_case
@@ -27,7 +27,7 @@ def run_demo(
     """Make a phantom, segment it, score it and write a report.
 
     Args:
-        output: folder; receives `case/`, `segmentation/`, `evaluation/` and `report.html`.
+        output: folder; receives `case/`, `segmentation/`, `evaluation/`, `overlay.png`, `report.html`.
         seed: seed of the phantom.
         size_xyz: its voxels.
         model_name: shipped name or path of a model folder.
@@ -60,6 +60,7 @@ def run_demo(
         warnings=result.warnings,
         facts={"model": model.name, "device": reason, "seconds": result.seconds},
     )
+    write_png(output / "overlay.png", page.picture)
     table = comparison_table(evaluation)
     path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", comparison=table)
-    return path or output / "report.html", table
+    return path, table
