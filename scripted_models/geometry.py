@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-TOLERANCE_MM = (
-    1e-3  # NIfTI keeps geometry to about 1e-7 relative; rounding below 1 um is no difference
-)
+# NIfTI keeps geometry to about 1e-7 of its numbers; rounding below one micrometre is no difference.
+TOLERANCE_MM = 1e-3
+MAX_TURN = 1e-2  # of a direction cosine where no corner moves: an axis of one voxel
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,18 @@ class Grid:
         """Say in words how two grids differ; empty when they are the same.
 
         Size must be equal; spacing, origin and direction together are compared through the positions
-        of the corner voxels, so a tiny angle matters as much as what it moves.
+        of the corner voxels, so a tiny angle matters as much as what it moves. Cosines are compared too,
+        because an axis of one voxel moves no corner.
         """
         if self.size_xyz != other.size_xyz:
             return f"sizes {_by(self.size_xyz)} and {_by(other.size_xyz)} voxels"
         if not np.allclose(self.spacing_xyz_mm, other.spacing_xyz_mm, rtol=0, atol=tolerance_mm):
             return f"spacings {_by(self.spacing_xyz_mm)} and {_by(other.spacing_xyz_mm)} mm"
         moved = np.linalg.norm(self.corners_lps_mm() - other.corners_lps_mm(), axis=1).max()
-        if moved <= tolerance_mm:
+        turned = np.abs(np.subtract(self.direction, other.direction)).max()
+        if moved <= tolerance_mm and turned <= MAX_TURN:
             return ""
-        if np.allclose(self.direction, other.direction, rtol=0, atol=1e-4):
+        if turned <= 1e-4:
             return (
                 f"origins {_by(self.origin_lps_mm)} and {_by(other.origin_lps_mm)} mm "
                 f"(corners up to {moved:.3g} mm apart)"

@@ -33,7 +33,7 @@ class TrainingSpace:
         target = self._target_grid(Grid.of(oriented))
         if target is None:
             return oriented
-        return resample(oriented, target, sitk.sitkLinear)
+        return resample(oriented, target, sitk.sitkLinear, extend=True)
 
     def resamples(self, grid: Grid) -> bool:
         """True when volumes on this grid change their spacing on the way to the network."""
@@ -66,11 +66,11 @@ class TrainingSpace:
         ratios = np.divide(grid.spacing_xyz_mm, wanted)
         if np.all(np.abs(ratios - 1) <= self.tolerance):
             return None
-        size = np.maximum(1, np.rint(np.array(grid.size_xyz) * ratios)).astype(int)
-        first_edge = np.array(grid.origin_lps_mm)
+        # as many voxels as cover the whole input, counted from its first edge
+        size = np.maximum(1, np.ceil(np.array(grid.size_xyz) * ratios - 1e-3)).astype(int)
         axes = np.array(grid.direction).reshape(3, 3)
         shift = (np.array(wanted) - np.array(grid.spacing_xyz_mm)) / 2
-        origin = first_edge + axes @ shift
+        origin = np.array(grid.origin_lps_mm) + axes @ shift
         return Grid(tuple(size.tolist()), tuple(wanted), tuple(origin.tolist()), grid.direction)
 
 
@@ -79,8 +79,13 @@ def orientation_code(direction: tuple[float, ...]) -> str:
     return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction)
 
 
-def resample(image: sitk.Image, grid: Grid, interpolator: int, outside: float = 0.0) -> sitk.Image:
-    """Resample an image in physical space onto a grid; voxels beyond its edge become `outside`."""
+def resample(
+    image: sitk.Image, grid: Grid, interpolator: int, outside: float = 0.0, extend: bool = False
+) -> sitk.Image:
+    """Resample an image in physical space onto a grid.
+
+    Voxels whose centre lies beyond the image's edge become `outside`, or repeat the edge with `extend`.
+    """
     filter_ = sitk.ResampleImageFilter()
     filter_.SetSize(grid.size_xyz)
     filter_.SetOutputSpacing(grid.spacing_xyz_mm)
@@ -88,4 +93,5 @@ def resample(image: sitk.Image, grid: Grid, interpolator: int, outside: float = 
     filter_.SetOutputDirection(grid.direction)
     filter_.SetInterpolator(interpolator)
     filter_.SetDefaultPixelValue(outside)
+    filter_.SetUseNearestNeighborExtrapolator(extend)
     return filter_.Execute(image)
