@@ -1,10 +1,15 @@
 """A label map becomes a segmentation node in a real MRML scene on slicer-core."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from slicer_fixtures import (
     MODALITIES,
+    MODULE,
+    ROOT,
     SHAPE,
     add_linear_transform,
     add_volume,
@@ -190,3 +195,19 @@ def test_label_file_is_checked_before_the_scene_is_touched(slicer_scene, tmp_pat
     sitk.WriteImage(grid.image_from(some_labels() + np.uint8(2)), str(file))
     with pytest.raises(InputError, match="expected whole labels 0-4"):
         scene.read_labels(file, grid)
+
+
+def test_import_needs_no_logic_of_the_segmentations_module():
+    """slicer-core registers its converters with that logic; a fresh interpreter has none yet."""
+    code = (
+        f"import sys; sys.path[:0] = [{str(MODULE)!r}, {str(ROOT)!r}]\n"
+        "import numpy as np, slicer\n"
+        "from BrainTumorSegLib.scene import import_segmentation\n"
+        "from scripted_models.geometry import Grid\n"
+        "labels = np.full((3, 4, 5), 2, np.uint8)\n"
+        "node = import_segmentation(slicer.vtkMRMLScene(), labels, Grid((5, 4, 3)), 'x')\n"
+        "print(node.GetSegmentation().GetNumberOfSegments())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["4"]
+    assert "ERR|" not in done.stderr

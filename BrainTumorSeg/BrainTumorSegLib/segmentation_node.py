@@ -45,9 +45,12 @@ def make_segmentation(labels: np.ndarray, grid: Grid):
 def fill_node(node, segmentation, grid: Grid, reference_node=None) -> None:
     """Give a segmentation node its segments, display node and reference geometry in the world."""
     node.SetAndObserveTransformNodeID(None)
-    node.GetSegmentation().DeepCopy(segmentation)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
+    if node.GetSegmentation().GetNumberOfSegments():
+        node.GetSegmentation().DeepCopy(segmentation)  # tells editors which segments came and went
+    else:
+        node.SetAndObserveSegmentation(segmentation)
     if reference_node is not None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(reference_node)
     empty = slicer.vtkOrientedImageData()
