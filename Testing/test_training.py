@@ -123,8 +123,12 @@ class TestRuns:
         assert "--resume" in done.stderr
         assert (uninterrupted / "checkpoint.pt").read_bytes() == before
 
-    def test_resuming_another_experiment_is_refused(self, experiment, phantom_folder, uninterrupted):
-        done = train(experiment, phantom_folder, uninterrupted, "--resume", "--set", "training.seed=9")
+    def test_resuming_another_experiment_is_refused(
+        self, experiment, phantom_folder, uninterrupted
+    ):
+        done = train(
+            experiment, phantom_folder, uninterrupted, "--resume", "--set", "training.seed=9"
+        )
         assert done.returncode == 2
         assert "training.seed" in done.stderr
 
@@ -134,9 +138,13 @@ class TestRuns:
         assert "did you mean 'seed'" in done.stderr
         assert not (tmp_path / "x").exists()
 
-    def test_cascade_trains_on_its_frozen_first_network(self, phantom_folder, uninterrupted, tmp_path):
+    def test_cascade_trains_on_its_frozen_first_network(
+        self, phantom_folder, uninterrupted, tmp_path
+    ):
         path = tmp_path / "cascade.toml"
-        path.write_text(EXPERIMENT.replace("TwoPathCNN", "InputCascadeCNN").replace("epochs = 3", "epochs = 1"))
+        path.write_text(
+            EXPERIMENT.replace("TwoPathCNN", "InputCascadeCNN").replace("epochs = 3", "epochs = 1")
+        )
         first = f"network.first={uninterrupted / 'model'}"
         done = train(path, phantom_folder, tmp_path / "run", "--set", first)
         assert done.returncode == 0, done.stderr
@@ -191,6 +199,17 @@ class TestSampling:
         values = target.reshape(-1)[chosen]
         assert not (values == IGNORED).any()
         assert (values == 2).float().mean() == pytest.approx(0.1, abs=0.02)
+
+    @pytest.mark.parametrize("share", [0.5, 0.9])
+    def test_a_healthy_share_is_kept_by_crops_pixels_and_frequencies(self, share):
+        sampler = CropSampler([make_case()], 1, (16, 16), share)
+        _, targets = sampler.batch(600, False, np.random.default_rng(1))
+        assert (targets == 0).float().mean() == pytest.approx(share, abs=0.06)
+        target = torch.zeros(1, 50, 50, dtype=torch.long)
+        target[0, 0, :3] = 4
+        chosen = sample_pixels(target, 1000, False, np.random.default_rng(0), share)
+        assert (target.reshape(-1)[chosen] == 0).float().mean() == pytest.approx(share, abs=0.01)
+        assert label_frequencies([make_case()], share)[0] == pytest.approx(share, abs=1e-6)
 
     def test_frequencies_split_merged_voxels_like_the_others(self):
         frequencies = label_frequencies([make_case(0), make_case(1, merged=True)])

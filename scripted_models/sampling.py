@@ -41,10 +41,11 @@ def make_target(labels: np.ndarray, brain: np.ndarray, merged_necrosis: bool) ->
     return target
 
 
-def label_frequencies(cases: list[TrainingCase]) -> torch.Tensor:
+def label_frequencies(cases: list[TrainingCase], healthy_share: float = 0.0) -> torch.Tensor:
     """Return the shares of the five labels inside the brains, float32 (5,).
 
     Voxels of MERGED_CORE are split like labels 1 and 3 of the cases that tell them apart.
+    With a `healthy_share` label 0 has this share and the others keep their ratios.
     """
     counts = sum(np.bincount(c.target.ravel(), minlength=256)[: NUM_CLASSES + 1] for c in cases)
     counts = counts.astype(np.float64)
@@ -53,6 +54,8 @@ def label_frequencies(cases: list[TrainingCase]) -> torch.Tensor:
     counts[1] += merged * (counts[1] / known if known else 1.0)
     counts[3] += merged * (counts[3] / known if known else 0.0)
     counts = np.maximum(counts, 1.0)
+    if healthy_share:
+        counts[0] = counts[1:].sum() * healthy_share / (1.0 - healthy_share)
     return torch.tensor(counts / counts.sum(), dtype=torch.float32)
 
 
@@ -63,10 +66,19 @@ class CropSampler:
         cases: preprocessed training cases.
         output_size: edge of the crop's output in pixels.
         margins: voxels that the network needs before and after the output.
+        healthy_share: share of crops of phase 2 that are drawn around healthy voxels; 0 leaves it to
+            the frequencies in the brain.
     """
 
-    def __init__(self, cases: list[TrainingCase], output_size: int, margins: tuple[int, int]):
+    def __init__(
+        self,
+        cases: list[TrainingCase],
+        output_size: int,
+        margins: tuple[int, int],
+        healthy_share: float = 0.0,
+    ):
         self.cases, self.output_size, self.margins = cases, output_size, margins
+        self.healthy_share = healthy_share
         self._voxels = [self._index(case) for case in cases]
         self._with_label = {
             label: [i for i, index in enumerate(self._voxels) if index[label].size]
@@ -105,14 +117,13 @@ class CropSampler:
             label = self.labels[rng.integers(len(self.labels))]
             having = self._with_label[label]
             case = having[rng.integers(len(having))]
-            voxels = self._voxels[case][label]
-            return case, int(voxels[rng.integers(voxels.size)])
+            return case, _pick([self._voxels[case][label]], rng)
         case = int(rng.integers(len(self.cases)))
-        sizes = np.cumsum([v.size for v in self._voxels[case].values()])
-        pick = int(rng.integers(sizes[-1]))
-        part = int(np.searchsorted(sizes, pick, side="right"))
-        voxels = list(self._voxels[case].values())[part]
-        return case, int(voxels[pick - (sizes[part - 1] if part else 0)])
+        voxels = list(self._voxels[case].values())
+        healthy, tumour = self._voxels[case][0], [v for k, v in self._voxels[case].items() if k]
+        if self.healthy_share and healthy.size and any(v.size for v in tumour):
+            voxels = [healthy] if rng.random() < self.healthy_share else tumour
+        return case, _pick(voxels, rng)
 
     def _crop(
         self, case: int, voxel: int, rng: np.random.Generator
@@ -127,6 +138,14 @@ class CropSampler:
         return image, _window(source.target[z], top, left, end, IGNORED)
 
 
+def _pick(groups: list[np.ndarray], rng: np.random.Generator) -> int:
+    """Draw one element of several arrays, all elements being equally likely."""
+    ends = np.cumsum([group.size for group in groups])
+    index = int(rng.integers(ends[-1]))
+    part = int(np.searchsorted(ends, index, side="right"))
+    return int(groups[part][index - (ends[part - 1] if part else 0)])
+
+
 def _window(plane: np.ndarray, top: int, left: int, size: int, fill: float) -> np.ndarray:
     """Cut a square window from (..., H, W); what lies outside the plane is `fill`."""
     out = np.full((*plane.shape[:-2], size, size), fill, plane.dtype)
@@ -138,27 +157,38 @@ def _window(plane: np.ndarray, top: int, left: int, size: int, fill: float) -> n
 
 
 def sample_pixels(
-    target: torch.Tensor, count: int, balanced: bool, rng: np.random.Generator
+    target: torch.Tensor,
+    count: int,
+    balanced: bool,
+    rng: np.random.Generator,
+    healthy_share: float = 0.0,
 ) -> torch.Tensor:
     """Choose the pixels of a batch that enter the loss.
 
     Args:
         target: (N, H, W) int64 as `CropSampler.batch` returns it.
         count: pixels wanted; drawn with replacement.
-        balanced: an equal number for each label present, or as they occur.
+        balanced: an equal number for each label present (phase 1).
         rng: source of all randomness.
+        healthy_share: in phase 2, the share of healthy pixels; 0 takes pixels as they occur.
 
     Returns:
         Flat indices into the batch, int64.
     """
     flat = target.reshape(-1).numpy()
-    if not balanced:
-        valid = np.flatnonzero(flat != IGNORED)
-        return torch.from_numpy(valid[rng.integers(valid.size, size=count)])
-    merged = np.where(flat == MERGED_CORE, 1, flat)
-    groups = [
-        found for label in range(NUM_CLASSES) if (found := np.flatnonzero(merged == label)).size
+    if balanced:
+        merged = np.where(flat == MERGED_CORE, 1, flat)
+        groups = [np.flatnonzero(merged == label) for label in range(NUM_CLASSES)]
+        shares = [1.0] * NUM_CLASSES
+    elif healthy_share:
+        groups = [np.flatnonzero(flat == 0), np.flatnonzero((flat != 0) & (flat != IGNORED))]
+        shares = [healthy_share, 1.0 - healthy_share]
+    else:
+        groups, shares = [np.flatnonzero(flat != IGNORED)], [1.0]
+    present = [(group, share) for group, share in zip(groups, shares, strict=True) if group.size]
+    total = sum(share for _, share in present)
+    chosen = [
+        group[rng.integers(group.size, size=max(1, round(count * share / total)))]
+        for group, share in present
     ]
-    share = max(1, count // len(groups))
-    chosen = [group[rng.integers(group.size, size=share)] for group in groups]
     return torch.from_numpy(np.concatenate(chosen))

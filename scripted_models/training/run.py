@@ -48,7 +48,12 @@ class Trainer:
         self.settings = experiment.training
         self.train_cases, self.validation_cases = cases
         self.progress = progress
-        self.sampler = CropSampler(self.train_cases, self.settings.output_size, network.margins)
+        self.sampler = CropSampler(
+            self.train_cases,
+            self.settings.output_size,
+            network.margins,
+            self.settings.healthy_share,
+        )
         self.device = next(network.parameters()).device
 
     def run(self, state: TrainingState) -> TrainingState:
@@ -91,9 +96,9 @@ class Trainer:
 
     def _shift_output_bias(self) -> None:
         """Move the output bias from equal label frequencies to those of the brain (Bayes' rule)."""
-        frequencies = label_frequencies(self.train_cases).to(self.device)
+        frequencies = label_frequencies(self.train_cases, self.settings.healthy_share)
         bias = self.network.output.bias.detach().clone()
-        set_output_bias(self.network, frequencies)
+        set_output_bias(self.network, frequencies.to(self.device))
         with torch.no_grad():
             self.network.output.bias += bias
 
@@ -124,7 +129,9 @@ class Trainer:
         settings, balanced = self.settings, phase == 1
         images, targets = self.sampler.batch(settings.batch_size, balanced, rng)
         images, targets = augment(images, targets, settings.flip, settings.intensity_jitter, rng)
-        chosen = sample_pixels(targets, settings.pixels_per_step, balanced, rng)
+        chosen = sample_pixels(
+            targets, settings.pixels_per_step, balanced, rng, settings.healthy_share
+        )
         with torch.set_grad_enabled(phase == 1):
             features = self.network.features(images.to(self.device))
         logits = self.network.output(features).permute(0, 2, 3, 1).flatten(0, 2)
