@@ -10,7 +10,10 @@ from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.layers import DensePool, Maxout, RowConv2d
 
 PARAMETERS = {"TwoPathCNN": 809_637, "InputCascadeCNN": 1_111_397}
-PRINTED_WEIGHTS = {"TwoPathCNN": 651_488, "InputCascadeCNN": 802_368}  # one kernel per map, no biases
+PRINTED_WEIGHTS = {
+    "TwoPathCNN": 651_488,
+    "InputCascadeCNN": 802_368,
+}  # one kernel per map, no biases
 
 
 @pytest.fixture(params=sorted(NETWORKS))
@@ -26,7 +29,9 @@ def network(name):
 
 def random_image(network, height, width, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(1, network.in_channels, height, width, generator=generator, dtype=torch.float64)
+    return torch.randn(
+        1, network.in_channels, height, width, generator=generator, dtype=torch.float64
+    )
 
 
 def field(network):

@@ -46,7 +46,9 @@ class TestPreprocessing:
 
     def test_clipping_counts_brain_voxels_only(self, image):
         image[0, 10, 10, 10] = 1e6
-        clipped = run([{"step": "mark_brain"}, {"step": "clip_percentiles", "lower": 1, "upper": 99}], image)
+        clipped = run(
+            [{"step": "mark_brain"}, {"step": "clip_percentiles", "lower": 1, "upper": 99}], image
+        )
         inside = image[0][image[0] != 0]
         assert clipped["image"][0].max() == pytest.approx(np.percentile(inside, 99), rel=1e-5)
         assert (clipped["image"][0][image[0] == 0] == 0).all()

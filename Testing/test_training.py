@@ -116,6 +116,13 @@ class TestRuns:
         assert resumed.returncode == 0, resumed.stderr
         assert_same_weights(run, uninterrupted)
 
+    def test_killed_before_its_first_checkpoint_a_run_starts_again(
+        self, experiment, phantom_folder, uninterrupted, tmp_path
+    ):
+        resumed = train(experiment, phantom_folder, tmp_path / "run", "--resume")
+        assert resumed.returncode == 0, resumed.stderr
+        assert_same_weights(tmp_path / "run", uninterrupted)
+
     def test_a_used_folder_is_not_overwritten(self, experiment, phantom_folder, uninterrupted):
         before = (uninterrupted / "checkpoint.pt").read_bytes()
         done = train(experiment, phantom_folder, uninterrupted)

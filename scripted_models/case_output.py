@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -32,7 +31,7 @@ def write_outputs(
     coding: LabelCoding,
     probabilities: bool = False,
 ) -> dict:
-    """Write the folder of one case: label map, report, picture; it appears as a whole.
+    """Write the folder of one case: label map, report, picture; a new folder appears as a whole.
 
     Returns:
         The report, as written to report.json.
@@ -52,7 +51,7 @@ def write_outputs(
         result.seconds["write"] = round(time.monotonic() - started, 3)
         report = _report(case, result, model, device_reason, coding)
         (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        _put_in_place(folder, target, Path(scratch))
+        _put_in_place(folder, target)
     return report
 
 
@@ -75,15 +74,15 @@ def _label_table(coding: LabelCoding) -> dict[str, str]:
     return table
 
 
-def _put_in_place(folder: Path, target: Path, scratch: Path) -> None:
-    if target.exists():
-        target.rename(scratch / "previous")
-    try:
+def _put_in_place(folder: Path, target: Path) -> None:
+    """Move the results to `target`; of a folder that exists only files of the same names are replaced."""
+    if not target.exists():
         folder.rename(target)
-    except OSError:
-        if (scratch / "previous").exists():
-            shutil.move(scratch / "previous", target)
-        raise
+        return
+    for stale in target.glob("probability_*.nii.gz"):
+        stale.unlink()
+    for path in sorted(folder.iterdir()):
+        path.replace(target / path.name)
 
 
 def _report(

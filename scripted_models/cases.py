@@ -2,8 +2,10 @@
 
 import json
 import os
-from collections import defaultdict
-from dataclasses import dataclass, field
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,14 @@ from scripted_models.volumes import (
     volume_extension,
     volume_stem,
 )
+
+# The first kind that a case has is its truth; each with its coding, None where the naming tells it.
+_TRUTH_KINDS = {
+    "truth5": "brats2013",
+    "truth": None,
+    "truth_atropos": "atropos",
+    "truth_tissue": "brats2012sim",
+}
 
 
 @dataclass(frozen=True)
@@ -48,14 +58,14 @@ class Case:
         images: modality ('t1', 't1c', 't2', 'flair') -> source.
         truth: label map of the experts, None when there is none.
         coding: coding of `truth`, None when the naming does not tell.
-        problems: sentences about files that could not be placed.
+        problems: sentences about files that could not be placed, each starting with their kind.
     """
 
     name: str
     images: dict[str, ImageSource]
     truth: Path | None = None
     coding: LabelCoding | None = None
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -73,25 +83,50 @@ class Case:
         """
         chosen = coding or self.coding
         if self.truth is None:
-            raise InputError(f"Case {self.name} has no label map; expected one beside its images.")
+            raise InputError(
+                f"Case {self.name}: found no label map, expected one beside its images; add "
+                f"{self.name}_seg.nii.gz or leave the case out."
+            )
         if chosen is None:
             raise InputError(
-                f"{self.truth}: the naming does not tell the label coding; "
-                f"choose one of {sorted(CODINGS)} with --coding."
+                f"{self.truth}: found a name that does not tell the label coding, expected that of a BraTS "
+                f"year or MSD; choose one of {', '.join(sorted(CODINGS))} with --coding."
             )
+        self._refuse_problems(*_TRUTH_KINDS)
         values, grid = read_label_map(self.truth)
         return decode_labels(values, chosen, str(self.truth)), grid
 
     def require_images(self) -> None:
         """Raise InputError unless all four sequences are there, once each."""
-        if self.problems:
-            raise InputError(f"Case {self.name}: {self.problems[0]}")
+        self._refuse_problems(*MODALITIES)
         if self.missing:
             have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
             raise InputError(
-                f"Case {self.name}: missing {', '.join(self.missing)}; found {have}; expected all of "
+                f"Case {self.name}: found {have} and no {', '.join(self.missing)}, expected all of "
                 f"{', '.join(MODALITIES)}; add the files or name them with --t1 --t1c --t2 --flair."
             )
+
+    def _refuse_problems(self, *kinds: str) -> None:
+        for problem in self.problems:
+            if problem.split(":")[0] in kinds:
+                raise InputError(f"Case {self.name}: {problem}")
+
+
+@dataclass
+class _Group:
+    """Files of one case: they lie in one folder and their names have one stem."""
+
+    folder: Path
+    stem: str
+    files: list[tuple[str, Path]]  # kind, path
+
+    @property
+    def has_images(self) -> bool:
+        return any(kind in MODALITIES for kind, _ in self.files)
+
+    @property
+    def has_truth(self) -> bool:
+        return any(kind in _TRUTH_KINDS for kind, _ in self.files)
 
 
 def find_cases(folder: Path) -> list[Case]:
@@ -102,131 +137,159 @@ def find_cases(folder: Path) -> list[Case]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected a folder with BraTS cases.")
-    cases = _find_msd(folder) or _unique(_find_by_name(folder))
+        raise InputError(
+            f"{folder}: found no such folder, expected one with BraTS cases; check the path."
+        )
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise InputError(
+            f"{folder}: found a folder that may not be read, expected one with BraTS cases; check its "
+            "permissions."
+        )
+    cases = _unique([*_find_msd(folder), *_find_by_name(folder)])
     if not cases:
         raise InputError(
-            f"{folder}: found no volumes named by sequence (t1, t1c or t1ce, t2, flair); "
-            "expected a BraTS or MSD folder, or files with these words in their names."
+            f"{folder}: found no volumes named by sequence (t1, t1c or t1ce, t2, flair), expected a BraTS or "
+            "MSD folder; put these words into the file names, or give the files with --t1 --t1c --t2 --flair."
         )
     return sorted(cases, key=lambda case: case.name)
 
 
-def _volume_files(folder: Path):
+def _volume_files(folder: Path) -> Iterator[Path]:
+    """Give all volumes below a folder, in order; each folder once, however often links lead to it."""
+    root, seen = os.path.realpath(folder), set()
     for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        above = root != real and (root + os.sep).startswith(real.rstrip(os.sep) + os.sep)
+        if real in seen or above:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and volume_extension(Path(name)):
-                yield Path(parent) / name
+            path = Path(parent) / name
+            if not name.startswith(".") and volume_extension(path) and path.is_file():
+                yield path
 
 
 def _find_by_name(folder: Path) -> list[tuple[Path, Case]]:
-    groups: dict[tuple[Path, str], list[tuple[str, Path]]] = defaultdict(list)
-    for path in _volume_files(folder):
+    groups: dict[tuple[Path, str], _Group] = {}
+    for path in _volume_files(Path(os.path.abspath(folder))):
         role = file_role(volume_stem(path))
         if role is None:
             continue
-        vsd = path.name.lower().startswith("vsd.")
-        nested = vsd and path.parent.name.lower().startswith("vsd.")
-        groups[path.parent.parent if nested else path.parent, role.stem.lower()].append(
-            (role.kind, path)
-        )
-    _adopt_orphan_truths(groups)
-    return [(parent, _case(parent, stem, files)) for (parent, stem), files in groups.items()]
+        home = path.parent.parent if _has_own_folder(path) else path.parent
+        group = groups.setdefault((home, role.stem.lower()), _Group(home, role.stem, []))
+        group.files.append((role.kind, path))
+    return [(group.folder, _case(group)) for group in _with_adopted_truths(list(groups.values()))]
 
 
-def _adopt_orphan_truths(groups: dict) -> None:
-    """Give a misnamed truth to the one case of its folder (BraTS 2020 case 355)."""
-    for key in [
-        k for k, files in groups.items() if all(kind.startswith("truth") for kind, _ in files)
-    ]:
-        others = [k for k in groups if k[0] == key[0] and k != key]
-        if len(others) == 1 and not any(kind.startswith("truth") for kind, _ in groups[others[0]]):
-            groups[others[0]] += groups.pop(key)
+def _has_own_folder(path: Path) -> bool:
+    """True when each file of a case lies in a folder of its own (2013, 2015; unpacked mirrors of 2020)."""
+    parent = path.parent.name.lower()
+    vsd = path.name.lower().startswith("vsd.") and parent.startswith("vsd.")
+    return vsd or parent in (path.name.lower(), volume_stem(path).lower())
 
 
-def _case(parent: Path, stem: str, files: list[tuple[str, Path]]) -> Case:
+def _with_adopted_truths(groups: list[_Group]) -> list[_Group]:
+    """Give label maps that stand alone to the case without one that they must belong to.
+
+    That is the case of the same name in another folder (2012: Images and Truth), or the only case of a
+    folder that has the case's name (BraTS 2020 case 355, whose label map is misnamed).
+    """
+    kept = [group for group in groups if group.has_images]
+    for orphan in (group for group in groups if not group.has_images):
+        homeless = [group for group in kept if not group.has_truth]
+        same_name = [g for g in homeless if g.stem and g.stem.lower() == orphan.stem.lower()]
+        beside = [g for g in kept if g.folder == orphan.folder]
+        if len(same_name) == 1:
+            same_name[0].files += orphan.files
+        elif len(beside) == 1 and beside[0] in homeless and _is_own_folder(beside[0]):
+            beside[0].files += orphan.files
+        else:
+            kept.append(orphan)
+    return kept
+
+
+def _is_own_folder(group: _Group) -> bool:
+    return group.stem.lower() in ("", group.folder.name.lower())
+
+
+def _case(group: _Group) -> Case:
     by_kind: dict[str, list[Path]] = defaultdict(list)
-    for kind, path in files:
+    for kind, path in group.files:
         by_kind[kind].append(path)
-    name = _case_name(parent, stem, files)
     problems = tuple(
-        f"found {len(paths)} files for {kind} ({', '.join(p.name for p in paths)}), expected one; "
-        "remove the others."
+        f"{kind}: found {len(paths)} files ({', '.join(p.name for p in paths)}), expected one; remove the "
+        "others."
         for kind, paths in by_kind.items()
         if len(paths) > 1
     )
+    name = _case_name(group)
     images = {m: ImageSource(by_kind[m][0]) for m in MODALITIES if m in by_kind}
-    truth, coding = _truth(name, by_kind)
-    return Case(name, images, truth, coding, problems)
+    kind = next((kind for kind in _TRUTH_KINDS if kind in by_kind), None)
+    if kind is None:
+        return Case(name, images, problems=problems)
+    known = (coding_from_name(name, path.as_posix()) for _, path in group.files)
+    coding = _TRUTH_KINDS[kind] or next((c for c in known if c), None)
+    return Case(name, images, by_kind[kind][0], CODINGS[coding] if coding else None, problems)
 
 
-def _case_name(parent: Path, stem: str, files: list[tuple[str, Path]]) -> str:
-    if stem:
-        original = volume_stem(files[0][1])
-        return original[: len(stem)]
-    if parent.name.isdigit():  # 2013: HG/0001 and LG/0001 are different patients
-        return f"{parent.parent.name}_{parent.name}"
-    return parent.resolve().name
-
-
-def _truth(name: str, by_kind: dict[str, list[Path]]) -> tuple[Path | None, LabelCoding | None]:
-    if "truth5" in by_kind:
-        return by_kind["truth5"][0], CODINGS["brats2013"]
-    if "truth" in by_kind:
-        path = by_kind["truth"][0]
-        siblings = [p for paths in by_kind.values() for p in paths]
-        known = (coding_from_name(name, p.as_posix()) for p in siblings)
-        coding = next((c for c in known if c), None)
-        return path, CODINGS[coding] if coding else None
-    if "truth_atropos" in by_kind:
-        return by_kind["truth_atropos"][0], CODINGS["atropos"]
-    return None, None
+def _case_name(group: _Group) -> str:
+    if group.stem:
+        return group.stem
+    if group.folder.name.isdigit():  # 2013: HG/0001 and LG/0001 are different patients
+        return f"{group.folder.parent.name}_{group.folder.name}"
+    return group.folder.name
 
 
 def _unique(found: list[tuple[Path, Case]]) -> list[Case]:
-    """Prefix names that occur twice with the name of their parent folder."""
-    counts = defaultdict(int)
-    for _, case in found:
-        counts[case.name] += 1
-    cases = []
-    for parent, case in found:
-        prefix = parent.parent.name if parent.name == case.name else parent.name
-        name = case.name if counts[case.name] == 1 else f"{prefix}_{case.name}"
-        cases.append(Case(name, case.images, case.truth, case.coding, case.problems))
-    return cases
+    """Prefix names that occur twice with the names of the folders above, as many as are needed."""
+    names = [case.name for _, case in found]
+    for depth in range(1, 32):
+        counts = Counter(name.lower() for name in names)
+        again = [i for i, name in enumerate(names) if counts[name.lower()] > 1]
+        if not again:
+            break
+        for i in again:
+            folder, case = found[i]
+            parts = [p for p in folder.parts if p not in case.name and p != folder.anchor]
+            names[i] = "_".join([*parts[-depth:], case.name])
+    return [replace(case, name=name) for (_, case), name in zip(found, names, strict=True)]
 
 
-def _find_msd(folder: Path) -> list[Case]:
+def _find_msd(folder: Path) -> list[tuple[Path, Case]]:
     """Read MSD Task01: 4-D images, channel order from dataset.json (FLAIR, T1w, t1gd, T2w)."""
-    description = folder / "dataset.json"
-    if not description.is_file():
-        nested = [p for p in sorted(folder.iterdir()) if (p / "dataset.json").is_file()]
-        return [case for p in nested for case in _find_msd(p)]
-    channels = _msd_channels(description)
-    cases = []
-    for part in ("imagesTr", "imagesTs"):
+    if not _is_msd(folder):
+        children = [p for p in sorted(folder.iterdir()) if _is_msd(p)]
+        return [found for child in children for found in _find_msd(child)]
+    channels = _msd_channels(folder / "dataset.json")
+    found = []
+    for part in ("imagesTr", "imagesTs") if channels else ():
         for path in sorted((folder / part).glob("*.nii*")):
-            if path.name.startswith("."):
-                continue
+            if path.name.startswith(".") or re.search(r"_\d{4}$", volume_stem(path)):
+                continue  # resource forks of the archive; 3-D channels of nnU-Net
             truth = folder / "labelsTr" / path.name
             images = {m: ImageSource(path, channel) for m, channel in channels.items()}
             has_truth = part == "imagesTr" and truth.is_file()
-            cases.append(
-                Case(volume_stem(path), images, truth if has_truth else None, CODINGS["msd"])
-            )
-    return cases
+            case = Case(volume_stem(path), images, truth if has_truth else None, CODINGS["msd"])
+            found.append((path.parent, case))
+    return found
+
+
+def _is_msd(folder: Path) -> bool:
+    parts = [os.path.join(folder, part) for part in ("imagesTr", "imagesTs")]
+    return os.path.isfile(os.path.join(folder, "dataset.json")) and any(map(os.path.isdir, parts))
 
 
 def _msd_channels(description: Path) -> dict[str, int]:
     try:
-        content = json.loads(description.read_text(encoding="utf-8"))
+        content = json.loads(description.read_text(encoding="utf-8-sig"))
         stated = content.get("modality", content.get("channel_names"))
         channels = {modality_from_name(str(name)): int(i) for i, name in stated.items()}
-    except (ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{description}: expected a 'modality' table of channel numbers and names ({error}); "
-            "restore the file of the data set."
+            f"{description}: found no table of channels ({error}), expected 'modality' with channel numbers "
+            "and names; restore the file of the data set."
         ) from error
     channels.pop(None, None)
     return channels

@@ -1,13 +1,24 @@
 """The command line: one program, one module per sub-command, heavy imports inside the handlers."""
 
 import argparse
+import errno
 import signal
 import sys
 import threading
+import traceback
 
 from scripted_models import __version__
-from scripted_models.commands import cases, demo, evaluate, models, networks, phantom, segment, train
-from scripted_models.errors import Cancelled, ResourceError, ScriptedModelsError
+from scripted_models.commands import (
+    cases,
+    demo,
+    evaluate,
+    models,
+    networks,
+    phantom,
+    segment,
+    train,
+)
+from scripted_models.errors import Cancelled, InputError, ResourceError, ScriptedModelsError
 from scripted_models.progress import Progress, make_progress
 
 COMMANDS = (demo, segment, evaluate, cases, train, phantom, networks, models)
@@ -25,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="scripted-models",
         description="Segment brain tumours in MRI; train and evaluate the networks that do it.",
-        epilog="Exit codes: 0 done, 2 input, 3 model, 4 resources, 130 cancelled.",
+        epilog="Exit codes: 0 done, 1 fault of the program, 2 input, 3 model, 4 resources, 130 cancelled.",
     )
     parser.add_argument("--version", action="version", version=f"scripted-models {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
@@ -45,10 +56,32 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(progress, error)
     except KeyboardInterrupt:
         return _fail(progress, Cancelled("The run was cancelled; nothing partial was written."))
-    except MemoryError:
-        return _fail(progress, ResourceError("The machine ran out of memory; close other programs."))
     except BrokenPipeError:
         return Cancelled.exit_code
+    except Exception as error:
+        expected = _expected(error)
+        if not expected:
+            traceback.print_exc()
+        return _fail(progress, expected or ScriptedModelsError(_fault(error)))
+
+
+def _expected(error: Exception) -> ScriptedModelsError | None:
+    """Name the faults of the machine and of files that no code has put into a sentence."""
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return ResourceError("The machine ran out of memory; close other programs.")
+    if "CUDA out of memory" in str(error):
+        return ResourceError("The GPU ran out of memory; free it, or run with --device cpu.")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceError("The disk is full; make room and run again.")
+    if isinstance(error, OSError) and error.filename:
+        return InputError(
+            f"{error.filename}: {error.strerror}; check the path and its permissions."
+        )
+    return None
+
+
+def _fault(error: Exception) -> str:
+    return f"This is a fault of the program ({type(error).__name__}: {error}); please report it."
 
 
 def _fail(progress: Progress, error: ScriptedModelsError) -> int:
@@ -66,4 +99,3 @@ def _cancel_on_signals() -> None:
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, interrupt)
-

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from scripted_models.cases import find_cases
 from scripted_models.case_output import picture_input, write_outputs
+from scripted_models.cases import find_cases
 from scripted_models.evaluation import comparison_table, evaluate_folders
 from scripted_models.files import make_folder
 from scripted_models.inference import choose_device

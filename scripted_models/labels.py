@@ -31,6 +31,7 @@ class LabelCoding:
         from_internal: internal label -> data set value, or empty when the coding is read only.
         merged_necrosis: label 1 holds necrosis and non-enhancing tumour together.
         note: one sentence about what the mapping loses.
+        regions: regions that the coding can tell apart.
     """
 
     name: str
@@ -38,10 +39,12 @@ class LabelCoding:
     from_internal: dict[int, int]
     merged_necrosis: bool = False
     note: str = ""
+    regions: tuple[str, ...] = tuple(REGIONS)
 
 
 _IDENTITY = {label: label for label in LABELS}
 _MERGED = "label 1 holds necrosis and non-enhancing tumour together and stays 1"
+_TWO_REGIONS = ("complete", "core")
 
 CODINGS: dict[str, LabelCoding] = {
     coding.name: coding
@@ -53,6 +56,15 @@ CODINGS: dict[str, LabelCoding] = {
             {0: 0, 1: 2, 2: 4},
             {},
             note="1 is oedema; 2 is the whole core and is read as enhancing: only complete and core count",
+            regions=_TWO_REGIONS,
+        ),
+        LabelCoding(
+            "brats2012sim",
+            {0: 0, 1: 0, 2: 0, 3: 0, 4: 2, 5: 4, 6: 0},
+            {},
+            note="simulated cases with tissue: 1-3 and 6 are normal, 4 is oedema, 5 is the whole core and is "
+            "read as enhancing: only complete and core count",
+            regions=_TWO_REGIONS,
         ),
         LabelCoding(
             "brats2021", {0: 0, 1: 1, 2: 2, 4: 4}, {0: 0, 1: 1, 2: 2, 3: 1, 4: 4}, True, _MERGED
@@ -66,6 +78,12 @@ CODINGS: dict[str, LabelCoding] = {
             {},
             True,
             _MERGED + "; 4 is the resection cavity and is read as background",
+        ),
+        LabelCoding(
+            "brats2024ped",
+            {0: 0, 1: 4, 2: 3, 3: 1, 4: 2},
+            {},
+            note="children: 1 enhancing, 2 non-enhancing, 3 cyst, read as necrosis, 4 oedema",
         ),
         LabelCoding("msd", {0: 0, 1: 2, 2: 1, 3: 4}, {0: 0, 1: 2, 2: 1, 3: 2, 4: 3}, True, _MERGED),
         LabelCoding(
@@ -96,9 +114,11 @@ def decode_labels(values: np.ndarray, coding: LabelCoding, source: str) -> np.nd
     unknown = [v for v in found.tolist() if v not in coding.to_internal]
     if unknown:
         listed = ", ".join(f"{v:g}" for v in unknown[:5])
+        fitting = [c.name for c in CODINGS.values() if set(found.tolist()) <= set(c.to_internal)]
         raise InputError(
-            f"{source}: label map holds the value(s) {listed}, but coding '{coding.name}' knows only "
-            f"{sorted(coding.to_internal)}; choose the right coding with --coding or repair the file."
+            f"{source}: found the value(s) {listed} in the label map, expected only "
+            f"{sorted(coding.to_internal)} of coding '{coding.name}'; choose the right coding with --coding "
+            f"(all values are known to: {', '.join(fitting) or 'none'}) or repair the file."
         )
     table = np.zeros(256, np.uint8)
     for value, label in coding.to_internal.items():
@@ -111,7 +131,12 @@ def encode_labels(labels: np.ndarray, coding: LabelCoding) -> np.ndarray:
 
     Raises:
         InputError: the coding cannot be written.
+        ValueError: a label is none of the internal ones.
     """
+    if labels.size and not 0 <= labels.min() <= labels.max() < NUM_CLASSES:
+        raise ValueError(
+            f"labels from {labels.min()} to {labels.max()} are not internal labels 0-4"
+        )
     if not coding.from_internal:
         writable = [name for name, known in CODINGS.items() if known.from_internal]
         raise InputError(

@@ -6,17 +6,29 @@ MODALITIES = ("t1", "t1c", "t2", "flair")
 
 # Aliases as whole tokens of a file name, lower case. 't1' never matches inside 't1ce'.
 ALIASES: dict[str, tuple[str, ...]] = {
-    "t1": ("t1", "t1n", "t1w"),
-    "t1c": ("t1c", "t1ce", "t1gd", "t1wce", "t1cw", "t1post", "t1contrast"),
+    "t1": ("t1", "t1n", "t1w", "t1pre"),
+    "t1c": (
+        "t1c",
+        "t1ce",
+        "t1gd",
+        "t1gad",
+        "t1wc",
+        "t1wce",
+        "t1wgd",
+        "t1cw",
+        "t1post",
+        "t1contrast",
+        "ct1",
+    ),
     "t2": ("t2", "t2w"),
-    "flair": ("flair", "t2f", "t2flair", "fla"),
+    "flair": ("flair", "t2f", "t2flair", "fla", "flr"),
 }
-_BY_ALIAS = {alias: modality for modality, names in ALIASES.items() for alias in names}
+BY_ALIAS = {alias: modality for modality, names in ALIASES.items() for alias in names}
 
 
 def name_tokens(name: str) -> list[str]:
     """Split a file name (without extension) into lower-case tokens at every separator."""
-    return [token for token in re.split(r"[^0-9a-z]+", name.lower()) if token]
+    return [token.lower() for token in re.findall(r"[0-9A-Za-z]+", name)]
 
 
 def modality_from_name(name: str) -> str | None:
@@ -26,5 +38,5 @@ def modality_from_name(name: str) -> str | None:
         >>> modality_from_name("BraTS-GLI-00000-000-t2f"), modality_from_name("x_t1ce")
         ('flair', 't1c')
     """
-    found = {_BY_ALIAS[token] for token in name_tokens(name) if token in _BY_ALIAS}
+    found = {BY_ALIAS[token] for token in name_tokens(name) if token in BY_ALIAS}
     return found.pop() if len(found) == 1 else None

@@ -18,7 +18,9 @@ def bundle_files(description: dict, network: nn.Module) -> dict[str, bytes]:
         "configs/metadata.json": _metadata(description, network),
         "configs/inference.json": _inference(description),
     }
-    files = {name: json.dumps(content, indent=2).encode() + b"\n" for name, content in configs.items()}
+    files = {
+        name: json.dumps(content, indent=2).encode() + b"\n" for name, content in configs.items()
+    }
     return {**files, "LICENSE": _LICENCE.encode()}
 
 
@@ -53,7 +55,9 @@ def _metadata(description: dict, network: nn.Module) -> dict:
         "intended_use": "Research only; not for diagnosis or treatment.",
         "data_source": description.get("training", {}).get("statement", ""),
         "network_data_format": {
-            "inputs": {"image": tensor("image", len(MODALITIES), patch, dict(enumerate(MODALITIES)))},
+            "inputs": {
+                "image": tensor("image", len(MODALITIES), patch, dict(enumerate(MODALITIES)))
+            },
             "outputs": {"pred": outputs},
         },
     }
@@ -117,7 +121,11 @@ def _score_table(scores: dict) -> str:
         return "Not measured yet."
     lines = []
     for protocol, regions in scores.items():
-        lines += [f"{protocol}:", "", "| region | " + " | ".join(next(iter(regions.values()))) + " |"]
+        lines += [
+            f"{protocol}:",
+            "",
+            "| region | " + " | ".join(next(iter(regions.values()))) + " |",
+        ]
         lines.append("|---" * (1 + len(next(iter(regions.values())))) + "|")
         for region, values in regions.items():
             lines.append(f"| {region} | " + " | ".join(f"{v:.3f}" for v in values.values()) + " |")
@@ -125,6 +133,6 @@ def _score_table(scores: dict) -> str:
     return "\n".join(lines)
 
 
-_LICENCE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on the data
-named in docs/README.md; the terms of these data (research use) apply to the weights as well.
+_LICENCE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on
+the data named in docs/README.md; the terms of these data (research use) apply to the weights as well.
 """

@@ -25,15 +25,20 @@ from torch import nn
 
 from scripted_models.errors import ModelError
 from scripted_models.files import make_folder, write_file
-from scripted_models.model_card import bundle_files, card_text
 from scripted_models.modalities import MODALITIES
+from scripted_models.model_card import bundle_files, card_text
 from scripted_models.networks import build_network
 from scripted_models.space import TrainingSpace
 
 SHIPPED = Path(__file__).parent / "models"
 DEFAULT_MODEL = "default"
 FORMAT_VERSION = 1
-_CHECKED = ("configs/metadata.json", "configs/inference.json", "configs/model.json", "models/model.pt")
+_CHECKED = (
+    "configs/metadata.json",
+    "configs/inference.json",
+    "configs/model.json",
+    "models/model.pt",
+)
 _REQUIRED = ("format", "name", "network", "channels", "labels", "preprocessing", "postprocessing")
 
 
@@ -135,7 +140,11 @@ def _read_weights(folder: Path, network: nn.Module, content: bytes) -> dict:
             "get the model folder again from a source you trust."
         ) from error
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in weights.items()} if isinstance(weights, dict) else {}
+    found = (
+        {key: tuple(value.shape) for key, value in weights.items()}
+        if isinstance(weights, dict)
+        else {}
+    )
     if expected != found:
         wrong = sorted(set(expected.items()) ^ set(found.items()))[:3]
         raise ModelError(
@@ -158,7 +167,9 @@ def verify_checksums(folder: Path) -> None:
     try:
         lines = listing.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{listing}: not readable; get the complete model folder again.") from error
+        raise ModelError(
+            f"{listing}: not readable; get the complete model folder again."
+        ) from error
     stated = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
     for name in _CHECKED:
         path = Path(folder) / name

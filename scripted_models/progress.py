@@ -23,7 +23,13 @@ class Progress:
         self.stream = stream
         self._start = time.monotonic()
         self._fraction = 0.0
+        self._done_before = 0.0
         self._stage = ""
+
+    def skip(self, fraction: float) -> None:
+        """Count `fraction` of the whole run as done before, so that the remaining time leaves it out."""
+        self._start, self._done_before = time.monotonic(), fraction
+        self._advance(fraction)
 
     def stage(self, name: str, fraction: float) -> None:
         """Enter a stage, `fraction` of the whole run being done."""
@@ -58,9 +64,10 @@ class Progress:
     def remaining_s(self) -> float | None:
         """Estimate the remaining seconds from the fraction done, None while it says too little."""
         elapsed = time.monotonic() - self._start
-        if self._fraction < 0.02 or elapsed < 1:
+        done = self._fraction - self._done_before
+        if done < 0.02 * (1 - self._done_before) or elapsed < 1:
             return None
-        return elapsed * (1 - self._fraction) / self._fraction
+        return elapsed * (1 - self._fraction) / done
 
     def emit(self, event: dict) -> None:
         """Write one event; the silent form drops it."""

@@ -140,7 +140,9 @@ def read_on_one_grid(case: Case) -> dict[str, sitk.Image]:
     return images
 
 
-def _finish_labels(model: Model, probabilities: np.ndarray, brain: np.ndarray, grid: Grid) -> np.ndarray:
+def _finish_labels(
+    model: Model, probabilities: np.ndarray, brain: np.ndarray, grid: Grid
+) -> np.ndarray:
     pipeline = build_postprocessing(model.description["postprocessing"])
     data = {
         "labels": probabilities.argmax(axis=0).astype(np.uint8),
@@ -157,7 +159,9 @@ def _warnings(result: Segmented, brain: np.ndarray, resampled: bool) -> list[str
             "Nearly all voxels differ from 0; the model expects skull-stripped volumes with background 0."
         )
     if resampled:
-        found.append("The voxel spacing differs from the training data; volumes were resampled and back.")
+        found.append(
+            "The voxel spacing differs from the training data; volumes were resampled and back."
+        )
     if not result.labels.any():
         found.append("No tumour was found.")
     same = [
@@ -169,5 +173,3 @@ def _warnings(result: Segmented, brain: np.ndarray, resampled: bool) -> list[str
     if same:
         found.append(f"{', '.join(same)} hold the same voxels; was one file given twice?")
     return found
-
-

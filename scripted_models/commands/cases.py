@@ -29,16 +29,16 @@ def run(options, progress: Progress) -> int:
         missing = f"missing {', '.join(case.missing)}" if case.missing else "complete"
         print("  ".join([case.name.ljust(width), missing, truth, *case.problems]))
     complete = sum(not case.missing for case in found)
-    print(f"{len(found)} cases, {complete} complete, {sum(c.truth is not None for c in found)} with labels")
+    print(
+        f"{len(found)} cases, {complete} complete, {sum(c.truth is not None for c in found)} with labels"
+    )
     return 0
 
 
 def _describe(case) -> dict:
     return {
         "name": case.name,
-        "images": {
-            m: {"path": str(s.path), "channel": s.channel} for m, s in case.images.items()
-        },
+        "images": {m: {"path": str(s.path), "channel": s.channel} for m, s in case.images.items()},
         "missing": list(case.missing),
         "truth": str(case.truth) if case.truth else None,
         "coding": case.coding.name if case.coding else None,

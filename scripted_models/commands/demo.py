@@ -8,9 +8,13 @@ from scripted_models.progress import FORMATS, Progress
 def add_parser(subparsers) -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("demo", help="segment a procedural case and open the report")
-    parser.add_argument("--output", type=Path, default=Path("output") / "demo", help="folder (default output/demo)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("output") / "demo", help="folder (default output/demo)"
+    )
     parser.add_argument("--seed", type=int, default=7, help="seed of the phantom")
-    parser.add_argument("--size", type=int, nargs=3, metavar=("X", "Y", "Z"), default=(240, 240, 52))
+    parser.add_argument(
+        "--size", type=int, nargs=3, metavar=("X", "Y", "Z"), default=(240, 240, 52)
+    )
     parser.add_argument("--model", default="default", help="shipped name or path of a model folder")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--progress", choices=FORMATS, default="bar")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scripted_models.progress import Progress
+from scripted_models.progress import FORMATS, Progress
 
 
 def add_parser(subparsers) -> None:
@@ -12,10 +12,13 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser("evaluate", help="score predictions against expert labels")
     parser.add_argument("--predictions", type=Path, required=True, help="what `segment` wrote")
     parser.add_argument("--truth", type=Path, required=True, help="folder of cases with label maps")
-    parser.add_argument("--output", type=Path, required=True, help="folder for metrics.csv and .json")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for metrics.csv and .json"
+    )
     parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the truth")
     parser.add_argument("--prediction-coding", choices=sorted(CODINGS),
                         help="label coding of the predictions (default: internal labels 0-4)")  # fmt: skip
+    parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)
 
 

@@ -20,7 +20,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--coding", choices=("internal", "brats2013", "brats2021", "brats2023", "msd"),
                         default="internal", help="label coding of the result")  # fmt: skip
-    parser.add_argument("--probabilities", action="store_true", help="write class probabilities too")
+    parser.add_argument(
+        "--probabilities", action="store_true", help="write class probabilities too"
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)
@@ -56,7 +58,13 @@ def run(options, progress: Progress) -> int:
         for warning in result.warnings:
             progress.warning(f"{case.name}: {warning}")
         report = write_outputs(
-            options.output, case, result, model, reason, CODINGS[options.coding], options.probabilities
+            options.output,
+            case,
+            result,
+            model,
+            reason,
+            CODINGS[options.coding],
+            options.probabilities,
         )
         folder = options.output / case.name
         progress.result(

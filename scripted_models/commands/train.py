@@ -16,7 +16,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument("experiment", help="TOML file, or the name of a shipped experiment")
     parser.add_argument("--data", type=Path, help="folder of cases (else data.folder of the file)")
     parser.add_argument("--output", type=Path, help="run folder (default: runs/NAME)")
-    parser.add_argument("--resume", action="store_true", help="go on from the run folder's checkpoint")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the run folder's checkpoint"
+    )
     parser.add_argument("--set", action="append", default=[], nargs="+", metavar="KEY=VALUE",
                         help="overrule a setting, for example training.seed=1")  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

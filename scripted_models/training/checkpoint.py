@@ -54,11 +54,9 @@ def load_state(folder: Path, experiment: dict) -> TrainingState:
     """Read the checkpoint of a run folder.
 
     Raises:
-        InputError: no or damaged checkpoint, or one of another experiment.
+        InputError: damaged checkpoint, or one of another experiment.
     """
     path = Path(folder) / FILE_NAME
-    if not path.exists():
-        raise InputError(f"{path}: no checkpoint to resume from; start without --resume.")
     try:
         state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds for damaged files

@@ -39,7 +39,7 @@ def train_experiment(
         data: folder of cases with label maps.
         output: run folder; receives checkpoint.pt, metrics.csv and the model folder `model`.
         progress: told about cases and epochs.
-        resume: go on from the checkpoint in `output`.
+        resume: go on from the checkpoint in `output`; from the start when there is none yet.
         device: 'auto', 'cpu' or 'cuda'.
         coding: overrules the label coding that the naming implies.
 
@@ -51,11 +51,7 @@ def train_experiment(
     """
     plain = experiment.to_dict()
     plain.pop("postprocessing")  # replayed at inference only
-    if not resume and (Path(output) / FILE_NAME).exists():
-        raise InputError(
-            f"{output}: holds a training run already; add --resume to go on or choose another --output."
-        )
-    state = load_state(output, plain) if resume else TrainingState(plain)
+    state = _first_state(Path(output), plain, resume, progress)
     torch.manual_seed(experiment.training.seed)
     network = make_network(experiment).to(choose_device(device)[0])
     progress.stage("read", 0.0)
@@ -65,6 +61,18 @@ def train_experiment(
     Trainer(experiment, network, cases, output, progress).run(state)
     description = describe(experiment, cases, state)
     return write_model(Path(output) / MODEL, network, description)
+
+
+def _first_state(output: Path, plain: dict, resume: bool, progress: Progress) -> TrainingState:
+    if not (output / FILE_NAME).exists():
+        if resume:  # a run that was stopped in its first epoch
+            progress.message(f"{output}: no checkpoint yet, the run starts from the beginning")
+        return TrainingState(plain)
+    if resume:
+        return load_state(output, plain)
+    raise InputError(
+        f"{output}: holds a training run already; add --resume to go on or choose another --output."
+    )
 
 
 def make_network(experiment: Experiment) -> nn.Module:

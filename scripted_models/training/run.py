@@ -62,6 +62,7 @@ class Trainer:
             torch.set_num_threads(self.settings.threads)
         if state.network:
             self.network.load_state_dict(state.network)
+        self.progress.skip(self._fraction(state, 0))
         for phase in PHASES:
             if state.phase == phase:
                 self._run_phase(state, getattr(self.settings, f"phase{phase}"))
@@ -169,7 +170,9 @@ class Trainer:
     def _fraction(self, state: TrainingState, step: int) -> float:
         phases = [self.settings.phase1, self.settings.phase2]
         totals = [p.epochs * p.steps_per_epoch for p in phases]
-        before = totals[0] if state.phase == 2 else 0
+        before = sum(totals[: state.phase - 1])
+        if state.phase > len(phases):
+            return 1.0
         steps = before + state.epoch * phases[state.phase - 1].steps_per_epoch + step
         return steps / max(sum(totals), 1)
 

@@ -1,0 +1,159 @@
+"""Model folders: written whole, verified before use, never executed."""
+
+import hashlib
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+
+from scripted_models.config import Experiment
+from scripted_models.errors import ModelError
+from scripted_models.labels import LABELS
+from scripted_models.modalities import MODALITIES
+from scripted_models.model_folder import (
+    DEFAULT_MODEL,
+    load_model,
+    shipped_models,
+    verify_checksums,
+    write_model,
+)
+
+
+def description(name="made"):
+    experiment = Experiment()
+    return {
+        "name": name,
+        "summary": "made for a test",
+        "network": {"name": "TwoPathCNN", "arguments": {}},
+        "channels": list(MODALITIES),
+        "labels": {str(k): v for k, v in LABELS.items()},
+        "training_space": {"orientation": "LPS", "spacing_xyz_mm": [1, 1, None], "tolerance": 0.1},
+        "preprocessing": list(experiment.preprocessing),
+        "postprocessing": list(experiment.postprocessing),
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, small_network):
+    return write_model(tmp_path / "model", small_network, description())
+
+
+def renew_checksums(folder):
+    listing = folder / "models" / "SHA256SUMS"
+    names = [line.split("  ")[1] for line in listing.read_text().splitlines()]
+    sums = [f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}" for n in names]
+    listing.write_text("\n".join(sums) + "\n")
+
+
+class TestBasic:
+    def test_weights_and_description_come_back(self, folder, small_network):
+        model = load_model(str(folder))
+        expected = small_network.state_dict()
+        assert all(torch.equal(v, expected[k]) for k, v in model.network.state_dict().items())
+        assert model.name == "made"
+        assert not model.network.training
+
+    def test_it_is_a_monai_bundle(self, folder):
+        metadata = json.loads((folder / "configs" / "metadata.json").read_text())
+        for key in ("version", "monai_version", "pytorch_version", "numpy_version", "task",
+                    "required_packages_version", "description", "authors", "copyright"):  # fmt: skip
+            assert key in metadata
+        formats = metadata["network_data_format"]
+        assert list(formats["inputs"]["image"]["channel_def"].values()) == list(MODALITIES)
+        assert formats["outputs"]["pred"]["channel_def"] == {str(k): v for k, v in LABELS.items()}
+        assert (folder / "LICENSE").is_file()
+
+    def test_monai_builds_the_network_from_the_bundle(self, folder):
+        from monai.bundle import ConfigParser
+
+        parser = ConfigParser()
+        parser.read_config(str(folder / "configs" / "inference.json"))
+        network = parser.get_parsed_content("network_def")
+        network.load_state_dict(torch.load(folder / "models" / "model.pt", weights_only=True))
+        assert len(parser.get_parsed_content("preprocessing").transforms) == 4
+
+    def test_rewriting_replaces_the_model(self, folder, small_network):
+        write_model(folder, small_network, description("renamed"))
+        assert load_model(str(folder)).name == "renamed"
+
+
+class TestShipped:
+    def test_the_default_is_there_and_sound(self):
+        assert DEFAULT_MODEL in [path.name for path in shipped_models()]
+        for path in shipped_models():
+            verify_checksums(path)
+            load_model(str(path))
+
+    def test_its_card_names_data_and_limits(self):
+        for path in shipped_models():
+            card = (path / "docs" / "README.md").read_text()
+            for word in ("Menze", "Baid", "Research only", "Training cases", "Limits"):
+                assert word in card
+
+
+class TestErrors:
+    def test_unknown_name_lists_the_known(self):
+        with pytest.raises(ModelError, match="default"):
+            load_model("no-such-model")
+
+    @pytest.mark.parametrize(
+        "name", ["models/model.pt", "configs/model.json", "configs/metadata.json"]
+    )
+    def test_a_changed_byte_is_noticed(self, folder, name):
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / name).write_bytes(content)
+        with pytest.raises(ModelError, match="checksum"):
+            load_model(str(folder))
+
+    @pytest.mark.parametrize("name", ["models/model.pt", "models/SHA256SUMS", "configs/model.json"])
+    def test_a_missing_file_is_noticed(self, folder, name):
+        (folder / name).unlink()
+        with pytest.raises(ModelError):
+            load_model(str(folder))
+
+    def test_a_pickle_with_code_is_not_run(self, folder, tmp_path):
+        class Bomb:
+            def __reduce__(self):
+                return (open, (str(tmp_path / "ran"), "w"))
+
+        (folder / "models" / "model.pt").write_bytes(pickle.dumps(Bomb()))
+        renew_checksums(folder)
+        with pytest.raises(ModelError, match="not a plain state dict"):
+            load_model(str(folder))
+        assert not (tmp_path / "ran").exists()
+
+    def test_nan_weights_are_refused(self, folder):
+        path = folder / "models" / "model.pt"
+        weights = torch.load(path, weights_only=True)
+        weights["output.bias"][0] = float("nan")
+        torch.save(weights, path)
+        renew_checksums(folder)
+        with pytest.raises(ModelError, match="NaN"):
+            load_model(str(folder))
+
+    def test_weights_of_another_network_are_refused(self, folder):
+        path = folder / "configs" / "model.json"
+        content = json.loads(path.read_text())
+        content["network"]["name"] = "InputCascadeCNN"
+        path.write_text(json.dumps(content))
+        renew_checksums(folder)
+        with pytest.raises(ModelError, match="do not fit"):
+            load_model(str(folder))
+
+    def test_another_channel_order_is_refused(self, folder):
+        path = folder / "configs" / "model.json"
+        content = json.loads(path.read_text())
+        content["channels"].reverse()
+        path.write_text(json.dumps(content))
+        renew_checksums(folder)
+        with pytest.raises(ModelError, match="channels"):
+            load_model(str(folder))
+
+    def test_an_interrupted_write_is_not_loadable(self, folder, small_network):
+        shutil.copy(folder / "configs" / "model.json", folder / "configs" / "metadata.json")
+        (folder / "models" / "SHA256SUMS").unlink()
+        with pytest.raises(ModelError):
+            load_model(str(folder))
