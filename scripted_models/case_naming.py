@@ -19,6 +19,7 @@ _CONTRAST = {
 }
 _CONTRAST_BEFORE = _CONTRAST - {"post"}  # 'patient_post_t1' may be after surgery
 _WITHOUT = {"pre", "non", "no", "without", "wo", "noncontrast", "precontrast", "nocontrast"}
+_DARK_FLUID = {"tirm", "dark", "darkfluid"}  # behind 'T2': FLAIR in Siemens' names
 _REFERENCE = {"to", "in", "on", "onto", "space"}  # 'flair_to_t1': registered to
 _PLANES = {"ax", "axial", "tra", "transversal", "sag", "sagittal", "cor", "coronal", "2d", "3d"}
 _TRUTH = {"seg", "segm", "truth", "label", "labels", "gt"}
@@ -109,6 +110,8 @@ def _statement(words: list[str]) -> _Statement | None:
     modality = BY_ALIAS[words[last]]
     if last and {BY_ALIAS.get(words[last - 1]), modality} == {"t2", "flair"}:
         return _Statement("flair", last - 1, last)
+    if modality == "t2" and _DARK_FLUID & set(words[last + 1 :]):
+        return _Statement("flair", last, last)
     if modality == "t1":
         return _t1_statement(words, last)
     return _Statement(modality, last, last)
