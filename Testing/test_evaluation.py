@@ -3,7 +3,6 @@
 import csv
 import json
 import statistics
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,13 @@ from scripted_models import files
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.evaluation import COLUMNS, comparison_table, evaluate_folders, write_reports
 from scripted_models.geometry import Grid
-from scripted_models.labels import CODINGS, LabelCoding, encode_labels
+from scripted_models.labels import CODINGS, encode_labels
 from scripted_models.metrics import METRICS
 from scripted_models.paper_tables import PAPER_ROWS, PPV_TITLE
 from scripted_models.volumes import write_labels
 
 GRID = Grid((12, 10, 8), (1.0, 1.0, 2.0))
 NAMES = ("BraTS20_Training_001", "BraTS20_Training_002")
-
-
-@dataclass(frozen=True)
-class TwoRegions(LabelCoding):
-    """A coding without enhancing tumour, as BRATS 2012."""
-
-    regions: tuple[str, ...] = ("complete", "core")
 
 
 def tumour(shift: int = 0) -> np.ndarray:
@@ -201,6 +193,13 @@ def test_flat_folders_on_both_sides(tmp_path, extension, suffix):
     assert result.cases["patient10"]["complete"]["dice"] == pytest.approx(5 / 6)
 
 
+def test_corrected_segmentations_are_a_truth(folders):
+    predictions, _, output = folders
+    evaluation = evaluate_folders(predictions, predictions, output)
+    assert sorted(evaluation.cases) == sorted(NAMES)
+    assert evaluation.mean["core"]["dice"] == 1
+
+
 def test_flat_truth_without_a_coding_is_refused(tmp_path):
     (tmp_path / "truth").mkdir()
     write_labels(tmp_path / "truth" / "patient1.nii.gz", tumour(), GRID)
@@ -293,7 +292,7 @@ def test_failed_writing_leaves_the_earlier_reports(folders, monkeypatch):
 
 
 def test_region_that_the_coding_does_not_define_is_left_out(tmp_path):
-    coding = TwoRegions("brats2012", CODINGS["brats2012"].to_internal, {})
+    coding = CODINGS["brats2012"]
     values = (tumour() > 0).astype(np.uint8) + (np.isin(tumour(), (1, 4))).astype(np.uint8)
     write_prediction(tmp_path / "model", "BRATS_HG0001", tumour())
     (tmp_path / "truth").mkdir()

@@ -74,6 +74,16 @@ class TestBasic:
         network.load_state_dict(torch.load(folder / "models" / "model.pt", weights_only=True))
         assert len(parser.get_parsed_content("preprocessing").transforms) == 4
 
+    def test_monai_verifies_the_stated_shapes(self, folder, monkeypatch):
+        from monai.bundle import verify_net_in_out
+
+        monkeypatch.chdir(folder)
+        verify_net_in_out(
+            net_id="network_def",
+            meta_file="configs/metadata.json",
+            config_file="configs/inference.json",
+        )
+
     def test_rewriting_replaces_the_model(self, folder, small_network):
         write_model(folder, small_network, description("renamed"))
         assert load_model(str(folder)).name == "renamed"

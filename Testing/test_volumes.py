@@ -205,6 +205,9 @@ def test_other_kinds_of_pixels_and_dimensions(tmp_path):
         sitk.GetArrayFromImage(read_volume(write_nifti(path, RAMP[None]))), RAMP
     )
     for extension in (".mha", ".nrrd", ".nii.gz"):
+        single = sitk.GetImageFromArray(RAMP[None], isVector=False)
+        sitk.WriteImage(single, str(tmp_path / f"s{extension}"))
+        assert read_volume(tmp_path / f"s{extension}").GetSize() == RAMP.shape[::-1]
         vector = sitk.GetImageFromArray(np.zeros((2, 3, 4, 3), "u1"), isVector=True)
         sitk.WriteImage(vector, str(tmp_path / f"v{extension}"))
         assert "vector" in refusal(tmp_path / f"v{extension}")

@@ -162,7 +162,7 @@ def _score_case(
             f"Case {case.name}: prediction {path} and truth {case.truth} lie on different grids: "
             f"{difference}, expected the same; resample the prediction onto the truth's grid."
         )
-    regions = [r for r in _regions_of(known) if r in _regions_of(coding)]
+    regions = [r for r in known.regions if r in coding.regions]
     scores = region_metrics(prediction, truth, grid, regions)
     for region, row in scores.items():
         row["truth_ml"] = _volume_ml(truth, region, grid)
@@ -178,10 +178,6 @@ def _read_prediction(path: Path, coding: LabelCoding) -> tuple[np.ndarray, Grid]
         raise InputError(str(error).replace("--coding", "--prediction-coding")) from error
 
 
-def _regions_of(coding: LabelCoding) -> tuple[str, ...]:
-    return getattr(coding, "regions", tuple(REGIONS))
-
-
 def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:
     return int(np.count_nonzero(region_mask(labels, region))) * grid.voxel_volume_ml
 
@@ -190,7 +186,7 @@ def _coding_notes(cases: list[Case], stated: LabelCoding | None) -> list[str]:
     notes = []
     codings = {coding.name: coding for coding in (stated or case.coding for case in cases)}
     for name, coding in sorted(codings.items()):
-        absent = [region for region in REGIONS if region not in _regions_of(coding)]
+        absent = [region for region in REGIONS if region not in coding.regions]
         if coding.note:
             notes.append(f"Truth of coding '{name}': {coding.note}.")
         if absent:

@@ -18,7 +18,8 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
     """Find the cases that have a truth.
 
     Args:
-        folder: BraTS folder as `find_cases` reads it, or a flat folder of label maps without images.
+        folder: BraTS folder as `find_cases` reads it, a flat folder of label maps without images, or
+            `<case>/segmentation.*` as `segment` writes it (for example corrected by hand).
         coding: coding of the truth; needed when flat label maps do not tell it by their names.
 
     Raises:
@@ -28,6 +29,8 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
     try:
         cases = find_cases(folder)
     except InputError:
+        if written := _written_by_segment(folder) if folder.is_dir() else []:
+            return [Case(n, {}, p, coding or _written_coding(p)) for n, p in written]
         if not files:
             raise
         cases = []
@@ -69,14 +72,19 @@ def find_predictions(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a folder with predicted label maps.")
-    nested = [
+    flat = ((_label_map_case(path), path) for path in _volumes_in(folder))
+    return _by_case([*_written_by_segment(folder), *flat])
+
+
+def _written_by_segment(folder: Path) -> list[tuple[str, Path]]:
+    """Return case and file of all `<case>/segmentation.*` in a folder."""
+    return [
         (child.name, path)
         for child in sorted(folder.iterdir())
         if child.is_dir() and not child.name.startswith(".")
         for path in _volumes_in(child)
         if volume_stem(path) == PREDICTION_STEM
     ]
-    return _by_case([*nested, *((_label_map_case(path), path) for path in _volumes_in(folder))])
 
 
 def _volumes_in(folder: Path) -> list[Path]:
@@ -126,7 +134,7 @@ def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCod
         InputError: the coding must be stated, or the report is damaged.
     """
     if volume_stem(path) == PREDICTION_STEM:
-        return _reported_coding(path.with_name(PREDICTION_REPORT)) or CODINGS["internal"]
+        return _written_coding(path)
     if all(value == label for value, label in truth_coding.to_internal.items()):
         return CODINGS["internal"]
     raise InputError(
@@ -134,6 +142,10 @@ def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCod
         f"the truth, '{truth_coding.name}', where the same numbers mean other tissue; choose with "
         "--prediction-coding."
     )
+
+
+def _written_coding(path: Path) -> LabelCoding:
+    return _reported_coding(path.with_name(PREDICTION_REPORT)) or CODINGS["internal"]
 
 
 def _reported_coding(report: Path) -> LabelCoding | None:

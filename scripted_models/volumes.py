@@ -42,7 +42,8 @@ def read_volume(path: Path) -> sitk.Image:
     """Read one scalar volume.
 
     Args:
-        path: .mha, .nii, .nii.gz or .nrrd file. A 2-D image becomes a volume of one slice.
+        path: .mha, .nii, .nii.gz or .nrrd file. A 2-D image becomes a volume of one slice, a 4-D
+            image of one volume that volume.
 
     Returns:
         3-D image with an orthonormal direction and finite voxels, pixel type as stored.
@@ -52,6 +53,8 @@ def read_volume(path: Path) -> sitk.Image:
             pixels, NaN or infinity, sheared direction, unusable spacing.
     """
     image = _read(Path(path))
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[..., 0]
     if image.GetDimension() == 4:
         raise InputError(
             f"{path}: found a 4-D image of {image.GetSize()[3]} volumes, expected one 3-D volume; "
