@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripted_models.networks import build_network
-from scripted_models.phantom import write_phantom_case
+from scripted_models.phantom.case import write_phantom_case
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

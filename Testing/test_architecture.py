@@ -13,21 +13,19 @@ PACKAGE = ROOT / "scripted_models"
 
 # From the bottom up; a module may import only from lower layers and from its own.
 LAYERS = (
-    ("errors", "preprocessing_defaults", "bitmap_font", "report_style", "paper_tables", "markdown_html"),
-    ("labels", "geometry", "modalities", "progress", "files", "case_naming", "config", "nifti_header",
-     "volume_headers"),
-    ("integrity", "space"),
-    ("volumes",),
-    ("networks", "preprocessing", "postprocessing", "metrics", "phantom", "phantom_anatomy",
-     "phantom_signal", "picture_panels", "pictures", "cases"),
-    ("sampling", "losses", "inference", "model_card", "model_folder", "report_case", "report", "pairing"),
-    ("segmentation", "evaluation", "training"),
+    ("errors",),
+    ("labels", "modalities", "geometry", "files", "progress", "config"),
+    ("volumes", "space"),
+    ("networks", "preprocessing", "postprocessing", "phantom", "pictures", "cases"),
+    ("inference", "model_card", "evaluation"),
+    ("model_folder", "report"),
+    ("segmentation", "training"),
     ("case_output",),
     ("demonstration",),
     ("commands",),
     ("cli",),
     ("__main__",),
-)  # fmt: skip
+)
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 

@@ -21,7 +21,7 @@ from case_trees import (
 )
 from test_labels import MEANINGS, digits
 
-from scripted_models.cases import find_cases
+from scripted_models.cases.discovery import find_cases
 from scripted_models.errors import InputError
 from scripted_models.labels import CODINGS
 from scripted_models.modalities import MODALITIES

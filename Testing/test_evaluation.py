@@ -10,12 +10,17 @@ import pytest
 
 from scripted_models import files
 from scripted_models.errors import InputError, ResourceError
-from scripted_models.evaluation import COLUMNS, comparison_table, evaluate_folders, write_reports
+from scripted_models.evaluation.folders import (
+    COLUMNS,
+    comparison_table,
+    evaluate_folders,
+    write_reports,
+)
+from scripted_models.evaluation.metrics import METRICS
+from scripted_models.evaluation.paper_tables import PAPER_ROWS, PPV_TITLE
 from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS, encode_labels
-from scripted_models.metrics import METRICS
-from scripted_models.paper_tables import PAPER_ROWS, PPV_TITLE
-from scripted_models.volumes import write_labels
+from scripted_models.volumes.io import write_labels
 
 GRID = Grid((12, 10, 8), (1.0, 1.0, 2.0))
 NAMES = ("BraTS20_Training_001", "BraTS20_Training_002")

@@ -16,7 +16,7 @@ from scripted_models.labels import (
     encode_labels,
     region_mask,
 )
-from scripted_models.volumes import read_label_map
+from scripted_models.volumes.io import read_label_map
 
 # Values of the data sets, and below each what it means: 0 nothing, 1 necrosis, 2 oedema,
 # 3 non-enhancing, 4 enhancing tumour.

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from monai.metrics import DiceMetric, get_confusion_matrix
 
+from scripted_models.evaluation.metrics import METRICS, hausdorff95_mm, mask_metrics, region_metrics
 from scripted_models.geometry import Grid
 from scripted_models.labels import REGIONS, region_mask
-from scripted_models.metrics import METRICS, hausdorff95_mm, mask_metrics, region_metrics
 
 SHAPE = (4, 5, 6)
 GRID = Grid(SHAPE[::-1], (1.0, 2.0, 3.0))

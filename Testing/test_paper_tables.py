@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripted_models.paper_tables import PAPER_ROWS, markdown_beside_paper
+from scripted_models.evaluation.paper_tables import PAPER_ROWS, markdown_beside_paper
 
 
 def test_comparison_puts_ppv_and_not_the_true_negative_rate_beside_the_paper():

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scripted_models.bitmap_font import GLYPHS, draw_text, text_mask
 from scripted_models.errors import ResourceError
 from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
-from scripted_models.picture_panels import displayed_plane
-from scripted_models.pictures import (
+from scripted_models.pictures.font import GLYPHS, draw_text, text_mask
+from scripted_models.pictures.panels import displayed_plane
+from scripted_models.pictures.render import (
     LABEL_COLOURS,
     png_bytes,
     render_montage,

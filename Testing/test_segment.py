@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from scripted_models.cli import main
 from scripted_models.geometry import Grid
 from scripted_models.inference import predict_slice, predict_volume
-from scripted_models.volumes import read_label_map, read_volume, write_volume
+from scripted_models.volumes.io import read_label_map, read_volume, write_volume
 
 NAMES = ("t1", "t1c", "t2", "flair")
 SUFFIX = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}
@@ -172,7 +172,7 @@ class TestErrors:
         self.fails(capsys, 2, tmp_path / "none", "--output", tmp_path / "o")
 
     def test_cancelled_run_leaves_nothing(self, tmp_path):
-        from scripted_models.phantom import write_phantom_case
+        from scripted_models.phantom.case import write_phantom_case
 
         case = write_phantom_case(tmp_path / "in", 4, (160, 160, 60))
         command = [sys.executable, "-m", "scripted_models", "segment", str(case),

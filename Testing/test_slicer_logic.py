@@ -25,6 +25,7 @@ pytest.importorskip("slicer.util")
 from BrainTumorSegLib import logic, python_child, resampling  # noqa: E402
 from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
 
+from scripted_models.config import DEFAULT_PREPROCESSING  # noqa: E402
 from scripted_models.errors import (  # noqa: E402
     Cancelled,
     InputError,
@@ -32,7 +33,6 @@ from scripted_models.errors import (  # noqa: E402
     ScriptedModelsError,
 )
 from scripted_models.labels import LABELS  # noqa: E402
-from scripted_models.preprocessing_defaults import DEFAULT_PREPROCESSING  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
@@ -204,7 +204,7 @@ def test_the_true_program_segments_a_phantom(
     slicer_scene, tmp_path, monkeypatch, small_network, model
 ):
     """The whole path with a network: volumes under a transform, `python -m scripted_models segment`."""
-    from scripted_models.phantom import make_phantom
+    from scripted_models.phantom.case import make_phantom
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     phantom = make_phantom(3, (48, 48, 40))

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from scripted_models.errors import InputError
-from scripted_models.losses import pixel_cross_entropy
 from scripted_models.model_folder import load_model
-from scripted_models.sampling import (
+from scripted_models.training.losses import pixel_cross_entropy
+from scripted_models.training.sampling import (
     IGNORED,
     MERGED_CORE,
     CropSampler,
@@ -235,7 +235,7 @@ class TestSampling:
 
 class TestSplit:
     def test_a_case_cannot_train_and_validate(self, experiment, phantom_folder, tmp_path):
-        from scripted_models.cases import find_cases
+        from scripted_models.cases.discovery import find_cases
         from scripted_models.config import load_experiment
         from scripted_models.training.data import split_cases
 

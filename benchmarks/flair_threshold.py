@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.cases import Case
+from scripted_models.cases.discovery import Case
 from scripted_models.errors import ScriptedModelsError
-from scripted_models.evaluation import evaluate_folders
+from scripted_models.evaluation.folders import evaluate_folders
+from scripted_models.evaluation.pairing import find_truths
 from scripted_models.labels import CODINGS, LabelCoding, region_mask
-from scripted_models.pairing import find_truths
 
 THRESHOLDS = tuple(
     np.arange(0.5, 3.01, 0.25).tolist()

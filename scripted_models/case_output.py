@@ -11,13 +11,13 @@ import SimpleITK as sitk
 import torch
 
 from scripted_models import __version__
-from scripted_models.cases import Case
+from scripted_models.cases.discovery import Case
 from scripted_models.files import make_folder
 from scripted_models.labels import LABELS, LabelCoding, encode_labels
 from scripted_models.model_folder import Model
-from scripted_models.pictures import render_overlay, write_png
+from scripted_models.pictures.render import render_overlay, write_png
 from scripted_models.segmentation import Segmented
-from scripted_models.volumes import write_labels, write_volume
+from scripted_models.volumes.io import write_labels, write_volume
 
 SEGMENTATION, REPORT, OVERLAY = "segmentation.nii.gz", "report.json", "overlay.png"
 

@@ -8,12 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.preprocessing_defaults import DEFAULT_POSTPROCESSING, DEFAULT_PREPROCESSING
 
 try:
     import tomllib
 except ImportError:  # Python 3.10
     import tomli as tomllib
+
+DEFAULT_PREPROCESSING: tuple[dict, ...] = (
+    {"step": "mark_brain"},
+    {"step": "clip_percentiles", "lower": 1.0, "upper": 99.0},
+    {"step": "crop_to_brain"},
+    {"step": "zscore"},
+)
+
+DEFAULT_POSTPROCESSING: tuple[dict, ...] = (
+    {"step": "inside_brain"},
+    {"step": "remove_small_components", "min_volume_ml": 0.5, "min_share": 0.05},
+)
 
 
 @dataclass(frozen=True)

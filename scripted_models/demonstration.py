@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from scripted_models.case_output import picture_input, write_outputs
-from scripted_models.cases import find_cases
-from scripted_models.evaluation import comparison_table, evaluate_folders
+from scripted_models.cases.discovery import find_cases
+from scripted_models.evaluation.folders import comparison_table, evaluate_folders
 from scripted_models.files import make_folder
 from scripted_models.inference import choose_device
 from scripted_models.labels import CODINGS
 from scripted_models.model_folder import load_model
-from scripted_models.phantom import write_phantom_case
-from scripted_models.pictures import render_montage, render_overlay, write_png
+from scripted_models.phantom.case import write_phantom_case
+from scripted_models.pictures.render import render_montage, render_overlay, write_png
 from scripted_models.progress import Progress
-from scripted_models.report import CaseReport, write_html_report
+from scripted_models.report.page import CaseReport, write_html_report
 from scripted_models.segmentation import segment_case
 
 

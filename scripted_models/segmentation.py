@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.cases import Case
+from scripted_models.cases.discovery import Case
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.inference import predict_volume

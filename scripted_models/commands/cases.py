@@ -16,7 +16,7 @@ def add_parser(subparsers) -> None:
 
 def run(options, progress: Progress) -> int:
     """Print the cases; a case without all four sequences is listed with what it lacks."""
-    from scripted_models.cases import find_cases
+    from scripted_models.cases.discovery import find_cases
 
     found = find_cases(options.folder)
     if options.json:

@@ -24,7 +24,7 @@ def add_parser(subparsers) -> None:
 
 def run(options, progress: Progress) -> int:
     """Score all cases, write the metrics and print them beside the paper's."""
-    from scripted_models.evaluation import comparison_table, evaluate_folders
+    from scripted_models.evaluation.folders import comparison_table, evaluate_folders
     from scripted_models.labels import CODINGS
 
     progress.stage("score", 0.0)

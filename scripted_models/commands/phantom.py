@@ -22,7 +22,7 @@ def add_parser(subparsers) -> None:
 def run(options, progress: Progress) -> int:
     """Write the cases."""
     from scripted_models.files import make_folder
-    from scripted_models.phantom import write_phantom_case
+    from scripted_models.phantom.case import write_phantom_case
 
     if options.cases < 1:
         raise InputError(f"--cases {options.cases}: expected at least 1.")

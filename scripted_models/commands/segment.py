@@ -82,7 +82,7 @@ def run(options, progress: Progress) -> int:
 
 def chosen_cases(options) -> list:
     """Return the cases that the options name: four files, or what a folder holds."""
-    from scripted_models.cases import Case, ImageSource, find_cases
+    from scripted_models.cases.discovery import Case, ImageSource, find_cases
 
     files = {m: getattr(options, m) for m in MODALITY_OPTIONS if getattr(options, m) is not None}
     if bool(files) == bool(options.folder):
@@ -101,8 +101,8 @@ def chosen_cases(options) -> list:
 
 
 def _common_name(files: dict[str, Path]) -> str:
-    from scripted_models.case_naming import file_role
-    from scripted_models.volumes import volume_stem
+    from scripted_models.cases.naming import file_role
+    from scripted_models.volumes.io import volume_stem
 
     roles = [file_role(volume_stem(path)) for path in files.values()]
     stems = {role.stem for role in roles if role and role.stem}

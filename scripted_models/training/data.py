@@ -3,15 +3,15 @@
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.cases import Case, find_cases
+from scripted_models.cases.discovery import Case, find_cases
 from scripted_models.config import Experiment
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.labels import LabelCoding
 from scripted_models.modalities import MODALITIES
 from scripted_models.preprocessing import build_preprocessing, preprocess
-from scripted_models.sampling import TrainingCase, make_target
 from scripted_models.space import TrainingSpace, resample
+from scripted_models.training.sampling import TrainingCase, make_target
 
 PHANTOM_SEED = 100_000  # training phantoms never share a seed with those of `demo`
 
@@ -85,7 +85,7 @@ def _prepare(case: Case, pipeline, coding: LabelCoding | None) -> TrainingCase:
 
 
 def _prepare_phantom(seed: int, pipeline) -> TrainingCase:
-    from scripted_models.phantom import make_phantom
+    from scripted_models.phantom.case import make_phantom
 
     phantom = make_phantom(seed)
     image = np.stack([phantom.volumes[m] for m in MODALITIES])

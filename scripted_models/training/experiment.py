@@ -14,11 +14,11 @@ from scripted_models.modalities import MODALITIES
 from scripted_models.model_folder import load_model, write_model
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.progress import Progress
-from scripted_models.sampling import TrainingCase
 from scripted_models.space import TrainingSpace
 from scripted_models.training.checkpoint import FILE_NAME, TrainingState, load_state
 from scripted_models.training.data import load_cases
 from scripted_models.training.run import Trainer
+from scripted_models.training.sampling import TrainingCase
 
 MODEL = "model"
 

@@ -14,12 +14,17 @@ import torch
 from torch import nn
 
 from scripted_models.config import Experiment, PhaseConfig
-from scripted_models.losses import pixel_cross_entropy
 from scripted_models.networks.havaei import set_output_bias
 from scripted_models.progress import Progress
-from scripted_models.sampling import CropSampler, TrainingCase, label_frequencies, sample_pixels
 from scripted_models.training.checkpoint import TrainingState, save_state
+from scripted_models.training.losses import pixel_cross_entropy
 from scripted_models.training.records import write_records
+from scripted_models.training.sampling import (
+    CropSampler,
+    TrainingCase,
+    label_frequencies,
+    sample_pixels,
+)
 from scripted_models.training.validation import augment, validate
 
 PHASES = (1, 2)

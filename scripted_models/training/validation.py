@@ -6,7 +6,7 @@ from torch import nn
 
 from scripted_models.inference import iterate_slices, predict_slice
 from scripted_models.labels import REGIONS
-from scripted_models.sampling import IGNORED, MERGED_CORE, TrainingCase
+from scripted_models.training.sampling import IGNORED, MERGED_CORE, TrainingCase
 
 _TRUTH = {region: (*labels, MERGED_CORE) for region, labels in REGIONS.items()}
 _TRUTH["enhancing"] = REGIONS["enhancing"]

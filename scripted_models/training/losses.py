@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from scripted_models.sampling import MERGED_CORE
+from scripted_models.training.sampling import MERGED_CORE
 
 _MERGED_LABELS = [1, 3]
 

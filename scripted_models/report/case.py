@@ -9,9 +9,9 @@ from statistics import fmean
 
 import numpy as np
 
+from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS
 from scripted_models.labels import LABELS, REGIONS
-from scripted_models.metrics import EMPTY_MASK_POLICY, METRICS
-from scripted_models.pictures import LABEL_COLOURS, png_bytes
+from scripted_models.pictures.render import LABEL_COLOURS, png_bytes
 
 METRIC_TITLES = {
     "dice": "Dice",

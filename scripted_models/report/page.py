@@ -12,8 +12,7 @@ from statistics import fmean, median
 from scripted_models import __version__
 from scripted_models.files import write_file
 from scripted_models.labels import REGIONS
-from scripted_models.markdown_html import markdown_to_html
-from scripted_models.report_case import (
+from scripted_models.report.case import (
     CaseReport,
     case_section,
     cell,
@@ -23,7 +22,8 @@ from scripted_models.report_case import (
     shown,
     value_of,
 )
-from scripted_models.report_style import CSS
+from scripted_models.report.markdown_html import markdown_to_html
+from scripted_models.report.style import CSS
 
 __all__ = ["NOT_FOR_DIAGNOSIS", "CaseReport", "html_report", "worst_first", "write_html_report"]
 

@@ -12,21 +12,21 @@ import numpy as np
 import SimpleITK as sitk
 
 import scripted_models
-from scripted_models.cases import Case
+from scripted_models.cases.discovery import Case
 from scripted_models.errors import InputError
-from scripted_models.files import make_folder, write_file
-from scripted_models.geometry import Grid
-from scripted_models.labels import REGIONS, LabelCoding, decode_labels, region_mask
-from scripted_models.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
-from scripted_models.pairing import (
+from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
+from scripted_models.evaluation.pairing import (
     assumed_coding,
     find_predictions,
     find_truths,
     require_predictions,
     unused_predictions,
 )
-from scripted_models.paper_tables import markdown_beside_paper
-from scripted_models.volumes import read_label_map
+from scripted_models.evaluation.paper_tables import markdown_beside_paper
+from scripted_models.files import make_folder, write_file
+from scripted_models.geometry import Grid
+from scripted_models.labels import REGIONS, LabelCoding, decode_labels, region_mask
+from scripted_models.volumes.io import read_label_map
 
 COLUMNS = (*METRICS, "truth_ml", "prediction_ml")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.case_naming import coding_from_name, file_role
+from scripted_models.cases.naming import coding_from_name, file_role
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS, LabelCoding, decode_labels
 from scripted_models.modalities import MODALITIES, modality_from_name
-from scripted_models.volumes import (
+from scripted_models.volumes.io import (
     read_channel,
     read_label_map,
     read_volume,

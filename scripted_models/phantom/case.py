@@ -12,9 +12,9 @@ import SimpleITK as sitk
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.phantom_anatomy import CENTRE_MM, Head, Noise, Tissue, smooth_union
-from scripted_models.phantom_signal import Scanner, Scene
-from scripted_models.volumes import write_labels, write_volume
+from scripted_models.phantom.anatomy import CENTRE_MM, Head, Noise, Tissue, smooth_union
+from scripted_models.phantom.signal import Scanner, Scene
+from scripted_models.volumes.io import write_labels, write_volume
 
 FULL_SIZE_XYZ = (240, 240, 155)  # the BraTS grid, 1 mm
 SMALLEST_XYZ = (24, 24, 8)

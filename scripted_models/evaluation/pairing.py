@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripted_models.case_naming import file_role
-from scripted_models.cases import Case, find_cases
+from scripted_models.cases.discovery import Case, find_cases
+from scripted_models.cases.naming import file_role
 from scripted_models.errors import InputError
 from scripted_models.labels import CODINGS, LabelCoding
-from scripted_models.volumes import EXTENSIONS, volume_extension, volume_stem
+from scripted_models.volumes.io import EXTENSIONS, volume_extension, volume_stem
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
 PREDICTION_REPORT = "report.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from scripted_models.errors import InputError
-from scripted_models.nifti_header import (
+from scripted_models.volumes.nifti import (
     DATATYPES,
     FIRST_VOXEL,
     HEADER_BYTES,

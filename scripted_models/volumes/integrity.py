@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from scripted_models.errors import InputError
-from scripted_models.volume_headers import Payload, read_payload
+from scripted_models.volumes.headers import Payload, read_payload
 
 MAX_VOXELS = 2**29  # 512 Mi voxels, 2 GiB as float32; clinical head volumes are 100 times smaller
 _CHUNK = 1 << 22  # a multiple of every voxel's bytes

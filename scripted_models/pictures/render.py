@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from scripted_models.bitmap_font import HEIGHT, draw_mask, draw_text, text_mask
 from scripted_models.files import write_file
 from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
-from scripted_models.picture_panels import (
+from scripted_models.pictures.font import HEIGHT, draw_mask, draw_text, text_mask
+from scripted_models.pictures.panels import (
     LABEL_COLOURS,
     PLANES,
     TRUTH_COLOUR,

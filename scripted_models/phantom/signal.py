@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scripted_models.modalities import MODALITIES
-from scripted_models.phantom_anatomy import Noise, Tissue, cover
+from scripted_models.phantom.anatomy import Noise, Tissue, cover
 
 # Signal relative to the mean of the brain; labels 1-4 as in `labels.LABELS`.
 _SIGNAL = {

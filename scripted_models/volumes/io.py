@@ -9,13 +9,13 @@ import SimpleITK as sitk
 
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.geometry import Grid
-from scripted_models.integrity import (
+from scripted_models.volumes.integrity import (
     check_file_integrity,
     check_file_name,
     check_voxel_count,
     not_finite,
 )
-from scripted_models.nifti_header import readable_by_itk
+from scripted_models.volumes.nifti import readable_by_itk
 
 EXTENSIONS = (".nii.gz", ".nii", ".mha", ".nrrd")
 LABEL_ROUNDING = 1e-3

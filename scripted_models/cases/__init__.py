@@ -1,0 +1,1 @@
+"""Cases: which files of a folder belong to which patient."""

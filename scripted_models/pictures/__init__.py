@@ -1,0 +1,1 @@
+"""Pictures of segmentations, drawn with NumPy alone."""

@@ -1,0 +1,1 @@
+"""Volumes: files in and out, behind checks of their bytes."""
