@@ -36,7 +36,7 @@ def run(options, progress: Progress) -> int:
     path = Path(options.experiment)
     shipped = EXPERIMENTS / f"{options.experiment}.toml"
     experiment = load_experiment(
-        shipped if not path.exists() and shipped.exists() else path,
+        shipped if not path.is_file() and shipped.is_file() else path,
         [override for group in options.set for override in group],
     )
     data = options.data or (Path(experiment.data.folder) if experiment.data.folder else None)
