@@ -153,13 +153,47 @@ class TestErrors:
         with pytest.raises(ModelError, match="do not fit"):
             load_model(str(folder))
 
-    def test_another_channel_order_is_refused(self, folder):
+    @pytest.mark.parametrize(
+        ("change", "word"),
+        [
+            ({"channels": ["flair", "t2", "t1c", "t1"]}, "channels"),
+            ({"labels": {"0": "background", "1": "tumour"}}, "labels"),
+            ({"network": {"name": "TwoPathCNN"}}, "arguments"),
+            ({"network": {"name": "Unknown", "arguments": {}}}, "Unknown network"),
+            (
+                {"network": {"name": "TwoPathCNN", "arguments": {"num_classes": -1}}},
+                "TwoPathCNN|used",
+            ),
+            ({"network": "TwoPathCNN"}, "network"),
+            ({"training_space": {"orientation": "LPS"}}, "spacing_xyz_mm"),
+            (
+                {
+                    "training_space": {
+                        "orientation": "ABC",
+                        "spacing_xyz_mm": [1, 1, 1],
+                        "tolerance": 0,
+                    }
+                },
+                "ABC",
+            ),
+            ({"preprocessing": [{"step": "os.system"}]}, "os.system"),
+            ({"preprocessing": ["zscore"]}, "cannot be used"),
+            ({"postprocessing": [{"step": "inside_brain", "x": 1}]}, "inside_brain"),
+            ({"format": 2}, "format 2"),
+        ],
+    )
+    def test_a_description_of_something_else_is_refused(self, folder, change, word):
         path = folder / "configs" / "model.json"
-        content = json.loads(path.read_text())
-        content["channels"].reverse()
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
         renew_checksums(folder)
-        with pytest.raises(ModelError, match="channels"):
+        with pytest.raises(ModelError, match=word):
+            load_model(str(folder))
+
+    @pytest.mark.parametrize("text", ["[]", "null", "{", '{"format": 1}'])
+    def test_a_description_that_is_none_is_refused(self, folder, text):
+        (folder / "configs" / "model.json").write_text(text)
+        renew_checksums(folder)
+        with pytest.raises(ModelError, match="model.json"):
             load_model(str(folder))
 
     def test_an_interrupted_write_is_not_loadable(self, folder, small_network):

@@ -48,7 +48,7 @@ def predict_volume(
 
     Raises:
         Cancelled: `cancelled` returned true.
-        ModelError: never; ResourceError: the GPU ran out of memory.
+        ResourceError: the GPU ran out of memory.
     """
     probabilities = np.zeros((network.num_classes, *brain.shape), np.float32)
     probabilities[0] = 1.0

@@ -17,6 +17,7 @@ NaN, and executes nothing.
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +26,12 @@ from torch import nn
 
 from scripted_models.errors import ModelError
 from scripted_models.files import make_folder, write_file
+from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
 from scripted_models.model_card import bundle_files, card_text
 from scripted_models.networks import build_network
+from scripted_models.postprocessing import build_postprocessing
+from scripted_models.preprocessing import build_preprocessing
 from scripted_models.space import TrainingSpace
 
 SHIPPED = Path(__file__).parent / "models"
@@ -39,7 +43,17 @@ _CHECKED = (
     "configs/model.json",
     "models/model.pt",
 )
-_REQUIRED = ("format", "name", "network", "channels", "labels", "preprocessing", "postprocessing")
+_REQUIRED = {
+    "format": int,
+    "name": str,
+    "network": dict,
+    "channels": list,
+    "labels": dict,
+    "training_space": dict,
+    "preprocessing": list,
+    "postprocessing": list,
+}
+_LABEL_TABLE = {str(label): name for label, name in LABELS.items()}
 
 
 @dataclass(frozen=True)
@@ -66,10 +80,7 @@ class Model:
     @property
     def space(self) -> TrainingSpace:
         """Space the network was trained in."""
-        stated = self.description["training_space"]
-        return TrainingSpace(
-            stated["orientation"], tuple(stated["spacing_xyz_mm"]), stated["tolerance"]
-        )
+        return _space(self.description)
 
 
 def find_model(name_or_path: str) -> Path:
@@ -103,11 +114,12 @@ def read_description(folder: Path) -> dict:
         description = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not a readable model description ({error}).") from error
-    missing = [key for key in _REQUIRED if key not in description]
-    if missing or description["format"] != FORMAT_VERSION:
+    stated = description if isinstance(description, dict) else {}
+    wrong = [key for key, kind in _REQUIRED.items() if not isinstance(stated.get(key), kind)]
+    if wrong or stated["format"] != FORMAT_VERSION:
         raise ModelError(
-            f"{path}: found format {description.get('format')} without {missing or 'nothing'}, expected "
-            f"format {FORMAT_VERSION}; use a model folder written by this program."
+            f"{path}: found format {stated.get('format')} with unusable {', '.join(wrong) or 'version'}, "
+            f"expected format {FORMAT_VERSION}; use a model folder written by this program."
         )
     return description
 
@@ -116,19 +128,50 @@ def load_model(name_or_path: str) -> Model:
     """Load a model after verifying it.
 
     Raises:
-        ModelError: not found, checksums or keys do not match, NaN weights, other channel order.
+        ModelError: not found, damaged, or made for other channels, labels or networks.
     """
     folder = find_model(name_or_path)
     verify_checksums(folder)
     description = read_description(folder)
-    if tuple(description["channels"]) != MODALITIES:
-        raise ModelError(
-            f"{folder}: its channels are {description['channels']}, expected {list(MODALITIES)}."
-        )
-    network = build_network(description["network"]["name"], **description["network"]["arguments"])
+    _check_conventions(folder, description)
+    network = _build(folder, description)
     content = (folder / "models" / "model.pt").read_bytes()
     network.load_state_dict(_read_weights(folder, network, content))
     return Model(folder, description, network.eval(), hashlib.sha256(content).hexdigest())
+
+
+def _check_conventions(folder: Path, description: dict) -> None:
+    """Raise ModelError unless channels and labels mean what they mean in this program."""
+    expected = {"channels": list(MODALITIES), "labels": _LABEL_TABLE}
+    for key, value in expected.items():
+        if description[key] != value:
+            raise ModelError(
+                f"{folder}: found {key} {description[key]}, expected {value}; use a model folder written "
+                "by this program."
+            )
+
+
+def _build(folder: Path, description: dict) -> nn.Module:
+    """Build the network, and the pipelines and the space once to see that they can be built."""
+    stated = description["network"]
+    try:
+        build_preprocessing(description["preprocessing"])
+        build_postprocessing(description["postprocessing"])
+        _space(description)
+        return build_network(stated["name"], **stated["arguments"])
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{folder}: found a description that cannot be used ({type(error).__name__}: {error}), expected "
+            "one written by this program; get the model folder again."
+        ) from error
+
+
+def _space(description: dict) -> TrainingSpace:
+    stated = description["training_space"]
+    spacing = tuple(None if mm is None else float(mm) for mm in stated["spacing_xyz_mm"])
+    if len(spacing) != 3 or not re.fullmatch("[LRAPSI]{3}", stated["orientation"]):
+        raise ValueError(f"training space {stated}")
+    return TrainingSpace(stated["orientation"], spacing, float(stated["tolerance"]))
 
 
 def _read_weights(folder: Path, network: nn.Module, content: bytes) -> dict:
