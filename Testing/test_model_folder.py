@@ -193,7 +193,7 @@ class TestErrors:
     def test_a_description_that_is_none_is_refused(self, folder, text):
         (folder / "configs" / "model.json").write_text(text)
         renew_checksums(folder)
-        with pytest.raises(ModelError, match="model.json"):
+        with pytest.raises(ModelError, match=r"model\.json"):
             load_model(str(folder))
 
     def test_an_interrupted_write_is_not_loadable(self, folder, small_network):
