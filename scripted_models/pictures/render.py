@@ -1,6 +1,6 @@
 """Pictures of a case for reports: three planes by four sequences, and a montage of axial slices.
 
-Everything is drawn into NumPy arrays, so that a report needs no graphics library; `picture_panels`
+Everything is drawn into NumPy arrays, so that a report needs no graphics library; `panels`
 says how a plane is shown.
 """
 
