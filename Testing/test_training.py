@@ -8,10 +8,16 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from scripted_models.config import Experiment, PhaseConfig, TrainingConfig
 from scripted_models.errors import InputError
 from scripted_models.model_folder import load_model
+from scripted_models.networks.havaei import TwoPathCNN
+from scripted_models.progress import Progress
+from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.losses import pixel_cross_entropy
+from scripted_models.training.run import Trainer
 from scripted_models.training.sampling import (
     IGNORED,
     MERGED_CORE,
@@ -38,6 +44,7 @@ output_size = 4
 pixels_per_step = 20
 flip = true
 intensity_jitter = 0.1
+average_decay = 0.9
 [training.phase1]
 epochs = 3
 steps_per_epoch = 2
@@ -174,6 +181,28 @@ def make_case(seed=0, merged=False):
     brain[1:5, 4:36, 4:40] = True
     image = np.broadcast_to(np.arange(44, dtype=np.float32), (4, *labels.shape)).copy()
     return TrainingCase(f"case{seed}", image, make_target(labels, brain, merged))
+
+
+def test_the_moving_average_of_the_weights_is_kept(tmp_path):
+    phase = PhaseConfig(epochs=1, steps_per_epoch=2, patience=0)
+    settings = TrainingConfig(
+        average_decay=0.75, batch_size=1, output_size=4, pixels_per_step=20, optimiser="adam",
+        phase1=phase, phase2=PhaseConfig(epochs=0),
+    )  # fmt: skip
+    network = TwoPathCNN(initialisation="he")
+    after_step = []
+    hook = register_optimizer_step_post_hook(
+        lambda *_: after_step.append(network.output.weight.detach().clone())
+    )
+    try:
+        Trainer(
+            Experiment(training=settings), network, ([make_case()], []), tmp_path, Progress()
+        ).run(TrainingState({}))
+    finally:
+        hook.remove()
+    first, second = after_step
+    assert not torch.equal(first, second)
+    assert torch.allclose(network.output.weight, 0.75 * first + 0.25 * second)
 
 
 class TestSampling:

@@ -75,6 +75,7 @@ class TrainingConfig:
     batch_size: int = 8
     output_size: int = 32  # edge of the crops' output in pixels
     pixels_per_step: int = 2000
+    average_decay: float = 0.0  # of the moving average of the weights, which is kept; 0: none
     healthy_share: float = 0.0  # phase 2: share of healthy pixels (below 1); 0: as in the brain
     optimiser: str = "sgd"  # 'sgd' (the paper) or 'adam'
     l1: float = 0.0

@@ -23,6 +23,7 @@ class TrainingState:
         epoch: finished epochs of this phase.
         network: state dict.
         optimiser: state dict, empty between phases.
+        average: state dict of the moving average of the weights, empty between phases and without one.
         best_network: state dict of the best epoch so far in this phase.
         best_score: validation score of `best_network`.
         best_epoch: epoch of `best_network`.
@@ -34,6 +35,7 @@ class TrainingState:
     epoch: int = 0
     network: dict = field(default_factory=dict)
     optimiser: dict = field(default_factory=dict)
+    average: dict = field(default_factory=dict)
     best_network: dict = field(default_factory=dict)
     best_score: float = -float("inf")
     best_epoch: int = 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from scripted_models.config import Experiment, PhaseConfig
 from scripted_models.networks.havaei import set_output_bias
@@ -60,6 +61,7 @@ class Trainer:
             self.settings.healthy_share,
         )
         self.device = next(network.parameters()).device
+        self.average: AveragedModel | None = None
 
     def run(self, state: TrainingState) -> TrainingState:
         """Train until both phases are done, from wherever the state stands."""
@@ -85,6 +87,7 @@ class Trainer:
             self._keep_best(state, scores["score"])
             state.network = _copy(self.network.state_dict())
             state.optimiser = optimiser.state_dict()
+            state.average = _copy(self.average.state_dict()) if self.average else {}
             save_state(self.folder, state)
             write_records(self.folder, state.history)
             self._report(row, time.monotonic() - started)
@@ -98,7 +101,21 @@ class Trainer:
         optimiser = self._optimiser(parameters)
         if state.optimiser:
             optimiser.load_state_dict(state.optimiser)
+        if self.settings.average_decay:
+            self.average = self._start_average(state)
         return optimiser
+
+    def _start_average(self, state: TrainingState) -> AveragedModel:
+        decay = get_ema_multi_avg_fn(self.settings.average_decay)
+        average = AveragedModel(self.network, multi_avg_fn=decay)
+        if state.average:
+            average.load_state_dict(state.average)
+        return average
+
+    @property
+    def _kept(self) -> nn.Module:
+        """The network that is validated and kept: the moving average, or the trained one itself."""
+        return self.average.module if self.average else self.network
 
     def _shift_output_bias(self) -> None:
         """Move the output bias from equal label frequencies to those of the brain (Bayes' rule)."""
@@ -127,6 +144,8 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
+            if self.average:
+                self.average.update_parameters(self.network)
             total += loss.item()
             self.progress.update(self._fraction(state, step + 1))
         return total / phase.steps_per_epoch
@@ -153,12 +172,12 @@ class Trainer:
     def _validate(self, loss: float) -> dict[str, float]:
         if not self.validation_cases:
             return {"score": -loss}
-        return validate(self.network, self.validation_cases, self.experiment.data.validation_slices)
+        return validate(self._kept, self.validation_cases, self.experiment.data.validation_slices)
 
     def _keep_best(self, state: TrainingState, score: float) -> None:
         if not state.best_network or score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
-            state.best_network = _copy(self.network.state_dict())
+            state.best_network = _copy(self._kept.state_dict())
 
     def _is_stale(self, state: TrainingState, phase: PhaseConfig) -> bool:
         return bool(phase.patience) and state.epoch - state.best_epoch >= phase.patience
@@ -169,7 +188,7 @@ class Trainer:
         state.network = _copy(self.network.state_dict())
         state.phase += 1
         state.epoch, state.best_epoch, state.best_score = 0, 0, -float("inf")
-        state.optimiser, state.best_network = {}, {}
+        state.optimiser, state.average, state.best_network = {}, {}, {}
         save_state(self.folder, state)
 
     def _fraction(self, state: TrainingState, step: int) -> float:
