@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from scripted_models.config import Experiment, PhaseConfig, TrainingConfig
+from scripted_models.config import Experiment, PhaseConfig, TrainingConfig, load_experiment
 from scripted_models.errors import InputError
 from scripted_models.model_folder import load_model
 from scripted_models.networks.havaei import TwoPathCNN
@@ -146,6 +146,20 @@ class TestRuns:
         assert done.returncode == 2
         assert "training.seed" in done.stderr
 
+    @pytest.mark.parametrize(
+        ("setting", "words"),
+        [
+            ("training.batch_size=0", "'batch_size' is 0, expected at least 1"),
+            ("training.average_decay=1.0", "below 1"),
+            ("training.balance=tumour", "'labels' or 'crops'"),
+            ("training.phase1.steps_per_epoch=0", "training.phase1"),
+            ("training.seed=true", "expected int"),
+        ],
+    )
+    def test_settings_out_of_range_are_refused(self, experiment, setting, words):
+        with pytest.raises(InputError, match=words):
+            load_experiment(experiment, [setting])
+
     def test_unknown_key_names_the_nearest(self, experiment, phantom_folder, tmp_path):
         done = train(experiment, phantom_folder, tmp_path / "x", "--set", "training.sed=9")
         assert done.returncode == 2
@@ -219,6 +233,17 @@ class TestSampling:
                 t in source.target[:, :, c] for t, c in zip(target.numpy()[valid], x, strict=True)
             )
 
+    def test_a_crop_balanced_by_labels_gives_one_label_only(self):
+        case = make_case()
+        for balance, labels_in_crop in (("labels", {1}), ("crops", {2, 3, 4, 5})):
+            sampler = CropSampler([case], output_size=8, margins=(16, 16), balance=balance)
+            _, targets = sampler.batch(40, True, np.random.default_rng(0))
+            present = [set(np.unique(target[target != IGNORED])) for target in targets.numpy()]
+            assert {len(labels) for labels in present} & labels_in_crop
+            assert set.union(*present) == {0, 1, 2, 3, 4}
+            if balance == "labels":
+                assert {len(labels) for labels in present} == {1}
+
     def test_balanced_pixels_hold_each_label_equally(self):
         target = torch.full((2, 30, 30), 0)
         target[0, 0, :5], target[0, 1, :2], target[1, 2, 0] = 2, 4, MERGED_CORE
@@ -238,7 +263,7 @@ class TestSampling:
 
     @pytest.mark.parametrize("share", [0.5, 0.9])
     def test_a_healthy_share_is_kept_by_crops_pixels_and_frequencies(self, share):
-        sampler = CropSampler([make_case()], 1, (16, 16), share)
+        sampler = CropSampler([make_case()], 1, (16, 16), healthy_share=share)
         _, targets = sampler.batch(600, False, np.random.default_rng(1))
         assert (targets == 0).float().mean() == pytest.approx(share, abs=0.06)
         target = torch.zeros(1, 50, 50, dtype=torch.long)

@@ -65,6 +65,9 @@ class PhaseConfig:
     final_momentum: float = 0.9
     patience: int = 10  # epochs without improvement before the phase stops; 0 never
 
+    def __post_init__(self):
+        _require(self, epochs=(0, None), steps_per_epoch=(1, None), patience=(0, None))
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -76,8 +79,9 @@ class TrainingConfig:
     output_size: int = 32  # edge of the crops' output in pixels
     pixels_per_step: int = 2000
     average_decay: float = 0.0  # of the moving average of the weights, which is kept; 0: none
+    balance: typing.Literal["labels", "crops"] = "labels"  # phase 1, see CropSampler
     healthy_share: float = 0.0  # phase 2: share of healthy pixels (below 1); 0: as in the brain
-    optimiser: str = "sgd"  # 'sgd' (the paper) or 'adam'
+    optimiser: typing.Literal["sgd", "adam"] = "sgd"  # the paper's is 'sgd'
     l1: float = 0.0
     l2: float = 0.0
     flip: bool = False  # mirror left and right
@@ -86,6 +90,12 @@ class TrainingConfig:
     phase2: PhaseConfig = field(
         default_factory=lambda: PhaseConfig(epochs=10, momentum=0.9, learning_rate=0.0005)
     )
+
+    def __post_init__(self):
+        at_least_one = dict.fromkeys(("batch_size", "output_size", "pixels_per_step"), (1, None))
+        _require(
+            self, **at_least_one, average_decay=(0, 1), healthy_share=(0, 1), threads=(0, None)
+        )
 
 
 @dataclass(frozen=True)
@@ -105,11 +115,20 @@ class Experiment:
         return dataclasses.asdict(self)
 
 
+def _require(settings, **bounds: tuple[float, float | None]) -> None:
+    """Raise ValueError unless each named setting is at least its lower and below its upper bound."""
+    for key, (low, high) in bounds.items():
+        value = getattr(settings, key)
+        if value < low or (high is not None and value >= high):
+            limit = f"at least {low}" + ("" if high is None else f" and below {high}")
+            raise ValueError(f"'{key}' is {value}, expected {limit}")
+
+
 def load_experiment(path: Path, overrides: typing.Sequence[str] = ()) -> Experiment:
     """Read an experiment file and apply `key.path=value` overrides (values in TOML notation).
 
     Raises:
-        InputError: unreadable file, unknown key, value of the wrong type.
+        InputError: unreadable file, unknown key, value of the wrong type or out of range.
     """
     path = Path(path)
     try:
@@ -148,7 +167,12 @@ def _build(kind: type, content: dict, source: str, where: str):
             hint = f"did you mean '{near[0]}'?" if near else f"known are {sorted(fields)}."
             raise InputError(f"{source}: unknown key '{where}{key}'; {hint}")
     values = {key: _convert(hints[key], content[key], source, where + key) for key in content}
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise InputError(
+            f"{source}: {where.rstrip('.') or 'experiment'}: {error}; change it."
+        ) from error
 
 
 def _convert(hint, value, source: str, where: str):
@@ -158,6 +182,11 @@ def _convert(hint, value, source: str, where: str):
     if origin is tuple and isinstance(value, list):
         inner = typing.get_args(hint)[0]
         return tuple(_convert(inner, item, source, where) for item in value)
+    if origin is typing.Literal:
+        if value in typing.get_args(hint):
+            return value
+        choices = " or ".join(repr(choice) for choice in typing.get_args(hint))
+        raise InputError(f"{source}: '{where}' is {value!r}, expected {choices}.")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     expected = origin if isinstance(hint, types.GenericAlias) else hint

@@ -58,6 +58,7 @@ class Trainer:
             self.train_cases,
             self.settings.output_size,
             network.margins,
+            self.settings.balance,
             self.settings.healthy_share,
         )
         self.device = next(network.parameters()).device
@@ -95,7 +96,8 @@ class Trainer:
 
     def _start_phase(self, state: TrainingState) -> torch.optim.Optimizer:
         trained = self.network if state.phase == 1 else self.network.output
-        if state.phase == 2 and not state.epoch and not state.optimiser:
+        equal_before = self.settings.balance == "labels"
+        if state.phase == 2 and equal_before and not state.epoch and not state.optimiser:
             self._shift_output_bias()
         parameters = [p for p in trained.parameters() if p.requires_grad]
         optimiser = self._optimiser(parameters)
@@ -151,12 +153,12 @@ class Trainer:
         return total / phase.steps_per_epoch
 
     def _loss(self, phase: int, rng: np.random.Generator) -> torch.Tensor:
-        settings, balanced = self.settings, phase == 1
-        images, targets = self.sampler.batch(settings.batch_size, balanced, rng)
+        settings = self.settings
+        images, targets = self.sampler.batch(settings.batch_size, phase == 1, rng)
         images, targets = augment(images, targets, settings.flip, settings.intensity_jitter, rng)
-        chosen = sample_pixels(
-            targets, settings.pixels_per_step, balanced, rng, settings.healthy_share
-        )
+        balanced = phase == 1 and settings.balance == "labels"
+        healthy_share = settings.healthy_share if phase == 2 else 0.0
+        chosen = sample_pixels(targets, settings.pixels_per_step, balanced, rng, healthy_share)
         with torch.set_grad_enabled(phase == 1):
             features = self.network.features(images.to(self.device))
         logits = self.network.output(features).permute(0, 2, 3, 1).flatten(0, 2)

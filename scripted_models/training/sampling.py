@@ -66,6 +66,9 @@ class CropSampler:
         cases: preprocessed training cases.
         output_size: edge of the crop's output in pixels.
         margins: voxels that the network needs before and after the output.
+        balance: what a crop of phase 1 gives to the loss besides the label it was drawn for. 'labels':
+            nothing, so that labels are equally frequent and spread as in the brain, as with the paper's
+            patches. 'crops': all its pixels, so that the shares around a tumour's edge stay as they are.
         healthy_share: share of crops of phase 2 that are drawn around healthy voxels; 0 leaves it to
             the frequencies in the brain.
     """
@@ -75,10 +78,11 @@ class CropSampler:
         cases: list[TrainingCase],
         output_size: int,
         margins: tuple[int, int],
+        balance: str = "labels",
         healthy_share: float = 0.0,
     ):
         self.cases, self.output_size, self.margins = cases, output_size, margins
-        self.healthy_share = healthy_share
+        self.balance, self.healthy_share = balance, healthy_share
         self._voxels = [self._index(case) for case in cases]
         self._with_label = {
             label: [i for i, index in enumerate(self._voxels) if index[label].size]
@@ -107,7 +111,9 @@ class CropSampler:
             Images (N, C, H, W) float32 and targets (N, output_size, output_size) int64.
         """
         crops = [self._crop(*self._draw(balanced, rng), rng) for _ in range(size)]
-        images, targets = zip(*crops, strict=True)
+        images, targets, drawn = zip(*crops, strict=True)
+        if balanced and self.balance == "labels":
+            targets = [np.where(t == d, t, IGNORED) for t, d in zip(targets, drawn, strict=True)]
         return torch.from_numpy(np.stack(images)), torch.from_numpy(
             np.stack(targets).astype(np.int64)
         )
@@ -127,15 +133,16 @@ class CropSampler:
 
     def _crop(
         self, case: int, voxel: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Cut a crop whose output holds the voxel at a random place."""
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Cut a crop whose output holds the voxel at a random place; also return the voxel's target."""
         source = self.cases[case]
         z, y, x = np.unravel_index(voxel, source.target.shape)
         top, left = (int(v) - int(rng.integers(self.output_size)) for v in (y, x))
         low, high = self.margins
         end = self.output_size
         image = _window(source.image[:, z], top - low, left - low, end + low + high, 0.0)
-        return image, _window(source.target[z], top, left, end, IGNORED)
+        target = _window(source.target[z], top, left, end, IGNORED)
+        return image, target, int(source.target[z, y, x])
 
 
 def _pick(groups: list[np.ndarray], rng: np.random.Generator) -> int:
