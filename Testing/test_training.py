@@ -17,7 +17,7 @@ from scripted_models.networks.havaei import TwoPathCNN
 from scripted_models.progress import Progress
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.losses import pixel_cross_entropy
-from scripted_models.training.run import Trainer
+from scripted_models.training.run import Trainer, adam_rate_scale
 from scripted_models.training.sampling import (
     IGNORED,
     MERGED_CORE,
@@ -195,6 +195,13 @@ def make_case(seed=0, merged=False):
     brain[1:5, 4:36, 4:40] = True
     image = np.broadcast_to(np.arange(44, dtype=np.float32), (4, *labels.shape)).copy()
     return TrainingCase(f"case{seed}", image, make_target(labels, brain, merged))
+
+
+def test_adam_turns_down_the_layer_with_many_inputs():
+    network = TwoPathCNN()
+    scales = {name: adam_rate_scale(p) for name, p in network.named_parameters()}
+    assert scales.pop("output.weight") == pytest.approx(1000 / 98_784)
+    assert set(scales.values()) == {1.0}
 
 
 def test_the_moving_average_of_the_weights_is_kept(tmp_path):
