@@ -204,26 +204,41 @@ def test_adam_turns_down_the_layer_with_many_inputs():
     assert set(scales.values()) == {1.0}
 
 
-def test_the_moving_average_of_the_weights_is_kept(tmp_path):
-    phase = PhaseConfig(epochs=1, steps_per_epoch=2, patience=0)
-    settings = TrainingConfig(
-        average_decay=0.75, batch_size=1, output_size=4, pixels_per_step=20, optimiser="adam",
-        phase1=phase, phase2=PhaseConfig(epochs=0),
+def train_two_steps(folder, phase, **settings):
+    """Train phase 1 for two steps; return the network and its output weights after each step."""
+    training = TrainingConfig(
+        batch_size=1, output_size=4, pixels_per_step=20, optimiser="adam",
+        phase1=phase, phase2=PhaseConfig(epochs=0), **settings,
     )  # fmt: skip
     network = TwoPathCNN(initialisation="he")
     after_step = []
     hook = register_optimizer_step_post_hook(
         lambda *_: after_step.append(network.output.weight.detach().clone())
     )
+    experiment = Experiment(training=training)
     try:
-        Trainer(
-            Experiment(training=settings), network, ([make_case()], []), tmp_path, Progress()
-        ).run(TrainingState({}))
+        Trainer(experiment, network, ([make_case()], []), folder, Progress()).run(TrainingState({}))
     finally:
         hook.remove()
-    first, second = after_step
-    assert not torch.equal(first, second)
+    assert not torch.equal(*after_step)
+    return network, after_step
+
+
+def test_the_moving_average_of_the_weights_is_kept(tmp_path):
+    phase = PhaseConfig(epochs=1, steps_per_epoch=2)
+    network, (first, second) = train_two_steps(tmp_path, phase, average_decay=0.75)
     assert torch.allclose(network.output.weight, 0.75 * first + 0.25 * second)
+
+
+@pytest.mark.parametrize(("patience", "kept"), [(5, 0), (0, 1)])
+def test_best_epoch_is_kept_with_early_stopping_and_the_last_one_without(
+    tmp_path, monkeypatch, patience, kept
+):
+    scores = iter([{"score": 1.0}, {"score": 0.0}])
+    monkeypatch.setattr(Trainer, "_validate", lambda self, loss: next(scores))
+    phase = PhaseConfig(epochs=2, steps_per_epoch=1, patience=patience)
+    network, weights = train_two_steps(tmp_path, phase)
+    assert torch.equal(network.output.weight, weights[kept])
 
 
 class TestSampling:

@@ -63,7 +63,10 @@ class PhaseConfig:
     final_learning_rate: float = 0.0005  # at the last step, reached linearly
     momentum: float = 0.5
     final_momentum: float = 0.9
-    patience: int = 10  # epochs without improvement before the phase stops; 0 never
+    patience: int = (
+        10  # epochs without improvement before the phase stops and its best epoch is kept;
+    )
+    # 0: no early stopping, the last epoch is kept
 
     def __post_init__(self):
         _require(self, epochs=(0, None), steps_per_epoch=(1, None), patience=(0, None))

@@ -24,7 +24,7 @@ class TrainingState:
         network: state dict.
         optimiser: state dict, empty between phases.
         average: state dict of the moving average of the weights, empty between phases and without one.
-        best_network: state dict of the best epoch so far in this phase.
+        best_network: state dict of the epoch of this phase that is kept so far.
         best_score: validation score of `best_network`.
         best_epoch: epoch of `best_network`.
         history: one row per finished epoch, for metrics.csv.

@@ -103,7 +103,9 @@ def describe(
     """Return the content of model.json for a finished run."""
     arguments = {k: v for k, v in experiment.network.arguments.items() if k != "initialisation"}
     space = TrainingSpace()
-    best = max((row for row in state.history if row["phase"] == 2), key=_score, default={})
+    rows = [row for row in state.history if row["phase"] == 2]
+    early = experiment.training.phase2.patience
+    kept = max(rows, key=_score, default={}) if early else (rows or [{}])[-1]
     return {
         "name": experiment.name,
         "summary": experiment.description,
@@ -124,7 +126,9 @@ def describe(
             "validation": [c.name for c in cases[1]],
             "seed": experiment.training.seed,
             "epochs": [sum(row["phase"] == phase for row in state.history) for phase in (1, 2)],
-            "best_validation": {k: round(v, 4) for k, v in best.items() if k.startswith("dice")},
+            "validation_dice": {
+                k[5:]: round(v, 4) for k, v in kept.items() if k.startswith("dice")
+            },
         },
     }
 

@@ -85,7 +85,7 @@ class Trainer:
             state.epoch += 1
             row = {"phase": state.phase, "epoch": state.epoch, "loss": loss, **scores}
             state.history.append(row)
-            self._keep_best(state, scores["score"])
+            self._keep(state, scores["score"], phase)
             state.network = _copy(self.network.state_dict())
             state.optimiser = optimiser.state_dict()
             state.average = _copy(self.average.state_dict()) if self.average else {}
@@ -177,8 +177,9 @@ class Trainer:
             return {"score": -loss}
         return validate(self._kept, self.validation_cases, self.experiment.data.validation_slices)
 
-    def _keep_best(self, state: TrainingState, score: float) -> None:
-        if not state.best_network or score > state.best_score:
+    def _keep(self, state: TrainingState, score: float, phase: PhaseConfig) -> None:
+        """Keep the weights of this epoch if they are the best, or in any case without early stopping."""
+        if not phase.patience or not state.best_network or score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
             state.best_network = _copy(self._kept.state_dict())
 
