@@ -104,8 +104,9 @@ def card_text(description: dict) -> str:
         "## Training",
         training.get("statement", ""),
         f"Training cases: {', '.join(training.get('train', [])) or 'not stated'}.",
-        f"Validation cases (early stopping): {', '.join(training.get('validation', [])) or 'none'}.",
+        f"Validation cases (scored after every epoch): {', '.join(training.get('validation', [])) or 'none'}.",
         f"Phantoms: {training.get('phantoms', 0)}. Seed: {training.get('seed', 'not stated')}.",
+        training.get("note", ""),
         "In BraTS 2017 and later necrosis and non-enhancing tumour are one label; such voxels trained the sum "
         "of both probabilities.",
         "## Scores",
