@@ -13,10 +13,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory) -> Path:
-    """Three phantoms of 48 x 48 x 24 voxels as a BraTS-style folder."""
+    """Three phantoms of 40 x 40 x 14 voxels as a BraTS-style folder."""
     folder = tmp_path_factory.mktemp("phantoms")
     for seed in (1, 2, 3):
-        write_phantom_case(folder, seed, (48, 48, 24))
+        write_phantom_case(folder, seed, (40, 40, 14))
     return folder
 
 

@@ -44,6 +44,13 @@ def segmented(case, tmp_path_factory):
     return output / case.name
 
 
+@pytest.fixture(scope="module")
+def with_probabilities(case, tmp_path_factory):
+    output = tmp_path_factory.mktemp("probabilities")
+    assert run(case, "--output", output, "--probabilities") == 0
+    return output / case.name
+
+
 class TestOutputs:
     def test_three_files_and_nothing_else(self, segmented):
         names = sorted(path.name for path in segmented.iterdir())
@@ -72,14 +79,6 @@ class TestOutputs:
         second, _ = read_label_map(tmp_path / "x" / "segmentation.nii.gz")
         assert np.array_equal(first, second)
 
-    def test_a_second_run_keeps_what_the_user_put_beside_its_results(self, case, tmp_path):
-        assert run(case, "--output", tmp_path, "--probabilities") == 0
-        edited = tmp_path / case.name / "segmentation_edited.nii.gz"
-        edited.write_bytes(b"hours of work")
-        assert run(case, "--output", tmp_path) == 0
-        assert edited.read_bytes() == b"hours of work"
-        assert not list(edited.parent.glob("probability_*"))
-
     @pytest.mark.parametrize(("coding", "enhancing"), [("brats2021", 4), ("brats2023", 3)])
     def test_codings(self, segmented, case, tmp_path, coding, enhancing):
         assert run(case, "--output", tmp_path, "--coding", coding) == 0
@@ -88,14 +87,22 @@ class TestOutputs:
         assert np.array_equal(coded == enhancing, internal == 4)
         assert np.array_equal(coded == 1, np.isin(internal, (1, 3)))
 
-    def test_probabilities_sum_to_one(self, case, tmp_path):
-        assert run(case, "--output", tmp_path, "--probabilities") == 0
+    def test_probabilities_sum_to_one(self, with_probabilities):
         volumes = [
             sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-            for path in sorted((tmp_path / case.name).glob("probability_*.nii.gz"))
+            for path in sorted(with_probabilities.glob("probability_*.nii.gz"))
         ]
         assert len(volumes) == 5
         assert np.allclose(sum(volumes), 1, atol=1e-4)
+
+    def test_a_second_run_keeps_what_the_user_put_beside_its_results(
+        self, case, with_probabilities
+    ):
+        edited = with_probabilities / "segmentation_edited.nii.gz"
+        edited.write_bytes(b"hours of work")
+        assert run(case, "--output", with_probabilities.parent) == 0
+        assert edited.read_bytes() == b"hours of work"
+        assert not list(edited.parent.glob("probability_*"))
 
     def test_a_folder_of_cases_gives_a_folder_each(self, phantom_folder, tmp_path):
         assert run(phantom_folder, "--output", tmp_path) == 0
