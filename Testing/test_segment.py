@@ -1,11 +1,14 @@
 """`scripted-models segment` as users run it: files in, files out, nothing partial."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,6 +106,24 @@ class TestOutputs:
         assert run(case, "--output", with_probabilities.parent) == 0
         assert edited.read_bytes() == b"hours of work"
         assert not list(edited.parent.glob("probability_*"))
+
+    def test_a_failed_rerun_leaves_no_label_map_beside_another_report(
+        self, case, segmented, tmp_path, monkeypatch, capsys
+    ):
+        target = tmp_path / case.name
+        shutil.copytree(segmented, target)
+        move = Path.replace
+
+        def full_after_the_report(path, to):
+            if path.name == "segmentation.nii.gz":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return move(path, to)
+
+        monkeypatch.setattr(Path, "replace", full_after_the_report)
+        assert run(case, "--output", tmp_path, "--coding", "brats2023") == 4
+        assert "disk is full" in capsys.readouterr().err
+        assert json.loads((target / "report.json").read_text())["coding"] == "brats2023"
+        assert not (target / "segmentation.nii.gz").exists()
 
     def test_a_folder_of_cases_gives_a_folder_each(self, phantom_folder, tmp_path):
         assert run(phantom_folder, "--output", tmp_path) == 0

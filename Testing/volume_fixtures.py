@@ -5,9 +5,14 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
+from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.volumes.io import read_volume
+
+RAMP = np.arange(24, dtype="f4").reshape(2, 3, 4)
 
 _IDENTITY_SFORM = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0))
 
@@ -82,3 +87,15 @@ def write_nifti(
     content = bytes(header) + array.astype(array.dtype.newbyteorder(order)).tobytes()
     path.write_bytes(gzip.compress(content) if path.name.endswith(".gz") else content)
     return path
+
+
+def refusal(path: Path, read=read_volume) -> str:
+    """Return the message of the InputError, which must be one sentence of three parts about the file."""
+    with pytest.raises(InputError) as caught:
+        read(path)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: found "), text
+    assert "expected " in text, text
+    assert text.endswith("."), text
+    assert "\n" not in text, text
+    return text

@@ -75,13 +75,18 @@ def _label_table(coding: LabelCoding) -> dict[str, str]:
 
 
 def _put_in_place(folder: Path, target: Path) -> None:
-    """Move the results to `target`; of a folder that exists only files of the same names are replaced."""
+    """Move the results to `target`; of a folder that exists only files of the same names are replaced.
+
+    There the label map goes first and comes last: an old one beside a report of another coding would be
+    read wrongly, whatever stops the program in between.
+    """
     if not target.exists():
         folder.rename(target)
         return
+    (target / SEGMENTATION).unlink(missing_ok=True)
     for stale in target.glob("probability_*.nii.gz"):
         stale.unlink()
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == SEGMENTATION):
         path.replace(target / path.name)
 
 

@@ -97,7 +97,7 @@ class Trainer:
     def _start_phase(self, state: TrainingState) -> torch.optim.Optimizer:
         trained = self.network if state.phase == 1 else self.network.output
         equal_before = self.settings.balance == "labels"
-        if state.phase == 2 and equal_before and not state.epoch and not state.optimiser:
+        if state.phase == 2 and equal_before and not state.epoch:
             self._shift_output_bias()
         parameters = [p for p in trained.parameters() if p.requires_grad]
         optimiser = self._optimiser(parameters)
