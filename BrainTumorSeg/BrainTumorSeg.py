@@ -299,7 +299,7 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
         )
         for entry in SEGMENTS:
             array = slicer.util.arrayFromSegmentBinaryLabelmap(node, entry.segment_id)
-            assert int(array.sum()) == int((phantom.labels == entry.label).sum())
+            assert int(array.sum()) == int((phantom.labels == entry.labels[0]).sum())
 
     def test_phantomIsSegmented(self) -> None:
         """The whole path, with the network."""

@@ -13,10 +13,17 @@ import pytest
 from slicer_fixtures import MODULE, ROOT
 
 # isort: split
-from BrainTumorSegLib.segments import BRAIN, CATEGORY, SEGMENTS, TERMINOLOGY_CONTEXT
+from BrainTumorSegLib.segments import (
+    BRAIN,
+    CATEGORY,
+    REGION_SEGMENTS,
+    SEGMENTS,
+    TERMINOLOGY_CONTEXT,
+)
 
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, REGIONS
 
+SHOWN = SEGMENTS + REGION_SEGMENTS[:2]  # the enhancing region is the enhancing tumour again
 LIBRARY = MODULE / "BrainTumorSegLib"
 PACKAGE = ROOT / "scripted_models"
 TERMINOLOGY = MODULE / "Resources" / "SegmentationCategoryTypeModifier-BrainTumorSeg.term.json"
@@ -117,7 +124,7 @@ def test_terminology_file_holds_the_codes_names_and_colors_of_the_segments():
     for kind in category["Type"]:
         shown = kind.get("Modifier", [kind])
         entries += [(code_of(kind), code_of(e) if e is not kind else None, e) for e in shown]
-    for segment, (kind, modifier, shown) in zip(SEGMENTS, entries, strict=True):
+    for segment, (kind, modifier, shown) in zip(SHOWN, entries, strict=True):
         code = segment.type_code
         assert kind == (code.scheme, code.value, code.meaning)
         code = segment.modifier_code
@@ -130,10 +137,15 @@ def code_of(entry):
     return entry["CodingSchemeDesignator"], entry["CodeValue"], entry["CodeMeaning"]
 
 
-def test_segments_are_the_labels_in_order():
-    assert [(s.label, s.segment_id) for s in SEGMENTS] == list(LABELS.items())[1:]
-    assert len({s.terminology for s in SEGMENTS}) == len({s.color_rgb for s in SEGMENTS}) == 4
-    for segment in SEGMENTS:
+def test_segments_are_the_labels_and_regions_in_order():
+    assert [(s.labels, s.segment_id) for s in SEGMENTS] == [
+        ((label,), name) for label, name in LABELS.items() if label
+    ]
+    assert [(s.segment_id, s.labels) for s in REGION_SEGMENTS] == [
+        (f"region-{name}", labels) for name, labels in REGIONS.items()
+    ]
+    assert len({s.terminology for s in SHOWN}) == len({s.color_rgb for s in SHOWN}) == len(SHOWN)
+    for segment in SEGMENTS + REGION_SEGMENTS:
         parts = segment.terminology.split("~")
         assert len(parts) == 7
         assert parts[5] == str(BRAIN)
@@ -144,7 +156,7 @@ def test_slicer_reads_the_terminology_and_finds_the_segments():
     slicer = pytest.importorskip("slicer")
     logic = slicer.vtkSlicerTerminologiesModuleLogic()
     assert logic.LoadTerminologyFromFile(str(TERMINOLOGY)) == TERMINOLOGY_CONTEXT
-    for index, segment in enumerate(SEGMENTS):
+    for index, segment in enumerate(SHOWN):
         entry = slicer.vtkSlicerTerminologyEntry()
         assert logic.DeserializeTerminologyEntry(segment.terminology, entry)
         category, shown = entry.GetCategoryObject(), slicer.vtkSlicerTerminologyType()

@@ -1,12 +1,13 @@
-"""The four segments: identifier, name, colour and standard terminology.
+"""The segments: identifier, name, colour and standard terminology.
 
-Codes: SNOMED CT for the category, oedema, necrosis, neoplasm and brain (as in Slicer's own lists); the
-NCI Thesaurus for enhancement (C113842 "Enhancing Lesion", C81175 "Nonenhancing"), which those lists lack.
+Codes: SNOMED CT for the category, oedema, necrosis, neoplasm, mass and brain (as in Slicer's own lists);
+the NCI Thesaurus for enhancement (C113842 "Enhancing Lesion", C81175 "Nonenhancing"), which those lists
+lack.
 """
 
 from dataclasses import dataclass
 
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, REGIONS
 
 TERMINOLOGY_CONTEXT = "Segmentation category and type - BrainTumorSeg"
 ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
@@ -34,15 +35,16 @@ class TumorSegment:
     """One segment of the result.
 
     Attributes:
-        label: voxel value in the label map; also the place in the segmentation, counted from 1.
-        segment_id: identifier inside the segmentation node, the label's name in ``scripted_models``.
+        labels: internal labels whose voxels it holds; one, or those of a region.
+        segment_id: identifier inside the segmentation node: the name in ``scripted_models`` of the label,
+            or of the region behind 'region-'.
         name: what the user reads.
         color_rgb: 0-255.
         type_code: what it is.
         modifier_code: which kind of it, or ``NO_CODE``.
     """
 
-    label: int
+    labels: tuple[int, ...]
     segment_id: str
     name: str
     color_rgb: tuple[int, int, int]
@@ -66,22 +68,43 @@ class TumorSegment:
         )
 
 
+NEOPLASM = Code("SCT", "108369006", "Neoplasm")
+ENHANCING = Code("NCIt", "C113842", "Enhancing Lesion")
+
 SEGMENTS: tuple[TumorSegment, ...] = (
-    TumorSegment(1, LABELS[1], "Necrosis", (216, 191, 216), Code("SCT", "6574001", "Necrosis")),
-    TumorSegment(2, LABELS[2], "Oedema", (140, 224, 228), Code("SCT", "79654002", "Edema")),
+    TumorSegment((1,), LABELS[1], "Necrosis", (216, 191, 216), Code("SCT", "6574001", "Necrosis")),
+    TumorSegment((2,), LABELS[2], "Oedema", (140, 224, 228), Code("SCT", "79654002", "Edema")),
     TumorSegment(
-        3,
+        (3,),
         LABELS[3],
         "Non-enhancing tumour",
         (241, 196, 15),
-        Code("SCT", "108369006", "Neoplasm"),
+        NEOPLASM,
         Code("NCIt", "C81175", "Nonenhancing"),
     ),
+    TumorSegment((4,), LABELS[4], "Enhancing tumour", (221, 60, 50), ENHANCING),
+)
+
+REGION_SEGMENTS: tuple[TumorSegment, ...] = (
     TumorSegment(
-        4,
-        LABELS[4],
-        "Enhancing tumour",
+        REGIONS["complete"],
+        "region-complete",
+        "Complete tumour",
+        (144, 238, 144),
+        Code("SCT", "86049000", "Neoplasm, Primary"),
+    ),
+    TumorSegment(
+        REGIONS["core"],
+        "region-core",
+        "Tumour core",
+        (230, 126, 34),
+        Code("SCT", "4147007", "Mass"),
+    ),
+    TumorSegment(
+        REGIONS["enhancing"],
+        "region-enhancing",
+        "Enhancing region",
         (221, 60, 50),
-        Code("NCIt", "C113842", "Enhancing Lesion"),
+        ENHANCING,
     ),
 )

@@ -1,0 +1,66 @@
+"""The result before the last one: kept in a hidden node, exchanged with the present one on request."""
+
+import slicer
+
+from scripted_models.errors import InputError
+
+PREVIOUS_ROLE = "BrainTumorSeg.previous"
+ATTRIBUTE_PREFIX = "BrainTumorSeg."
+
+
+def keep_previous(node):
+    """Copy what a segmentation node holds into the hidden node behind it, before it is filled anew.
+
+    Only one former result is kept. The hidden node is saved with the scene.
+
+    Args:
+        node: vtkMRMLSegmentationNode in a scene.
+
+    Returns:
+        The hidden vtkMRMLSegmentationNode, or None when there is nothing to keep.
+    """
+    if not node.GetSegmentation().GetNumberOfSegments():
+        return None
+    kept = node.GetNodeReference(PREVIOUS_ROLE)
+    if kept is None:
+        kept = slicer.vtkMRMLSegmentationNode()
+        kept.SetName(f"{node.GetName()} (previous)")
+        kept.SetHideFromEditors(True)
+        kept = node.GetScene().AddNode(kept)
+        node.SetNodeReferenceID(PREVIOUS_ROLE, kept.GetID())
+    _copy(node, kept)
+    return kept
+
+
+def has_previous(node) -> bool:
+    """Tell whether a segmentation node (or None) has a former result."""
+    return node is not None and node.GetNodeReference(PREVIOUS_ROLE) is not None
+
+
+def restore_previous(node) -> None:
+    """Exchange the present and the former result; a second call takes it back.
+
+    Raises:
+        InputError: there is no former result.
+    """
+    if not has_previous(node):
+        raise InputError(
+            "There is no previous result to restore, expected a segmentation that was filled twice; "
+            "choose the segmentation that was segmented again."
+        )
+    kept = node.GetNodeReference(PREVIOUS_ROLE)
+    spare = slicer.vtkMRMLSegmentationNode()
+    _copy(node, spare)
+    _copy(kept, node)
+    _copy(spare, kept)
+
+
+def _copy(source, target) -> None:
+    """Copy segments, place, reference volume and provenance; names and display stay."""
+    target.GetSegmentation().DeepCopy(source.GetSegmentation())
+    target.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+    role = source.GetReferenceImageGeometryReferenceRole()
+    target.SetNodeReferenceID(role, source.GetNodeReferenceID(role))
+    for name in {*source.GetAttributeNames(), *target.GetAttributeNames()}:
+        if name.startswith(ATTRIBUTE_PREFIX):
+            target.SetAttribute(name, source.GetAttribute(name))
