@@ -12,13 +12,8 @@ from scripted_models.config import Experiment
 from scripted_models.errors import ModelError
 from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
-from scripted_models.model_folder import (
-    DEFAULT_MODEL,
-    load_model,
-    shipped_models,
-    verify_checksums,
-    write_model,
-)
+from scripted_models.model_description import DEFAULT_MODEL, shipped_models, verify_checksums
+from scripted_models.model_folder import load_model, write_model
 
 
 def description(name="made"):

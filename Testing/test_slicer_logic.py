@@ -178,7 +178,8 @@ def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
 @pytest.fixture(params=["untrained", "shipped"])
 def model(request, tmp_path_factory, small_network):
     """A model folder of an untrained network, and the default model when it is shipped."""
-    from scripted_models.model_folder import shipped_models, write_model
+    from scripted_models.model_description import shipped_models
+    from scripted_models.model_folder import write_model
 
     if request.param == "shipped":
         if "default" not in [folder.name for folder in shipped_models()]:

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from scripted_models import __version__
-from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
 
 
@@ -39,7 +38,8 @@ def _metadata(description: dict, network: nn.Module) -> dict:
         }
 
     patch = 64
-    outputs = tensor("image", len(LABELS), patch - sum(network.margins), LABELS)
+    names = [name for _, name in sorted(description["labels"].items())]
+    outputs = tensor("image", len(names), patch - sum(network.margins), dict(enumerate(names)))
     return {
         "version": description.get("version", "0.1.0"),
         "changelog": {description.get("version", "0.1.0"): "first version"},
@@ -107,14 +107,20 @@ def card_text(description: dict) -> str:
         f"Validation cases (scored after every epoch): {', '.join(training.get('validation', [])) or 'none'}.",
         f"Phantoms: {training.get('phantoms', 0)}. Seed: {training.get('seed', 'not stated')}.",
         training.get("note", ""),
-        "In BraTS 2017 and later necrosis and non-enhancing tumour are one label; such voxels trained the sum "
-        "of both probabilities.",
+        _MERGED_LABELS if {"1", "3"} <= set(description["labels"]) else "",
         "## Scores",
         _score_table(description.get("scores", {})),
+        *_time(description.get("seconds_per_case", {})),
         "## Limits",
         description.get("limits", "Pre-operative glioma only; other diseases were never seen."),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _time(seconds: dict) -> list[str]:
+    if not seconds:
+        return []
+    return ["## Time", *(f"{device}: {value:.0f} s per case." for device, value in seconds.items())]
 
 
 def _score_table(scores: dict) -> str:
@@ -133,6 +139,11 @@ def _score_table(scores: dict) -> str:
         lines.append("")
     return "\n".join(lines)
 
+
+_MERGED_LABELS = (
+    "In BraTS 2017 and later necrosis and non-enhancing tumour are one label; such voxels trained the sum "
+    "of both probabilities."
+)
 
 _LICENCE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on
 the data named in docs/README.md; the terms of these data (research use) apply to the weights as well.

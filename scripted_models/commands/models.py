@@ -16,7 +16,7 @@ def add_parser(subparsers) -> None:
 
 def run(options, progress: Progress) -> int:
     """Print every shipped model and every folder named, after verifying its checksums."""
-    from scripted_models.model_folder import (
+    from scripted_models.model_description import (
         find_model,
         read_description,
         shipped_models,
