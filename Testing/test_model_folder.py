@@ -5,15 +5,27 @@ import json
 import pickle
 import shutil
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
+from scripted_models.cli import main
 from scripted_models.config import Experiment
 from scripted_models.errors import ModelError
 from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
-from scripted_models.model_description import DEFAULT_MODEL, shipped_models, verify_checksums
+from scripted_models.model_description import (
+    DEFAULT_MODEL,
+    known_regions,
+    shipped_models,
+    verify_checksums,
+)
 from scripted_models.model_folder import load_model, write_model
+from scripted_models.networks import build_network
+from scripted_models.volumes.io import read_label_map
+
+KNOWN = (0, 1, 2, 4)  # labels of the models of BraTS 2017 and later
 
 
 def description(name="made"):
@@ -33,6 +45,34 @@ def description(name="made"):
 @pytest.fixture
 def folder(tmp_path, small_network):
     return write_model(tmp_path / "model", small_network, description())
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory):
+    """A model of four classes."""
+    torch.manual_seed(0)
+    network = build_network("TwoPathCNN", num_classes=4, initialisation="he").eval()
+    stated = {
+        **description("four"),
+        "network": {"name": "TwoPathCNN", "arguments": {"num_classes": 4}},
+        "labels": {str(k): LABELS[k] for k in reversed(KNOWN)},
+        "postprocessing": [{"step": "inside_brain"}],
+    }
+    return write_model(tmp_path_factory.mktemp("four"), network, stated)
+
+
+@pytest.fixture(scope="module")
+def segmented(four, tmp_path_factory):
+    """What `segment` leaves of a small case of 1 mm voxels and that model."""
+    output = tmp_path_factory.mktemp("segmented")
+    random = np.random.default_rng(0)
+    command = ["segment", "--output", str(output), "--case-name", "case", "--model", str(four)]
+    for modality in MODALITIES:
+        image = sitk.GetImageFromArray(random.uniform(1, 9, (3, 24, 24)).astype(np.float32))
+        sitk.WriteImage(image, str(output / f"{modality}.nii.gz"))
+        command += [f"--{modality}", str(output / f"{modality}.nii.gz")]
+    assert main([*command, "--probabilities", "--progress", "none"]) == 0
+    return output / "case"
 
 
 def renew_checksums(folder):
@@ -98,6 +138,59 @@ class TestShipped:
                 assert word in card
 
 
+class TestFewerLabels:
+    """Models of BraTS 2017 and later: necrosis and non-enhancing tumour are one label."""
+
+    def test_classes_stand_in_ascending_order_of_labels(self, four):
+        assert load_model(str(four)).known_labels == KNOWN
+        metadata = json.loads((four / "configs" / "metadata.json").read_text())
+        names = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+        assert list(names.values()) == [LABELS[k] for k in KNOWN]
+
+    def test_the_label_map_holds_the_likeliest_known_label(self, segmented):
+        labels, _ = read_label_map(segmented / "segmentation.nii.gz")
+        assert set(np.unique(labels)) <= set(KNOWN)
+        paths = [segmented / f"probability_{LABELS[k]}.nii.gz" for k in KNOWN]
+        assert sorted(segmented.glob("probability_*")) == sorted(paths)
+        values = np.stack([sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in paths])
+        assert np.allclose(values.sum(axis=0), 1, atol=1e-4)
+        tumour = labels > 0
+        likeliest = np.array(KNOWN)[values.argmax(axis=0)]
+        assert np.array_equal(labels[tumour], likeliest[tumour])
+        assert len(np.unique(labels[tumour])) > 1
+
+    def test_the_report_tells_only_what_the_model_knows(self, segmented):
+        report = json.loads((segmented / "report.json").read_text())
+        assert report["known_labels"] == list(KNOWN)
+        assert report["labels"] == {str(k): LABELS[k] for k in KNOWN}
+        volumes = report["volumes_ml"]
+        assert list(volumes) == ["necrosis", "oedema", "enhancing", "complete", "core"]
+        assert volumes["core"] == pytest.approx(volumes["necrosis"] + volumes["enhancing"])
+
+    @pytest.mark.parametrize(
+        ("labels", "regions"),
+        [
+            ((0, 1, 2, 3, 4), ("complete", "core", "enhancing")),
+            ((0, 2, 3, 4), ("complete", "core", "enhancing")),
+            ((0, 1, 3, 4), ("core", "enhancing")),
+            ((0, 2, 4), ("enhancing",)),
+            ((0, 2), ()),
+        ],
+    )
+    def test_a_region_needs_all_its_parts(self, labels, regions):
+        assert known_regions(labels) == regions
+
+    def test_every_label_needs_a_class(self, four, tmp_path):
+        folder = shutil.copytree(four, tmp_path / "copy")
+        path = folder / "configs" / "model.json"
+        content = json.loads(path.read_text())
+        del content["labels"]["1"]
+        path.write_text(json.dumps(content))
+        renew_checksums(folder)
+        with pytest.raises(ModelError, match="4 classes, expected one for each of the 3 labels"):
+            load_model(str(folder))
+
+
 class TestErrors:
     def test_unknown_name_lists_the_known(self):
         with pytest.raises(ModelError, match="default"):
@@ -153,6 +246,9 @@ class TestErrors:
         [
             ({"channels": ["flair", "t2", "t1c", "t1"]}, "channels"),
             ({"labels": {"0": "background", "1": "tumour"}}, "labels"),
+            ({"labels": {"0": "background", "1": ["necrosis"]}}, "labels"),
+            ({"labels": {"1": "necrosis", "2": "oedema"}}, "labels"),
+            ({"labels": {"0": "background"}}, "labels"),
             ({"network": {"name": "TwoPathCNN"}}, "arguments"),
             ({"network": {"name": "Unknown", "arguments": {}}}, "Unknown network"),
             (
@@ -170,6 +266,16 @@ class TestErrors:
                     }
                 },
                 "ABC",
+            ),
+            (
+                {
+                    "training_space": {
+                        "orientation": "LPS",
+                        "spacing_xyz_mm": [1, 0, None],
+                        "tolerance": 0,
+                    }
+                },
+                "training space",
             ),
             ({"preprocessing": [{"step": "os.system"}]}, "os.system"),
             ({"preprocessing": ["zscore"]}, "cannot be used"),

@@ -43,9 +43,9 @@ def write_outputs(
         folder.mkdir()
         write_labels(folder / SEGMENTATION, encode_labels(result.labels, coding), result.grid)
         if probabilities:
-            for label, name in LABELS.items():
-                image = result.grid.image_from(result.probabilities[label])
-                write_volume(folder / f"probability_{name}.nii.gz", image)
+            for label, values in zip(result.known_labels, result.probabilities, strict=True):
+                image = result.grid.image_from(values)
+                write_volume(folder / f"probability_{LABELS[label]}.nii.gz", image)
         picture = render_overlay(*picture_input(result))
         write_png(folder / OVERLAY, picture)
         result.seconds["write"] = round(time.monotonic() - started, 3)
@@ -66,10 +66,10 @@ def picture_input(result: Segmented, truth: np.ndarray | None = None) -> tuple:
     return volumes, lps(result.labels), blank.GetSpacing(), None if truth is None else lps(truth)
 
 
-def _label_table(coding: LabelCoding) -> dict[str, str]:
+def _label_table(coding: LabelCoding, known: tuple[int, ...]) -> dict[str, str]:
     table: dict[str, str] = {}
-    for label, value in coding.from_internal.items():
-        name = LABELS[label]
+    for label in known:
+        name, value = LABELS[label], coding.from_internal[label]
         table[str(value)] = f"{table[str(value)]} and {name}" if str(value) in table else name
     return table
 
@@ -97,7 +97,8 @@ def _report(
         "case": case.name,
         "inputs": {m: str(s.path) for m, s in case.images.items()},
         "model": {"name": model.name, "weights_sha256": model.checksum},
-        "labels": _label_table(coding),
+        "labels": _label_table(coding, result.known_labels),
+        "known_labels": list(result.known_labels),
         "coding": coding.name,
         "volumes_ml": result.volumes_ml(),
         "grid": {

@@ -11,8 +11,9 @@ from scripted_models.cases.discovery import Case
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.inference import predict_volume
-from scripted_models.labels import LABELS, REGIONS, region_mask
+from scripted_models.labels import LABELS, region_mask
 from scripted_models.modalities import MODALITIES
+from scripted_models.model_description import known_regions
 from scripted_models.model_folder import Model
 from scripted_models.postprocessing import build_postprocessing
 from scripted_models.preprocessing import build_preprocessing, preprocess
@@ -27,11 +28,12 @@ class Segmented:
 
     Attributes:
         labels: uint8 (z, y, x), internal labels, on the input's grid.
-        probabilities: float32 (classes, z, y, x) on the input's grid.
+        probabilities: float32 (classes, z, y, x) on the input's grid, classes as `known_labels`.
         grid: grid of the inputs.
         volumes: the four input volumes as arrays, for pictures.
         seconds: time per stage.
         warnings: sentences for the user.
+        known_labels: internal labels that the model can give, ascending.
     """
 
     labels: np.ndarray
@@ -40,12 +42,14 @@ class Segmented:
     volumes: dict[str, np.ndarray]
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    known_labels: tuple[int, ...] = tuple(LABELS)
 
     def volumes_ml(self) -> dict[str, float]:
-        """Return the volume of every tumour label and region in mL."""
+        """Return the volume in mL of every tumour label and region that the model knows."""
         ml = self.grid.voxel_volume_ml
-        by_label = {LABELS[k]: float((self.labels == k).sum() * ml) for k in LABELS if k}
-        by_region = {name: float(region_mask(self.labels, name).sum() * ml) for name in REGIONS}
+        known, regions = self.known_labels, known_regions(self.known_labels)
+        by_label = {LABELS[k]: float((self.labels == k).sum() * ml) for k in known if k}
+        by_region = {name: float(region_mask(self.labels, name).sum() * ml) for name in regions}
         return {k: round(v, 4) for k, v in {**by_label, **by_region}.items()}
 
 
@@ -117,6 +121,7 @@ def segment_case(
     labels = _finish_labels(model, probabilities, brain, grid)
     stages.leave()
     result = Segmented(labels, probabilities, grid, volumes, stages.seconds)
+    result.known_labels = model.known_labels
     result.warnings = _warnings(result, brain, space.resamples(grid))
     return result
 
@@ -145,7 +150,7 @@ def _finish_labels(
 ) -> np.ndarray:
     pipeline = build_postprocessing(model.description["postprocessing"])
     data = {
-        "labels": probabilities.argmax(axis=0).astype(np.uint8),
+        "labels": np.array(model.known_labels, np.uint8)[probabilities.argmax(axis=0)],
         "brain": brain,
         "voxel_volume_ml": grid.voxel_volume_ml,
     }

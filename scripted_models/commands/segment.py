@@ -16,7 +16,7 @@ def add_parser(subparsers) -> None:
         parser.add_argument(f"--{modality}", type=Path, metavar="FILE", help=f"{modality} volume")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--case-name", help="name of the case given as four files")
-    parser.add_argument("--model", default="default", help="shipped name or path of a model folder")
+    parser.add_argument("--model", default="default", help="name or path of a model")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--coding", choices=("internal", "brats2013", "brats2021", "brats2023", "msd"),
                         default="internal", help="label coding of the result")  # fmt: skip
@@ -73,6 +73,7 @@ def run(options, progress: Progress) -> int:
             report=str(folder / REPORT),
             overlay=str(folder / OVERLAY),
             volumes_ml=report["volumes_ml"],
+            known_labels=report["known_labels"],
             device=device.type,
         )
         progress.message(f"{folder / SEGMENTATION}: {_summary(report['volumes_ml'])}")
