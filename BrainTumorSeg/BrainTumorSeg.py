@@ -177,8 +177,6 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             _("The segmentation could not be started."), waitCursor=True
         ):
             self._job = self.logic.startJob(self._parameterNode)
-            for note in self._job.notes:
-                self._say(note)
             self._showProgress(0.0, _("Starting"))
             self._timer.start()
         self.updateButton()
@@ -187,7 +185,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show what the child said since the last call; finish when it has ended."""
         for event in self._job.poll() if self._job else ():
             if event.fraction is not None:
-                self._showProgress(self._job.process.fraction, event.stage, event.remaining_s)
+                self._showProgress(event.fraction, event.stage, event.remaining_s)
             elif event.text:
                 self._say(event.text)
         if self._job is not None and self._job.outcome is not None:
@@ -290,7 +288,7 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
 
     def test_segmentsKeepTheirVoxels(self) -> None:
         """A known label map becomes four segments with the same number of voxels."""
-        from BrainTumorSegLib.scene import import_segmentation
+        from BrainTumorSegLib.result import import_segmentation
         from BrainTumorSegLib.segments import SEGMENTS
 
         phantom, volumes = self._phantomVolumes()

@@ -154,3 +154,20 @@ def thin_plate_transform(mrml, shift=3.0):
     node = mrml.AddNewNodeByClass("vtkMRMLTransformNode", "bend")
     node.SetAndObserveTransformToParent(bend)
     return node
+
+
+def save_and_reload(mrml, folder):
+    """Write the scene with the files of its storable nodes, clear it, and read all of it back."""
+    for node in list(mrml.GetNodesByClass("vtkMRMLStorableNode")):
+        if not node.GetSaveWithScene() or not node.AddDefaultStorageNode():
+            continue
+        storage = node.GetStorageNode()
+        extension = storage.GetDefaultWriteFileExtension() or "txt"
+        storage.SetFileName(str(folder / f"{node.GetID()}.{extension}"))
+        assert storage.WriteData(node), node.GetID()
+    mrml.SetRootDirectory(str(folder))
+    mrml.SetURL(str(folder / "scene.mrml"))
+    assert mrml.Commit()
+    mrml.Clear(1)
+    mrml.SetURL(str(folder / "scene.mrml"))
+    assert mrml.Connect()

@@ -137,7 +137,7 @@ def test_reference_removed_during_the_run_still_gives_a_segmentation(slicer_scen
     job = logic.SegmentationJob(volumes, environment=child("write"))
     job.start()
     slicer_scene.RemoveNode(volumes["t1c"])
-    job.process.wait()
+    job.wait()
     node = job.finish()
     assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is None
     assert counts(node, volumes["t2"])[3] == 48
@@ -146,8 +146,8 @@ def test_reference_removed_during_the_run_still_gives_a_segmentation(slicer_scen
 def test_another_reference_gives_its_grid(slicer_scene, volumes, child):
     job = logic.SegmentationJob(volumes, reference="flair", environment=child("write"))
     job.start()
+    job.wait()
     assert job.exported.grid == resampling.world_grid(volumes["flair"])
-    job.process.wait()
     assert job.finish().GetName() == "p flair tumour"
 
 

@@ -158,6 +158,7 @@ def test_volumes_that_cannot_be_used_are_told_at_once(panel, slicer_scene, error
     choose_volumes(panel, slicer_scene)
     panel._parameterNode.t2.SetOrigin(9000, 0, 0)
     panel.ui.segmentButton.clicked.emit(False)
+    run_to_end(panel)
     assert "does not overlap" in errors[0][0]
     assert not panel._timer.active
     assert panel.ui.segmentButton.text == "Segment"
@@ -168,6 +169,8 @@ def test_closing_the_scene_or_the_module_ends_the_run(panel, slicer_scene, end):
     choose_volumes(panel, slicer_scene)
     panel.acts("grandchild", "hang")
     panel.ui.segmentButton.clicked.emit(False)
+    while panel._job.process is None:
+        panel._timer.timeout.emit()
     process = panel._job.process
     if end == "close":
         slicer_scene.Clear(0)

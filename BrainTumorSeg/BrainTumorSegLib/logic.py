@@ -8,7 +8,9 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from scripted_models.errors import (
@@ -21,23 +23,32 @@ from scripted_models.errors import (
 
 from .protocol import Event
 from .python_child import child_environment, find_python, segment_command
-from .runner import DONE, Outcome, SegmentationProcess
-from .scene import ExportedVolumes, export_volumes, import_segmentation, read_labels
+from .result import (
+    SEGMENTS_ONLY,
+    ResultOptions,
+    import_probabilities,
+    import_segmentation,
+    read_output,
+)
+from .runner import CANCELLED, DONE, FAILED, Outcome, SegmentationProcess
+from .scene import ExportedVolumes, check_choice, export_steps
 
 CASE_NAME = "case"
+EXPORT_SHARE = 0.04  # of the progress bar
 ERRORS = {error.code: error for error in (InputError, ModelError, ResourceError, Cancelled)}
 
 
 class SegmentationJob:
-    """One run: export and start, poll, import.
+    """One run: export volume by volume, child process, import; driven by `poll`.
 
     Args:
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         scene: vtkMRMLScene; by default that of the T1c node.
         reference: modality on whose grid the result lies.
-        model: name of a shipped model or path of a model folder.
+        model: name of a model or path of a model folder.
         device: 'auto', 'cpu' or 'cuda'.
         target: segmentation node to fill; by default a new one is made.
+        options: what else the run leaves in the scene.
         python: executable of the child.
         environment: variables of the child.
         grace_s: seconds that a cancelled child has to end by itself.
@@ -51,6 +62,7 @@ class SegmentationJob:
         model: str = "default",
         device: str = "auto",
         target=None,
+        options: ResultOptions = SEGMENTS_ONLY,
         python: str | None = None,
         environment: Mapping[str, str] | None = None,
         grace_s: float = 3.0,
@@ -58,53 +70,83 @@ class SegmentationJob:
         self.nodes = dict(nodes)
         self.reference = reference
         self.scene = scene
-        self.model, self.device, self.target = model, device, target
+        self.model, self.device, self.target, self.options = model, device, target, options
         self.python = python or find_python()
         self.environment = dict(environment) if environment is not None else child_environment()
         self.grace_s = grace_s
         self.exported: ExportedVolumes | None = None
         self.process: SegmentationProcess | None = None
+        self.folder: Path | None = None
+        self._export: Iterator[ExportedVolumes] | None = None
+        self._ended: Outcome | None = None
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the child ended; None while it runs."""
-        return self.process.outcome if self.process else None
+        """How the run ended before the import; None while it goes on."""
+        return self._ended or (self.process.outcome if self.process else None)
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What was done to the volumes on their way to the child."""
-        return self.exported.notes if self.exported else ()
+    def fraction(self) -> float:
+        """Part of the whole run that is done, 0-1; never falls."""
+        if self.process is not None:
+            return EXPORT_SHARE + (1 - EXPORT_SHARE) * self.process.fraction
+        done = len(self.exported.files) if self.exported else 0
+        return EXPORT_SHARE * done / len(self.nodes)
 
     def start(self) -> None:
-        """Write the volumes and start the child.
+        """Check the choice and begin; the work is done by `poll`.
 
         Raises:
             InputError: the volumes cannot be used; nothing was started.
         """
-        folder = Path(tempfile.mkdtemp(prefix="BrainTumorSeg-"))
-        try:
-            self.exported = export_volumes(self.nodes, folder, self.reference)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        check_choice(self.nodes)
         self.scene = self.scene or self.nodes[self.reference].GetScene()
-        command = segment_command(
-            self.python, self.exported.files, folder / "output", CASE_NAME, self.model, self.device
-        )
-        self.process = SegmentationProcess(command, self.environment, folder, self.grace_s)
-        self.process.start()
+        self.folder = Path(tempfile.mkdtemp(prefix="BrainTumorSeg-"))
+        self._export = export_steps(self.nodes, self.folder, self.reference)
 
     def poll(self) -> list[Event]:
-        """Return new events of the child without blocking."""
-        return self.process.poll() if self.process else []
+        """Do the next piece of work and return what is new; blocks for one volume at most."""
+        if self.outcome is not None or self.folder is None:
+            return []
+        if self.process is None:
+            return self._export_next()
+        return [
+            event if event.fraction is None else replace(event, fraction=self.fraction)
+            for event in self.process.poll()
+        ]
+
+    def wait(
+        self,
+        on_event: Callable[[Event], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        interval_s: float = 0.05,
+    ) -> Outcome:
+        """Block until the run has ended.
+
+        Args:
+            on_event: called with every event.
+            cancelled: asked between polls; the run is cancelled when it says True.
+            interval_s: seconds between polls.
+        """
+        while self.outcome is None:
+            for event in self.poll():
+                if on_event:
+                    on_event(event)
+            if cancelled and cancelled():
+                self.cancel()
+            if self.outcome is None and self.process is not None:
+                time.sleep(interval_s)
+        return self.outcome
 
     def cancel(self) -> None:
-        """Ask the child to end; go on polling until `outcome` is there."""
+        """Ask the run to end; go on polling until `outcome` is there."""
         if self.process:
             self.process.cancel()
+        elif self.outcome is None:
+            self._ended = Outcome(CANCELLED, None, code="cancelled", text="Cancelled.")
 
     def finish(self):
-        """Import the result after the child ended and clean up.
+        """Import the result after the run ended and clean up.
 
         Returns:
             vtkMRMLSegmentationNode.
@@ -121,39 +163,72 @@ class SegmentationJob:
             self.close()
 
     def close(self) -> None:
-        """End the child if it still runs and remove the temporary folder."""
+        """End the child if it still runs and remove the temporary folder; may be called twice."""
         if self.process:
             self.process.close()
+        if self.outcome is None:
+            self.cancel()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _export_next(self) -> list[Event]:
+        said = len(self.exported.notes) if self.exported else 0
+        try:
+            self.exported = next(self._export)
+        except (ScriptedModelsError, OSError, RuntimeError) as error:
+            code = getattr(error, "code", "resource")
+            self._ended = Outcome(FAILED, None, code=code, text=str(error))
+            return []
+        if len(self.exported.files) == len(self.nodes):
+            self._start_child()
+        notes = [Event("message", text=note) for note in self.exported.notes[said:]]
+        return [*notes, Event("stage", stage="export", fraction=self.fraction)]
+
+    def _start_child(self) -> None:
+        command = segment_command(
+            self.python,
+            self.exported.files,
+            self.folder / "output",
+            CASE_NAME,
+            self.model,
+            self.device,
+            self.options.probabilities,
+        )
+        self.process = SegmentationProcess(command, self.environment, self.folder, self.grace_s)
+        self.process.start()
 
     def _import(self):
-        result = self.outcome.result
-        try:
-            labels = read_labels(Path(result["segmentation"]), self.exported.grid)
-            report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
-        except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
-            text = f"The result of the segmentation program could not be read: {error}."
-            raise ScriptedModelsError(text) from error
+        output, grid = read_output(self.outcome.result, self.exported.grid), self.exported.grid
         reference_node = self.nodes[self.reference]
-        present = self.scene.IsNodePresent(reference_node)
+        reference = reference_node if self.scene.IsNodePresent(reference_node) else None
         target = self.target if self.target and self.scene.IsNodePresent(self.target) else None
-        return import_segmentation(
+        name = f"{reference_node.GetName()} tumour"
+        node = import_segmentation(
             self.scene,
-            labels,
-            self.exported.grid,
-            f"{reference_node.GetName()} tumour",
-            reference_node if present else None,
-            self._provenance(report),
+            output.labels,
+            grid,
+            name,
+            reference,
+            self._provenance(output.report),
             target,
+            output.known,
+            self.options,
         )
+        import_probabilities(self.scene, output.probabilities, grid, name, reference)
+        return node
 
     def _provenance(self, report: dict) -> dict[str, str]:
         model, versions = report.get("model"), report.get("versions")
+        model = model if isinstance(model, dict) else {}
         names = {m: node.GetName() for m, node in self.nodes.items()}
         values = {
-            "Model": model.get("name", self.model) if isinstance(model, dict) else self.model,
+            "Model": model.get("name", self.model),
+            "Checksum": model.get("weights_sha256", ""),
             "Version": versions.get("scripted_models", "") if isinstance(versions, dict) else "",
+            "Device": report.get("device", ""),
+            "Parameters": json.dumps({"device": self.device, **asdict(self.options)}),
             "Inputs": json.dumps(names),
-            "Notes": "\n".join(self.notes),
+            "Notes": "\n".join(self.exported.notes),
             "Report": json.dumps(report),
         }
         return {f"BrainTumorSeg.{key}": str(value) for key, value in values.items()}
@@ -163,7 +238,7 @@ def segment(
     nodes: Mapping[str, object],
     on_event: Callable[[Event], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-    **options,
+    **others,
 ):
     """Segment four volume nodes and wait for the segmentation node.
 
@@ -171,7 +246,7 @@ def segment(
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         on_event: called with every event of the run, first with what was done to the volumes.
         cancelled: asked often; the run ends when it says True.
-        options: as `SegmentationJob` takes them (scene, reference, model, device, target, ...).
+        others: as `SegmentationJob` takes them (scene, reference, model, device, target, options, ...).
 
     Returns:
         vtkMRMLSegmentationNode.
@@ -182,13 +257,10 @@ def segment(
     Example:
         segmentation = segment({"t1": t1, "t1c": t1c, "t2": t2, "flair": flair}, device="cpu")
     """
-    job = SegmentationJob(nodes, **options)
+    job = SegmentationJob(nodes, **others)
     with contextlib.closing(job):
         job.start()
-        for note in job.notes:
-            if on_event:
-                on_event(Event("message", text=note))
-        job.process.wait(on_event, cancelled)
+        job.wait(on_event, cancelled)
         return job.finish()
 
 

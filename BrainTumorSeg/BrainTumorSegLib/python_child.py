@@ -52,12 +52,14 @@ def segment_command(
     case_name: str,
     model: str = "default",
     device: str = "auto",
+    probabilities: bool = False,
 ) -> list[str]:
     """Return the command line that segments four files."""
     inputs = [part for m in files for part in (f"--{m}", str(files[m]))]
+    extra = ["--probabilities"] if probabilities else []
     return [
         *(python, "-m", "scripted_models", "segment"),
         *inputs,
         *("--output", str(output), "--case-name", case_name),
-        *("--model", model, "--device", device, "--progress", "json"),
+        *("--model", model, "--device", device, "--progress", "json", *extra),
     ]

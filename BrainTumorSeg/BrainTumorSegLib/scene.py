@@ -1,6 +1,6 @@
-"""Four volume nodes to four files on one grid in the world; a label map back to a segmentation node."""
+"""Four volume nodes to four files on one grid in the world."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,8 @@ from scripted_models.geometry import Grid
 from scripted_models.modalities import MODALITIES
 
 from .resampling import covering_grid, resample, world_grid
-from .segmentation_node import fill_node, make_segmentation, place_beside
 
 TITLES = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}
-LABEL_GRID_TOLERANCE_MM = 0.01  # NIfTI keeps a grid in single precision
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,14 @@ def check_choice(nodes: Mapping[str, object]) -> None:
 def export_volumes(
     nodes: Mapping[str, object], folder: Path, reference: str = "t1c"
 ) -> ExportedVolumes:
+    """Write four volume nodes at once; see `export_steps`."""
+    *_, exported = export_steps(nodes, folder, reference)
+    return exported
+
+
+def export_steps(
+    nodes: Mapping[str, object], folder: Path, reference: str = "t1c"
+) -> Iterator[ExportedVolumes]:
     """Write four volume nodes as files on one grid; parent transforms are applied, nodes left alone.
 
     The grid is that of the reference volume in the world. Where a transform shears or warps the
@@ -69,6 +75,9 @@ def export_volumes(
         folder: existing folder for the files.
         reference: modality whose grid is used.
 
+    Yields:
+        After each volume what is written so far, so that a window can live between them.
+
     Raises:
         InputError: a volume is missing, given twice, empty or away from the reference.
     """
@@ -76,73 +85,14 @@ def export_volumes(
     for modality in MODALITIES:
         _check_voxels(nodes[modality], TITLES[modality])
     grid = world_grid(nodes[reference]) or covering_grid(nodes[reference])
-    files, notes = {}, []
+    exported = ExportedVolumes({}, grid, ())
     for modality in MODALITIES:
-        array, note = _array_on(nodes[modality], TITLES[modality], grid, TITLES[reference])
-        files[modality] = Path(folder) / f"{modality}.nrrd"
-        sitk.WriteImage(grid.image_from(array), str(files[modality]), False)
-        notes += note
-    return ExportedVolumes(files, grid, tuple(notes))
-
-
-def read_labels(file: Path, grid: Grid) -> np.ndarray:
-    """Read a label map that was made for a grid.
-
-    Returns:
-        uint8 array (z, y, x) with values 0-4.
-
-    Raises:
-        InputError: it lies on another grid or holds other values.
-    """
-    image = sitk.ReadImage(str(file))
-    difference = Grid.of(image).difference(grid, LABEL_GRID_TOLERANCE_MM)
-    if difference:
-        raise InputError(
-            f"The label map does not lie on the grid of the exported volumes: {difference}; "
-            "nothing was imported."
-        )
-    labels = sitk.GetArrayFromImage(image)
-    if labels.min() < 0 or labels.max() > 4 or np.any(labels != np.floor(labels)):
-        raise InputError(
-            f"The label map holds values {labels.min():g} to {labels.max():g}, expected whole "
-            "labels 0-4; nothing was imported."
-        )
-    return labels.astype(np.uint8)
-
-
-def import_segmentation(
-    scene,
-    labels: np.ndarray,
-    grid: Grid,
-    name: str,
-    reference_node=None,
-    attributes: Mapping[str, str] | None = None,
-    target=None,
-):
-    """Put a label map into the scene as a segmentation node of four segments.
-
-    The node has no parent transform: the grid is in the world, so the segments lie where the
-    reference volume was seen, whatever transforms it is under.
-
-    Args:
-        scene: vtkMRMLScene.
-        labels: uint8 (z, y, x), 0-4.
-        grid: grid of the labels in the world.
-        name: name of a new node.
-        reference_node: volume node whose place in the subject hierarchy the segmentation shares.
-        attributes: provenance, stored as node attributes.
-        target: segmentation node to fill instead of a new one; its former segments are replaced.
-
-    Returns:
-        vtkMRMLSegmentationNode with display node and reference geometry.
-    """
-    segmentation = make_segmentation(labels, grid)
-    node = target or scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-    fill_node(node, segmentation, grid, reference_node)
-    for key, value in (attributes or {}).items():
-        node.SetAttribute(key, value)
-    place_beside(scene, node, reference_node)
-    return node
+        array, notes = _array_on(nodes[modality], TITLES[modality], grid, TITLES[reference])
+        file = Path(folder) / f"{modality}.nrrd"
+        sitk.WriteImage(grid.image_from(array), str(file), False)
+        files = {**exported.files, modality: file}
+        exported = ExportedVolumes(files, grid, (*exported.notes, *notes))
+        yield exported
 
 
 def _check_volume(node, title: str) -> None:
