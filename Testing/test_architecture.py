@@ -15,7 +15,7 @@ PACKAGE = ROOT / "scripted_models"
 LAYERS = (
     ("errors",),
     ("labels", "modalities", "geometry", "files", "progress", "config"),
-    ("volumes", "space"),
+    ("volumes", "space", "image_findings"),
     ("networks", "preprocessing", "postprocessing", "phantom", "pictures", "cases"),
     ("inference", "model_card", "model_description", "model_archive", "evaluation"),
     ("model_folder", "model_store", "report"),

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from scripted_models.cases.discovery import Case
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.image_findings import Examined, grid_findings, look_at, voxel_findings
 from scripted_models.inference import predict_volume
 from scripted_models.labels import LABELS, region_mask
 from scripted_models.modalities import MODALITIES
@@ -18,6 +19,7 @@ from scripted_models.model_folder import Model
 from scripted_models.postprocessing import build_postprocessing
 from scripted_models.preprocessing import build_preprocessing, preprocess
 from scripted_models.progress import Progress
+from scripted_models.space import TrainingSpace
 
 _STAGES = {"read": 0.0, "preprocess": 0.05, "network": 0.12, "postprocess": 0.92, "write": 0.96}
 
@@ -122,7 +124,7 @@ def segment_case(
     stages.leave()
     result = Segmented(labels, probabilities, grid, volumes, stages.seconds)
     result.known_labels = model.known_labels
-    result.warnings = _warnings(result, brain, space.resamples(grid))
+    result.warnings = _warnings(result, space)
     return result
 
 
@@ -157,24 +159,8 @@ def _finish_labels(
     return pipeline(data)["labels"]
 
 
-def _warnings(result: Segmented, brain: np.ndarray, resampled: bool) -> list[str]:
-    found = []
-    if brain.mean() > 0.9:
-        found.append(
-            "Nearly all voxels differ from 0; the model expects skull-stripped volumes with background 0."
-        )
-    if resampled:
-        found.append(
-            "The voxel spacing differs from the training data; volumes were resampled and back."
-        )
-    if not result.labels.any():
-        found.append("No tumour was found.")
-    same = [
-        f"{a} and {b}"
-        for i, a in enumerate(MODALITIES)
-        for b in MODALITIES[i + 1 :]
-        if np.array_equal(result.volumes[a], result.volumes[b])
-    ]
-    if same:
-        found.append(f"{', '.join(same)} hold the same voxels; was one file given twice?")
-    return found
+def _warnings(result: Segmented, space: TrainingSpace) -> list[str]:
+    volumes = {m: Examined(m, look_at(v), result.grid) for m, v in result.volumes.items()}
+    found = [*voxel_findings(volumes), *grid_findings(volumes, space, MODALITIES[0])]
+    missing = [] if result.labels.any() else ["No tumour was found."]
+    return [*(finding.sentence for finding in found), *missing]
