@@ -234,7 +234,7 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
 
     def problem(self, parameters) -> str:
         """Return one sentence about what keeps the parameters from being run; empty when nothing."""
-        from BrainTumorSegLib.scene import check_choice
+        from BrainTumorSegLib.input_check import check_choice
 
         from scripted_models.errors import InputError
 

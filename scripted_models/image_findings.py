@@ -273,9 +273,13 @@ def _oriented_spacing(grid: Grid, orientation: str) -> tuple[float, ...]:
     return sitk.DICOMOrient(blank, orientation).GetSpacing()
 
 
-def _names(volumes: Mapping[str, Examined], slots: Sequence[str]) -> str:
-    names = [volumes[m].name for m in slots]
+def listed(names: Sequence[str]) -> str:
+    """Return 'a', 'a and b' or 'a, b and c'."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _names(volumes: Mapping[str, Examined], slots: Sequence[str]) -> str:
+    return listed([volumes[m].name for m in slots])
 
 
 def _range(values: Sequence[float]) -> str:

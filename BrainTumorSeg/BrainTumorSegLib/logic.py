@@ -21,6 +21,7 @@ from scripted_models.errors import (
     ScriptedModelsError,
 )
 
+from .input_check import check_choice
 from .protocol import Event
 from .python_child import child_environment, find_python, segment_command
 from .result import (
@@ -31,7 +32,7 @@ from .result import (
     read_output,
 )
 from .runner import CANCELLED, DONE, FAILED, Outcome, SegmentationProcess
-from .scene import ExportedVolumes, check_choice, export_steps
+from .scene import ExportedVolumes, export_steps
 
 CASE_NAME = "case"
 EXPORT_SHARE = 0.04  # of the progress bar

@@ -13,9 +13,8 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.modalities import MODALITIES
 
+from .input_check import TITLES, check_usable, label, lies_on, placement
 from .resampling import covering_grid, resample, world_grid
-
-TITLES = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}
 
 
 @dataclass(frozen=True)
@@ -31,26 +30,6 @@ class ExportedVolumes:
     files: dict[str, Path]
     grid: Grid
     notes: tuple[str, ...]
-
-
-def check_choice(nodes: Mapping[str, object]) -> None:
-    """Check that four different scalar volumes with voxels are chosen; cheap, reads no voxels.
-
-    Raises:
-        InputError: one sentence that says which sequence is missing or wrong.
-    """
-    missing = [TITLES[m] for m in MODALITIES if nodes.get(m) is None]
-    if missing:
-        raise InputError(f"No volume is chosen for {', '.join(missing)}; choose one.")
-    for position, modality in enumerate(MODALITIES):
-        node, title = nodes[modality], TITLES[modality]
-        for earlier in MODALITIES[:position]:
-            if nodes[earlier] is node:
-                raise InputError(
-                    f"Volume '{node.GetName()}' is chosen for {TITLES[earlier]} and for {title}; "
-                    "choose four different volumes."
-                )
-        _check_volume(node, title)
 
 
 def export_volumes(
@@ -79,15 +58,13 @@ def export_steps(
         After each volume what is written so far, so that a window can live between them.
 
     Raises:
-        InputError: a volume is missing, given twice, empty or away from the reference.
+        InputError: what `InputCheck` stops at, or a volume that is constant on the grid.
     """
-    check_choice(nodes)
-    for modality in MODALITIES:
-        _check_voxels(nodes[modality], TITLES[modality])
+    check_usable(nodes, reference)
     grid = world_grid(nodes[reference]) or covering_grid(nodes[reference])
     exported = ExportedVolumes({}, grid, ())
     for modality in MODALITIES:
-        array, notes = _array_on(nodes[modality], TITLES[modality], grid, TITLES[reference])
+        array, notes = _array_on(nodes[modality], modality, grid, reference)
         file = Path(folder) / f"{modality}.nrrd"
         sitk.WriteImage(grid.image_from(array), str(file), False)
         files = {**exported.files, modality: file}
@@ -95,47 +72,16 @@ def export_steps(
         yield exported
 
 
-def _check_volume(node, title: str) -> None:
-    if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
-        raise InputError(
-            f"{title}: '{node.GetName()}' is not an image volume; choose the {title} image."
-        )
-    image = node.GetImageData()
-    if image is None or image.GetNumberOfPoints() == 0:
-        raise InputError(f"{title}: volume '{node.GetName()}' has no voxels; load it again.")
-    if image.GetNumberOfScalarComponents() != 1:
-        raise InputError(
-            f"{title}: volume '{node.GetName()}' has {image.GetNumberOfScalarComponents()} values "
-            "per voxel, expected one; choose a grey-value volume."
-        )
-
-
-def _check_voxels(node, title: str) -> None:
-    array = slicer.util.arrayFromVolume(node)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(
-            f"{title}: volume '{node.GetName()}' holds NaN or infinite voxels; repair it first."
-        )
-
-
-def _array_on(node, title: str, grid: Grid, reference_title: str) -> tuple[np.ndarray, list[str]]:
+def _array_on(node, modality: str, grid: Grid, reference: str) -> tuple[np.ndarray, list[str]]:
     """Return the node's values on the grid and the sentences that tell what was done."""
-    own = world_grid(node)
-    label = f"{title} '{node.GetName()}'"
-    parent = node.GetParentTransformNode()
-    under = f" under transform '{parent.GetName()}'" if parent else ""
-    if own is not None and own.matches(grid):
-        done = [f"{label}: its place{under} is used, voxels unchanged."] if parent else []
-        return slicer.util.arrayFromVolume(node), done
+    finding = placement(node, modality, grid, reference)
+    notes = [finding.sentence] if finding else []
+    if lies_on(node, grid):
+        return slicer.util.arrayFromVolume(node), notes
     array = resample(node, grid)
     if array.min() == array.max():
         raise InputError(
-            f"{label} does not overlap {reference_title}, or is constant there; "
+            f"{label(node, modality)} is constant ({array.min():g}) where {TITLES[reference]} lies; "
             "register the volumes or choose another one."
         )
-    if own is not None:
-        why = f"grids differ: {own.difference(grid)}"
-    else:
-        why = "its transform bends or shears it" if parent else "its axes are not perpendicular"
-    target = "a regular grid" if title == reference_title else f"the grid of {reference_title}"
-    return array, [f"{label}{under}: resampled onto {target} ({why})."]
+    return array, notes

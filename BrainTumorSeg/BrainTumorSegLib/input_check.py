@@ -1,0 +1,292 @@
+"""What is wrong or noteworthy about the chosen volume nodes, found before a run.
+
+The export (`scene`) asks the same functions, so that the panel announces what it does.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import slicer
+import slicer.util
+
+from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+from scripted_models.image_findings import (
+    NOTE,
+    STOP,
+    WARNING,
+    Examined,
+    Finding,
+    VoxelFacts,
+    grid_findings,
+    listed,
+    look_at,
+    voxel_findings,
+)
+from scripted_models.modalities import MODALITIES
+from scripted_models.space import TrainingSpace
+
+from .resampling import covering_grid, world_grid
+
+TITLES = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}
+SEVERITIES = (STOP, WARNING, NOTE)
+MIN_COVERED = 0.9  # of the box around what the reference shows
+MIN_TOGETHER = 0.75  # of the smaller of two such boxes; a head 35 mm aside has less
+POINTS_PER_AXIS = 25
+FRAME_OF_REFERENCE = "0020,0052"
+
+
+class InputCheck:
+    """Checks chosen volumes; voxels are read once and again only after they have changed."""
+
+    def __init__(self):
+        self._facts: dict[str, tuple[int, VoxelFacts]] = {}
+
+    def check(
+        self,
+        nodes: Mapping[str, object],
+        training_space: TrainingSpace | None = None,
+        reference: str = "t1c",
+    ) -> list[Finding]:
+        """Return what there is to say about the volumes: stops, then warnings, then notes.
+
+        Args:
+            nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode or None.
+            training_space: what the model was trained on; None leaves spacings out.
+            reference: modality whose grid is used.
+        """
+        found = choice_findings(nodes)
+        volumes = {}
+        for modality, node in _readable(nodes).items():
+            try:
+                volumes[modality] = self._examine(node, modality)
+            except InputError as error:
+                text, _, action = str(error).rstrip(".").partition("; ")
+                found.append(Finding(STOP, (modality,), text, action))
+        found += voxel_findings(volumes)
+        found += _place_findings(volumes, reference)
+        found += _origin_findings({m: nodes[m] for m in volumes})
+        found += grid_findings(volumes, training_space, reference)
+        if reference in volumes:
+            grid = volumes[reference].grid
+            notes = (placement(nodes[m], m, grid, reference) for m in volumes)
+            found += [note for note in notes if note]
+        return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+    def _examine(self, node, modality: str) -> Examined:
+        grid, facts = world_grid(node), self._look(node)
+        if grid is None:  # its voxels do not lie along the axes of the grid around it
+            grid, facts = covering_grid(node), replace(facts, box=None)
+        return Examined(label(node, modality), facts, grid)
+
+    def _look(self, node) -> VoxelFacts:
+        time = node.GetImageData().GetMTime()
+        known, facts = self._facts.get(node.GetID(), (None, None))
+        if known != time:
+            facts = look_at(slicer.util.arrayFromVolume(node))
+            self._facts[node.GetID()] = (time, facts)
+        return facts
+
+
+def check_choice(nodes: Mapping[str, object]) -> None:
+    """Check that four different scalar volumes with voxels are chosen; cheap, reads no voxels.
+
+    Raises:
+        InputError: one sentence that says which sequence is missing or wrong.
+    """
+    _refuse(choice_findings(nodes))
+
+
+def check_usable(nodes: Mapping[str, object], reference: str) -> None:
+    """Check all that keeps four volumes from being exported; reads the voxels.
+
+    Raises:
+        InputError: the first finding that stops.
+    """
+    _refuse(InputCheck().check(nodes, reference=reference))
+
+
+def _refuse(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        if finding.severity == STOP:
+            raise InputError(finding.sentence)
+
+
+def label(node, modality: str) -> str:
+    """How sentences name a volume: sequence and node."""
+    return f"{TITLES[modality]} '{node.GetName()}'"
+
+
+def choice_findings(nodes: Mapping[str, object]) -> list[Finding]:
+    """Say which sequences are missing, chosen twice or no grey-value volumes."""
+    found = []
+    missing = tuple(m for m in MODALITIES if nodes.get(m) is None)
+    if missing:
+        text = f"No volume is chosen for {listed([TITLES[m] for m in missing])}"
+        found.append(Finding(STOP, missing, text, "choose one, all four sequences are needed"))
+    chosen: dict[object, list[str]] = {}
+    for modality in MODALITIES:
+        if modality not in missing:
+            chosen.setdefault(nodes[modality], []).append(modality)
+    for slots in chosen.values():
+        if len(slots) > 1:
+            titles = listed([f"for {TITLES[m]}" for m in slots])
+            text = f"Volume '{nodes[slots[0]].GetName()}' is chosen {titles}"
+            found.append(Finding(STOP, tuple(slots), text, "choose four different volumes"))
+        if problem := _unreadable(nodes[slots[0]], slots[0]):
+            found.append(problem)
+    return found
+
+
+def _unreadable(node, modality: str) -> Finding | None:
+    image = node.GetImageData() if node.IsA("vtkMRMLVolumeNode") else None
+    if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
+        text, action = "is not an image volume", f"choose the {TITLES[modality]} image"
+    elif image is None or image.GetNumberOfPoints() == 0:
+        text, action = "has no voxels", "load it again"
+    elif (count := image.GetNumberOfScalarComponents()) != 1:
+        text = f"has {count} values per voxel, expected one"
+        action = "choose a grey-value volume"
+    else:
+        return None
+    return Finding(STOP, (modality,), f"{label(node, modality)} {text}", action)
+
+
+def _readable(nodes: Mapping[str, object]) -> dict[str, object]:
+    """Nodes whose voxels can be looked at, each once."""
+    first = {}
+    for modality in MODALITIES:
+        node = nodes.get(modality)
+        if node is not None and not _unreadable(node, modality):
+            first.setdefault(node, modality)
+    return {modality: node for node, modality in first.items()}
+
+
+def lies_on(node, grid: Grid) -> bool:
+    """True when the node's voxels lie on a grid in the world, transforms applied."""
+    own = world_grid(node)
+    return own is not None and own.matches(grid)
+
+
+def placement(node, modality: str, grid: Grid, reference: str) -> Finding | None:
+    """Say what brings a volume onto the grid in the world that all volumes get.
+
+    Args:
+        node: vtkMRMLScalarVolumeNode.
+        modality: its sequence.
+        grid: that of the reference in the world.
+        reference: modality of the reference.
+
+    Returns:
+        A note; None for a volume without transform whose voxels lie there already.
+    """
+    own, parent = world_grid(node), node.GetParentTransformNode()
+    name = label(node, modality)
+    under = f" under transform '{parent.GetName()}'" if parent else ""
+    if lies_on(node, grid):
+        action = "its place there is used and its voxels stay unchanged"
+        return Finding(NOTE, (modality,), f"{name} is{under}", action) if parent else None
+    if own is not None:
+        text = f"{name}{under} lies on another grid ({own.difference(grid)})"
+    elif parent:
+        text = f"{name} is{under}, which bends or shears it"
+    else:
+        text = f"{name} has axes that are not perpendicular"
+    onto = "a regular grid" if modality == reference else f"the grid of {TITLES[reference]}"
+    action = f"it is resampled (linear, in physical space) onto {onto}"
+    return Finding(NOTE, (modality,), text, action)
+
+
+def covered_share(grid: Grid, other: Grid) -> float:
+    """Share of a grid that lies inside another one, from up to 25 points along each axis."""
+    axes = [np.linspace(0, n - 1, min(n, POINTS_PER_AXIS)) for n in grid.size_xyz]
+    steps = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3) * grid.spacing_xyz_mm
+    points = steps @ np.reshape(grid.direction, (3, 3)).T + grid.origin_lps_mm
+    along = (points - other.origin_lps_mm) @ np.reshape(other.direction, (3, 3))
+    index = along / other.spacing_xyz_mm
+    inside = (index >= -0.5) & (index <= np.array(other.size_xyz) - 0.5)
+    return float(inside.all(axis=1).mean())
+
+
+def _place_findings(volumes: Mapping[str, Examined], reference: str) -> Iterable[Finding]:
+    """Volumes that lie away from the reference, cover part of it or show something elsewhere."""
+    if reference not in volumes:
+        return
+    base, title = volumes[reference], TITLES[reference]
+    for modality, volume in volumes.items():
+        overlap = max(covered_share(base.grid, volume.grid), covered_share(volume.grid, base.grid))
+        shown, base_shown = _shown(volume), _shown(base)
+        together = max(covered_share(shown, base_shown), covered_share(base_shown, shown))
+        if overlap == 0:
+            text = f"{volume.name} does not overlap {title}"
+            action = "register the volumes or choose another one"
+            yield Finding(STOP, (modality,), text, action)
+        elif (covered := covered_share(base_shown, volume.grid)) < MIN_COVERED:
+            text = f"{volume.name} covers only {covered:.0%} of what {title} shows"
+            action = "it counts as 0 in the rest, choose a volume of the whole head if there is one"
+            yield Finding(WARNING, (modality,), text, action)
+        elif together < MIN_TOGETHER:
+            text = f"{volume.name} shows a head at another place than {title}"
+            action = "it is used where it lies, check the patient and register the volumes first"
+            yield Finding(WARNING, (modality,), text, action)
+
+
+def _shown(volume: Examined) -> Grid:
+    """The part of a volume's grid that is not background."""
+    box, grid = volume.facts.box, volume.grid
+    if box is None or volume.facts.border_share < 0.5:
+        return grid
+    first, last = np.array(box)[::-1].T
+    shift = np.reshape(grid.direction, (3, 3)) @ (first * grid.spacing_xyz_mm)
+    origin = tuple((shift + grid.origin_lps_mm).tolist())
+    return replace(grid, size_xyz=tuple((last - first + 1).tolist()), origin_lps_mm=origin)
+
+
+def _origin_findings(nodes: Mapping[str, object]) -> Iterable[Finding]:
+    """Volumes of different patients or DICOM frames of reference, as far as the scene knows them."""
+    patients = _grouped(nodes, _patient)
+    if len(patients) > 1:
+        groups = [f"'{who}' ({listed(names)})" for (_, who), names in patients.items()]
+        text = f"The volumes belong to different patients: {listed(groups)}"
+        action = "they are used together all the same, choose volumes of one patient"
+        yield Finding(WARNING, tuple(nodes), text, action)
+    frames = _grouped(nodes, _frame_of_reference)
+    if len(frames) > 1:
+        groups = [f"({listed(names)})" for names in frames.values()]
+        text = f"The volumes come from different DICOM frames of reference: {listed(groups)}"
+        action = "they are used where they lie in the world, check that they are registered"
+        yield Finding(WARNING, tuple(nodes), text, action)
+
+
+def _grouped(nodes: Mapping[str, object], key) -> dict[object, list[str]]:
+    groups: dict[object, list[str]] = {}
+    for modality, node in nodes.items():
+        if value := key(node):
+            groups.setdefault(value, []).append(label(node, modality))
+    return groups
+
+
+def _hierarchy_item(node) -> tuple[object, int]:
+    scene = node.GetScene()  # None when the volume was removed meanwhile
+    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") if scene else None
+    return hierarchy, hierarchy.GetItemByDataNode(node) if hierarchy else 0
+
+
+def _patient(node) -> tuple[int, str] | None:
+    hierarchy, item = _hierarchy_item(node)
+    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelPatient()
+    patient = hierarchy.GetItemAncestorAtLevel(item, level) if item else 0
+    return (patient, hierarchy.GetItemName(patient)) if patient else None
+
+
+def _frame_of_reference(node) -> str:
+    """UID of the frame, from the subject hierarchy or from the DICOM database; '' when not known."""
+    hierarchy, item = _hierarchy_item(node)
+    name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMFrameOfReferenceUIDAttributeName()
+    stated = hierarchy.GetItemAttribute(item, name) if item else ""
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if stated or not instances or database is None:
+        return stated
+    return database.instanceValue(instances[0], FRAME_OF_REFERENCE)
