@@ -1,9 +1,11 @@
 """Model folders: written whole, verified before use, never executed."""
 
 import hashlib
+import io
 import json
 import pickle
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -73,6 +75,15 @@ def segmented(four, tmp_path_factory):
         command += [f"--{modality}", str(output / f"{modality}.nii.gz")]
     assert main([*command, "--probabilities", "--progress", "none"]) == 0
     return output / "case"
+
+
+def rewritten(weights, compression=zipfile.ZIP_STORED, data=None):
+    """Return a weights file with its records compressed, or with another `data.pkl`."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(weights) as old, zipfile.ZipFile(buffer, "w", compression) as new:
+        for name in old.namelist():
+            new.writestr(name, data if data and name.endswith("data.pkl") else old.read(name))
+    return buffer.getvalue()
 
 
 def renew_checksums(folder):
@@ -212,16 +223,31 @@ class TestErrors:
         with pytest.raises(ModelError):
             load_model(str(folder))
 
-    def test_a_pickle_with_code_is_not_run(self, folder, tmp_path):
+    @pytest.mark.parametrize("packed", [True, False], ids=["in a weights file", "bare"])
+    def test_a_pickle_with_code_is_not_run(self, folder, tmp_path, packed):
         class Bomb:
             def __reduce__(self):
                 return (open, (str(tmp_path / "ran"), "w"))
 
-        (folder / "models" / "model.pt").write_bytes(pickle.dumps(Bomb()))
+        content = pickle.dumps(Bomb(), protocol=2)
+        if packed:
+            content = rewritten(folder / "models" / "model.pt", data=content)
+            with pytest.raises(
+                pickle.UnpicklingError, match="Unsupported"
+            ):  # the bomb gets that far
+                torch.load(io.BytesIO(content), weights_only=True)
+        (folder / "models" / "model.pt").write_bytes(content)
         renew_checksums(folder)
         with pytest.raises(ModelError, match="not a plain state dict"):
             load_model(str(folder))
         assert not (tmp_path / "ran").exists()
+
+    def test_weights_that_unpack_to_more_than_the_file_are_refused(self, folder):
+        path = folder / "models" / "model.pt"
+        path.write_bytes(rewritten(path, zipfile.ZIP_DEFLATED))
+        renew_checksums(folder)
+        with pytest.raises(ModelError, match="not a plain state dict"):
+            load_model(str(folder))
 
     def test_nan_weights_are_refused(self, folder):
         path = folder / "models" / "model.pt"

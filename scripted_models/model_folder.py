@@ -7,6 +7,7 @@ NaN, and executes nothing. `model_description` has the layout and all that needs
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,9 @@ def _build(folder: Path, description: dict) -> nn.Module:
 
 def _read_weights(folder: Path, network: nn.Module, content: bytes) -> dict:
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as records:
+            if any(record.compress_type for record in records.infolist()):
+                raise ValueError("compressed records")  # could unpack to any size
         weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for foreign content
         raise ModelError(

@@ -1,38 +1,85 @@
-"""`scripted-models models`: the model folders at hand."""
+"""`scripted-models models`: list the models at hand, import one, remove one."""
 
 import json
 from pathlib import Path
 
+from scripted_models.errors import InputError, ModelError
 from scripted_models.progress import Progress
 
 
 def add_parser(subparsers) -> None:
     """Add the sub-command."""
-    parser = subparsers.add_parser("models", help="list model folders with their cards")
-    parser.add_argument("folders", type=Path, nargs="*", help="further model folders")
+    parser = subparsers.add_parser("models", help="list models with their cards, import, remove")
+    parser.add_argument("folders", type=Path, nargs="*", help="further model folders to list")
+    change = parser.add_mutually_exclusive_group()
+    change.add_argument(
+        "--import",
+        dest="source",
+        type=Path,
+        metavar="PATH",
+        help="check a model folder or zip file and copy it to your models",
+    )
+    change.add_argument("--remove", metavar="NAME", help="remove one of your models")
+    parser.add_argument("--name", help="name for the imported model (default: its own)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(options, progress: Progress) -> int:
-    """Print every shipped model and every folder named, after verifying its checksums."""
-    from scripted_models.model_description import (
-        find_model,
-        read_description,
-        shipped_models,
-        verify_checksums,
-    )
+    """Import or remove a model, or print every shipped model, every folder named and the user's models."""
+    if options.folders and (options.source or options.remove):
+        raise InputError(
+            "Found folders to list beside --import or --remove, expected either; drop one."
+        )
+    if options.name is not None and not options.source:
+        raise InputError("Found --name without --import, expected both; add --import PATH.")
+    if options.source:
+        return _import(options)
+    return _remove(options) if options.remove is not None else _list(options)
 
-    folders = shipped_models() + [find_model(str(folder)) for folder in options.folders]
-    found = []
-    for folder in folders:
-        verify_checksums(folder)
-        card = (folder / "docs" / "README.md").read_text(encoding="utf-8")
-        found.append({"path": str(folder), **read_description(folder), "card": card})
-    if options.json:
-        print(json.dumps(found, indent=2))
-        return 0
-    for model in found:
-        print(f"{model['name']}  ({model['path']})\n")
-        print(model["card"])
+
+def _import(options) -> int:
+    from scripted_models.model_store import import_model
+
+    model = import_model(options.source, options.name)
+    text = f"imported {model.name}  ({model.folder})"
+    print(json.dumps(_record(model), indent=2) if options.json else text)
     return 0
+
+
+def _remove(options) -> int:
+    from scripted_models.model_store import remove_model
+
+    folder = remove_model(options.remove)
+    record = {"removed": options.remove, "path": str(folder)}
+    print(json.dumps(record, indent=2) if options.json else f"removed {folder}")
+    return 0
+
+
+def _list(options) -> int:
+    from scripted_models.model_description import find_model
+    from scripted_models.model_store import list_models, stored_model
+
+    named = [stored_model(find_model(str(folder))) for folder in options.folders]
+    models = sorted(list_models() + named, key=lambda model: model.user)
+    for model in models:
+        if model.problem and not model.user:
+            raise ModelError(model.problem)
+    if options.json:
+        print(json.dumps([_record(model) for model in models], indent=2))
+        return 0
+    for model in models:
+        print(f"{model.name}  ({model.folder})\n")
+        print(f"Not usable: {model.problem}\n" if model.problem else model.card)
+    return 0
+
+
+def _record(model) -> dict:
+    return {
+        **model.description,
+        "name": model.name,
+        "path": str(model.folder),
+        "card": model.card,
+        "user": model.user,
+        "problem": model.problem,
+    }
