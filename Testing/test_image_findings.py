@@ -83,7 +83,7 @@ class TestVoxels:
         [
             (np.nan, "holds NaN or infinite voxels"),
             (-np.inf, "holds NaN or infinite voxels"),
-            (3.0, "has 1 voxels that differ from its background 0, expected a brain"),
+            (3.0, "has 1 voxels that differ from 0, expected a brain"),
         ],
     )
     def test_single_voxels_stop(self, phantom, voxels, words):

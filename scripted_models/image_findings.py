@@ -152,10 +152,10 @@ def _unusable(modality: str, volume: Examined) -> Iterable[Finding]:
         text, action = "holds NaN or infinite voxels", "repair it first"
     elif facts.lowest == facts.highest:
         text, action = f"is constant ({facts.lowest:g})", "choose an MRI sequence"
-    elif facts.foreground < MIN_FOREGROUND_VOXELS:
+    elif facts.background == 0 and facts.foreground < MIN_FOREGROUND_VOXELS:
         text = (
-            f"has {facts.foreground} voxels that differ from its background {facts.background:g}, "
-            f"expected a brain of at least {MIN_FOREGROUND_VOXELS}"
+            f"has {facts.foreground} voxels that differ from 0, expected a brain of at least "
+            f"{MIN_FOREGROUND_VOXELS}"
         )
         action = "choose another volume"
     else:

@@ -123,7 +123,7 @@ def choice_findings(nodes: Mapping[str, object]) -> list[Finding]:
     found = []
     missing = tuple(m for m in MODALITIES if nodes.get(m) is None)
     if missing:
-        text = f"No volume is chosen for {listed([TITLES[m] for m in missing])}"
+        text = f"No volume is chosen for {', '.join(TITLES[m] for m in missing)}"
         found.append(Finding(STOP, missing, text, "choose one, all four sequences are needed"))
     chosen: dict[object, list[str]] = {}
     for modality in MODALITIES:
