@@ -6,7 +6,7 @@ from scripted_models.case_output import picture_input, write_outputs
 from scripted_models.cases.discovery import find_cases
 from scripted_models.evaluation.folders import comparison_table, evaluate_folders
 from scripted_models.files import make_folder
-from scripted_models.inference import choose_device
+from scripted_models.inference import place_network
 from scripted_models.labels import CODINGS
 from scripted_models.model_folder import load_model
 from scripted_models.phantom.case import write_phantom_case
@@ -37,9 +37,8 @@ def run_demo(
     Returns:
         Path of the HTML report, and the table of scores beside the paper's.
     """
-    device, reason = choose_device(device_name)
     model = load_model(model_name)
-    model.network.to(device)
+    _, reason = place_network(model.network, device_name)
     progress.stage("phantom", 0.0)
     folder = write_phantom_case(make_folder(output) / "case", seed, size_xyz)
     (case,) = find_cases(folder)

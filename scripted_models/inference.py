@@ -8,6 +8,18 @@ from torch import nn
 
 from scripted_models.errors import Cancelled, ResourceError
 
+CPU_AFTER_GPU = "CPU, because the memory of the GPU did not suffice"
+
+
+class GpuMemoryError(ResourceError):
+    """The memory of the GPU does not suffice."""
+
+    def __init__(self):
+        super().__init__(
+            "The GPU ran out of memory on a single slice; close other programs that use it or choose "
+            "--device cpu."
+        )
+
 
 def choose_device(wanted: str) -> tuple[torch.device, str]:
     """Return the device for 'auto', 'cpu' or 'cuda', and the reason for it in words.
@@ -25,6 +37,26 @@ def choose_device(wanted: str) -> tuple[torch.device, str]:
             "or install a CUDA build of PyTorch and the driver."
         )
     return torch.device("cpu"), "CPU, because PyTorch finds no CUDA device"
+
+
+def place_network(network: nn.Module, wanted: str) -> tuple[torch.device, str]:
+    """Move a network to the device for 'auto', 'cpu' or 'cuda'.
+
+    Returns:
+        The device and the reason for it; with 'auto' the CPU when the GPU has no memory left.
+
+    Raises:
+        ResourceError: 'cuda' was asked for and is not there.
+    """
+    device, reason = choose_device(wanted)
+    try:
+        network.to(device)
+    except RuntimeError as error:  # also raised for a context that finds no room
+        if wanted != "auto" or "out of memory" not in str(error):
+            raise
+        device, reason = torch.device("cpu"), CPU_AFTER_GPU
+        network.to(device)
+    return device, reason
 
 
 def predict_volume(
@@ -48,7 +80,7 @@ def predict_volume(
 
     Raises:
         Cancelled: `cancelled` returned true.
-        ResourceError: the GPU ran out of memory.
+        GpuMemoryError: the GPU ran out of memory.
     """
     probabilities = np.zeros((network.num_classes, *brain.shape), np.float32)
     probabilities[0] = 1.0
@@ -82,10 +114,7 @@ def predict_slice(
         try:
             logits = network(torch.from_numpy(window)[None].to(device))
         except torch.cuda.OutOfMemoryError as error:
-            raise ResourceError(
-                "The GPU ran out of memory on a single slice; close other programs that use it or "
-                "choose --device cpu."
-            ) from error
+            raise GpuMemoryError from error
         return rows, columns, logits.softmax(dim=1)[0].float().cpu().numpy()
 
 

@@ -11,7 +11,7 @@ from scripted_models.cases.discovery import Case
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.image_findings import Examined, grid_findings, look_at, voxel_findings
-from scripted_models.inference import predict_volume
+from scripted_models.inference import CPU_AFTER_GPU, GpuMemoryError, predict_volume
 from scripted_models.labels import LABELS, region_mask
 from scripted_models.modalities import MODALITIES
 from scripted_models.model_description import known_regions
@@ -86,6 +86,7 @@ def segment_case(
     progress: Progress,
     cancelled: Callable[[], bool] = lambda: False,
     span: tuple[float, float] = (0.0, 1.0),
+    cpu_fallback: bool = False,
 ) -> Segmented:
     """Segment one case; nothing is written.
 
@@ -95,9 +96,11 @@ def segment_case(
         progress: told about stages.
         cancelled: asked between slices.
         span: share of the whole run that this case takes.
+        cpu_fallback: move the network to the CPU, for good, when the GPU runs out of memory.
 
     Raises:
         InputError: images missing, damaged or on different grids.
+        GpuMemoryError: the GPU ran out of memory, and the CPU may not take over.
         Cancelled: `cancelled` returned true.
     """
     stages = _Stages(progress, span)
@@ -112,7 +115,11 @@ def segment_case(
     pipeline = build_preprocessing(model.description["preprocessing"])
     done = preprocess(pipeline, stack)
     stages.enter("network")
-    inner = predict_volume(model.network, done["image"], done["brain"], stages.network, cancelled)
+    volume = (done["image"], done["brain"])
+    inner = _predict(model.network, volume, stages.network, cancelled, cpu_fallback)
+    if inner is None:
+        progress.warning(f"The network now runs on the {CPU_AFTER_GPU}.")
+        inner = predict_volume(model.network.to("cpu"), *volume, stages.network, cancelled)
     stages.enter("postprocess")
     probabilities = np.zeros((len(inner), *training_grid.shape_zyx), np.float32)
     probabilities[0] = 1.0
@@ -126,6 +133,16 @@ def segment_case(
     result.known_labels = model.known_labels
     result.warnings = _warnings(result, space)
     return result
+
+
+def _predict(network, volume, on_slice, cancelled, cpu_fallback: bool) -> np.ndarray | None:
+    """Predict on the network's device; None when its memory does not suffice and the CPU may take over."""
+    try:
+        return predict_volume(network, *volume, on_slice, cancelled)
+    except GpuMemoryError:
+        if not cpu_fallback:
+            raise
+    return None
 
 
 def read_on_one_grid(case: Case) -> dict[str, sitk.Image]:

@@ -39,21 +39,23 @@ def run(options, progress: Progress) -> int:
 
     from scripted_models.case_output import OVERLAY, REPORT, SEGMENTATION, write_outputs
     from scripted_models.files import make_folder
-    from scripted_models.inference import choose_device
+    from scripted_models.inference import CPU_AFTER_GPU, place_network
     from scripted_models.labels import CODINGS
     from scripted_models.model_folder import load_model
     from scripted_models.segmentation import segment_case
 
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-    device, reason = choose_device(options.device)
     model = load_model(options.model)
-    model.network.to(device)
+    device, reason = place_network(model.network, options.device)
+    may_fall_back = options.device == "auto"
     progress.message(f"model {model.name} on {reason}")
     make_folder(options.output)
     for index, case in enumerate(cases):
         span = (index / len(cases), (index + 1) / len(cases))
-        result = segment_case(case, model, progress, span=span)
+        result = segment_case(case, model, progress, span=span, cpu_fallback=may_fall_back)
+        if next(model.network.parameters()).device.type != device.type:
+            device, reason = torch.device("cpu"), CPU_AFTER_GPU
         progress.stage("write", span[0] + 0.96 * (span[1] - span[0]))
         for warning in result.warnings:
             progress.warning(f"{case.name}: {warning}")
