@@ -74,7 +74,7 @@ def stored_model(folder: Path, name: str | None = None, user: bool = False) -> S
         description = read_description(folder)
         if user and folder.name.lower() in _shipped_names():
             raise ModelError(
-                f"{folder}: found the name of a shipped model, expected another; import it with --name."
+                f"{folder}: found the name of a shipped model, expected another; import it again under another name (--name)."
             )
     except ModelError as error:
         problem = str(error)
@@ -143,7 +143,7 @@ def _shipped_names() -> list[str]:
 
 def _require_free(name: str) -> None:
     """Raise InputError unless a new model can have this name, on file systems without case too."""
-    advice = "give it another one with --name"
+    advice = "give it another name (--name)"
     if not _NAME.fullmatch(name) or _WINDOWS_DEVICES.fullmatch(name):
         raise InputError(
             f"Found the name {name[:80]!r} for a model, expected up to 64 letters, digits, spaces and . _ -; "
