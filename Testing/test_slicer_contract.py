@@ -1,13 +1,9 @@
-"""What the parts of the Slicer module promise each other: lists, names, codes, layers, packaging."""
+"""What the parts of the Slicer module promise each other: lists, names, codes, layers."""
 
 import ast
 import json
-import re
-import shutil
-import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import pytest
 from slicer_fixtures import MODULE, ROOT
@@ -33,17 +29,6 @@ TREE = ast.parse(SOURCE)
 MODULE_FILES = [MODULE / "BrainTumorSeg.py", *sorted(LIBRARY.glob("*.py"))]
 
 
-def cmake_list(name):
-    text = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
-    content = re.search(rf"set\({name}\n(.*?)\)", text, re.DOTALL).group(1)
-    return sorted(content.replace("${MODULE_NAME}", "BrainTumorSeg").split())
-
-
-def files_under(folder, *patterns):
-    found = {p for pattern in patterns for p in folder.glob(pattern) if p.is_file()}
-    return sorted(p.relative_to(folder).as_posix() for p in found if "__pycache__" not in p.parts)
-
-
 def imports_of(tree, top_level_only=False):
     nodes = tree.body if top_level_only else ast.walk(tree)
     names = set()
@@ -57,11 +42,6 @@ def imports_of(tree, top_level_only=False):
 
 def class_named(name):
     return next(n for n in TREE.body if isinstance(n, ast.ClassDef) and n.name == name)
-
-
-def test_cmake_lists_every_script_and_resource():
-    assert cmake_list("MODULE_PYTHON_SCRIPTS") == files_under(MODULE, "**/*.py")
-    assert cmake_list("MODULE_PYTHON_RESOURCES") == files_under(MODULE, "Resources/**/*")
 
 
 def test_module_file_holds_the_four_classes():
@@ -205,85 +185,3 @@ def test_strings_are_translated_without_f_strings():
     ]
     assert len(calls) > 10
     assert all(isinstance(call.args[0], ast.Constant) for call in calls)
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        MODULE / "Resources" / "Icons" / "BrainTumorSeg.png",
-        ROOT / "Resources" / "BrainTumorSeg.png",
-    ],
-)
-def test_icons_are_png_of_128_pixels(file):
-    header = file.read_bytes()[:24]
-    assert header[:8] == b"\x89PNG\r\n\x1a\n"
-    assert [int.from_bytes(header[i : i + 4], "big") for i in (16, 20)] == [128, 128]
-
-
-SLICER_STAND_IN = """
-set(Slicer_USE_FILE ${CMAKE_CURRENT_LIST_DIR}/Use.cmake)
-set(Slicer_EXTENSION_GENERATE_CONFIG ${CMAKE_CURRENT_LIST_DIR}/Empty.cmake)
-set(Slicer_EXTENSION_CPACK ${CMAKE_CURRENT_LIST_DIR}/Empty.cmake)
-set(Slicer_QTSCRIPTEDMODULES_LIB_DIR lib/modules)
-set(Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR lib/modules)
-"""
-MACRO_STAND_IN = """
-macro(slicerMacroBuildScriptedModule)
-  cmake_parse_arguments(MY "WITH_GENERIC_TESTS" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
-  foreach(file ${MY_SCRIPTS} ${MY_RESOURCES})
-    if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
-      message(FATAL_ERROR "${file} does not exist")
-    endif()
-    get_filename_component(folder ${file} DIRECTORY)
-    install(FILES ${file} DESTINATION ${Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR}/${folder})
-  endforeach()
-endmacro()
-"""
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The extension configured, built and installed against a stand-in for Slicer's CMake files."""
-    if shutil.which("cmake") is None:
-        pytest.skip("cmake is not installed")
-    folder = tmp_path_factory.mktemp("extension")
-    slicer = folder / "slicer"
-    slicer.mkdir()
-    (slicer / "SlicerConfig.cmake").write_text(SLICER_STAND_IN, encoding="utf-8")
-    (slicer / "Use.cmake").write_text(MACRO_STAND_IN, encoding="utf-8")
-    (slicer / "Empty.cmake").write_text("", encoding="utf-8")
-    build = folder / "build"
-    cmake = [
-        ["cmake", "-S", ROOT, "-B", build, f"-DSlicer_DIR={slicer}", "-DCMAKE_BUILD_TYPE=Release"],
-        ["cmake", "--build", build],
-        ["cmake", "--install", build, "--prefix", folder / "installed"],
-    ]
-    for command in cmake:
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return build / "lib" / "modules", folder / "installed" / "lib" / "modules"
-
-
-def test_installed_extension_carries_the_whole_package(installed):
-    expected = files_under(PACKAGE, "**/*.py", "experiments/*.toml", "models/**/*")
-    for place in installed:
-        found = files_under(place / "scripted_models", "**/*")
-        assert found == expected
-    assert files_under(installed[1], "BrainTumorSegLib/*.py") == files_under(
-        MODULE, "BrainTumorSegLib/*.py"
-    )
-
-
-def test_package_is_importable_from_the_installed_extension(installed):
-    place = installed[1]
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import BrainTumorSegLib, scripted_models.labels\n"
-        "print(BrainTumorSegLib.package_parent()); print(scripted_models.__file__)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(place)], capture_output=True, text=True, check=True
-    )
-    parent, package = (Path(line) for line in done.stdout.split())
-    assert parent == place
-    assert package == place / "scripted_models" / "__init__.py"
