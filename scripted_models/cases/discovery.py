@@ -5,13 +5,14 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.cases.naming import coding_from_name, file_role
+from scripted_models.cases.sequences import SURE, Candidate, Guess, assign_sequences
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS, LabelCoding, decode_labels
@@ -31,6 +32,7 @@ _TRUTH_KINDS = {
     "truth_atropos": "atropos",
     "truth_tissue": "brats2012sim",
 }
+_MOST_LOOSE_FILES = 40  # in one folder; more are no patient
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Case:
         truth: label map of the experts, None when there is none.
         coding: coding of `truth`, None when the naming does not tell.
         problems: sentences about files that could not be placed, each starting with their kind.
+        guesses: modality -> guess with a path as key, where file names are loose; `images` holds the
+            sure ones only.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Case:
     truth: Path | None = None
     coding: LabelCoding | None = None
     problems: tuple[str, ...] = ()
+    guesses: dict[str, Guess] = field(default_factory=dict)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -97,12 +102,15 @@ class Case:
         return decode_labels(values, chosen, str(self.truth)), grid
 
     def require_images(self) -> None:
-        """Raise InputError unless all four sequences are there, once each."""
+        """Raise InputError unless all four sequences are there, once each and without doubt."""
         self._refuse_problems(*MODALITIES)
         if self.missing:
             have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
+            sure = "sure " if self.guesses else ""
+            why = [self.guesses[m].reason.rstrip(".") for m in self.missing if m in self.guesses]
             raise InputError(
-                f"Case {self.name}: found {have} and no {', '.join(self.missing)}, expected all of "
+                f"Case {self.name}: found {have} and no {sure}{', '.join(self.missing)}"
+                f"{' (' + ' | '.join(why) + ')' if why else ''}, expected all of "
                 f"{', '.join(MODALITIES)}; add the files or name them with --t1 --t1c --t2 --flair."
             )
 
@@ -121,8 +129,12 @@ class _Group:
     files: list[tuple[str, Path]]  # kind, path
 
     @property
+    def modalities(self) -> set[str]:
+        return {kind for kind, _ in self.files if kind in MODALITIES}
+
+    @property
     def has_images(self) -> bool:
-        return any(kind in MODALITIES for kind, _ in self.files)
+        return bool(self.modalities)
 
     @property
     def has_truth(self) -> bool:
@@ -173,14 +185,47 @@ def _volume_files(folder: Path) -> Iterator[Path]:
 
 def _find_by_name(folder: Path) -> list[tuple[Path, Case]]:
     groups: dict[tuple[Path, str], _Group] = {}
+    files: dict[Path, list[Path]] = defaultdict(list)
     for path in _volume_files(Path(os.path.abspath(folder))):
+        files[path.parent].append(path)
         role = file_role(volume_stem(path))
         if role is None:
             continue
         home = path.parent.parent if _has_own_folder(path) else path.parent
         group = groups.setdefault((home, role.stem.lower()), _Group(home, role.stem, []))
         group.files.append((role.kind, path))
-    return [(group.folder, _case(group)) for group in _with_adopted_truths(list(groups.values()))]
+    strict = _with_adopted_truths(list(groups.values()))
+    loose = [found for parent, paths in files.items() if (found := _loose(parent, paths, strict))]
+    taken = {parent for parent, _ in loose}
+    return [*((g.folder, _case(g)) for g in strict if g.folder not in taken), *loose]
+
+
+def _loose(folder: Path, paths: list[Path], strict: list[_Group]) -> tuple[Path, Case] | None:
+    """Find a patient whose files are named as scanners and people do, where strict naming finds less."""
+    parts = [group for group in strict if group.folder == folder]
+    placed = max((len(part.modalities) for part in parts), default=0)
+    full = placed == len(MODALITIES) or len(paths) <= max(placed, 1)
+    if full or len(paths) > _MOST_LOOSE_FILES or _are_patients(parts):
+        return None
+    guesses = assign_sequences(
+        Candidate(path, volume_stem(path), read=lambda path=path: _voxels(path)) for path in paths
+    )
+    told = {m: guess for m, guess in guesses.items() if guess.confidence}
+    if len(told) <= max(placed, 1):
+        return None
+    sure = [(m, guess.key) for m, guess in told.items() if guess.confidence == SURE]
+    truths = [file for part in parts for file in part.files if file[0] in _TRUTH_KINDS]
+    return folder, replace(_case(_Group(folder, "", sure + truths)), guesses=guesses)
+
+
+def _are_patients(parts: list[_Group]) -> bool:
+    """Tell whether files of several patients lie in one folder: stems share sequences, and one has several."""
+    counts = Counter(m for part in parts for m in part.modalities)
+    return max(counts.values(), default=0) > 1 and any(len(part.modalities) > 1 for part in parts)
+
+
+def _voxels(path: Path) -> np.ndarray:
+    return sitk.GetArrayFromImage(read_volume(path))
 
 
 def _has_own_folder(path: Path) -> bool:

@@ -9,7 +9,9 @@ from scripted_models.progress import Progress
 def add_parser(subparsers) -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("cases", help="list the cases found in a folder")
-    parser.add_argument("folder", type=Path, help="BraTS (2012-2024) or MSD Task01 folder")
+    parser.add_argument(
+        "folder", type=Path, help="BraTS (2012-2024), MSD Task01, or a patient's files"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -28,6 +30,9 @@ def run(options, progress: Progress) -> int:
         truth = f"labels {case.truth.name} ({coding})" if case.truth else "no labels"
         missing = f"missing {', '.join(case.missing)}" if case.missing else "complete"
         print("  ".join([case.name.ljust(width), missing, truth, *case.problems]))
+        for modality, guess in case.guesses.items():
+            file = f"{guess.key.name}: " if guess.key else ""
+            print(f"    {modality:<5}  {guess.confidence or 'open':<6}  {file}{guess.reason}")
     complete = sum(not case.missing for case in found)
     print(
         f"{len(found)} cases, {complete} complete, {sum(c.truth is not None for c in found)} with labels"
@@ -44,4 +49,12 @@ def _describe(case) -> dict:
         "coding": case.coding.name if case.coding else None,
         "coding_note": case.coding.note if case.coding else None,
         "problems": list(case.problems),
+        "guesses": {
+            m: {
+                "path": str(guess.key) if guess.key else None,
+                "confidence": guess.confidence,
+                "reason": guess.reason,
+            }
+            for m, guess in case.guesses.items()
+        },
     }
