@@ -9,8 +9,8 @@ import slicer.util
 from scripted_models.modalities import MODALITIES
 from scripted_models.phantom.case import make_phantom
 
+from .input_check import TITLES
 from .resampling import ras_matrix
-from .scene import TITLES
 
 CATEGORY = "Brain Tumor Segmentation"
 SAMPLE = "BrainTumorPhantom"
@@ -68,7 +68,8 @@ def add_phantom(scene, seed: int = SEED, size_xyz: tuple[int, int, int] = SIZE_X
     matrix = slicer.util.vtkMatrixFromArray(ras_matrix(phantom.grid))
     nodes = []
     for modality in MODALITIES:
-        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"Phantom {TITLES[modality]}")
+        name = scene.GenerateUniqueName(f"Phantom {TITLES[modality]}")
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
         values = np.rint(phantom.volumes[modality]).astype(np.int16)
         slicer.util.updateVolumeFromArray(node, values)
         node.SetIJKToRASMatrix(matrix)
