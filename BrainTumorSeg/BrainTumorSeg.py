@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import qt
 import slicer
 import vtk
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -23,8 +22,6 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-MODALITIES = ("t1", "t1c", "t2", "flair")
-POLL_INTERVAL_MS = 150
 TERMINOLOGY_FILE = (
     Path(__file__).parent / "Resources" / "SegmentationCategoryTypeModifier-BrainTumorSeg.term.json"
 )
@@ -48,12 +45,15 @@ class BrainTumorSeg(ScriptedLoadableModule):
             "The default network follows M. Havaei et al., Brain tumor segmentation with deep neural "
             "networks, Medical Image Analysis 35, 2017."
         )
-        slicer.app.connect("startupCompleted()", load_terminology)
+        slicer.app.connect("startupCompleted()", onStartupCompleted)
 
 
-def load_terminology() -> None:
-    """Make names, codes and colours of the segments known to Slicer's terminology selector."""
+def onStartupCompleted() -> None:
+    """Make names, codes and colours of the segments known to Slicer, and the sample patient."""
     slicer.modules.terminologies.logic().LoadTerminologyFromFile(str(TERMINOLOGY_FILE))
+    from BrainTumorSegLib.sample_data import register
+
+    register()
 
 
 @parameterNodeWrapper
@@ -66,7 +66,13 @@ class BrainTumorSegParameterNode:
         t2: T2-weighted volume.
         flair: FLAIR volume.
         segmentation: segmentation to fill; a new one is made when there is none.
+        table: measurements of the segmentation.
+        model: name of the model.
         device: where the network runs.
+        regions: add complete tumour, core and enhancing region as segments.
+        probabilities: add probability volumes.
+        surface: make a closed surface.
+        smoothing: of the surface, 0-1.
     """
 
     t1: vtkMRMLScalarVolumeNode
@@ -74,11 +80,17 @@ class BrainTumorSegParameterNode:
     t2: vtkMRMLScalarVolumeNode
     flair: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode
+    table: vtkMRMLTableNode
+    model: str = "default"
     device: Annotated[str, Choice(["auto", "cpu", "cuda"])] = "auto"
+    regions: bool = False
+    probabilities: bool = False
+    surface: bool = False
+    smoothing: Annotated[float, WithinRange(0, 1)] = 0.5
 
 
 class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: choices to parameters, a button that starts and cancels, a bar and a log."""
+    """The panel; its sections are in BrainTumorSegLib.panel."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -86,21 +98,26 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
-        self._job = None
-        self._timer = None
+        self._sections = ()
 
     def setup(self) -> None:
         """Build the panel; called once, when the module is first opened."""
         ScriptedLoadableModuleWidget.setup(self)
+        from BrainTumorSegLib.panel.inputs import InputsPanel
+        from BrainTumorSegLib.panel.models import ModelsPanel
+        from BrainTumorSegLib.panel.result import ResultPanel
+        from BrainTumorSegLib.panel.run import RunPanel
+
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/BrainTumorSeg.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = BrainTumorSegLogic()
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_INTERVAL_MS)
-        self._timer.timeout.connect(self.onTimer)
-        self.ui.segmentButton.clicked.connect(self.onSegmentButton)
+        self.inputs = InputsPanel(self.ui, lambda: self.run.updateButton())
+        self.run = RunPanel(self.ui, self.logic, self.inputs.problems, self.onDone)
+        self.models = ModelsPanel(self.ui, self.onModel)
+        self.result = ResultPanel(self.ui)
+        self._sections = (self.models, self.inputs, self.run, self.result)
         scene = slicer.mrmlScene
         self.addObserver(scene, slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose)
@@ -108,7 +125,8 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """End a running segmentation; called when the module is unloaded and when Slicer exits."""
-        self._dropJob()
+        if self._sections:
+            self.run.close()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -122,13 +140,14 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self) -> None:
         """Read the library anew as well when the developer reloads the module."""
+        self.cleanup()
         for name in [name for name in sys.modules if name.split(".")[0] == "BrainTumorSegLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
     def onSceneStartClose(self, caller, event) -> None:
         """End the run: its volumes are about to vanish."""
-        self._dropJob()
+        self.run.close()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event) -> None:
@@ -144,85 +163,27 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Connect the panel to a parameter node, or to none."""
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(
-                self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.updateButton
-            )
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onModified)
         self._parameterNode = node
         if node is not None:
             self._parameterNodeGuiTag = node.connectGui(self.ui)
-            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.updateButton)
-        self.updateButton()
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
+        for section in self._sections:
+            section.setParameterNode(node)
 
-    def updateButton(self, caller=None, event=None) -> None:
-        """Say on the button what a click does, or what is missing for it."""
-        button = self.ui.segmentButton
-        if self._job is not None:
-            button.text, button.toolTip = _("Cancel"), _("End the running segmentation.")
-            button.enabled = True
-            return
-        problem = self.logic.problem(self._parameterNode) if self._parameterNode else ""
-        button.text = _("Segment")
-        button.toolTip = problem or _("Segment the tumour in the four volumes.")
-        button.enabled = self._parameterNode is not None and not problem
+    def onModified(self, caller=None, event=None) -> None:
+        """Another segmentation may have been chosen."""
+        self.result.refresh()
 
-    def onSegmentButton(self, checked=False) -> None:
-        """Start, or cancel what runs."""
-        if self._job is not None:
-            self._job.cancel()
-            self.ui.segmentButton.enabled = False
-            self.ui.progressBar.format = _("Cancelling")
-            return
-        self.ui.logText.clear()
-        with slicer.util.tryWithErrorDisplay(
-            _("The segmentation could not be started."), waitCursor=True
-        ):
-            self._job = self.logic.startJob(self._parameterNode)
-            self._showProgress(0.0, _("Starting"))
-            self._timer.start()
-        self.updateButton()
+    def onModel(self, entry) -> None:
+        """Check the volumes against what the chosen model expects."""
+        self.inputs.setTrainingSpace(entry.training_space)
 
-    def onTimer(self) -> None:
-        """Show what the child said since the last call; finish when it has ended."""
-        for event in self._job.poll() if self._job else ():
-            if event.fraction is not None:
-                self._showProgress(event.fraction, event.stage, event.remaining_s)
-            elif event.text:
-                self._say(event.text)
-        if self._job is not None and self._job.outcome is not None:
-            self._finish()
-
-    def _finish(self) -> None:
-        job, self._job = self._job, None
-        self._timer.stop()
-        self._showProgress(0.0, "")
-        try:
-            node = job.finish()
-            if self._parameterNode is not None:
-                self._parameterNode.segmentation = node
-            self._say(_("Done: {name}").format(name=node.GetName()))
-        except Exception as error:
-            self._say(str(error))
-            if job.outcome.state != "cancelled":
-                details = "\n".join(getattr(error, "log", ()))
-                slicer.util.errorDisplay(str(error), detailedText=details)
-        self.updateButton()
-
-    def _showProgress(self, fraction: float, stage: str, remaining=None) -> None:
-        self.ui.progressBar.value = round(100 * fraction)
-        text = "%p%" + (f" {stage}" if stage else "")
-        if remaining is not None:
-            text += _(", {seconds} s left").format(seconds=round(remaining))
-        self.ui.progressBar.format = text if stage else "%p%"
-
-    def _say(self, text: str) -> None:
-        self.ui.logText.appendPlainText(text)
-
-    def _dropJob(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        if self._job is not None:
-            self._job.close()
-            self._job = None
+    def onDone(self, segmentation) -> None:
+        """Show the new segmentation and its measurements."""
+        if self._parameterNode is not None:
+            self._parameterNode.segmentation = segmentation
+            self.result.onMeasure()
 
 
 class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
@@ -232,44 +193,54 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
         """Return the typed parameters of the scene."""
         return BrainTumorSegParameterNode(super().getParameterNode())
 
-    def problem(self, parameters) -> str:
-        """Return one sentence about what keeps the parameters from being run; empty when nothing."""
-        from BrainTumorSegLib.input_check import check_choice
+    def ensureDependencies(self) -> bool:
+        """Install what the segmentation program needs, after a question; False when declined."""
+        from BrainTumorSegLib.dependencies import SlicerInstaller, ensure
 
-        from scripted_models.errors import InputError
-
-        try:
-            check_choice(self.nodes(parameters))
-        except InputError as error:
-            return str(error)
-        return ""
-
-    def nodes(self, parameters) -> dict:
-        """Return the chosen volumes by modality."""
-        return {modality: getattr(parameters, modality) for modality in MODALITIES}
+        return ensure(SlicerInstaller())
 
     def startJob(self, parameters):
-        """Start a run that is polled; see BrainTumorSegLib.logic.SegmentationJob."""
-        from BrainTumorSegLib.logic import SegmentationJob
+        """Start a run of the panel's parameters that is polled; see SegmentationJob."""
+        from BrainTumorSegLib.result import ResultOptions
 
-        job = SegmentationJob(
-            self.nodes(parameters),
-            scene=slicer.mrmlScene,
+        return self.segment(
+            parameters.t1,
+            parameters.t1c,
+            parameters.t2,
+            parameters.flair,
+            waitForCompletion=False,
+            model=parameters.model,
             device=parameters.device,
             target=parameters.segmentation,
+            options=ResultOptions(
+                parameters.regions,
+                parameters.probabilities,
+                parameters.smoothing if parameters.surface else None,
+            ),
         )
-        job.start()
-        return job
 
-    def segment(self, t1, t1c, t2, flair, **options):
-        """Segment four volume nodes, wait, and return the segmentation node.
+    def segment(self, t1, t1c, t2, flair, waitForCompletion=True, **others):
+        """Segment four volume nodes.
 
-        Options are those of BrainTumorSegLib.logic.segment: device, model, target, on_event, ...
+        Args:
+            t1, t1c, t2, flair: vtkMRMLScalarVolumeNode; the result lies on the grid of T1c.
+            waitForCompletion: wait and return the segmentation node; else return the started
+                BrainTumorSegLib.logic.SegmentationJob, whose poll() is called until it has an outcome,
+                and then finish().
+            others: what SegmentationJob takes (model, device, target, options, ...) and, when waited
+                for, on_event and cancelled.
+
+        Raises:
+            scripted_models.errors.ScriptedModelsError: the run failed; the scene is as it was.
         """
-        from BrainTumorSegLib.logic import segment
+        from BrainTumorSegLib.logic import SegmentationJob, segment
 
         nodes = {"t1": t1, "t1c": t1c, "t2": t2, "flair": flair}
-        return segment(nodes, scene=slicer.mrmlScene, **options)
+        if waitForCompletion:
+            return segment(nodes, scene=slicer.mrmlScene, **others)
+        job = SegmentationJob(nodes, scene=slicer.mrmlScene, **others)
+        job.start()
+        return job
 
 
 class BrainTumorSegTest(ScriptedLoadableModuleTest):

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "scripted_models"
 # From the bottom up; a module may import only from lower layers and from its own.
 LAYERS = (
     ("errors",),
-    ("labels", "modalities", "geometry", "files", "progress", "config"),
+    ("labels", "modalities", "geometry", "files", "progress", "process_watch", "config"),
     ("volumes", "space", "image_findings"),
     ("networks", "preprocessing", "postprocessing", "phantom", "pictures", "cases"),
     ("inference", "model_card", "model_description", "model_archive", "evaluation"),

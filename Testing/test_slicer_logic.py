@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,7 +24,7 @@ from slicer_fixtures import (
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
-from BrainTumorSegLib import logic, python_child, resampling  # noqa: E402
+from BrainTumorSegLib import logic, python_child, resampling, run_folder  # noqa: E402
 from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
 
 from scripted_models.config import DEFAULT_PREPROCESSING  # noqa: E402
@@ -33,6 +35,7 @@ from scripted_models.errors import (  # noqa: E402
     ScriptedModelsError,
 )
 from scripted_models.labels import LABELS  # noqa: E402
+from scripted_models.process_watch import is_running  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
@@ -228,3 +231,38 @@ def test_the_true_program_segments_a_phantom(
     assert fractions[-1] == 1.0
     assert node.GetAttribute("BrainTumorSeg.Version") == report["versions"]["scripted_models"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_child_ends_when_slicer_is_killed(tmp_path):
+    """A stand-in for Slicer starts the true program and is killed; the program goes, too."""
+    code = (
+        "import os, subprocess, sys, time\n"
+        "child = [sys.executable, '-c', 'import sys, time; '\n"
+        "    'from scripted_models.process_watch import end_with; '\n"
+        "    'end_with(int(sys.argv[1])); print(1, flush=True); time.sleep(60)', str(os.getpid())]\n"
+        "started = subprocess.Popen(child, start_new_session=True)\n"
+        "print(started.pid, flush=True); time.sleep(60)\n"
+    )
+    slicer_process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    )
+    child_pid = int(slicer_process.stdout.readline())
+    assert slicer_process.stdout.readline() == "1\n"
+    assert is_running(child_pid)
+    slicer_process.kill()
+    slicer_process.wait()
+    assert slicer_process.stdout.read() == ""  # returns when the child, too, has let go of the pipe
+
+
+def test_only_abandoned_folders_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = [f"BrainTumorSeg-{gone.pid}-old", f"BrainTumorSeg-{gone.pid}-new"]
+    names += [f"BrainTumorSeg-{os.getpid()}-mine", "BrainTumorSeg-x-y", "Other-1-old"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        if not name.endswith("-new"):
+            os.utime(tmp_path / name, (1, 1))
+    run_folder.remove_abandoned_folders()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])

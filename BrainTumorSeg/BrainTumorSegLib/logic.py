@@ -7,7 +7,6 @@ touched before the whole result is there.
 import contextlib
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -31,6 +30,7 @@ from .result import (
     import_segmentation,
     read_output,
 )
+from .run_folder import make_run_folder
 from .runner import CANCELLED, DONE, FAILED, Outcome, SegmentationProcess
 from .scene import ExportedVolumes, export_steps
 
@@ -80,6 +80,7 @@ class SegmentationJob:
         self.folder: Path | None = None
         self._export: Iterator[ExportedVolumes] | None = None
         self._ended: Outcome | None = None
+        self._cancelled = False
 
     @property
     def outcome(self) -> Outcome | None:
@@ -94,6 +95,11 @@ class SegmentationJob:
         done = len(self.exported.files) if self.exported else 0
         return EXPORT_SHARE * done / len(self.nodes)
 
+    @property
+    def cancelling(self) -> bool:
+        """True from the request to end until the run has ended."""
+        return self._cancelled and self.outcome is None
+
     def start(self) -> None:
         """Check the choice and begin; the work is done by `poll`.
 
@@ -102,7 +108,7 @@ class SegmentationJob:
         """
         check_choice(self.nodes)
         self.scene = self.scene or self.nodes[self.reference].GetScene()
-        self.folder = Path(tempfile.mkdtemp(prefix="BrainTumorSeg-"))
+        self.folder = make_run_folder()
         self._export = export_steps(self.nodes, self.folder, self.reference)
 
     def poll(self) -> list[Event]:
@@ -141,6 +147,7 @@ class SegmentationJob:
 
     def cancel(self) -> None:
         """Ask the run to end; go on polling until `outcome` is there."""
+        self._cancelled = True
         if self.process:
             self.process.cancel()
         elif self.outcome is None:

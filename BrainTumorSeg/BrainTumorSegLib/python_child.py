@@ -62,4 +62,5 @@ def segment_command(
         *inputs,
         *("--output", str(output), "--case-name", case_name),
         *("--model", model, "--device", device, "--progress", "json", *extra),
+        *("--end-with", str(os.getpid())),
     ]

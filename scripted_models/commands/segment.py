@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from scripted_models.errors import InputError
+from scripted_models.process_watch import end_with
 from scripted_models.progress import FORMATS, Progress
 
 MODALITY_OPTIONS = ("t1", "t1c", "t2", "flair")
@@ -25,11 +26,15 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     parser.add_argument("--progress", choices=FORMATS, default="bar")
+    parser.add_argument("--end-with", type=int, metavar="PID",
+                        help="end when this process is gone (for programs that start this one)")  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(options, progress: Progress) -> int:
     """Segment all chosen cases; the first problem with one ends the run before anything is computed."""
+    if options.end_with is not None:
+        end_with(options.end_with)
     cases = chosen_cases(options)
     for case in cases:
         case.require_images()

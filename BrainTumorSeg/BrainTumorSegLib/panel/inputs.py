@@ -1,0 +1,184 @@
+"""Section Inputs: four slots that fill themselves, swap buttons, and what was found in the volumes."""
+
+import html
+from itertools import pairwise
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from scripted_models.image_findings import STOP, WARNING, Finding
+from scripted_models.modalities import MODALITIES
+
+from ..candidates import detect, volume_candidates
+from ..input_check import InputCheck
+
+REFRESH_DELAY_MS = 200
+MARKS = {"sure": "\u2713", "likely": "?"}
+
+
+class InputsPanel(VTKObservationMixin):
+    """Keeps slots, marks and findings in step with the scene.
+
+    Args:
+        ui: the widgets of the panel by name.
+        onFindings: called without arguments when the findings may have changed.
+    """
+
+    def __init__(self, ui, onFindings):
+        VTKObservationMixin.__init__(self)
+        self.ui = ui
+        self.onFindings = onFindings
+        self.findings: list[Finding] = []
+        self._parameters = None
+        self._trainingSpace = None
+        self._check = InputCheck()
+        self._guesses = {}
+        self._seen = None  # candidates of the last look at the scene
+        self._emptied = set()  # slots that the user emptied: they are not filled again
+        self._chosen = {}
+        self._observed = []
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REFRESH_DELAY_MS)
+        self._timer.timeout.connect(self.refresh)
+        ui.detectButton.clicked.connect(self.onDetectButton)
+        for upper, lower in pairwise(MODALITIES):
+            button = getattr(ui, f"{upper}SwapButton")
+            button.clicked.connect(lambda checked=False, a=upper, b=lower: self.swap(a, b))
+
+    def setParameterNode(self, parameters) -> None:
+        """Follow the parameters of the scene, or none."""
+        self.removeObservers()
+        self._observed = []
+        self._timer.stop()
+        self._parameters = parameters
+        if parameters is None:
+            return
+        self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.refreshLater)
+        scene = slicer.mrmlScene
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent):
+            self.addObserver(scene, event, self.refreshLater)
+        self.refresh()
+
+    def setTrainingSpace(self, space) -> None:
+        """Set the space that the chosen model expects."""
+        self._trainingSpace = space
+        self.refreshLater()
+
+    def cleanup(self) -> None:
+        """Stop following the scene."""
+        self.setParameterNode(None)
+
+    def refreshLater(self, caller=None, event=None) -> None:
+        """Refresh once, shortly after a burst of changes."""
+        if self._parameters is not None:
+            self._timer.start()
+
+    def refresh(self) -> None:
+        """Fill what can be filled, mark it, and check it."""
+        if self._parameters is None or slicer.mrmlScene.IsBatchProcessing():
+            return
+        self._noteEmptied()
+        self._lookAtScene()
+        for modality in MODALITIES:
+            guess = self._guesses.get(modality)
+            empty = self._nodeOf(modality) is None and modality not in self._emptied
+            found = guess.node if guess is not None else None
+            taken = any(self._nodeOf(other) is found for other in MODALITIES)
+            if empty and found is not None and not taken:
+                setattr(self._parameters, modality, found)
+        self._chosen = {modality: self._nodeOf(modality) for modality in MODALITIES}
+        self._observeChosen()
+        self._showMarks()
+        self._showFindings()
+
+    def onDetectButton(self, checked=False) -> None:
+        """Choose anew by name, description and look, whatever was chosen before."""
+        self._emptied.clear()
+        self._seen = None
+        self._lookAtScene()
+        found = {m: guess.node for m, guess in self._guesses.items() if guess.node is not None}
+        with slicer.util.NodeModify(self._parameters):
+            for modality in MODALITIES:
+                if modality not in found and self._nodeOf(modality) in found.values():
+                    setattr(self._parameters, modality, None)
+            for modality, node in found.items():
+                setattr(self._parameters, modality, node)
+        self.refresh()
+
+    def swap(self, first: str, second: str) -> None:
+        """Exchange the volumes of two slots."""
+        if self._parameters is None:
+            return
+        nodes = self._nodeOf(first), self._nodeOf(second)
+        with slicer.util.NodeModify(self._parameters):
+            setattr(self._parameters, first, nodes[1])
+            setattr(self._parameters, second, nodes[0])
+
+    def problems(self) -> list[str]:
+        """Return the sentences that keep a run from starting."""
+        return [finding.sentence for finding in self.findings if finding.severity == STOP]
+
+    def _nodeOf(self, modality: str):
+        return getattr(self._parameters, modality)
+
+    def _noteEmptied(self) -> None:
+        """Tell slots that the user emptied from slots whose volume left the scene."""
+        for modality in MODALITIES:
+            before = self._chosen.get(modality)
+            if self._nodeOf(modality) is not None:
+                self._emptied.discard(modality)
+            elif before is not None and slicer.mrmlScene.IsNodePresent(before):
+                elsewhere = any(self._nodeOf(other) is before for other in MODALITIES)
+                if not elsewhere:
+                    self._emptied.add(modality)
+
+    def _lookAtScene(self) -> None:
+        """Guess the sequences, when volumes came, went or were renamed."""
+        candidates = volume_candidates(slicer.mrmlScene)
+        seen = [(c.key, c.name, c.description, c.group) for c in candidates]
+        if seen != self._seen:
+            self._seen = seen
+            self._guesses = detect(slicer.mrmlScene)
+
+    def _observeChosen(self) -> None:
+        chosen = list(dict.fromkeys(node for node in self._chosen.values() if node is not None))
+        events = (
+            slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
+            slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+            vtk.vtkCommand.ModifiedEvent,
+        )
+        for event in events:
+            for node in set(self._observed) - set(chosen):
+                self.removeObserver(node, event, self.refreshLater)
+            for node in set(chosen) - set(self._observed):
+                self.addObserver(node, event, self.refreshLater)
+        self._observed = chosen
+
+    def _showMarks(self) -> None:
+        for modality in MODALITIES:
+            node, guess = self._nodeOf(modality), self._guesses.get(modality)
+            mark = getattr(self.ui, f"{modality}Mark")
+            guessed = guess is not None and node is guess.node
+            mark.text = MARKS.get(guess.confidence, "") if guessed and node is not None else ""
+            chosen = _("Your choice.") if node is not None else _("No volume is chosen.")
+            mark.toolTip = guess.reason if guessed and guess.reason else chosen
+
+    def _showFindings(self) -> None:
+        space = self._trainingSpace
+        self.findings = self._check.check(self._chosen, space)
+        self.ui.findingsLabel.text = findingsHtml(self.findings)
+        self.onFindings()
+
+
+def findingsHtml(findings: list[Finding]) -> str:
+    """Return the findings as a short list; names of nodes are no markup."""
+    titles = {STOP: _("Stop"), WARNING: _("Warning")}
+    lines = [
+        f"<b>{titles.get(finding.severity, _('Note'))}:</b> {html.escape(finding.sentence)}"
+        for finding in findings
+    ]
+    return "<br>".join(lines)

@@ -1,0 +1,96 @@
+"""Choice of the model, its card, import and removal."""
+
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..models import ModelEntry, import_model, list_models, remove_model
+
+
+class ModelsPanel:
+    """Shows the shipped models and those of the user.
+
+    Args:
+        ui: the widgets of the panel by name.
+        onModel: called with the chosen `ModelEntry`.
+    """
+
+    def __init__(self, ui, onModel):
+        self.ui = ui
+        self.onModel = onModel
+        self.entries: list[ModelEntry] = []
+        self._parameters = None
+        ui.modelComboBox.currentIndexChanged.connect(self.onIndexChanged)
+        ui.importZipButton.clicked.connect(self.onImportZip)
+        ui.importFolderButton.clicked.connect(self.onImportFolder)
+        ui.removeModelButton.clicked.connect(self.onRemove)
+
+    @property
+    def entry(self) -> ModelEntry | None:
+        """The chosen model."""
+        index = self.ui.modelComboBox.currentIndex
+        return self.entries[index] if 0 <= index < len(self.entries) else None
+
+    def setParameterNode(self, parameters) -> None:
+        """Follow the parameters of the scene, or none."""
+        self._parameters = parameters
+        if parameters is not None:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Read the list of models anew and show the one that the parameters name."""
+        self.entries = list_models()
+        wanted = self._parameters.model if self._parameters is not None else ""
+        names = [entry.name for entry in self.entries]
+        combo = self.ui.modelComboBox
+        wasBlocked = combo.blockSignals(True)
+        combo.clear()
+        for entry in self.entries:
+            combo.addItem(entry.name if not entry.problem else f"{entry.name} (damaged)")
+        combo.currentIndex = names.index(wanted) if wanted in names else 0
+        combo.blockSignals(wasBlocked)
+        self.onIndexChanged()
+
+    def onIndexChanged(self, index=None) -> None:
+        """Keep the choice in the parameters and show the model's card."""
+        entry = self.entry
+        if entry is None:
+            return
+        if self._parameters is not None and self._parameters.model != entry.name:
+            self._parameters.model = entry.name
+        self.ui.modelSummaryLabel.text = entry.problem or "\n".join(entry.lines)
+        self.ui.cardText.setMarkdown(entry.card)
+        self.ui.removeModelButton.enabled = entry.user
+        self.onModel(entry)
+
+    def onImportZip(self, checked=False) -> None:
+        """Ask for a zip file and import it."""
+        title, kinds = _("Import a model"), _("Model as zip file") + " (*.zip)"
+        path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds)
+        self._import(path)
+
+    def onImportFolder(self, checked=False) -> None:
+        """Ask for a model folder and import it."""
+        title = _("Import a model folder")
+        self._import(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title))
+
+    def onRemove(self, checked=False) -> None:
+        """Delete the chosen model of the user, after a question."""
+        entry = self.entry
+        question = _("Delete the model {name} from your user folder?").format(name=entry.name)
+        if not slicer.util.confirmOkCancelDisplay(question):
+            return
+        with slicer.util.tryWithErrorDisplay(_("The model could not be removed.")):
+            remove_model(entry)
+        self.refresh()
+
+    def _import(self, path: str) -> None:
+        if not path:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The model was not imported."), waitCursor=True):
+            entry = import_model(Path(path), on_wait=slicer.app.processEvents)
+            if self._parameters is not None:
+                self._parameters.model = entry.name
+        self.refresh()

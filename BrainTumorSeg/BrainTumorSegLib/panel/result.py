@@ -1,0 +1,84 @@
+"""Section Result: table, surface, Segment Editor, the previous result."""
+
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..previous_result import has_previous, restore_previous
+from ..result_table import update_table, write_csv
+
+
+class ResultPanel:
+    """Buttons and table of the chosen segmentation.
+
+    Args:
+        ui: the widgets of the panel by name.
+    """
+
+    def __init__(self, ui):
+        self.ui = ui
+        self._parameters = None
+        ui.editButton.clicked.connect(self.onEdit)
+        ui.restoreButton.clicked.connect(self.onRestore)
+        ui.measureButton.clicked.connect(self.onMeasure)
+        ui.exportTableButton.clicked.connect(self.onExport)
+
+    @property
+    def segmentation(self):
+        """The chosen segmentation node, or None."""
+        return self._parameters.segmentation if self._parameters is not None else None
+
+    def setParameterNode(self, parameters) -> None:
+        """Follow the parameters of the scene, or none."""
+        self._parameters = parameters
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what can be done with the chosen segmentation."""
+        node = self.segmentation
+        table = self._parameters.table if self._parameters is not None else None
+        filled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
+        self.ui.show3DButton.setSegmentationNode(node)
+        self.ui.show3DButton.enabled = filled
+        self.ui.editButton.enabled = filled
+        self.ui.measureButton.enabled = filled
+        self.ui.restoreButton.enabled = has_previous(node)
+        self.ui.exportTableButton.enabled = table is not None
+        self.ui.tableView.setMRMLTableNode(table)
+
+    def onMeasure(self, checked=False) -> None:
+        """Fill the table from the segmentation as it is now."""
+        with slicer.util.tryWithErrorDisplay(
+            _("The segmentation could not be measured."), waitCursor=True
+        ):
+            table = update_table(slicer.mrmlScene, self.segmentation, self._parameters.table)
+            self._parameters.table = table
+        self.refresh()
+
+    def onRestore(self, checked=False) -> None:
+        """Exchange the present and the previous result."""
+        with slicer.util.tryWithErrorDisplay(_("The previous result could not be restored.")):
+            restore_previous(self.segmentation)
+        self.onMeasure()
+
+    def onEdit(self, checked=False) -> None:
+        """Open the segmentation in the Segment Editor, over the volume it was made from."""
+        node = self.segmentation
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        editor.setSegmentationNode(node)
+        source = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        if source is not None:
+            editor.setSourceVolumeNode(source)
+
+    def onExport(self, checked=False) -> None:
+        """Ask for a file and write the table as CSV."""
+        table = self._parameters.table
+        title, kinds = _("Export the table"), _("Comma-separated values") + " (*.csv)"
+        name = f"{table.GetName()}.csv"
+        path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, kinds)
+        if path:
+            with slicer.util.tryWithErrorDisplay(_("The table could not be exported.")):
+                write_csv(table, Path(path))
