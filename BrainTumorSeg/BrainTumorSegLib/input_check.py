@@ -27,13 +27,14 @@ from scripted_models.image_findings import (
 from scripted_models.modalities import MODALITIES
 from scripted_models.space import TrainingSpace
 
-from .resampling import covering_grid, world_grid
+from .resampling import covering_grid, ijk_to_ras, world_grid
 
 TITLES = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}
 SEVERITIES = (STOP, WARNING, NOTE)
 MIN_COVERED = 0.9  # of the box around what the reference shows
 MIN_TOGETHER = 0.75  # of the smaller of two such boxes; a head 35 mm aside has less
-POINTS_PER_AXIS = 25
+POINTS_PER_AXIS = 17
+MIN_VOXEL_MM3 = 1e-6
 FRAME_OF_REFERENCE = "0020,0052"
 
 
@@ -148,9 +149,15 @@ def _unreadable(node, modality: str) -> Finding | None:
     elif (count := image.GetNumberOfScalarComponents()) != 1:
         text = f"has {count} values per voxel, expected one"
         action = "choose a grey-value volume"
+    elif not _have_extent(ijk_to_ras(node)):
+        text, action = "has voxels without extent", "correct its spacing and directions"
     else:
         return None
     return Finding(STOP, (modality,), f"{label(node, modality)} {text}", action)
+
+
+def _have_extent(matrix: np.ndarray) -> bool:
+    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > MIN_VOXEL_MM3)
 
 
 def _readable(nodes: Mapping[str, object]) -> dict[str, object]:
@@ -199,7 +206,7 @@ def placement(node, modality: str, grid: Grid, reference: str) -> Finding | None
 
 
 def covered_share(grid: Grid, other: Grid) -> float:
-    """Share of a grid that lies inside another one, from up to 25 points along each axis."""
+    """Share of a grid that lies inside another one, from up to 17 points along each axis."""
     axes = [np.linspace(0, n - 1, min(n, POINTS_PER_AXIS)) for n in grid.size_xyz]
     steps = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3) * grid.spacing_xyz_mm
     points = steps @ np.reshape(grid.direction, (3, 3)).T + grid.origin_lps_mm
@@ -215,28 +222,30 @@ def _place_findings(volumes: Mapping[str, Examined], reference: str) -> Iterable
         return
     base, title = volumes[reference], TITLES[reference]
     for modality, volume in volumes.items():
-        overlap = max(covered_share(base.grid, volume.grid), covered_share(volume.grid, base.grid))
         shown, base_shown = _shown(volume), _shown(base)
-        together = max(covered_share(shown, base_shown), covered_share(base_shown, shown))
-        if overlap == 0:
+        if _together(volume.grid, base.grid) == 0:
             text = f"{volume.name} does not overlap {title}"
             action = "register the volumes or choose another one"
             yield Finding(STOP, (modality,), text, action)
-        elif (covered := covered_share(base_shown, volume.grid)) < MIN_COVERED:
+        elif base_shown and (covered := covered_share(base_shown, volume.grid)) < MIN_COVERED:
             text = f"{volume.name} covers only {covered:.0%} of what {title} shows"
             action = "it counts as 0 in the rest, choose a volume of the whole head if there is one"
             yield Finding(WARNING, (modality,), text, action)
-        elif together < MIN_TOGETHER:
+        elif base_shown and shown and _together(shown, base_shown) < MIN_TOGETHER:
             text = f"{volume.name} shows a head at another place than {title}"
             action = "it is used where it lies, check the patient and register the volumes first"
             yield Finding(WARNING, (modality,), text, action)
 
 
-def _shown(volume: Examined) -> Grid:
-    """The part of a volume's grid that is not background."""
+def _together(first: Grid, second: Grid) -> float:
+    return max(covered_share(first, second), covered_share(second, first))
+
+
+def _shown(volume: Examined) -> Grid | None:
+    """The part of a volume's grid that is not background; None where a transform warps it."""
     box, grid = volume.facts.box, volume.grid
-    if box is None or volume.facts.border_share < 0.5:
-        return grid
+    if box is None:
+        return None
     first, last = np.array(box)[::-1].T
     shift = np.reshape(grid.direction, (3, 3)) @ (first * grid.spacing_xyz_mm)
     origin = tuple((shift + grid.origin_lps_mm).tolist())

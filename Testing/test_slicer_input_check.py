@@ -1,0 +1,384 @@
+"""What the input check says about volume nodes, in a real MRML scene on slicer-core."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from slicer_fixtures import (
+    MODALITIES,
+    MODULE,
+    ROOT,
+    add_linear_transform,
+    add_volume,
+    make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
+    rigid_matrix,
+    thin_plate_transform,
+)
+
+slicer = pytest.importorskip("slicer")
+pytest.importorskip("slicer.util")
+
+from BrainTumorSegLib import scene  # noqa: E402
+from BrainTumorSegLib.input_check import InputCheck, check_choice, covered_share  # noqa: E402
+from BrainTumorSegLib.resampling import ras_matrix, world_grid  # noqa: E402
+
+from scripted_models.errors import InputError  # noqa: E402
+from scripted_models.geometry import Grid  # noqa: E402
+from scripted_models.phantom.case import make_phantom  # noqa: E402
+from scripted_models.space import TrainingSpace  # noqa: E402
+
+pytestmark = pytest.mark.slicer
+
+SIZE = (48, 48, 40)  # of 5 x 5 x 3.9 mm
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return make_phantom(1, SIZE)
+
+
+@pytest.fixture
+def nodes(slicer_scene, phantom):
+    """The four volumes of a skull-stripped phantom."""
+    matrix = ras_matrix(phantom.grid)
+    return {m: add_volume(slicer_scene, f"my {m}", phantom.volumes[m], matrix) for m in MODALITIES}
+
+
+def check(nodes, **options):
+    return InputCheck().check(nodes, **options)
+
+
+def voxels(node):
+    return slicer.util.arrayFromVolume(node)
+
+
+def moved(mrml, node, matrix):
+    node.SetAndObserveTransformNodeID(add_linear_transform(mrml, matrix).GetID())
+
+
+def shifted(mm):
+    return np.array([[1, 0, 0, mm], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+
+
+def test_four_volumes_as_they_should_be_give_no_finding(nodes):
+    assert check(nodes) == []
+
+
+def missing(mrml, nodes):
+    nodes["t1c"] = None
+
+
+def two_missing(mrml, nodes):
+    nodes.update(t1=None, flair=None)
+
+
+def twice(mrml, nodes):
+    nodes["flair"] = nodes["t2"]
+
+
+def empty(mrml, nodes):
+    nodes["t2"] = mrml.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "hollow")
+
+
+def label_map(mrml, nodes):
+    nodes["t1"] = mrml.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    slicer.util.updateVolumeFromArray(nodes["t1"], np.ones((4, 5, 6), np.uint8))
+
+
+def model(mrml, nodes):
+    nodes["t1"] = mrml.AddNewNodeByClass("vtkMRMLModelNode", "surface")
+
+
+def colours(mrml, nodes):
+    nodes["t1"] = mrml.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "colours")
+    slicer.util.updateVolumeFromArray(nodes["t1"], np.ones((4, 5, 6, 3), np.uint8))
+
+
+def flat_voxels(mrml, nodes):
+    nodes["t2"].SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.diag([1.0, 1, 0, 1])))
+
+
+def not_finite(mrml, nodes):
+    voxels(nodes["flair"])[3, 4, 5] = np.nan
+
+
+def constant(mrml, nodes):
+    voxels(nodes["flair"])[:] = 7
+
+
+def nothing_in_it(mrml, nodes):
+    voxels(nodes["t2"])[:] = 0
+    voxels(nodes["t2"])[20, 20, 20] = 9
+
+
+def far_away(mrml, nodes):
+    moved(mrml, nodes["flair"], shifted(5000))
+
+
+def flat_transform(mrml, nodes):
+    moved(mrml, nodes["t1c"], np.diag([1.0, 1, 0, 1]))
+
+
+STOPS = [
+    (missing, ("t1c",), "No volume is chosen for T1c; choose one"),
+    (two_missing, ("t1", "flair"), "No volume is chosen for T1, FLAIR; choose one"),
+    (
+        twice,
+        ("t2", "flair"),
+        "Volume 'my t2' is chosen for T2 and for FLAIR; choose four different",
+    ),
+    (empty, ("t2",), "T2 'hollow' has no voxels; load it again"),
+    (label_map, ("t1",), "T1 'labels' is not an image volume; choose the T1 image"),
+    (model, ("t1",), "T1 'surface' is not an image volume"),
+    (colours, ("t1",), "T1 'colours' has 3 values per voxel, expected one; choose a grey-value"),
+    (flat_voxels, ("t2",), "T2 'my t2' has voxels without extent; correct its spacing"),
+    (not_finite, ("flair",), "FLAIR 'my flair' holds NaN or infinite voxels; repair it"),
+    (constant, ("flair",), "FLAIR 'my flair' is constant (7); choose an MRI sequence"),
+    (nothing_in_it, ("t2",), "T2 'my t2' has 1 voxels that differ from 0, expected"),
+    (far_away, ("flair",), "FLAIR 'my flair' does not overlap T1c; register"),
+    (flat_transform, ("t1c",), "'my t1c': its parent transform 'linear' takes its voxels to"),
+]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "slots", "words"), STOPS, ids=lambda v: getattr(v, "__name__", "")
+)
+def test_what_stops_is_told_first_and_the_export_refuses_it_in_the_same_words(
+    slicer_scene, nodes, tmp_path, spoil, slots, words
+):
+    spoil(slicer_scene, nodes)
+    findings = check(nodes)
+    assert findings[0].severity == "stop"
+    assert findings[0].slots == slots
+    assert words in findings[0].sentence
+    assert [f.severity for f in findings].count("stop") == 1
+    with pytest.raises(InputError) as refused:
+        scene.export_volumes(nodes, tmp_path)
+    assert str(refused.value) == findings[0].sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def skull(mrml, nodes):
+    array = voxels(nodes["t1"])
+    array[array == 0] = np.random.default_rng(0).uniform(1, 30, (array == 0).sum())
+
+
+def labels_in_an_image(mrml, nodes):
+    voxels(nodes["t2"])[:] = np.digitize(voxels(nodes["t2"]), [1, 200, 400])
+
+
+def other_background(mrml, nodes):
+    voxels(nodes["t2"])[:] -= 50
+
+
+def same_voxels(mrml, nodes):
+    voxels(nodes["t2"])[:] = voxels(nodes["flair"])
+
+
+def part_of_the_head(mrml, nodes):
+    slicer.util.updateVolumeFromArray(nodes["flair"], voxels(nodes["flair"])[15:25].copy())
+    matrix = ras_matrix(world_grid(nodes["t1c"]))
+    matrix[:3, 3] += 15 * matrix[:3, 2]
+    nodes["flair"].SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
+
+
+def head_aside(mrml, nodes):
+    voxels(nodes["flair"])[:] = np.roll(voxels(nodes["flair"]), 9, axis=2)
+
+
+def two_patients(mrml, nodes):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(mrml)
+    for name, chosen in (("Ann", ("t1", "t1c", "t2")), ("Bob", ("flair",))):
+        patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), name)
+        study = hierarchy.CreateStudyItem(patient, "study")
+        for modality in chosen:
+            hierarchy.CreateItem(study, nodes[modality])
+
+
+def two_frames(mrml, nodes):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(mrml)
+    for modality, frame in (("t1c", "1.2.3"), ("t2", "1.2.3"), ("flair", "1.2.4")):
+        item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), nodes[modality])
+        hierarchy.SetItemAttribute(item, "DICOM.FrameOfReferenceUID", frame)
+
+
+WARNINGS = [
+    (skull, ("t1",), ["T1 'my t1': 8", "skull or noise is still there", "HD Brain Extraction"]),
+    (labels_in_an_image, ("t2",), ["T2 'my t2' holds only 4 different values"]),
+    (other_background, ("t2",), ["the background is -50, expected 0", "set it to 0 first"]),
+    (same_voxels, ("t2", "flair"), ["T2 'my t2' and FLAIR 'my flair' hold the same voxels"]),
+    (part_of_the_head, ("flair",), ["covers only", "of what T1c shows", "counts as 0 in the rest"]),
+    (head_aside, ("flair",), ["FLAIR 'my flair' shows a head at another place than T1c"]),
+    (two_patients, MODALITIES, ["'Ann' (T1 'my t1', T1c 'my t1c' and T2 'my t2')", "'Bob' ("]),
+    (two_frames, MODALITIES, ["(T1c 'my t1c' and T2 'my t2') and (FLAIR 'my flair')"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "slots", "words"), WARNINGS, ids=lambda v: getattr(v, "__name__", "")
+)
+def test_what_is_doubtful_is_told_and_can_be_run(
+    slicer_scene, nodes, tmp_path, spoil, slots, words
+):
+    spoil(slicer_scene, nodes)
+    warnings = [f for f in check(nodes) if f.severity != "note"]
+    assert [(f.severity, f.slots) for f in warnings][:1] == [("warning", slots)]
+    for word in words:
+        assert word in warnings[0].sentence
+    scene.export_volumes(nodes, tmp_path)
+
+
+def test_frames_of_reference_are_looked_up_in_the_dicom_database(nodes, monkeypatch):
+    """slicer-core has no DICOM database; this one answers as ctkDICOMDatabase does."""
+    frames = {("9.1", "0020,0052"): "1.2", ("9.3", "0020,0052"): "1.3"}
+    database = SimpleNamespace(instanceValue=lambda uid, tag: frames.get((uid, tag), ""))
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    nodes["t1"].SetAttribute("DICOM.instanceUIDs", "9.1 9.2")
+    nodes["t2"].SetAttribute("DICOM.instanceUIDs", "unknown")
+    assert check(nodes) == []
+    nodes["flair"].SetAttribute("DICOM.instanceUIDs", "9.3 9.4")
+    (finding,) = check(nodes)
+    assert finding.text.endswith("frames of reference: (T1 'my t1') and (FLAIR 'my flair')")
+
+
+def rigid_for_all(mrml, nodes):
+    for node in nodes.values():
+        moved(mrml, node, rigid_matrix())
+
+
+def sheared_reference(mrml, nodes):
+    shear = np.eye(4)
+    shear[0, 1] = 0.2
+    moved(mrml, nodes["t1c"], shear)
+
+
+def bent_flair(mrml, nodes):
+    nodes["flair"].SetAndObserveTransformNodeID(thin_plate_transform(mrml).GetID())
+
+
+def skewed_axes(mrml, nodes):
+    matrix = ras_matrix(world_grid(nodes["t2"]))
+    matrix[0, 1] += 0.2
+    nodes["t2"].SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
+
+
+def shifted_t1(mrml, nodes):
+    moved(mrml, nodes["t1"], shifted(2.0))
+
+
+@pytest.mark.parametrize(
+    ("place", "count", "words"),
+    [
+        (rigid_for_all, 4, "under transform 'linear'; its place there is used"),
+        (sheared_reference, 4, "onto a regular grid"),
+        (bent_flair, 1, "transform 'bend', which bends or shears it; it is resampled"),
+        (skewed_axes, 1, "T2 'my t2' has axes that are not perpendicular; it is resampled"),
+        (shifted_t1, 1, "under transform 'linear' lies on another grid (origins"),
+    ],
+)
+def test_what_the_export_does_is_announced_in_its_own_words(
+    slicer_scene, nodes, tmp_path, place, count, words
+):
+    place(slicer_scene, nodes)
+    findings = check(nodes)
+    assert {f.severity for f in findings} == {"note"}
+    said = [f.sentence for f in findings]
+    assert tuple(said) == scene.export_volumes(nodes, tmp_path).notes
+    assert len(said) == count
+    assert any(words in sentence for sentence in said)
+
+
+def test_spacing_is_compared_with_the_training_space(nodes):
+    warning, note = check(nodes, training_space=TrainingSpace())
+    assert (warning.severity, warning.slots) == ("warning", MODALITIES)
+    assert "voxels of 5 x 5 x 3.88 mm" in warning.text
+    assert (note.severity, note.slots) == ("note", ("t1c",))
+    assert "resampled for the network" in note.action
+
+
+def test_scaling_transform_counts_for_spacing(slicer_scene, nodes):
+    for node in nodes.values():
+        moved(slicer_scene, node, np.diag([0.25, 0.25, 0.25, 1]))
+    findings = check(nodes, training_space=TrainingSpace())
+    assert not any("the model expects at most" in f.text for f in findings)
+
+
+def test_several_findings_come_by_severity(slicer_scene, nodes):
+    skull(slicer_scene, nodes)
+    shifted_t1(slicer_scene, nodes)
+    nodes["t2"] = None
+    severities = [f.severity for f in check(nodes)]
+    assert severities == ["stop", "warning", "note"]
+
+
+def test_without_its_reference_the_rest_is_checked_all_the_same(slicer_scene, nodes):
+    skull(slicer_scene, nodes)
+    nodes["t1c"] = None
+    assert [f.slots for f in check(nodes)] == [("t1c",), ("t1",)]
+
+
+def test_nothing_chosen_is_one_finding():
+    (finding,) = check(dict.fromkeys(MODALITIES))
+    assert finding.slots == MODALITIES
+
+
+def test_voxels_are_read_again_only_after_a_change(nodes):
+    checker = InputCheck()
+    assert checker.check(nodes) == []
+    voxels(nodes["t2"])[2, 2, 2] = np.nan  # Slicer is not told
+    assert checker.check(nodes) == []
+    slicer.util.arrayFromVolumeModified(nodes["t2"])
+    assert checker.check(nodes)[0].slots == ("t2",)
+    slicer.util.updateVolumeFromArray(nodes["t2"], np.zeros((5, 6, 7)))
+    assert "constant (0)" in checker.check(nodes)[0].text
+
+
+def test_a_move_is_seen_without_reading_voxels_again(slicer_scene, nodes):
+    checker = InputCheck()
+    assert checker.check(nodes) == []
+    moved(slicer_scene, nodes["t2"], shifted(5000))
+    assert "does not overlap" in checker.check(nodes)[0].text
+
+
+def test_the_check_changes_nothing(slicer_scene, nodes):
+    bent_flair(slicer_scene, nodes)
+    before = slicer_scene.GetNumberOfNodes(), [n.GetMTime() for n in nodes.values()]
+    check(nodes)
+    assert (slicer_scene.GetNumberOfNodes(), [n.GetMTime() for n in nodes.values()]) == before
+
+
+def test_the_choice_alone_reads_no_voxels(slicer_scene, nodes):
+    not_finite(slicer_scene, nodes)
+    check_choice(nodes)
+    missing(slicer_scene, nodes)
+    with pytest.raises(InputError, match="No volume is chosen for T1c"):
+        check_choice(nodes)
+
+
+@given(st.floats(-1.5, 1.5), st.integers(0, 2), st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_covered_share_of_a_shifted_grid(part, axis, size):
+    sizes = [30, 30, 30]
+    sizes[axis] = size
+    grid = Grid(tuple(sizes), (1.0, 2.0, 3.0), (5.0, 6.0, 7.0))
+    origin = list(grid.origin_lps_mm)
+    origin[axis] += part * size * grid.spacing_xyz_mm[axis]
+    other = Grid(grid.size_xyz, grid.spacing_xyz_mm, tuple(origin))
+    assert covered_share(grid, grid) == 1
+    share = covered_share(grid, other)
+    assert abs(share - max(0, 1 - abs(part))) <= 1.0 / min(size, 17)
+    assert share == pytest.approx(covered_share(other, grid), abs=1e-9)
+
+
+def test_slicer_needs_no_torch_for_it():
+    code = (
+        f"import sys; sys.path[:0] = [{str(MODULE)!r}, {str(ROOT)!r}]\n"
+        "import BrainTumorSegLib.input_check\n"
+        "print([m for m in ('torch', 'monai', 'qt') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
