@@ -1,0 +1,262 @@
+"""What is missing in Slicer's Python, what is asked and installed, and what the user reads when it fails."""
+
+import re
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+from slicer_fixtures import MODULE
+
+from scripted_models.errors import Cancelled, ResourceError
+
+# isort: split
+from BrainTumorSegLib.dependencies import (
+    REQUIREMENTS,
+    Declined,
+    DependencyError,
+    InstallationFailed,
+    Need,
+    Package,
+    RestartNeeded,
+    ensure,
+    missing,
+    monai_requirement,
+    question,
+    version_key,
+)
+
+GOOD = {"torch": Package("2.8.0"), "monai": Package("1.6.1"), "numpy": Package("2.4.6")}
+OFFLINE = [
+    "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(...)'",
+    "ERROR: Could not find a version that satisfies the requirement monai (from versions: none)",
+]
+
+
+@dataclass
+class Computer:
+    """An `Installer` over a dictionary; `offers` are the versions that an installation leaves."""
+
+    packages: dict[str, Package] = field(default_factory=lambda: {"numpy": Package("2.4.6")})
+    offers: dict[str, str] = field(default_factory=lambda: {"torch": "2.8.0+cpu"})
+    answers: bool = True
+    testing: bool = False
+    extension: bool = True
+    nvidia: bool = False
+    free: float = 100.0
+    log: list[str] | None = None
+    python: str = "/slicer/bin/PythonSlicer"
+    questions: list[str] = field(default_factory=list)
+    installed: list[tuple[str, str]] = field(default_factory=list)
+
+    def package(self, name):
+        return self.packages.get(name, Package())
+
+    def may_install(self):
+        return not self.testing
+
+    def has_pytorch_extension(self):
+        return self.extension
+
+    def has_nvidia_gpu(self):
+        return self.nvidia
+
+    def free_disk_gb(self):
+        return self.free
+
+    def ask(self, text):
+        self.questions.append(text)
+        return self.answers
+
+    def install(self, name, requirement):
+        self.installed.append((name, requirement))
+        if self.log is not None:
+            raise InstallationFailed(self.log)
+        fitting = SpecifierSet(requirement).filter(["1.3.2", "1.4.1", "1.5.2", "1.6.1"])
+        version = self.offers.get(name, str(max(fitting, key=Version, default="")))
+        self.packages[name] = Package(version)
+
+
+def sentence(computer, kind=DependencyError):
+    """The text of the error, after checks that hold for all of them."""
+    with pytest.raises(kind) as caught:
+        ensure(computer)
+    text = str(caught.value)
+    assert text.endswith((".", "said last: ERROR: disk full", "said last: nothing"))
+    assert isinstance(caught.value, ResourceError | Cancelled)
+    return text
+
+
+class TestDecisions:
+    def test_nothing_is_asked_or_installed_when_all_fits(self):
+        computer = Computer(dict(GOOD), testing=True, extension=False, free=0)
+        ensure(computer)
+        assert computer.questions == computer.installed == []
+
+    def test_both_are_asked_for_once_and_installed_torch_first(self):
+        computer = Computer()
+        ensure(computer)
+        assert computer.installed == [("torch", ">=2.2"), ("monai", ">=1.4")]
+        (text,) = computer.questions
+        assert "PyTorch >=2.2 (about 0.2 GB)" in text
+        assert "MONAI >=1.4 (about 2 MB)" in text
+        assert missing(computer) == []
+
+    @pytest.mark.parametrize(
+        ("torch", "requirement", "monai"),
+        [("2.2.2", ">=1.4,<1.5", "1.4.1"), ("2.6.0+cu124", ">=1.4,<1.6", "1.5.2")],
+    )
+    def test_monai_is_chosen_for_the_torch_that_came(self, torch, requirement, monai):
+        computer = Computer({"numpy": Package("1.26.4")}, {"torch": torch})
+        ensure(computer)
+        assert computer.installed[1] == ("monai", requirement)
+        assert computer.packages["monai"].version == monai
+        assert len(computer.questions) == 1
+
+    def test_monai_that_is_too_new_for_the_installed_torch_is_replaced_after_a_question(self):
+        computer = Computer({**GOOD, "torch": Package("2.5.1")})
+        ensure(computer)
+        assert computer.installed == [("monai", ">=1.4,<1.6")]
+        assert "MONAI >=1.4,<1.6, replaces 1.6.1" in computer.questions[0]
+
+    def test_monai_that_turns_out_too_new_after_torch_came_is_asked_for_separately(self):
+        computer = Computer({"numpy": Package("2.1.0"), "monai": Package("1.6.1")})
+        computer.offers["torch"] = "2.4.0"
+        ensure(computer)
+        assert [len(re.findall("^- ", text, re.M)) for text in computer.questions] == [1, 1]
+        assert computer.packages["monai"].version == "1.4.1"
+
+    @pytest.mark.parametrize("found", [Package("1.3.2"), Package("1.6.1", broken=True)])
+    def test_old_or_broken_monai_is_replaced(self, found):
+        computer = Computer({**GOOD, "monai": found})
+        ensure(computer)
+        assert computer.installed == [("monai", ">=1.4")]
+
+    def test_extension_pytorch_and_disk_do_not_matter_for_monai_alone(self):
+        computer = Computer({**GOOD, "monai": Package()}, extension=False, free=0.1)
+        ensure(computer)
+        assert computer.packages["monai"].version == "1.6.1"
+
+    def test_question_names_the_larger_download_for_nvidia(self):
+        assert "3 GB" in question([Need("torch", ">=2.2")], nvidia=True)
+        assert "3 GB" not in question([Need("torch", ">=2.2")], nvidia=False)
+
+    def test_requirements_file_says_what_is_used(self):
+        lines = (MODULE / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+        stated = [line for line in lines if line and not line.startswith("#")]
+        assert stated == [name + requirement for name, requirement in REQUIREMENTS.items()]
+
+    def test_requirements_are_those_of_the_package(self):
+        pyproject = (MODULE.parent / "pyproject.toml").read_text(encoding="utf-8")
+        assert all(f'"{name}{spec}"' in pyproject for name, spec in REQUIREMENTS.items())
+
+
+class TestSentences:
+    def test_missing_extension_sends_to_the_extensions_manager(self):
+        computer = Computer(extension=False)
+        text = sentence(computer)
+        assert "Extensions Manager" in text
+        assert "restart" in text
+        assert computer.questions == []
+
+    def test_old_torch_is_named_with_what_is_needed(self):
+        computer = Computer({**GOOD, "torch": Package("2.0.1+cpu")})
+        text = sentence(computer)
+        assert "2.0.1+cpu" in text
+        assert "expected 2.2 or newer; open the module PyTorch Utils" in text
+        assert computer.installed == []
+
+    @pytest.mark.parametrize("broken", [False, True])
+    def test_loaded_torch_must_be_let_go_before_it_is_removed(self, broken):
+        torch = Package("2.0.1", broken, loaded="2.0.1")
+        assert "restart Slicer, open the module" in sentence(Computer({**GOOD, "torch": torch}))
+
+    def test_broken_torch_must_be_uninstalled(self):
+        text = sentence(Computer({**GOOD, "torch": Package("2.8.0", broken=True)}))
+        assert "files are incomplete" in text
+        text = sentence(Computer({**GOOD, "torch": Package("", broken=True)}))
+        assert "of unknown version" in text
+
+    def test_torch_still_in_memory_but_not_on_disk_needs_a_restart(self):
+        computer = Computer({"torch": Package(loaded="2.1.0")})
+        text = sentence(computer, RestartNeeded)
+        assert "2.1.0 is still loaded" in text
+        assert computer.installed == []
+
+    def test_torch_of_numpy_1_with_numpy_2_tells_the_command(self):
+        computer = Computer({**GOOD, "torch": Package("2.2.2"), "monai": Package("1.4.0")})
+        assert '"/slicer/bin/PythonSlicer" -m pip install "numpy<2"' in sentence(computer)
+        computer.packages["numpy"] = Package("1.26.4")
+        ensure(computer)
+
+    def test_no_means_no(self):
+        computer = Computer(answers=False)
+        text = sentence(computer, Declined)
+        assert "PyTorch and MONAI were not installed" in text
+        assert computer.installed == []
+
+    def test_nothing_is_asked_in_testing_mode(self):
+        computer = Computer(testing=True)
+        assert "in tests" in sentence(computer)
+        assert computer.questions == computer.installed == []
+
+    @pytest.mark.parametrize(("nvidia", "needed"), [(False, "2 GB"), (True, "10 GB")])
+    def test_full_disk_is_seen_before_the_download(self, nvidia, needed):
+        computer = Computer(free=1.5, nvidia=nvidia)
+        text = sentence(computer)
+        assert "1.5 GB left" in text
+        assert f"expected {needed}" in text
+        assert computer.questions == []
+
+    @pytest.mark.parametrize("name", ["torch", "monai"])
+    def test_offline_gives_the_command_for_wheels(self, name):
+        computer = Computer(dict(GOOD) | {name: Package()}, log=OFFLINE)
+        text = sentence(computer)
+        assert "no connection" in text
+        alone = "--no-deps " if name == "monai" else ""
+        command = (
+            f'-m pip install --no-index --find-links FOLDER {alone}"{name}{REQUIREMENTS[name]}"'
+        )
+        assert command in text
+
+    @pytest.mark.parametrize("log", [["Collecting x", "ERROR: disk full", "[notice] pip"], []])
+    def test_other_failures_show_the_last_error_and_keep_the_log(self, log):
+        computer = Computer(log=log)
+        text = sentence(computer)
+        assert text.endswith("ERROR: disk full" if log else "nothing")
+        with pytest.raises(DependencyError) as caught:
+            ensure(computer)
+        assert caught.value.log == tuple(log)
+
+    def test_installation_that_leaves_nothing_ends_with_a_restart(self):
+        computer = Computer({**GOOD, "monai": Package()}, {"monai": ""})
+        assert "was installed but is not found" in sentence(computer, RestartNeeded)
+        assert len(computer.installed) == 1
+
+
+VERSIONS = st.builds(
+    lambda release, early, local: ".".join(map(str, release)) + early + local,
+    st.lists(st.integers(0, 30), min_size=1, max_size=4),
+    st.sampled_from(["", "", "a1", "b2", "rc1", ".dev20260101", ".post1"]),
+    st.sampled_from(["", "+cpu", "+cu128"]),
+)
+
+
+@given(VERSIONS, VERSIONS)
+def test_versions_sort_as_packaging_sorts_them(first, second):
+    ordinary = [Version(v.partition("+")[0].partition(".post")[0]) for v in (first, second)]
+    stages = [version.is_prerelease for version in ordinary]
+    if all(stages) and ordinary[0].release == ordinary[1].release:
+        return  # two candidates of one release: not told apart
+    keys = [version_key(v) for v in (first, second)]
+    assert (keys[0] < keys[1]) == (ordinary[0] < ordinary[1])
+
+
+@given(VERSIONS, VERSIONS)
+def test_monai_requirement_is_one_that_pip_reads(torch, monai):
+    limits = SpecifierSet(monai_requirement(torch))
+    assert Version("1.4.0") in limits
+    assert (Version("1.5.0") in limits) == (version_key(torch) >= version_key("2.4.1"))
+    assert (Version("1.6.0") in limits) == (version_key(torch) >= version_key("2.8"))
