@@ -74,7 +74,8 @@ def stored_model(folder: Path, name: str | None = None, user: bool = False) -> S
         description = read_description(folder)
         if user and folder.name.lower() in _shipped_names():
             raise ModelError(
-                f"{folder}: found the name of a shipped model, expected another; import it again under another name (--name)."
+                f"{folder}: found the name of a shipped model, expected another; import it again under another "
+                "name (--name)."
             )
     except ModelError as error:
         problem = str(error)

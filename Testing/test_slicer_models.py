@@ -1,0 +1,189 @@
+"""The models of the Slicer module: what the panel shows, and imports by real child processes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+
+import pytest
+from slicer_fixtures import MODULE
+
+pytest.importorskip("slicer")
+from BrainTumorSegLib import models
+
+from scripted_models.errors import InputError, ModelError, ResourceError, ScriptedModelsError
+from scripted_models.labels import LABELS
+from scripted_models.model_description import SHIPPED
+from scripted_models.model_folder import write_model
+from scripted_models.model_store import import_model as import_here
+from scripted_models.networks import build_network
+from scripted_models.space import TrainingSpace
+
+DEFAULT = SHIPPED / "default"
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch):
+    """The user's models folder, which is not there yet."""
+    monkeypatch.setenv("SCRIPTED_MODELS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "models"
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    """A function: the environment in which ``python -m scripted_models`` is the given code."""
+
+    def environment(code):
+        package = tmp_path / "stand_in" / "scripted_models"
+        package.mkdir(parents=True)
+        (package / "__main__.py").write_text(code, encoding="utf-8")
+        return {**os.environ, "PYTHONPATH": str(package.parent), "PYTHONSAFEPATH": "1"}
+
+    return environment
+
+
+def described(**changes):
+    stated = json.loads((DEFAULT / "configs" / "model.json").read_text())
+    return {**stated, **changes}
+
+
+def four_class_model(folder, **changes):
+    network = build_network("TwoPathCNN", num_classes=4)
+    stated = described(
+        name="four",
+        network={"name": "TwoPathCNN", "arguments": {"num_classes": 4}},
+        labels={str(k): LABELS[k] for k in (0, 1, 2, 4)},
+        training_space={"orientation": "RAS", "spacing_xyz_mm": [1, 1, 2.5], "tolerance": 0.2},
+        **changes,
+    )
+    return write_model(folder, network, stated)
+
+
+class TestList:
+    def test_the_default_says_what_its_card_says(self):
+        entry = models.list_models()[0]
+        assert (entry.name, entry.folder, entry.user, entry.problem) == (
+            *("default", DEFAULT, False, ""),
+        )
+        assert entry.card == (DEFAULT / "docs" / "README.md").read_text(encoding="utf-8")
+        assert entry.labels == (0, 1, 2, 3, 4)
+        assert entry.training_space == TrainingSpace()
+        assert entry.trained_on.startswith("21 cases: BraTS 2013-2021 challenge data")
+        assert "skull-stripped" in entry.inputs
+        (score,) = entry.scores
+        assert score.startswith("complete 0.89, core 0.81, enhancing 0.74; 5 held-out cases")
+        assert entry.time == ""
+        assert entry.lines == (
+            *(entry.summary, f"Trained on: {entry.trained_on}", f"Expects: {entry.inputs}"),
+            f"Dice: {score}",
+        )
+
+    def test_what_another_model_states_is_told(self, tmp_path):
+        validated = {"train": [], "phantoms": 3, "validation_dice": {"complete": 0.5, "core": 0.25}}
+        seconds = {"CPU, 2 cores": 61.4, "GPU": 3}
+        import_here(
+            four_class_model(
+                tmp_path / "m", training=validated, scores={}, seconds_per_case=seconds
+            )
+        )
+        entry = models.list_models()[1]
+        assert entry.labels == (0, 1, 2, 4)
+        assert entry.training_space == TrainingSpace("RAS", (1.0, 1.0, 2.5), 0.2)
+        assert "RAS orientation, 1 x 1 x 2.5 mm" in entry.inputs
+        assert entry.trained_on == "3 phantoms"
+        assert entry.scores == (
+            "complete 0.50, core 0.25; validation cases of the training, no held-out ones",
+        )
+        assert entry.time == "61 s per case (CPU, 2 cores), 3 s per case (GPU)"
+        assert "CPU, 2 cores: 61 s per case." in entry.card
+
+    @pytest.mark.parametrize("odd", [None, "text", 3, ["a"], {"a": None}, {"dice": {"dice": "x"}}])
+    def test_odd_statements_are_left_out(self, store, odd):
+        keys = ("summary", "training", "scores", "seconds_per_case")
+        model = models.model_store.StoredModel(
+            "odd", store, True, described(**dict.fromkeys(keys, odd)), "", ""
+        )
+        entry = models._entry(model)
+        assert entry.trained_on == entry.time == ""
+        assert entry.scores == ()
+
+    def test_a_broken_one_is_there_with_its_problem_and_can_be_removed(self, store):
+        shutil.copytree(DEFAULT, store / "torn")
+        (store / "torn" / "models" / "model.pt").write_bytes(b"")
+        entry = models.list_models()[-1]
+        assert (entry.name, entry.user, entry.labels) == ("torn", True, ())
+        assert "checksum" in entry.problem
+        models.remove_model(entry)
+        assert os.listdir(store) == []
+
+    def test_a_shipped_one_is_not_removed_nor_a_folder_of_its_name(self, store):
+        shutil.copytree(DEFAULT, store / "default")
+        shipped, hidden = models.list_models()
+        with pytest.raises(ModelError, match="comes with the program"):
+            models.remove_model(shipped)
+        assert os.listdir(store) == ["default"]
+        models.remove_model(hidden)
+        assert os.listdir(store) == []
+
+    def test_neither_torch_nor_qt_comes_into_the_process(self):
+        code = (
+            "import sys; from BrainTumorSegLib import models; models.list_models(); "
+            "print([m for m in ('torch', 'monai', 'qt') if m in sys.modules])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=MODULE, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "[]"
+
+
+class TestImport:
+    def test_a_child_imports_a_zip_while_the_caller_goes_on(self, store, tmp_path):
+        four_class_model(tmp_path / "m")
+        packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "m")
+        waits = []
+        entry = models.import_model(packed, on_wait=lambda: waits.append(time.monotonic()))
+        assert entry == models.list_models()[1]
+        assert (entry.name, entry.folder, entry.user) == ("four", store / "four", True)
+        assert len(waits) > 3
+
+    def test_the_sentence_of_the_child_is_raised(self, store, tmp_path):
+        with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+            archive.writestr("../evil.md", "x")
+        with pytest.raises(ModelError, match=r"bad\.zip: found the path '\.\./evil\.md'"):
+            models.import_model(tmp_path / "bad.zip")
+        with pytest.raises(InputError, match="no shipped model"):
+            models.import_model(DEFAULT, "default")
+        assert os.listdir(store) == []
+
+    def test_an_import_that_the_caller_gives_up_can_tidy(self, stand_in, tmp_path):
+        mark = tmp_path / "begun"
+        environment = stand_in(
+            "import pathlib, signal, sys, time\n"
+            f"mark = pathlib.Path({str(mark)!r})\n"
+            "signal.signal(signal.SIGTERM, lambda *_: (mark.write_text('tidied'), sys.exit(130)))\n"
+            "mark.write_text('')\n"
+            "time.sleep(600)\n"
+        )
+
+        def closed():
+            if mark.exists():
+                raise EOFError("the window was closed")
+
+        with pytest.raises(EOFError, match="window"):
+            models.import_model(tmp_path, environment=environment, on_wait=closed)
+        assert mark.read_text() == "tidied" or os.name == "nt"
+
+    def test_an_import_that_hangs_is_ended(self, stand_in, tmp_path):
+        environment = stand_in("import time; time.sleep(600)")
+        with pytest.raises(ResourceError, match=r"longer than 0\.2 s"):
+            models.import_model(tmp_path, environment=environment, timeout_s=0.2)
+
+    def test_a_child_that_crashes_or_cannot_start_is_told(self, stand_in, tmp_path):
+        environment = stand_in("raise ValueError('no luck')")
+        with pytest.raises(ScriptedModelsError, match="exit code 1; it said last: ValueError: no"):
+            models.import_model(tmp_path, environment=environment)
+        with pytest.raises(ResourceError, match="could not be started"):
+            models.import_model(tmp_path, python=str(tmp_path / "none"))
