@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from scripted_models.cases.loose_files import are_several_patients, guess_files
 from scripted_models.cases.naming import coding_from_name, file_role
-from scripted_models.cases.sequences import SURE, Candidate, Guess, assign_sequences
+from scripted_models.cases.sequence_names import SURE
+from scripted_models.cases.sequences import Guess
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS, LabelCoding, decode_labels
@@ -133,6 +135,12 @@ class _Group:
         return {kind for kind, _ in self.files if kind in MODALITIES}
 
     @property
+    def single(self) -> list[str]:
+        """Modalities with one file."""
+        counts = Counter(kind for kind, _ in self.files)
+        return [m for m in MODALITIES if counts[m] == 1]
+
+    @property
     def has_images(self) -> bool:
         return bool(self.modalities)
 
@@ -202,30 +210,21 @@ def _find_by_name(folder: Path) -> list[tuple[Path, Case]]:
 
 def _loose(folder: Path, paths: list[Path], strict: list[_Group]) -> tuple[Path, Case] | None:
     """Find a patient whose files are named as scanners and people do, where strict naming finds less."""
-    parts = [group for group in strict if group.folder == folder]
-    placed = max((len(part.modalities) for part in parts), default=0)
+    here = [group for group in strict if group.folder == folder]
+    parts = [group for group in here if group.has_images]
+    one = len(parts) == 1  # what it has twice is a problem to report
+    placed = max((len(part.modalities if one else part.single) for part in parts), default=0)
     full = placed == len(MODALITIES) or len(paths) <= max(placed, 1)
-    if full or len(paths) > _MOST_LOOSE_FILES or _are_patients(parts):
+    patients = are_several_patients((part.stem, part.modalities) for part in parts)
+    if full or patients or len(paths) > _MOST_LOOSE_FILES:
         return None
-    guesses = assign_sequences(
-        Candidate(path, volume_stem(path), read=lambda path=path: _voxels(path)) for path in paths
-    )
+    guesses = guess_files(paths)
     told = {m: guess for m, guess in guesses.items() if guess.confidence}
     if len(told) <= max(placed, 1):
         return None
     sure = [(m, guess.key) for m, guess in told.items() if guess.confidence == SURE]
-    truths = [file for part in parts for file in part.files if file[0] in _TRUTH_KINDS]
+    truths = [file for part in here for file in part.files if file[0] in _TRUTH_KINDS]
     return folder, replace(_case(_Group(folder, "", sure + truths)), guesses=guesses)
-
-
-def _are_patients(parts: list[_Group]) -> bool:
-    """Tell whether files of several patients lie in one folder: stems share sequences, and one has several."""
-    counts = Counter(m for part in parts for m in part.modalities)
-    return max(counts.values(), default=0) > 1 and any(len(part.modalities) > 1 for part in parts)
-
-
-def _voxels(path: Path) -> np.ndarray:
-    return sitk.GetArrayFromImage(read_volume(path))
 
 
 def _has_own_folder(path: Path) -> bool:

@@ -1,0 +1,96 @@
+"""Volumes of the scene that may be T1, T1c, T2 and FLAIR, and a proposal which is which."""
+
+from dataclasses import dataclass
+
+import slicer
+import slicer.util
+
+from scripted_models.cases.sequences import Candidate, assign_sequences
+
+OWN_PREFIX = "BrainTumorSeg."  # attributes of nodes that this module made
+_SERIES_DESCRIPTION = "0008,103e"
+
+
+@dataclass(frozen=True)
+class SlotGuess:
+    """The proposal for one sequence.
+
+    Attributes:
+        node: vtkMRMLScalarVolumeNode, None when none is clear.
+        confidence: 'sure', 'likely' or ''.
+        reason: one sentence for the user.
+    """
+
+    node: object | None
+    confidence: str
+    reason: str
+
+
+def detect(scene) -> dict[str, SlotGuess]:
+    """Propose a volume node for each of 't1', 't1c', 't2', 'flair'; voxels are read where names leave doubt."""
+    guesses = assign_sequences(volume_candidates(scene))
+    return {
+        modality: SlotGuess(
+            scene.GetNodeByID(guess.key) if guess.key else None, guess.confidence, guess.reason
+        )
+        for modality, guess in guesses.items()
+    }
+
+
+def volume_candidates(scene) -> list[Candidate]:
+    """List the visible grey-value volumes of a scene with voxels; the key is the node's ID.
+
+    Left out are label maps, vector and diffusion volumes, what this module made, and what the subject
+    hierarchy knows as another modality than MR.
+    """
+    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+    found = []
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode")
+        item = hierarchy.GetItemByDataNode(node) if hierarchy else 0
+        if _is_image(node) and _dicom_modality(hierarchy, item) in ("", "MR"):
+            found.append(
+                Candidate(
+                    node.GetID(),
+                    node.GetName() or "",
+                    _description(node),
+                    _group(hierarchy, item),
+                    lambda node=node: slicer.util.arrayFromVolume(node),
+                )
+            )
+    return found
+
+
+def _is_image(node) -> bool:
+    image = node.GetImageData()
+    return (
+        node.GetClassName() == "vtkMRMLScalarVolumeNode"  # label maps and diffusion are subclasses
+        and not node.GetHideFromEditors()
+        and image is not None
+        and image.GetNumberOfPoints() > 0
+        and image.GetNumberOfScalarComponents() == 1
+        and not any(name.startswith(OWN_PREFIX) for name in node.GetAttributeNames())
+    )
+
+
+def _dicom_modality(hierarchy, item: int) -> str:
+    name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    return (hierarchy.GetItemAttribute(item, name) if item else "") or ""
+
+
+def _description(node) -> str:
+    """Return what the scanner called the series, where the DICOM database knows it; nodes can be renamed."""
+    database = getattr(slicer, "dicomDatabase", None)
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    file = database.fileForInstance(instances[0]) if database is not None and instances else ""
+    return (database.fileValue(file, _SERIES_DESCRIPTION) if file else "") or ""
+
+
+def _group(hierarchy, item: int) -> str:
+    """Return what the volumes of one study have in common: the study's UID or item, else the patient's."""
+    constants = slicer.vtkMRMLSubjectHierarchyConstants
+    for level in (constants.GetDICOMLevelStudy(), constants.GetDICOMLevelPatient()):
+        above = hierarchy.GetItemAncestorAtLevel(item, level) if item else 0
+        if above:
+            return hierarchy.GetItemUID(above, constants.GetDICOMUIDName()) or f"item {above}"
+    return ""
