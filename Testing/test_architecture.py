@@ -18,7 +18,7 @@ LAYERS = (
     ("volumes", "space", "image_findings"),
     ("networks", "preprocessing", "postprocessing", "phantom", "pictures", "cases"),
     ("inference", "model_card", "model_description", "model_archive", "evaluation"),
-    ("model_folder", "model_store", "report"),
+    ("model_folder", "model_store", "measurement", "report"),
     ("segmentation", "training"),
     ("case_output",),
     ("demonstration",),
