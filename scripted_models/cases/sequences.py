@@ -124,14 +124,11 @@ class _Group:
             return
         best, lead = comparison.best_order(order, order)
         if lead > MARGIN:
-            names = f"'{best['t1c'].name}' has spots that are brighter than in '{best['t1'].name}'"
+            spots = f"'{best['t1c'].name}' has spots that are brighter than in '{best['t1'].name}'"
             for modality, candidate in best.items():
-                self._take(
-                    modality,
-                    candidate,
-                    LIKELY,
-                    f"Of two T1 volumes {names}, as with contrast medium.",
-                )
+                if self.chosen.get(modality) is not candidate:
+                    why = f"Of two T1 volumes {spots}, as with contrast medium."
+                    self._take(modality, candidate, LIKELY, why)
 
     def _eliminate(self) -> None:
         """Give volumes without a telling name to as many open sequences, if the voxels agree."""
