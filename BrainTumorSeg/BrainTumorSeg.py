@@ -193,11 +193,17 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
         """Return the typed parameters of the scene."""
         return BrainTumorSegParameterNode(super().getParameterNode())
 
-    def ensureDependencies(self) -> bool:
-        """Install what the segmentation program needs, after a question; False when declined."""
-        from BrainTumorSegLib.dependencies import SlicerInstaller, ensure
+    def ensureDependencies(self) -> None:
+        """Install what the segmentation program needs, after a question.
 
-        return ensure(SlicerInstaller())
+        Raises:
+            scripted_models.errors.Cancelled: the user said no.
+            scripted_models.errors.ResourceError: it cannot be installed; the text says what to do.
+        """
+        from BrainTumorSegLib.dependencies import ensure
+        from BrainTumorSegLib.slicer_installer import SlicerInstaller
+
+        ensure(SlicerInstaller())
 
     def startJob(self, parameters):
         """Start a run of the panel's parameters that is polled; see SegmentationJob."""

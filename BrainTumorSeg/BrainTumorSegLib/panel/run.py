@@ -4,7 +4,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..dependencies import diagnostics
+from scripted_models.errors import Cancelled
+
+from ..diagnostics import diagnostics
 
 POLL_INTERVAL_MS = 100
 
@@ -86,8 +88,10 @@ class RunPanel:
         slicer.app.clipboard().setText(f"{diagnostics()}\n\n{self.ui.logText.plainText}\n")
 
     def _start(self) -> None:
-        if not self.logic.ensureDependencies():
-            self._say(_("Nothing was installed; the segmentation was not started."), isStatus=True)
+        try:
+            self.logic.ensureDependencies()
+        except Cancelled as declined:
+            self._say(str(declined), isStatus=True)
             return
         self.job = self.logic.startJob(self._parameters)
         self._showProgress(0.0, _("starting"))
