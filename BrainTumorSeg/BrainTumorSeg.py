@@ -166,10 +166,20 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onModified)
         self._parameterNode = node
         if node is not None:
-            self._parameterNodeGuiTag = node.connectGui(self.ui)
+            self._parameterNodeGuiTag = node.connectParametersToGui(self._widgetsOfParameters())
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
         for section in self._sections:
             section.setParameterNode(node)
+
+    def _widgetsOfParameters(self) -> dict:
+        """Return the widgets by the parameter that the .ui file names.
+
+        connectGui would find them, too, but some versions of Slicer give no tag to disconnect with.
+        """
+        named = {
+            widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()
+        }
+        return {name: widget for name, widget in named.items() if name}
 
     def onModified(self, caller=None, event=None) -> None:
         """Another segmentation may have been chosen."""
@@ -180,10 +190,9 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.inputs.setTrainingSpace(entry.training_space)
 
     def onDone(self, segmentation) -> None:
-        """Show the new segmentation and its measurements."""
-        if self._parameterNode is not None:
-            self._parameterNode.segmentation = segmentation
-            self.result.onMeasure()
+        """Show the new segmentation and its measurements, also when another module is open."""
+        self.logic.getParameterNode().segmentation = segmentation
+        self.result.measure(self.logic.getParameterNode())
 
 
 class BrainTumorSegLogic(ScriptedLoadableModuleLogic):

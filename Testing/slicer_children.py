@@ -18,10 +18,15 @@ def emit(**event):
     sys.stdout.flush()
 
 
-def act_steps():
+def act_slow():
+    act_steps(pause_s=0.05)
+
+
+def act_steps(pause_s=0.0):
     emit(event="stage", stage="read", fraction=0.0)
     emit(event="message", text="model default on CPU")
     for step in range(1, 11):
+        time.sleep(pause_s)
         emit(event="progress", stage="network", fraction=step / 10, remaining_s=10 - step)
     emit(event="warning", text="the brain looks small")
 

@@ -1,6 +1,6 @@
 """Stand-ins for the application object, its dialogs, and the base classes of scripted modules."""
 
-# ruff: noqa: N802, N803, N815 - the names are Slicer's
+# ruff: noqa: N802, N803 - the names are Slicer's
 import os
 import sys
 import types

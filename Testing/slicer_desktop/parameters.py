@@ -1,16 +1,16 @@
 """Stand-in for slicer.parameterNodeWrapper: typed attributes that live in the parameter node."""
 
-# ruff: noqa: N802, N803, N806 - the names are Slicer's
+# ruff: noqa: N802, N803 - the names are Slicer's
+import itertools
 import typing
 from dataclasses import dataclass
+from functools import partial
 
 import slicer.util
 import vtk
 from PySide6 import QtWidgets
 
 from . import widgets
-
-PROPERTY = "SlicerParameterName"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Parameter:
         node = wrapper.parameterNode
         if self.is_node:
             return node.GetNodeReference(self.name)
+        self.write_default(wrapper)  # a closed scene empties the node
         text = node.GetParameter(self.name)
         return text == "True" if self.kind is bool else self.kind(text)
 
@@ -78,25 +79,26 @@ class Wrapper:
         for parameter in self.allParameters.values():
             parameter.write_default(self)
 
-    def connectGui(self, ui):
-        """Bind widgets by their dynamic property; like Slicer 5.12 this returns nothing."""
-        for widget in vars(ui).values():
-            name = widget.property(PROPERTY)
-            if name:
-                self._connect(self.allParameters[name], widget)
+    def connectParametersToGui(self, mapping):
+        """Bind widgets to parameters and return a tag; the observer of the node stays, as in Slicer."""
+        connected = []
+        for name, widget in mapping.items():
+            parameter = self.allParameters[name]
+            signal, read, write = connector(parameter, widget)
+            write(parameter.__get__(self))
+            slot = partial(self._take, parameter, read)
+            signal.connect(slot)
+            connected.append((parameter, write, signal, slot))
+        tag = len(self._connected)
+        self._connected[tag] = connected
         self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._update_gui())
+        return tag
 
     def disconnectGui(self, tag):
-        """Do what Slicer does with the tag None: nothing."""
-        assert tag is None
+        for _, _, signal, slot in self._connected.pop(tag, ()):
+            signal.disconnect(slot)
 
-    def _connect(self, parameter, widget):
-        signal, read, write = connector(parameter, widget)
-        self._connected[parameter.name] = (parameter, write)
-        write(parameter.__get__(self))
-        signal.connect(lambda *_: self._take(parameter, read))
-
-    def _take(self, parameter, read):
+    def _take(self, parameter, read, *_):
         if not self._updating:
             with slicer.util.NodeModify(self.parameterNode):
                 parameter.__set__(self, read())
@@ -106,7 +108,7 @@ class Wrapper:
             return
         self._updating = True
         try:
-            for parameter, write in self._connected.values():
+            for parameter, write, *_ in itertools.chain(*self._connected.values()):
                 write(parameter.__get__(self))
         finally:
             self._updating = False

@@ -1,6 +1,6 @@
 """Stand-ins for the widgets of CTK and MRML that the panel uses; real Qt widgets over a real scene."""
 
-# ruff: noqa: N801, N802, N803 - the names are those of CTK, MRML and Qt
+# ruff: noqa: N801, N802, N815 - the names are those of CTK, MRML and Qt
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 

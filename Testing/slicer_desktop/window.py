@@ -1,6 +1,5 @@
 """The module's panel in a window, and what a user does with it."""
 
-# ruff: noqa: E402 - the platform is chosen before Qt is loaded
 import importlib.util
 import os
 import sys

@@ -48,14 +48,17 @@ class ResultPanel:
         self.ui.exportTableButton.enabled = table is not None
         self.ui.tableView.setMRMLTableNode(table)
 
+    def measure(self, parameters) -> None:
+        """Fill the table of the parameters from their segmentation."""
+        parameters.table = update_table(slicer.mrmlScene, parameters.segmentation, parameters.table)
+        self.refresh()
+
     def onMeasure(self, checked=False) -> None:
         """Fill the table from the segmentation as it is now."""
         with slicer.util.tryWithErrorDisplay(
             _("The segmentation could not be measured."), waitCursor=True
         ):
-            table = update_table(slicer.mrmlScene, self.segmentation, self._parameters.table)
-            self._parameters.table = table
-        self.refresh()
+            self.measure(self._parameters)
 
     def onRestore(self, checked=False) -> None:
         """Exchange the present and the previous result."""
