@@ -100,8 +100,8 @@ class TestDecisions:
         ensure(computer)
         assert computer.installed == [("torch", ">=2.2"), ("monai", ">=1.4")]
         (text,) = computer.questions
-        assert "PyTorch >=2.2 (about 0.2 GB)" in text
-        assert "MONAI >=1.4 (about 2 MB)" in text
+        assert "PyTorch 2.2 or newer (about 0.2 GB)" in text
+        assert "MONAI 1.4 or newer (about 2 MB)" in text
         assert missing(computer) == []
 
     @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ class TestDecisions:
         computer = Computer({**GOOD, "torch": Package("2.5.1")})
         ensure(computer)
         assert computer.installed == [("monai", ">=1.4,<1.6")]
-        assert "MONAI >=1.4,<1.6, replaces 1.6.1" in computer.questions[0]
+        assert "MONAI 1.4 or newer but below 1.6, replaces 1.6.1" in computer.questions[0]
 
     def test_monai_that_turns_out_too_new_after_torch_came_is_asked_for_separately(self):
         computer = Computer({"numpy": Package("2.1.0"), "monai": Package("1.6.1")})
@@ -194,12 +194,14 @@ class TestSentences:
     def test_no_means_no(self):
         computer = Computer(answers=False)
         text = sentence(computer, Declined)
-        assert "PyTorch and MONAI were not installed" in text
+        assert "the segmentation needs PyTorch and MONAI" in text
         assert computer.installed == []
 
     def test_nothing_is_asked_in_testing_mode(self):
         computer = Computer(testing=True)
-        assert "in tests" in sentence(computer)
+        text = sentence(computer)
+        assert "in tests" in text
+        assert '-m pip install "torch>=2.2" "monai>=1.4" or start' in text
         assert computer.questions == computer.installed == []
 
     @pytest.mark.parametrize(("nvidia", "needed"), [(False, "2 GB"), (True, "10 GB")])

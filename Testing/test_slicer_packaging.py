@@ -207,10 +207,13 @@ def test_installed_library_starts_its_child_with_the_installed_package(place, tm
         "import os, subprocess, sys\n"
         "import BrainTumorSegLib\n"
         "from BrainTumorSegLib.python_child import child_environment, segment_command\n"
+        "from BrainTumorSegLib import diagnostics, sample_data\n"
         "from BrainTumorSegLib.dependencies import missing\n"
         "from BrainTumorSegLib.slicer_installer import SlicerInstaller\n"
         "print(BrainTumorSegLib.__file__); print(BrainTumorSegLib.package_parent())\n"
         "print([str(need) for need in missing(SlicerInstaller())])\n"
+        "print(sample_data.THUMBNAIL.is_file(), *{'torch', 'monai'} & set(sys.modules))\n"
+        "print(diagnostics.diagnostics().splitlines()[0])\n"
         "command = segment_command(sys.executable, {}, 'out', 'case')[:3] + ['--version']\n"
         "sys.stdout.flush()\n"
         "subprocess.run(command, env=child_environment(os.environ), check=True)\n"
@@ -223,8 +226,10 @@ def test_installed_library_starts_its_child_with_the_installed_package(place, tm
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    library, parent, needs, version = done.stdout.splitlines()
+    library, parent, needs, pictured, about, version = done.stdout.splitlines()
     assert Path(library).parent == place / "BrainTumorSegLib"
     assert Path(parent) == place
     assert needs == "[]"
+    assert pictured == "True"  # and neither torch nor monai was imported
+    assert about.endswith(f"{MARK} (installed extension)")
     assert version.endswith(MARK)

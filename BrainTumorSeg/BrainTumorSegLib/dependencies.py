@@ -90,7 +90,7 @@ class Need:
 
     def __str__(self) -> str:
         replaces = f", replaces {self.found}" if self.found else ""
-        return f"{TITLES[self.package]} {self.requirement}{replaces}"
+        return f"{TITLES[self.package]} {in_words(self.requirement)}{replaces}"
 
 
 class Installer(Protocol):
@@ -144,6 +144,12 @@ def monai_requirement(torch_version: str) -> str:
     return REQUIREMENTS["monai"]
 
 
+def in_words(requirement: str) -> str:
+    """Say '>=1.4,<1.5' as '1.4 or newer but below 1.5'."""
+    low, below = _bounds(requirement)
+    return f"{low} or newer" + (f" but below {below}" if below else "")
+
+
 def missing(installer: Installer) -> list[Need]:
     """Return what has to be installed, PyTorch first; empty when all is there and fits.
 
@@ -176,8 +182,8 @@ def ensure(installer: Installer) -> None:
             _check_can_install(unasked, installer)
             if not installer.ask(question(unasked, installer.has_nvidia_gpu())):
                 raise Declined(
-                    f"{_titles(unasked)} were not installed as you wished; the segmentation needs them, "
-                    "so press Segment again when they may be installed."
+                    f"Nothing was installed, as you wished, but the segmentation needs {_titles(unasked)}; "
+                    "press Segment again when packages may be installed."
                 )
             asked |= {need.package for need in unasked}
         _install(needs[0], installer)
@@ -190,12 +196,17 @@ def question(needs: Sequence[Need], nvidia: bool) -> str:
     return (
         f"The segmentation needs packages that do not come with Slicer:\n\n{lines}\n\n"
         "They are downloaded from the internet into Slicer's Python, which can take some minutes. "
-        "Nothing is sent. Install them now?"
+        "No images are sent. Install them now?"
     )
 
 
-def _fits(version: str, requirement: str) -> bool:
+def _bounds(requirement: str) -> tuple[str, str]:
     low, _, below = requirement.removeprefix(">=").partition(",<")
+    return low, below
+
+
+def _fits(version: str, requirement: str) -> bool:
+    low, below = _bounds(requirement)
     return version_key(low) <= version_key(version) and (
         not below or version_key(version) < version_key(below)
     )
@@ -215,7 +226,7 @@ def _check_torch(torch: Package, installer: Installer) -> None:
         )
     if not _fits(torch.version, REQUIREMENTS["torch"]):
         raise DependencyError(
-            f"PyTorch {torch.version} is installed, expected {REQUIREMENTS['torch'][2:]} or newer; "
+            f"PyTorch {torch.version} is installed, expected {in_words(REQUIREMENTS['torch'])}; "
             f"{remove}."
         )
     numpy = installer.package("numpy").version
@@ -232,8 +243,8 @@ def _check_can_install(needs: Sequence[Need], installer: Installer) -> None:
     """Raise when asking would be in vain."""
     if not installer.may_install():
         raise DependencyError(
-            f"{_titles(needs)} are not installed in Slicer's Python and nothing is installed in tests or "
-            f"without the application; run {_command(needs[-1], installer)} or start Slicer normally."
+            f"Slicer's Python has no fitting {_titles(needs)} and nothing is installed in tests or "
+            f"without the application; run {_command(needs, installer)} or start Slicer normally."
         )
     if not any(need.package == "torch" for need in needs):
         return
@@ -266,7 +277,7 @@ def _install(need: Need, installer: Installer) -> None:
         raise DependencyError(_failure(need, failure.log, installer), failure.log) from failure
     if any(left.package == need.package for left in missing(installer)):
         raise RestartNeeded(
-            f"{TITLES[need.package]} was installed but is not found, expected {need.requirement}; "
+            f"{TITLES[need.package]} was installed but is not found, expected {in_words(need.requirement)}; "
             "restart Slicer and segment again."
         )
 
@@ -277,19 +288,21 @@ def _failure(need: Need, log: Sequence[str], installer: Installer) -> str:
             f"{TITLES[need.package]} could not be downloaded because there is no connection to the "
             "server, expected a way to pypi.org and download.pytorch.org; connect this computer, set "
             "HTTPS_PROXY when there is a proxy, or put the wheel files into a folder and run "
-            f"{_command(need, installer, '--no-index --find-links FOLDER ')}."
+            f"{_command([need], installer, '--no-index --find-links FOLDER ')}."
         )
     said = [line.strip() for line in log if line.strip()] or ["nothing"]
     last = next((line for line in reversed(said) if line.startswith("ERROR")), said[-1])
     return (
-        f"{TITLES[need.package]} could not be installed, expected {need.requirement}; the installation "
-        f"said last: {last[:300]}"
+        f"{TITLES[need.package]} could not be installed, expected {in_words(need.requirement)}; the "
+        f"installation said last: {last[:300]}"
     )
 
 
-def _command(need: Need, installer: Installer, source: str = "") -> str:
-    alone = "--no-deps " if need.package == "monai" else ""
-    return f'"{installer.python}" -m pip install {source}{alone}"{need.package}{need.requirement}"'
+def _command(needs: Sequence[Need], installer: Installer, source: str = "") -> str:
+    """Return the command that installs packages; MONAI alone comes without NumPy and PyTorch."""
+    alone = "--no-deps " if [need.package for need in needs] == ["monai"] else ""
+    packages = " ".join(f'"{need.package}{need.requirement}"' for need in needs)
+    return f'"{installer.python}" -m pip install {source}{alone}{packages}'
 
 
 def _titles(needs: Sequence[Need]) -> str:
