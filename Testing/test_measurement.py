@@ -1,5 +1,6 @@
 """Voxels, volumes and axial diameters against shapes of known size, a slow search and ITK."""
 
+import json
 from itertools import combinations, permutations
 
 import numpy as np
@@ -9,9 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from scripted_models.case_output import write_outputs
+from scripted_models.cases.discovery import Case
 from scripted_models.geometry import Grid
-from scripted_models.labels import LABELS, REGIONS, region_mask
+from scripted_models.labels import CODINGS, LABELS, REGIONS, region_mask
 from scripted_models.measurement import axial_diameters, measure
+from scripted_models.modalities import MODALITIES
+from scripted_models.model_folder import load_model
+from scripted_models.segmentation import Segmented
 
 masks = arrays(bool, st.tuples(*(st.integers(1, n) for n in (3, 7, 7))))
 spacings = st.tuples(*[st.sampled_from((0.5, 0.9, 1.0, 2.5))] * 3)
@@ -252,3 +258,34 @@ class TestMeasure:
         assert [row.name for row in rows] == ["necrosis", "oedema"]
         rows = measure(self.labels, self.grid, known=(0, 1, 2, 4))
         assert [row.name for row in rows][-3:] == list(REGIONS)
+
+
+def written_report(labels, grid, folder):
+    """Report of a case with these labels, as `segment` writes it."""
+    volumes = {modality: np.ones(labels.shape, np.float32) for modality in MODALITIES}
+    probabilities = np.eye(len(LABELS), dtype=np.float32)[labels].transpose(3, 0, 1, 2)
+    result = Segmented(labels, probabilities, grid, volumes)
+    write_outputs(folder, Case("c", {}), result, load_model("default"), "CPU", CODINGS["internal"])
+    return json.loads((folder / "c" / "report.json").read_text(encoding="utf-8"))
+
+
+def test_report_holds_sizes_and_diameters(tmp_path):
+    labels = np.zeros((8, 16, 16), np.uint8)
+    labels[3, 4:6, 2:12] = 4
+    labels[3, 6, 2:6] = 1
+    grid = Grid((16, 16, 8), (1.0, 1.0, 2.0))
+    report = written_report(labels, grid, tmp_path)
+    assert report["measurements"]["necrosis"] == {"voxels": 4, "volume_ml": 0.008}
+    sizes = {name: row["volume_ml"] for name, row in report["measurements"].items()}
+    assert sizes == report["volumes_ml"]
+    enhancing, found = report["measurements"]["enhancing"], axial_diameters(labels == 4, grid)
+    assert enhancing["voxels"] == 20
+    assert enhancing["longest_mm"] == found.longest_mm
+    assert enhancing["perpendicular_mm"] == found.perpendicular_mm
+    assert enhancing["slice_index"] == 3
+    assert np.array_equal(enhancing["longest_ends_lps_mm"], found.longest_ends_lps_mm)
+
+
+def test_report_without_enhancing_tumour_has_no_diameters(tmp_path):
+    report = written_report(np.full((8, 16, 16), 2, np.uint8), Grid((16, 16, 8)), tmp_path)
+    assert report["measurements"]["enhancing"] == {"voxels": 0, "volume_ml": 0.0}

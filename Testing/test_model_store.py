@@ -104,6 +104,7 @@ class TestImport:
         (tmp_path / "mine").mkdir()
         monkeypatch.chdir(tmp_path)
         assert load_model("mine").folder == find_model("mine") == user_models_folder() / "mine"
+        assert load_model("mine").name == "mine"
         with pytest.raises(ModelError, match=r"\['default', 'mine'\]"):
             find_model("other")
 

@@ -105,6 +105,13 @@ class TestContent:
         assert "66.6" in page.text
         assert "66.6" not in Page(html_report([case()], "t")).text
 
+    def test_diameters_of_the_enhancing_region_stand_below_the_volumes(self):
+        measured = {"voxels": 900, "volume_ml": 0.9, "longest_mm": 41.26, "perpendicular_mm": 9.04}
+        text = Page(html_report([case(measurements={"enhancing": measured})], "t")).text
+        assert "41.3 x 9.0 mm" in text
+        without = {"enhancing": {"voxels": 0, "volume_ml": 0.0}}
+        assert "axial" not in Page(html_report([case(measurements=without)], "t")).text
+
     def test_unknown_and_infinite_values(self):
         text = Page(html_report([case(metrics=scores(math.nan, hd95_mm=math.inf))], "t")).text
         assert "nan" not in text

@@ -4,6 +4,7 @@ import json
 import platform
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 from scripted_models import __version__
 from scripted_models.cases.discovery import Case
 from scripted_models.files import make_folder
-from scripted_models.labels import LABELS, LabelCoding, encode_labels
+from scripted_models.labels import LABELS, LabelCoding, encode_labels, region_mask
+from scripted_models.measurement import axial_diameters, measure
 from scripted_models.model_folder import Model
 from scripted_models.pictures.render import render_overlay, write_png
 from scripted_models.segmentation import Segmented
@@ -90,6 +92,18 @@ def _put_in_place(folder: Path, target: Path) -> None:
         path.replace(target / path.name)
 
 
+def _measurements(result: Segmented) -> dict[str, dict]:
+    """Voxels and mL by label and region, with the diameters of the enhancing region."""
+    sizes = measure(result.labels, result.grid, result.known_labels)
+    table: dict[str, dict] = {
+        size.name: {"voxels": size.voxels, "volume_ml": round(size.volume_ml, 4)} for size in sizes
+    }
+    diameters = axial_diameters(region_mask(result.labels, "enhancing"), result.grid)
+    if diameters is not None:
+        table["enhancing"].update(asdict(diameters))
+    return table
+
+
 def _report(
     case: Case, result: Segmented, model: Model, device_reason: str, coding: LabelCoding
 ) -> dict:
@@ -101,6 +115,7 @@ def _report(
         "known_labels": list(result.known_labels),
         "coding": coding.name,
         "volumes_ml": result.volumes_ml(),
+        "measurements": _measurements(result),
         "grid": {
             "size_xyz": result.grid.size_xyz,
             "spacing_xyz_mm": result.grid.spacing_xyz_mm,

@@ -55,6 +55,7 @@ def run_demo(
         picture=render_overlay(volumes, labels, spacing, truth),
         montage=render_montage(volumes["flair"], labels, spacing, truth),
         volumes_ml=report["volumes_ml"],
+        measurements=report["measurements"],
         metrics=evaluation.cases[case.name],
         warnings=result.warnings,
         facts={"model": model.name, "device": reason, "seconds": result.seconds},

@@ -101,6 +101,14 @@ def find_model(name_or_path: str) -> Path:
     )
 
 
+def is_user_model(folder: Path) -> bool:
+    """True when a folder lies in the user's models folder; its name is then the model's."""
+    try:
+        return folder.parent.resolve() == user_models_folder().resolve()
+    except ResourceError:
+        return False
+
+
 def is_model_folder(folder: Path) -> bool:
     """True when a folder holds a model description, sound or not."""
     return (folder / MODEL_JSON).is_file()

@@ -24,6 +24,7 @@ from scripted_models.model_description import (
     MODEL_JSON,
     WEIGHTS,
     find_model,
+    is_user_model,
     known_labels,
     read_description,
     training_space,
@@ -53,8 +54,8 @@ class Model:
 
     @property
     def name(self) -> str:
-        """Name of the model."""
-        return self.description["name"]
+        """Name of the model: of the user's own the one that it was imported under."""
+        return self.folder.name if is_user_model(self.folder) else self.description["name"]
 
     @property
     def space(self) -> TrainingSpace:

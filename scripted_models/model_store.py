@@ -17,6 +17,7 @@ from scripted_models.model_archive import copy_model
 from scripted_models.model_description import (
     CARD,
     DEFAULT_MODEL,
+    is_user_model,
     read_description,
     shipped_models,
     user_models,
@@ -54,20 +55,12 @@ class StoredModel:
 def list_models() -> list[StoredModel]:
     """Return the shipped models, the default first, then the user's by name, sound or not."""
     shipped = sorted(shipped_models(), key=lambda folder: folder.name != DEFAULT_MODEL)
-    return [
-        *(stored_model(folder, folder.name) for folder in shipped),
-        *(stored_model(folder, folder.name, user=True) for folder in user_models()),
-    ]
+    return [stored_model(folder) for folder in (*shipped, *user_models())]
 
 
-def stored_model(folder: Path, name: str | None = None, user: bool = False) -> StoredModel:
-    """Describe a model folder; its checksums are verified, its weights are not loaded.
-
-    Args:
-        folder: the model folder.
-        name: by default the name in its description.
-        user: True when it lies in the user's models folder.
-    """
+def stored_model(folder: Path) -> StoredModel:
+    """Describe a model folder; its checksums are verified, its weights are not loaded."""
+    user = is_user_model(folder)
     description, problem, card = {}, "", folder / CARD
     try:
         verify_checksums(folder)
@@ -80,7 +73,7 @@ def stored_model(folder: Path, name: str | None = None, user: bool = False) -> S
     except ModelError as error:
         problem = str(error)
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    name = name or description.get("name", folder.name)
+    name = folder.name if user else description.get("name", folder.name)
     return StoredModel(name, folder, user, description, text, problem)
 
 
@@ -110,7 +103,7 @@ def import_model(source: Path, name: str | None = None) -> StoredModel:
             raise ModelError(str(error).replace(str(folder), str(source))) from error
         target = user_models_folder() / name
         _move(folder, target)
-    return stored_model(target, name, user=True)
+    return stored_model(target)
 
 
 def remove_model(name: str) -> Path:

@@ -135,7 +135,7 @@ def import_model(
         error = _ERRORS.get(exit_code, ScriptedModelsError)
         raise error(_sentence(exit_code, complaints))
     record = json.loads(output)
-    return _entry(model_store.stored_model(Path(record["path"]), record["name"], user=True))
+    return _entry(model_store.stored_model(Path(record["path"])))
 
 
 def _run(

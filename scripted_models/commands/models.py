@@ -60,11 +60,13 @@ def _list(options) -> int:
     from scripted_models.model_description import find_model
     from scripted_models.model_store import list_models, stored_model
 
-    named = [stored_model(find_model(str(folder))) for folder in options.folders]
-    models = sorted(list_models() + named, key=lambda model: model.user)
-    for model in models:
-        if model.problem and not model.user:
+    listed = list_models()
+    expected = [model for model in listed if not model.user]
+    expected += [stored_model(find_model(str(folder))) for folder in options.folders]
+    for model in expected:
+        if model.problem:
             raise ModelError(model.problem)
+    models = expected + [model for model in listed if model.user]
     if options.json:
         print(json.dumps([_record(model) for model in models], indent=2))
         return 0

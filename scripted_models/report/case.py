@@ -32,6 +32,7 @@ class CaseReport:
         picture: overlay picture, uint8 RGB array (h, w, 3) or the bytes of a PNG file.
         montage: slices through the tumour, likewise.
         volumes_ml: predicted volume in mL by label name and region name.
+        measurements: 'measurements' of report.json; the diameters of the enhancing region are shown.
         metrics: region -> metric name -> value, when the truth is known; a `truth_ml` entry is shown
             beside the predicted volume.
         warnings: sentences for the reader.
@@ -43,6 +44,7 @@ class CaseReport:
     picture: np.ndarray | bytes | None = None
     montage: np.ndarray | bytes | None = None
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
+    measurements: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] | None = None
     warnings: Sequence[str] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -98,9 +100,19 @@ def _volume_table(case: CaseReport) -> str:
     head = "<th scope='col'>Label or region</th><th scope='col'>Predicted</th>"
     head += "<th scope='col'>True</th>" if truth else ""
     return (
-        "<table><caption>Volume (mL)</caption>"
+        "<div><table><caption>Volume (mL)</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f"{_diameter_line(case)}</div>"
     )
+
+
+def _diameter_line(case: CaseReport) -> str:
+    enhancing = case.measurements.get("enhancing", {})
+    if "longest_mm" not in enhancing:
+        return ""
+    lengths = [shown("mm", enhancing[name]) for name in ("longest_mm", "perpendicular_mm")]
+    text = f"Enhancing region, axial: {lengths[0]} x {lengths[1]} mm"
+    return f"<p class='note'>{escaped(text)}</p>"
 
 
 def _volume_row(
@@ -199,6 +211,6 @@ def shown(kind: str, value: float | None) -> str:
         return "–"
     if math.isinf(value):
         return "∞"
-    if kind in ("ml", "hd95_mm"):
-        return f"{value:.1f}" if value >= 10 or kind == "hd95_mm" else f"{value:.2f}"
+    if kind in ("ml", "mm", "hd95_mm"):
+        return f"{value:.1f}" if value >= 10 or kind != "ml" else f"{value:.2f}"
     return f"{value:.4f}" if kind == "specificity" else f"{value:.3f}"

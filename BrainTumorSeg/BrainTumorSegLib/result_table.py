@@ -1,0 +1,154 @@
+"""Sizes of segments and regions as a table node, measured on the segmentation as it is now."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from scripted_models.errors import InputError
+from scripted_models.files import write_file
+from scripted_models.geometry import Grid
+from scripted_models.measurement import axial_diameters
+from scripted_models.model_description import known_regions
+
+from .resampling import parent_matrix, ras_grid
+from .segmentation_node import place_beside
+from .segments import REGION_SEGMENTS, SEGMENTS
+
+COLUMNS = ("Structure", "Voxels", "Volume (mL)", "Diameter (mm)", "Perpendicular (mm)")
+COLUMN_TYPES = (vtk.vtkStringArray, vtk.vtkIntArray, vtk.vtkDoubleArray, *2 * (vtk.vtkStringArray,))
+SEGMENTATION_ROLE = "BrainTumorSeg.segmentation"
+MEASURED = ("enhancing", "region-enhancing")  # the rows with diameters
+
+
+def update_table(scene, segmentation_node, table_node=None):
+    """Fill a table with voxels and mL of the segments and of the regions that they make up.
+
+    The enhancing tumour also has the largest diameter in an axial slice and the longest perpendicular one
+    (see `scripted_models.measurement`). Edits of the user count; deleted segments are left out.
+
+    Args:
+        scene: vtkMRMLScene.
+        segmentation_node: vtkMRMLSegmentationNode with segments of this module.
+        table_node: vtkMRMLTableNode to fill; by default a new one is made.
+
+    Returns:
+        vtkMRMLTableNode.
+
+    Raises:
+        InputError: there is no segment of this module, or a transform bends the segmentation.
+    """
+    rows = measure_segments(segmentation_node)
+    if table_node is None:
+        name = f"{segmentation_node.GetName()} sizes"
+        table_node = scene.AddNewNodeByClass("vtkMRMLTableNode", name)
+    table_node.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation_node.GetID())
+    table_node.SetLocked(True)
+    with slicer.util.NodeModify(table_node):
+        table_node.RemoveAllColumns()
+        for name, kind, cells in zip(COLUMNS, COLUMN_TYPES, zip(*rows, strict=True), strict=True):
+            column = kind()
+            column.SetName(name)
+            for cell in cells:
+                column.InsertNextValue(cell)
+            table_node.AddColumn(column)
+    place_beside(scene, table_node, segmentation_node)
+    return table_node
+
+
+def measure_segments(node) -> list[tuple]:
+    """Measure the segments of this module in a segmentation node, then the regions.
+
+    Returns:
+        Name, voxels, mL, and two diameters in mm as text, empty but for the enhancing tumour.
+
+    Raises:
+        InputError: there is no segment of this module, or a transform bends the segmentation.
+    """
+    masks, grid = _segment_masks(node)
+    parts = [(s, masks[s.labels[0]]) for s in SEGMENTS if s.labels[0] in masks]
+    told = [f"region-{name}" for name in known_regions((0, *masks))]
+    for entry in REGION_SEGMENTS:
+        if entry.segment_id in told:
+            members = [masks[label] for label in entry.labels if label in masks]
+            parts.append((entry, np.any(members, axis=0)))
+    rows = []
+    for entry, mask in parts:
+        voxels, diameters = int(mask.sum()), None
+        if entry.segment_id in MEASURED:
+            diameters = axial_diameters(mask, grid)
+        lengths = (diameters.longest_mm, diameters.perpendicular_mm) if diameters else ()
+        cells = [f"{length:.1f}" for length in lengths] or ["", ""]
+        rows.append((entry.name, voxels, round(voxels * grid.voxel_volume_ml, 3), *cells))
+    return rows
+
+
+def write_csv(table_node, path: Path) -> None:
+    """Write a table node as comma-separated values with a header, UTF-8.
+
+    Raises:
+        ResourceError: the file cannot be written; a former one is as it was.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = range(table_node.GetNumberOfColumns())
+    writer.writerow([table_node.GetColumnName(column) for column in columns])
+    for row in range(table_node.GetNumberOfRows()):
+        writer.writerow([table_node.GetCellText(row, column) for column in columns])
+    write_file(path, text.getvalue())
+
+
+def _segment_masks(node) -> tuple[dict[int, np.ndarray], Grid]:
+    """Return bool (z, y, x) by label on the common geometry of all segments, and its grid in the world."""
+    segmentation = node.GetSegmentation()
+    present = [entry for entry in SEGMENTS if segmentation.GetSegment(entry.segment_id)]
+    if not present:
+        names = ", ".join(entry.segment_id for entry in SEGMENTS)
+        raise InputError(
+            f"Segmentation '{node.GetName()}' holds no segment with an identifier of {names}, expected "
+            "at least one; choose a segmentation that this module made."
+        )
+    geometry = segmentation.DetermineCommonLabelmapGeometry(
+        slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None
+    )
+    common = slicer.vtkOrientedImageData()
+    slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, common, False)
+    grid = _world_grid(node, common)
+    masks = {}
+    for entry in present:
+        layer = slicer.vtkOrientedImageData()
+        node.GetBinaryLabelmapRepresentation(entry.segment_id, layer)
+        masks[entry.labels[0]] = _on_geometry(layer, common).reshape(grid.shape_zyx)
+    return masks, grid
+
+
+def _world_grid(node, image) -> Grid:
+    """Return the grid of an oriented image under the node's parent transforms."""
+    matrix, parent = vtk.vtkMatrix4x4(), parent_matrix(node)
+    image.GetImageToWorldMatrix(matrix)
+    first, last = np.reshape(image.GetExtent(), (3, 2)).T
+    grid = None
+    if parent is not None:
+        to_ras = parent @ slicer.util.arrayFromVTKMatrix(matrix)
+        to_ras[:3, 3] = (to_ras @ [*first, 1])[:3]
+        grid = ras_grid(to_ras, tuple(last - first + 1))
+    if grid is None:
+        raise InputError(
+            f"Segmentation '{node.GetName()}' is under a transform that bends or shears it, expected none "
+            "or one that keeps right angles; harden or remove the transform to measure it."
+        )
+    return grid
+
+
+def _on_geometry(layer, common) -> np.ndarray:
+    """Return which voxels of a geometry a segment fills; its own layer may cover another part."""
+    moved = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+        layer, common, moved, False, False
+    )
+    return vtk_to_numpy(moved.GetPointData().GetScalars()) > 0
