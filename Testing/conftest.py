@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores; children inherit it
+
 import pytest
 
 from scripted_models.networks import build_network

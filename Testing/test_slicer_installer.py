@@ -154,7 +154,8 @@ class TestPip:
         folders = sorted(path.name for path in (tmp_path / "site").iterdir())
         assert folders == ["monai", "monai-1.5.2.dist-info"]
         pip.syspath_prepend(tmp_path / "site")
-        assert SlicerInstaller().package("monai") == Package("1.5.2")
+        found = SlicerInstaller().package("monai")
+        assert (found.version, found.broken) == ("1.5.2", False)
 
     def test_what_pip_says_without_a_connection_becomes_a_sentence(self, pip, tmp_path, capsys):
         pip.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")

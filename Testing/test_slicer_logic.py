@@ -35,7 +35,6 @@ from scripted_models.errors import (  # noqa: E402
     ScriptedModelsError,
 )
 from scripted_models.labels import LABELS  # noqa: E402
-from scripted_models.process_watch import is_running  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
@@ -234,24 +233,22 @@ def test_the_true_program_segments_a_phantom(
 
 
 def test_child_ends_when_slicer_is_killed(tmp_path):
-    """A stand-in for Slicer starts the true program and is killed; the program goes, too."""
-    code = (
+    """A stand-in for Slicer starts a program that watches it, and is killed; the program goes, too."""
+    watching = (
+        "import sys, time; from scripted_models.process_watch import end_with; "
+        "end_with(int(sys.argv[1])); print('watching', flush=True); time.sleep(60); print('slept')"
+    )
+    starting = (
         "import os, subprocess, sys, time\n"
-        "child = [sys.executable, '-c', 'import sys, time; '\n"
-        "    'from scripted_models.process_watch import end_with; '\n"
-        "    'end_with(int(sys.argv[1])); print(1, flush=True); time.sleep(60)', str(os.getpid())]\n"
-        "started = subprocess.Popen(child, start_new_session=True)\n"
-        "print(started.pid, flush=True); time.sleep(60)\n"
+        "command = [sys.executable, '-c', sys.argv[1], str(os.getpid())]\n"
+        "subprocess.Popen(command, start_new_session=True)\n"
+        "time.sleep(60)\n"
     )
-    slicer_process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
-    )
-    child_pid = int(slicer_process.stdout.readline())
-    assert slicer_process.stdout.readline() == "1\n"
-    assert is_running(child_pid)
-    slicer_process.kill()
-    slicer_process.wait()
-    assert slicer_process.stdout.read() == ""  # returns when the child, too, has let go of the pipe
+    command = [sys.executable, "-c", starting, watching]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout.readline() == "watching\n"
+        killed.kill()
+        assert killed.stdout.read() == ""  # ends when the program, too, has let go of the pipe
 
 
 def test_only_abandoned_folders_are_removed(tmp_path, monkeypatch):

@@ -30,7 +30,10 @@ def end_with(pid: int) -> None:
     def watch() -> None:
         while is_running(pid):
             time.sleep(INTERVAL_S)
-        _thread.interrupt_main(signal.SIGTERM)
+        if os.name == "nt":  # there a signal to oneself ends without clean-up
+            _thread.interrupt_main()
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="process watch").start()
 

@@ -176,6 +176,7 @@ class qMRMLTableView(QtWidgets.QTableView):
         super().__init__(parent)
         self._node = None
         self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(22)
 
     def setMRMLScene(self, scene):
         self.setMRMLTableNode(None)
