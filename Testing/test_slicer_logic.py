@@ -248,6 +248,7 @@ def test_child_ends_when_slicer_is_killed(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout.readline() == "watching\n"
         killed.kill()
+        killed.wait()
         assert killed.stdout.read() == ""  # ends when the program, too, has let go of the pipe
 
 
