@@ -162,7 +162,10 @@ def test_the_true_program_segments_the_sample_patient(window, slicer_scene, dial
         for node in add_phantom(slicer_scene, size_xyz=(40, 40, 28)):
             node.SetSpacing(1, 1, 1)  # a doll's head, nothing to resample
     window.settle()
+    window.ui.probabilitiesCheckBox.checked = True
     window.click("segmentButton")
+    window.spin(lambda: window.ui.progressBar.value >= 40)
+    window.screenshot("running")
     window.run_to_end()
     assert dialogs.errors == []
     node = window.parameters.segmentation
@@ -170,6 +173,16 @@ def test_the_true_program_segments_the_sample_patient(window, slicer_scene, dial
     assert "CPU" in node.GetAttribute("BrainTumorSeg.Device")
     assert "on CPU" in window.log
     window.screenshot("panel")
+    total = 0
+    for name in ("necrosis", "oedema", "non-enhancing", "enhancing"):
+        volume = slicer_scene.GetFirstNodeByName(f"Phantom T1c tumour: probability of {name}")
+        probability = slicer.util.arrayFromVolume(volume)
+        segment = slicer.util.arrayFromSegmentBinaryLabelmap(node, name, volume) > 0
+        assert (probability[segment] >= 0.2).all()  # the largest of five
+        total = total + probability
+    assert 0 < total.max() <= 1.001
+    window.settle()
+    assert window.ui.t1Selector.currentNode().GetName() == "Phantom T1"  # no new candidate
 
 
 def test_self_test_of_the_module(module, slicer_scene, monkeypatch):

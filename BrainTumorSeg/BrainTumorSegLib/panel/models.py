@@ -36,22 +36,24 @@ class ModelsPanel:
     def setParameterNode(self, parameters) -> None:
         """Follow the parameters of the scene, or none."""
         self._parameters = parameters
-        if parameters is not None:
+        if parameters is None:
+            return
+        if self.entries:  # reading them takes a while: every checksum is verified
+            self._showChosen()
+        else:
             self.refresh()
 
     def refresh(self) -> None:
         """Read the list of models anew and show the one that the parameters name."""
         self.entries = list_models()
-        wanted = self._parameters.model if self._parameters is not None else ""
-        names = [entry.name for entry in self.entries]
         combo = self.ui.modelComboBox
         wasBlocked = combo.blockSignals(True)
         combo.clear()
         for entry in self.entries:
-            combo.addItem(entry.name if not entry.problem else f"{entry.name} (damaged)")
-        combo.currentIndex = names.index(wanted) if wanted in names else 0
+            damaged = _("{name} (damaged)").format(name=entry.name)
+            combo.addItem(damaged if entry.problem else entry.name)
         combo.blockSignals(wasBlocked)
-        self.onIndexChanged()
+        self._showChosen()
 
     def onIndexChanged(self, index=None) -> None:
         """Keep the choice in the parameters and show the model's card."""
@@ -85,6 +87,15 @@ class ModelsPanel:
         with slicer.util.tryWithErrorDisplay(_("The model could not be removed.")):
             remove_model(entry)
         self.refresh()
+
+    def _showChosen(self) -> None:
+        wanted = self._parameters.model if self._parameters is not None else ""
+        names = [entry.name for entry in self.entries]
+        combo = self.ui.modelComboBox
+        wasBlocked = combo.blockSignals(True)
+        combo.currentIndex = names.index(wanted) if wanted in names else 0
+        combo.blockSignals(wasBlocked)
+        self.onIndexChanged()
 
     def _import(self, path: str) -> None:
         if not path:

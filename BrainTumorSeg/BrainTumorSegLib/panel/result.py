@@ -47,6 +47,7 @@ class ResultPanel:
         self.ui.restoreButton.enabled = has_previous(node)
         self.ui.exportTableButton.enabled = table is not None
         self.ui.tableView.setMRMLTableNode(table)
+        self.ui.tableView.visible = table is not None
 
     def measure(self, parameters) -> None:
         """Fill the table of the parameters from their segmentation."""
