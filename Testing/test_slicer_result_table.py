@@ -140,6 +140,56 @@ def test_other_segmentations_are_refused_and_leave_no_table(slicer_scene):
     assert slicer_scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 0
 
 
+def test_surfaces_alone_are_refused_rather_than_measured_as_nothing(
+    slicer_scene, labels, reference
+):
+    node = segmented(slicer_scene, labels, reference, options=ResultOptions(surface_smoothing=0.5))
+    segmentation = node.GetSegmentation()
+    segmentation.SetSourceRepresentationName("Closed surface")
+    segmentation.RemoveRepresentation("Binary labelmap")
+    with pytest.raises(InputError, match="surfaces only"):
+        result_table.measure_segments(node)
+
+
+def test_segments_without_any_voxels_are_zeros(slicer_scene):
+    node = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "new")
+    node.GetSegmentation().AddEmptySegment("enhancing", "Enhancing tumour")
+    rows = result_table.measure_segments(node)
+    assert rows == [(name, 0, 0, "", "") for name in ("Enhancing tumour", "Enhancing region")]
+
+
+def test_segment_edited_on_a_finer_grid_keeps_all_volumes(slicer_scene, labels, reference):
+    node = segmented(slicer_scene, labels, reference)
+    before = result_table.measure_segments(node)
+    matrix = oblique_matrix()
+    matrix[:3, 3] -= matrix[:3, :3] @ (0.25, 0.25, 0.25)
+    matrix[:3, :3] /= 2
+    fine = np.kron(labels == 4, np.ones((2, 2, 2))).astype(np.uint8)
+    volume = add_volume(slicer_scene, "fine", fine, matrix)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(fine, node, "enhancing", volume)
+    after = result_table.measure_segments(node)
+    assert [row[2] for row in after] == pytest.approx([row[2] for row in before], abs=2e-3)
+
+
+def test_table_lies_beside_its_segmentation_and_bears_its_name(slicer_scene, labels, reference):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer_scene)
+    nodes = [segmented(slicer_scene, labels, reference) for _ in range(2)]
+    studies = [hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), n) for n in ("one", "two")]
+    for node, study, name in zip(nodes, studies, ("first", "second"), strict=True):
+        node.SetName(name)
+        hierarchy.CreateItem(study, node)
+    table = None
+    for node, study in zip(nodes, studies, strict=True):
+        table = result_table.update_table(slicer_scene, node, table)
+        assert table.GetName() == f"{node.GetName()} sizes"
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(table)) == study
+    table.SetName("of the user")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(table), studies[0])
+    result_table.update_table(slicer_scene, nodes[1], table)
+    assert table.GetName() == "of the user"
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(table)) == studies[0]
+
+
 def test_table_survives_saving_and_knows_its_segmentation(
     slicer_scene, labels, reference, tmp_path
 ):

@@ -17,7 +17,7 @@ from scripted_models.measurement import axial_diameters
 from scripted_models.model_description import known_regions
 
 from .resampling import parent_matrix, ras_grid
-from .segmentation_node import place_beside
+from .segmentation_node import BINARY, place_beside
 from .segments import REGION_SEGMENTS, SEGMENTS
 
 COLUMNS = ("Structure", "Voxels", "Volume (mL)", "Diameter (mm)", "Perpendicular (mm)")
@@ -35,19 +35,22 @@ def update_table(scene, segmentation_node, table_node=None):
     Args:
         scene: vtkMRMLScene.
         segmentation_node: vtkMRMLSegmentationNode with segments of this module.
-        table_node: vtkMRMLTableNode to fill; by default a new one is made.
+        table_node: vtkMRMLTableNode to fill; by default a new one is made. One that was of another
+            segmentation gets the name and the place of this one.
 
     Returns:
         vtkMRMLTableNode.
 
     Raises:
-        InputError: there is no segment of this module, or a transform bends the segmentation.
+        InputError: as `measure_segments`; the scene is as it was.
     """
     rows = measure_segments(segmentation_node)
     if table_node is None:
-        name = f"{segmentation_node.GetName()} sizes"
-        table_node = scene.AddNewNodeByClass("vtkMRMLTableNode", name)
-    table_node.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation_node.GetID())
+        table_node = scene.AddNewNodeByClass("vtkMRMLTableNode")
+    if table_node.GetNodeReferenceID(SEGMENTATION_ROLE) != segmentation_node.GetID():
+        table_node.SetName(f"{segmentation_node.GetName()} sizes")
+        table_node.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation_node.GetID())
+        place_beside(scene, table_node, segmentation_node)
     table_node.SetLocked(True)
     with slicer.util.NodeModify(table_node):
         table_node.RemoveAllColumns()
@@ -57,7 +60,6 @@ def update_table(scene, segmentation_node, table_node=None):
             for cell in cells:
                 column.InsertNextValue(cell)
             table_node.AddColumn(column)
-    place_beside(scene, table_node, segmentation_node)
     return table_node
 
 
@@ -68,7 +70,8 @@ def measure_segments(node) -> list[tuple]:
         Name, voxels, mL, and two diameters in mm as text, empty but for the enhancing tumour.
 
     Raises:
-        InputError: there is no segment of this module, or a transform bends the segmentation.
+        InputError: there is no segment of this module, there are surfaces only, or a transform bends the
+            segmentation.
     """
     masks, grid = _segment_masks(node)
     parts = [(s, masks[s.labels[0]]) for s in SEGMENTS if s.labels[0] in masks]
@@ -113,11 +116,17 @@ def _segment_masks(node) -> tuple[dict[int, np.ndarray], Grid]:
             f"Segmentation '{node.GetName()}' holds no segment with an identifier of {names}, expected "
             "at least one; choose a segmentation that this module made."
         )
+    if not segmentation.ContainsRepresentation(BINARY):
+        raise InputError(
+            f"Segmentation '{node.GetName()}' holds surfaces only, expected binary label maps; create that "
+            "representation in the module Segmentations."
+        )
     geometry = segmentation.DetermineCommonLabelmapGeometry(
         slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None
     )
     common = slicer.vtkOrientedImageData()
-    slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, common, False)
+    if geometry:  # there is none when every segment is empty
+        slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, common, False)
     grid = _world_grid(node, common)
     masks = {}
     for entry in present:
