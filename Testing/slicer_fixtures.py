@@ -130,6 +130,14 @@ def four_volumes(mrml, matrix, shape=SHAPE, **other):
     return nodes
 
 
+def export_volumes(nodes, folder, **options):
+    """Export four volume nodes at once."""
+    from BrainTumorSegLib.volume_export import export_steps
+
+    *_, exported = export_steps(nodes, folder, **options)
+    return exported
+
+
 def read_exported(exported, modality):
     """Read the file of a modality."""
     import SimpleITK as sitk

@@ -14,6 +14,7 @@ from slicer_fixtures import (
     ROOT,
     add_linear_transform,
     add_volume,
+    export_volumes,
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
     rigid_matrix,
     thin_plate_transform,
@@ -22,7 +23,6 @@ from slicer_fixtures import (
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
-from BrainTumorSegLib import scene  # noqa: E402
 from BrainTumorSegLib.input_check import InputCheck, check_choice, covered_share  # noqa: E402
 from BrainTumorSegLib.resampling import ras_matrix, world_grid  # noqa: E402
 
@@ -142,7 +142,7 @@ def test_what_stops_is_told_first_and_the_export_refuses_it_in_the_same_words(
     assert words in findings[0].sentence
     assert [f.severity for f in findings].count("stop") == 1
     with pytest.raises(InputError) as refused:
-        scene.export_volumes(nodes, tmp_path)
+        export_volumes(nodes, tmp_path)
     assert str(refused.value) == findings[0].sentence
     assert list(tmp_path.iterdir()) == []
 
@@ -208,7 +208,7 @@ def test_what_is_doubtful_is_told_and_can_be_run(
     assert [(f.severity, f.slots) for f in warnings][:1] == [("warning", slots)]
     for word in words:
         assert word in warnings[0].sentence
-    scene.export_volumes(nodes, tmp_path)
+    export_volumes(nodes, tmp_path)
 
 
 def test_frames_of_reference_are_looked_up_in_the_dicom_database(nodes, monkeypatch):
@@ -262,7 +262,7 @@ def test_what_the_export_does_is_announced_in_its_own_words(
     findings = check(nodes)
     assert {f.severity for f in findings} == {"note"}
     said = [f.sentence for f in findings]
-    assert tuple(said) == scene.export_volumes(nodes, tmp_path).notes
+    assert tuple(said) == export_volumes(nodes, tmp_path).notes
     assert len(said) == count
     assert any(words in sentence for sentence in said)
 

@@ -13,6 +13,7 @@ from slicer_fixtures import (
     SHAPE,
     add_linear_transform,
     add_volume,
+    export_volumes,
     linear_pattern,
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
     oblique_matrix,
@@ -25,7 +26,7 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 vtk = pytest.importorskip("vtk")
 
-from BrainTumorSegLib import resampling, result, scene  # noqa: E402
+from BrainTumorSegLib import resampling, result  # noqa: E402
 from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
 
 from scripted_models.errors import InputError  # noqa: E402
@@ -94,7 +95,7 @@ def test_segments_lie_where_a_transformed_reference_is_seen(slicer_scene, tmp_pa
     }[kind]()
     for node in nodes.values():
         node.SetAndObserveTransformNodeID(transform.GetID())
-    exported = scene.export_volumes(nodes, tmp_path)
+    exported = export_volumes(nodes, tmp_path)
     labels = np.where(sitk.GetArrayFromImage(read_exported(exported, "t1c")) > 50, 4, 0).astype(
         np.uint8
     )

@@ -1,6 +1,6 @@
 """What is wrong or noteworthy about the chosen volume nodes, found before a run.
 
-The export (`scene`) asks the same functions, so that the panel announces what it does.
+The export (`volume_export`) asks the same functions, so that the panel announces what it does.
 """
 
 from collections.abc import Iterable, Mapping

@@ -32,7 +32,7 @@ from .result import (
 )
 from .run_folder import make_run_folder
 from .runner import CANCELLED, DONE, FAILED, Outcome, SegmentationProcess
-from .scene import ExportedVolumes, export_steps
+from .volume_export import ExportedVolumes, export_steps
 
 CASE_NAME = "case"
 EXPORT_SHARE = 0.04  # of the progress bar

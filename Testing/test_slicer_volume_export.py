@@ -7,6 +7,7 @@ from slicer_fixtures import (
     SHAPE,
     add_linear_transform,
     add_volume,
+    export_volumes,
     four_volumes,
     linear_pattern,
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
@@ -21,7 +22,7 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 vtk = pytest.importorskip("vtk")
 
-from BrainTumorSegLib import resampling, scene  # noqa: E402
+from BrainTumorSegLib import resampling  # noqa: E402
 
 from scripted_models.errors import InputError  # noqa: E402
 
@@ -59,7 +60,7 @@ def grid_transform(mrml, peak_mm=3.0):
 def test_oblique_volumes_on_one_grid_are_written_unchanged(slicer_scene, tmp_path, mirrored):
     matrix = oblique_matrix(mirrored=mirrored)
     nodes = four_volumes(slicer_scene, matrix)
-    exported = scene.export_volumes(nodes, tmp_path)
+    exported = export_volumes(nodes, tmp_path)
     assert exported.notes == ()
     for modality, node in nodes.items():
         image = read_exported(exported, modality)
@@ -73,7 +74,7 @@ def test_integer_voxels_stay_integers(slicer_scene, tmp_path):
     nodes = four_volumes(slicer_scene, np.eye(4))
     array = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
     nodes["t2"] = add_volume(slicer_scene, "integers", array)
-    image = read_exported(scene.export_volumes(nodes, tmp_path), "t2")
+    image = read_exported(export_volumes(nodes, tmp_path), "t2")
     assert image.GetPixelID() == sitk.sitkInt16
     assert np.array_equal(sitk.GetArrayFromImage(image), array)
 
@@ -82,7 +83,7 @@ def test_other_grids_are_resampled_in_physical_space(slicer_scene, tmp_path):
     other = oblique_matrix(spacing=(0.6, 0.7, 1.1), origin=(8, -35, 2))
     other[:3, :3] = np.diag([0.6, 0.7, 1.1])
     nodes = four_volumes(slicer_scene, oblique_matrix(), flair=(other, (50, 60, 55)))
-    exported = scene.export_volumes(nodes, tmp_path)
+    exported = export_volumes(nodes, tmp_path)
     array = sitk.GetArrayFromImage(read_exported(exported, "flair"))
     expected = pattern_at(world_points(exported.grid))
     inside = array != 0
@@ -109,7 +110,7 @@ def test_resampling_agrees_with_simpleitk(slicer_scene, tmp_path):
     nodes = four_volumes(slicer_scene, oblique_matrix())
     values = rng.normal(100, 20, (12, 20, 14)).astype(np.float32)
     nodes["t2"] = add_volume(slicer_scene, "noise", values, moved)
-    exported = scene.export_volumes(nodes, tmp_path)
+    exported = export_volumes(nodes, tmp_path)
     source = resampling.ras_grid(moved, (14, 20, 12)).image_from(values)
     oracle = sitk.GetArrayFromImage(
         sitk.Resample(source, read_exported(exported, "t1c"), sitk.Transform())
@@ -125,7 +126,7 @@ def test_rigid_transform_of_all_moves_the_grid_and_keeps_the_voxels(slicer_scene
     transform = add_linear_transform(slicer_scene, rigid_matrix())
     for node in nodes.values():
         node.SetAndObserveTransformNodeID(transform.GetID())
-    exported = scene.export_volumes(nodes, tmp_path)
+    exported = export_volumes(nodes, tmp_path)
     expected = rigid_matrix() @ oblique_matrix()
     assert np.allclose(resampling.ras_matrix(exported.grid), expected, atol=1e-9)
     for modality, node in nodes.items():
@@ -144,7 +145,7 @@ def test_transform_that_registers_one_volume_is_applied(slicer_scene, tmp_path):
     nodes["flair"] = add_volume(slicer_scene, "flair away", reference + 1, away)
     transform = add_linear_transform(slicer_scene, rigid_matrix())
     nodes["flair"].SetAndObserveTransformNodeID(transform.GetID())
-    exported = scene.export_volumes(nodes, tmp_path)
+    exported = export_volumes(nodes, tmp_path)
     assert np.array_equal(sitk.GetArrayFromImage(read_exported(exported, "flair")), reference + 1)
 
 
@@ -159,7 +160,7 @@ def test_warped_volume_equals_the_hardened_one(slicer_scene, tmp_path, make_tran
     nodes["flair"] = add_volume(slicer_scene, "warped", values, wide)
     transform = make_transform(slicer_scene)
     nodes["flair"].SetAndObserveTransformNodeID(transform.GetID())
-    exported = scene.export_volumes(nodes, tmp_path)
+    exported = export_volumes(nodes, tmp_path)
     copy = add_volume(slicer_scene, "copy", values, wide)
     copy.SetAndObserveTransformNodeID(transform.GetID())
     assert copy.HardenTransform()
@@ -181,7 +182,7 @@ def test_scale_only_transform_changes_the_spacing(slicer_scene, tmp_path):
     transform = add_linear_transform(slicer_scene, np.diag([2.0, 1.5, 1, 1]))
     for node in nodes.values():
         node.SetAndObserveTransformNodeID(transform.GetID())
-    exported = scene.export_volumes(nodes, tmp_path)
+    exported = export_volumes(nodes, tmp_path)
     assert np.allclose(exported.grid.spacing_xyz_mm, (2, 1.5, 2))
     stored = sitk.GetArrayFromImage(read_exported(exported, "t1c"))
     assert np.array_equal(stored, slicer.util.arrayFromVolume(nodes["t1c"]))
@@ -199,7 +200,7 @@ def test_sheared_or_bent_reference_gets_a_regular_grid_around_it(slicer_scene, t
         transform = thin_plate_transform(slicer_scene)
     for node in nodes.values():
         node.SetAndObserveTransformNodeID(transform.GetID())
-    exported = scene.export_volumes(nodes, tmp_path)
+    exported = export_volumes(nodes, tmp_path)
     direction = np.array(exported.grid.direction).reshape(3, 3)
     assert np.allclose(direction.T @ direction, np.eye(3), atol=1e-9)
     assert np.allclose(exported.grid.spacing_xyz_mm, (0.9, 1.1, 2.5), rtol=0.12)
@@ -224,7 +225,7 @@ def test_nodes_and_scene_are_the_same_after_export(slicer_scene, tmp_path):
     arrays = {m: slicer.util.arrayFromVolume(n).copy() for m, n in nodes.items()}
     times = {m: (n.GetMTime(), n.GetImageData().GetMTime()) for m, n in nodes.items()}
     count = slicer_scene.GetNumberOfNodes()
-    scene.export_volumes(nodes, tmp_path)
+    export_volumes(nodes, tmp_path)
     assert slicer_scene.GetNumberOfNodes() == count
     for modality, node in nodes.items():
         assert np.array_equal(slicer.util.arrayFromVolume(node), arrays[modality])
@@ -279,4 +280,4 @@ def test_unusable_volumes_are_refused_in_one_sentence(slicer_scene, tmp_path, sp
     nodes = four_volumes(slicer_scene, oblique_matrix())
     spoil(slicer_scene, nodes)
     with pytest.raises(InputError, match=words):
-        scene.export_volumes(nodes, tmp_path)
+        export_volumes(nodes, tmp_path)

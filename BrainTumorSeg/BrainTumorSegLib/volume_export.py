@@ -19,7 +19,7 @@ from .resampling import covering_grid, resample, world_grid
 
 @dataclass(frozen=True)
 class ExportedVolumes:
-    """What `export_volumes` wrote.
+    """What `export_steps` has written so far.
 
     Attributes:
         files: modality -> .nrrd file.
@@ -30,14 +30,6 @@ class ExportedVolumes:
     files: dict[str, Path]
     grid: Grid
     notes: tuple[str, ...]
-
-
-def export_volumes(
-    nodes: Mapping[str, object], folder: Path, reference: str = "t1c"
-) -> ExportedVolumes:
-    """Write four volume nodes at once; see `export_steps`."""
-    *_, exported = export_steps(nodes, folder, reference)
-    return exported
 
 
 def export_steps(
