@@ -22,6 +22,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+DOCUMENTATION = "https://github.com/BrainTumorSeg/SlicerBrainTumorSeg#in-3d-slicer"
 TERMINOLOGY_FILE = (
     Path(__file__).parent / "Resources" / "SegmentationCategoryTypeModifier-BrainTumorSeg.term.json"
 )
@@ -40,7 +41,7 @@ class BrainTumorSeg(ScriptedLoadableModule):
             "Segments a glioma in four skull-stripped MRI sequences of one patient (T1, T1 with "
             "contrast, T2, FLAIR) into necrosis, oedema, non-enhancing and enhancing tumour. "
             "For research, not for clinical use."
-        )
+        ) + _('<p>See the <a href="{url}">documentation</a>.</p>').format(url=DOCUMENTATION)
         self.parent.acknowledgementText = _(
             "The default network follows M. Havaei et al., Brain tumor segmentation with deep neural "
             "networks, Medical Image Analysis 35, 2017."

@@ -67,6 +67,17 @@ class TestResult:
         assert "Volume (mL)" in header
         assert rows[3].startswith("Enhancing tumour")
 
+    def test_table_belongs_to_the_chosen_segmentation(self, window, slicer_scene):
+        start(window, slicer_scene, "write")
+        window.run_to_end()
+        measured = window.parameters.segmentation
+        other = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
+        window.ui.segmentationSelector.setCurrentNode(other)
+        assert window.ui.tableView.mrmlTableNode() is None
+        assert not window.ui.exportTableButton.enabled
+        window.ui.segmentationSelector.setCurrentNode(measured)
+        assert window.ui.tableView.mrmlTableNode() is window.parameters.table
+
     def test_edit_opens_the_segment_editor_over_the_reference(
         self, window, slicer_scene, monkeypatch
     ):

@@ -54,7 +54,7 @@ class Progress:
         self.emit({"event": "warning", "text": text})
 
     def result(self, **fields) -> None:
-        """Tell what was produced."""
+        """Tell what was produced; people are shown the field 'text'."""
         self.emit({"event": "result", **fields})
 
     def error(self, code: str, text: str) -> None:
@@ -104,6 +104,8 @@ class BarProgress(Progress):
         elif kind in ("message", "warning", "error"):
             prefix = {"message": "", "warning": "Warning: ", "error": "Error: "}[kind]
             self._line(prefix + event["text"])
+        elif kind == "result" and "text" in event:
+            self._line(event["text"])
 
     def _show_bar(self, force: bool) -> None:
         now = time.monotonic()

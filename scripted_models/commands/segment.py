@@ -82,8 +82,8 @@ def run(options, progress: Progress) -> int:
             volumes_ml=report["volumes_ml"],
             known_labels=report["known_labels"],
             device=device.type,
+            text=f"{folder / SEGMENTATION}: {_summary(report['volumes_ml'])}",
         )
-        progress.message(f"{folder / SEGMENTATION}: {_summary(report['volumes_ml'])}")
         progress.update(span[1])
     return 0
 

@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..previous_result import has_previous, restore_previous
-from ..result_table import update_table, write_csv
+from ..result_table import SEGMENTATION_ROLE, update_table, write_csv
 
 
 class ResultPanel:
@@ -39,6 +39,8 @@ class ResultPanel:
         """Show what can be done with the chosen segmentation."""
         node = self.segmentation
         table = self._parameters.table if self._parameters is not None else None
+        if table is not None and table.GetNodeReference(SEGMENTATION_ROLE) is not node:
+            table = None  # measured on another segmentation
         filled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
         self.ui.show3DButton.setSegmentationNode(node)
         self.ui.show3DButton.enabled = filled

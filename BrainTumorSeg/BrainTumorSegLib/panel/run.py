@@ -7,8 +7,10 @@ from slicer.i18n import tr as _
 from scripted_models.errors import Cancelled
 
 from ..diagnostics import diagnostics
+from ..protocol import LOG
 
 POLL_INTERVAL_MS = 100
+SAID = ("message", "warning", LOG)  # errors and results are told when the run has ended
 
 
 class RunPanel:
@@ -76,9 +78,9 @@ class RunPanel:
     def onTimer(self) -> None:
         """Show what the run said since the last call; finish when it has ended."""
         for event in self.job.poll() if self.job else ():
-            if event.fraction is None:
-                self._say(event.text, isStatus=event.kind in ("message", "warning"))
-            elif not self.job.cancelling:
+            if event.kind in SAID:
+                self._say(event.text, isStatus=event.kind != LOG)
+            elif event.fraction is not None and not self.job.cancelling:
                 self._showProgress(event.fraction, event.stage, event.remaining_s)
         if self.job is not None and self.job.outcome is not None:
             self._finish()
