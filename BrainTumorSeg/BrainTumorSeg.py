@@ -150,6 +150,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """End the run: its volumes are about to vanish."""
         self.run.close()
         self.setParameterNode(None)
+        self.inputs.forget()
 
     def onSceneEndClose(self, caller, event) -> None:
         """Start over with an empty scene."""

@@ -97,6 +97,18 @@ class TestSlots:
         window.click("detectButton")
         assert window.parameters.t2 is volumes["t2"]
 
+    def test_start_anew_in_a_new_scene(self, window, slicer_scene):
+        load_patient(slicer_scene)
+        window.settle()
+        window.ui.t2Selector.setCurrentNode(None)
+        window.settle()
+        slicer_scene.Clear(0)
+        window.settle()
+        assert not window.ui.segmentButton.enabled
+        volumes = load_patient(slicer_scene)
+        window.settle()
+        assert window.parameters.t2 is volumes["t2"]
+
     def test_follow_volumes_that_leave_and_come(self, window, slicer_scene):
         volumes = load_patient(slicer_scene)
         window.settle()

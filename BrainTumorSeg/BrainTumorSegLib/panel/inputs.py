@@ -68,9 +68,10 @@ class InputsPanel(VTKObservationMixin):
         self._trainingSpace = space
         self.refreshLater()
 
-    def cleanup(self) -> None:
-        """Stop following the scene."""
-        self.setParameterNode(None)
+    def forget(self) -> None:
+        """Let go of the volumes of a scene that is closed, and of what the user did with its slots."""
+        self._guesses, self._seen, self._chosen = {}, None, {}
+        self._emptied.clear()
 
     def refreshLater(self, caller=None, event=None) -> None:
         """Refresh once, shortly after a burst of changes."""
