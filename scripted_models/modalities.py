@@ -3,6 +3,7 @@
 import re
 
 MODALITIES = ("t1", "t1c", "t2", "flair")
+TITLES = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}  # for people
 
 # Aliases as whole tokens of a file name, lower case. 't1' never matches inside 't1ce'.
 ALIASES: dict[str, tuple[str, ...]] = {

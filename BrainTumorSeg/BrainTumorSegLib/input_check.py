@@ -24,12 +24,11 @@ from scripted_models.image_findings import (
     look_at,
     voxel_findings,
 )
-from scripted_models.modalities import MODALITIES
+from scripted_models.modalities import MODALITIES, TITLES
 from scripted_models.space import TrainingSpace
 
 from .resampling import covering_grid, ijk_to_ras, world_grid
 
-TITLES = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}
 SEVERITIES = (STOP, WARNING, NOTE)
 MIN_COVERED = 0.9  # of the box around what the reference shows
 MIN_TOGETHER = 0.75  # of the smaller of two such boxes; a head 35 mm aside has less

@@ -6,10 +6,9 @@ import numpy as np
 import slicer
 import slicer.util
 
-from scripted_models.modalities import MODALITIES
+from scripted_models.modalities import MODALITIES, TITLES
 from scripted_models.phantom.case import make_phantom
 
-from .input_check import TITLES
 from .resampling import ras_matrix
 
 CATEGORY = "Brain Tumor Segmentation"

@@ -11,9 +11,9 @@ import slicer.util
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.modalities import MODALITIES
+from scripted_models.modalities import MODALITIES, TITLES
 
-from .input_check import TITLES, check_usable, label, lies_on, placement
+from .input_check import check_usable, label, lies_on, placement
 from .resampling import covering_grid, resample, world_grid
 
 

@@ -12,9 +12,7 @@ import numpy as np
 from scripted_models.cases.sequence_images import MARGIN, Comparison, look_at
 from scripted_models.cases.sequence_names import LIKELY, SURE, NameEvidence, read_names
 from scripted_models.errors import ScriptedModelsError
-from scripted_models.modalities import MODALITIES
-
-TITLES = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}
+from scripted_models.modalities import MODALITIES, TITLES
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from scripted_models.files import write_file
 from scripted_models.labels import LABELS
-from scripted_models.modalities import MODALITIES
+from scripted_models.modalities import MODALITIES, TITLES
 from scripted_models.pictures.font import HEIGHT, draw_mask, draw_text, text_mask
 from scripted_models.pictures.panels import (
     LABEL_COLOURS,
@@ -30,8 +30,6 @@ from scripted_models.pictures.panels import (
     label_panel,
     spread_slices,
 )
-
-TITLES = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}
 
 _PANEL = 288  # pixels of the longest edge of the shown box
 _TILE = 236
