@@ -173,7 +173,7 @@ class TestRuns:
         path.write_text(
             EXPERIMENT.replace("TwoPathCNN", "InputCascadeCNN").replace("epochs = 3", "epochs = 1")
         )
-        first = f"network.first={uninterrupted / 'model'}"
+        first = f"network.parts.first={uninterrupted / 'model'}"
         done = train(path, phantom_folder, tmp_path / "run", "--set", first)
         assert done.returncode == 0, done.stderr
         trained, before = weights(tmp_path / "run"), weights(uninterrupted)
@@ -184,7 +184,7 @@ class TestRuns:
         path.write_text(EXPERIMENT.replace("TwoPathCNN", "InputCascadeCNN"))
         done = train(path, phantom_folder, tmp_path / "run")
         assert done.returncode == 2
-        assert "network.first" in done.stderr
+        assert "network.parts.first" in done.stderr
 
 
 def make_case(seed=0, merged=False):

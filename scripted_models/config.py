@@ -33,7 +33,7 @@ class NetworkConfig:
 
     name: str = "TwoPathCNN"
     arguments: dict = field(default_factory=dict)
-    first: str = ""  # model folder of the frozen first network of a cascade
+    parts: dict = field(default_factory=dict)  # trained networks inside it: name -> model folder
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """The registry of networks: a name, its class, and what can be said without building it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from torch import nn
 
 from scripted_models.errors import ModelError
-from scripted_models.networks.havaei import InputCascadeCNN, TwoPathCNN
+from scripted_models.networks.cascades import InputCascadeCNN, LocalCascadeCNN, MFCascadeCNN
+from scripted_models.networks.ensembles import AverageCNN, VotedEnsemble
+from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN, TwoPathCNN
 
 
 @dataclass(frozen=True)
@@ -14,15 +17,17 @@ class NetworkEntry:
 
     Attributes:
         name: name used in experiments, model folders and on the command line.
-        build: class; called with keyword arguments only.
+        build: class or function; called with keyword arguments only.
         source: paper and section.
-        cascade_of: name of the network that is trained first and becomes its `first`, or None.
+        parts: trained networks that it is made from: attribute -> name in the registry.
+        trains: whether it has weights of its own to train.
     """
 
     name: str
-    build: type[nn.Module]
+    build: Callable[..., nn.Module]
     source: str
-    cascade_of: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+    trains: bool = True
 
     def describe(self) -> dict:
         """Return name, trainable parameters, receptive field, stride and margins of the default."""
@@ -35,18 +40,30 @@ class NetworkEntry:
             "margins": list(network.margins),
             "in_channels": network.in_channels,
             "num_classes": network.num_classes,
-            "cascade_of": self.cascade_of,
+            "parts": dict(self.parts),
             "source": self.source,
         }
 
 
-_HAVAEI = "Havaei et al. 2017, Medical Image Analysis 35, section "
+def _voted_ensemble(network: str = "TwoPathCNN", members: int = 7, **arguments) -> VotedEnsemble:
+    return VotedEnsemble([build_network(network, **arguments) for _ in range(members)])
+
+
+_HAVAEI = "Havaei et al. 2017, Medical Image Analysis 35, "
+_FIRST = {"first": "TwoPathCNN"}
+_BOTH_PATHS = {"local_path": "LocalPathCNN", "global_path": "GlobalPathCNN"}
 
 NETWORKS: dict[str, NetworkEntry] = {
     entry.name: entry
     for entry in (
-        NetworkEntry("TwoPathCNN", TwoPathCNN, _HAVAEI + "3.1"),
-        NetworkEntry("InputCascadeCNN", InputCascadeCNN, _HAVAEI + "3.2", "TwoPathCNN"),
+        NetworkEntry("LocalPathCNN", LocalPathCNN, _HAVAEI + "table 1"),
+        NetworkEntry("GlobalPathCNN", GlobalPathCNN, _HAVAEI + "table 1"),
+        NetworkEntry("AverageCNN", AverageCNN, _HAVAEI + "table 1", _BOTH_PATHS, trains=False),
+        NetworkEntry("TwoPathCNN", TwoPathCNN, _HAVAEI + "figure 2"),
+        NetworkEntry("InputCascadeCNN", InputCascadeCNN, _HAVAEI + "figure 3", _FIRST),
+        NetworkEntry("LocalCascadeCNN", LocalCascadeCNN, _HAVAEI + "figure 3", _FIRST),
+        NetworkEntry("MFCascadeCNN", MFCascadeCNN, _HAVAEI + "figure 3", _FIRST),
+        NetworkEntry("VotedEnsemble", _voted_ensemble, _HAVAEI + "BRATS 2015", trains=False),
     )
 }
 

@@ -1,9 +1,9 @@
-"""TwoPathCNN and InputCascadeCNN.
+"""The networks of one stage: LocalPathCNN, GlobalPathCNN and TwoPathCNN.
 
 Source: Havaei et al., "Brain tumor segmentation with deep neural networks", Medical Image Analysis 35
-(2017), sections 3.1 and 3.2, figures 2 and 3. All convolutions are valid and all pooling has stride 1,
-so a network maps (N, 4, H, W) to logits (N, 5, H - margin, W - margin): a 33 x 33 patch gives the label
-of its centre voxel, a padded slice gives all its labels.
+(2017), figure 2. All convolutions are valid and all pooling has stride 1, so a network
+maps (N, 4, H, W) to logits (N, 5, H - 32, W - 32): a 33 x 33 patch gives the label of its centre voxel,
+a padded slice gives all its labels.
 """
 
 import math
@@ -14,42 +14,61 @@ from torch import nn
 from scripted_models.networks.layers import DensePool, Maxout, RowConv2d
 
 INITIALISATIONS = ("paper", "he")
+LOCAL_MAPS, GLOBAL_MAPS = 64, 160  # feature maps of the two paths (figure 2)
 
 
 class LocalPath(nn.Module):
-    """Two convolutions with 7 x 7 and 3 x 3 kernels, maxout, pooling 4 x 4 and 2 x 2: shrinks by 12."""
+    """Two convolutions with 7 x 7 and 3 x 3 kernels, maxout, pooling 4 x 4 and 2 x 2: shrinks by 12.
 
-    def __init__(self, in_channels: int, maxout_pieces: int, dropout: float):
+    Args:
+        in_channels: image channels.
+        maxout_pieces: linear pieces per feature map.
+        dropout: element-wise dropout of both hidden outputs.
+        joined: channels that a cascade joins to the first hidden layer.
+    """
+
+    def __init__(self, in_channels: int, maxout_pieces: int, dropout: float, joined: int = 0):
         super().__init__()
         self.layer1 = nn.Sequential(
-            nn.Conv2d(in_channels, 64 * maxout_pieces, 7),
+            nn.Conv2d(in_channels, LOCAL_MAPS * maxout_pieces, 7),
             Maxout(maxout_pieces),
             DensePool(4),
             nn.Dropout(dropout),
         )
         self.layer2 = nn.Sequential(
-            nn.Conv2d(64, 64 * maxout_pieces, 3),
+            nn.Conv2d(LOCAL_MAPS + joined, LOCAL_MAPS * maxout_pieces, 3),
             Maxout(maxout_pieces),
             DensePool(2),
             nn.Dropout(dropout),
         )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, H, W) to (N, 64, H - 12, W - 12)."""
-        return self.layer2(self.layer1(x))
+    def forward(self, x: torch.Tensor, joined: torch.Tensor | None = None) -> torch.Tensor:
+        """Map (N, C, H, W), and (N, joined, H - 9, W - 9) if any, to (N, 64, H - 12, W - 12)."""
+        hidden = self.layer1(x)
+        return self.layer2(hidden if joined is None else torch.cat([hidden, joined], dim=1))
 
 
-class TwoPathCNN(nn.Module):
-    """Local and global path side by side, joined by a 21 x 21 output convolution.
+class GlobalPath(nn.Sequential):
+    """One convolution with 13 x 13 kernels and maxout: (N, C, H, W) to (N, 160, H - 12, W - 12)."""
 
-    Trainable parameters with the defaults: 809,637. The paper prints 651,488, which counts one
-    kernel per feature map and no biases; two maxout pieces are what its figure 1 draws.
+    def __init__(self, in_channels: int, maxout_pieces: int, dropout: float):
+        super().__init__(
+            nn.Conv2d(in_channels, GLOBAL_MAPS * maxout_pieces, 13),
+            Maxout(maxout_pieces),
+            nn.Dropout(dropout),
+        )
+
+
+class OneStageCNN(nn.Module):
+    """What the networks of one stage share: hidden maps, then a 21 x 21 output convolution.
 
     Args:
         in_channels: image channels.
         num_classes: classes including background.
-        maxout_pieces: linear pieces per feature map.
-        dropout: element-wise dropout of the three hidden outputs during training.
+        maxout_pieces: linear pieces per feature map; the paper gives no number, its figure 1 draws 2.
+        dropout: element-wise dropout of the hidden outputs during training; the paper's
+            example is 0.5.
+        input_dropout: the same for the image.
         initialisation: 'paper' (weights uniform in +-0.005, biases 0) or 'he'.
     """
 
@@ -63,77 +82,67 @@ class TwoPathCNN(nn.Module):
         num_classes: int = 5,
         maxout_pieces: int = 2,
         dropout: float = 0.5,
+        input_dropout: float = 0.0,
         initialisation: str = "paper",
     ):
         super().__init__()
         self.in_channels, self.num_classes = in_channels, num_classes
-        self.local_path = LocalPath(in_channels, maxout_pieces, dropout)
-        self.global_path = nn.Sequential(
-            nn.Conv2d(in_channels, 160 * maxout_pieces, 13),
-            Maxout(maxout_pieces),
-            nn.Dropout(dropout),
-        )
-        self.output = RowConv2d(64 + 160, num_classes, 21)
+        self.input_dropout = nn.Dropout(input_dropout)
+        self.output = RowConv2d(self._make_paths(maxout_pieces, dropout), num_classes, 21)
         initialise(self, initialisation)
 
+    def _make_paths(self, maxout_pieces: int, dropout: float) -> int:
+        """Make the hidden layers and return the number of maps that the output layer reads."""
+        raise NotImplementedError
+
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, H, W) to the hidden maps (N, 224, H - 12, W - 12)."""
-        return torch.cat([self.local_path(x), self.global_path(x)], dim=1)
+        """Map (N, C, H, W) to the hidden maps (N, maps, H - 12, W - 12)."""
+        raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to logits (N, classes, H - 32, W - 32)."""
         return self.output(self.features(x))
 
 
-class InputCascadeCNN(nn.Module):
-    """A TwoPathCNN whose input also holds the class probabilities of a first, frozen TwoPathCNN.
+class LocalPathCNN(OneStageCNN):
+    """The local path with an output layer of its own: 240,197 trainable parameters."""
 
-    Section 3.2, "input concatenation". The second network has 1,111,397 trainable parameters. The
-    first one is trained before and stays as it is; it is always evaluated without dropout.
-
-    Args: as `TwoPathCNN`; `in_channels` counts the image channels only.
-    """
-
-    receptive_field = 65
-    margins = (32, 32)
-    output_stride = 1
-
-    def __init__(
-        self,
-        in_channels: int = 4,
-        num_classes: int = 5,
-        maxout_pieces: int = 2,
-        dropout: float = 0.5,
-        initialisation: str = "paper",
-    ):
-        super().__init__()
-        self.in_channels, self.num_classes = in_channels, num_classes
-        shared = (num_classes, maxout_pieces, dropout, initialisation)
-        self.first = TwoPathCNN(in_channels, *shared)
-        self.second = TwoPathCNN(in_channels + num_classes, *shared)
-        self.first.requires_grad_(False)
-
-    @property
-    def output(self) -> nn.Module:
-        """The output convolution, the only layer that phase 2 trains."""
-        return self.second.output
-
-    def train(self, mode: bool = True) -> "InputCascadeCNN":
-        """Set the training mode of the second network; the first one stays in evaluation mode."""
-        super().train(mode)
-        self.first.eval()
-        return self
+    def _make_paths(self, maxout_pieces: int, dropout: float) -> int:
+        self.local_path = LocalPath(self.in_channels, maxout_pieces, dropout)
+        return LOCAL_MAPS
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, H, W) to the second network's hidden maps (N, 224, H - 44, W - 44)."""
-        with torch.no_grad():
-            probabilities = self.first(x).softmax(dim=1)
-        image = x[:, :, 16:-16, 16:-16]
-        return self.second.features(torch.cat([image, probabilities], dim=1))
+        """Map (N, C, H, W) to the hidden maps (N, 64, H - 12, W - 12)."""
+        return self.local_path(self.input_dropout(x))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, H, W) to logits (N, classes, H - 64, W - 64)."""
-        return self.output(self.features(x))
+
+class GlobalPathCNN(OneStageCNN):
+    """The global path with an output layer of its own: 569,445 trainable parameters."""
+
+    def _make_paths(self, maxout_pieces: int, dropout: float) -> int:
+        self.global_path = GlobalPath(self.in_channels, maxout_pieces, dropout)
+        return GLOBAL_MAPS
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to the hidden maps (N, 160, H - 12, W - 12)."""
+        return self.global_path(self.input_dropout(x))
+
+
+class TwoPathCNN(OneStageCNN):
+    """Local and global path side by side: 809,637 trainable parameters.
+
+    The paper prints 651,488, which counts one kernel per feature map and no biases.
+    """
+
+    def _make_paths(self, maxout_pieces: int, dropout: float) -> int:
+        self.local_path = LocalPath(self.in_channels, maxout_pieces, dropout)
+        self.global_path = GlobalPath(self.in_channels, maxout_pieces, dropout)
+        return LOCAL_MAPS + GLOBAL_MAPS
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to the hidden maps (N, 224, H - 12, W - 12)."""
+        x = self.input_dropout(x)
+        return torch.cat([self.local_path(x), self.global_path(x)], dim=1)
 
 
 def initialise(network: nn.Module, how: str) -> None:
@@ -141,7 +150,7 @@ def initialise(network: nn.Module, how: str) -> None:
 
     Args:
         network: module whose convolutions are set in place.
-        how: 'paper', uniform in +-0.005 and biases 0 (section 4); or 'he' (He et al. 2015) with the
+        how: 'paper', uniform in +-0.005 and biases 0; or 'he' (He et al. 2015) with the
             output layer's weights at a hundredth, so that training starts near uniform probabilities.
 
     Raises:
@@ -161,6 +170,6 @@ def initialise(network: nn.Module, how: str) -> None:
 
 
 def set_output_bias(network: nn.Module, frequencies: torch.Tensor) -> None:
-    """Set the output biases to the logarithm of the label frequencies (section 4)."""
+    """Set the output biases to the logarithm of the label frequencies ("Implementation details")."""
     with torch.no_grad():
         network.output.bias.copy_(frequencies.clamp_min(1e-6).log())

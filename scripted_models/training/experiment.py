@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from scripted_models.config import Experiment
+from scripted_models.config import Experiment, NetworkConfig
 from scripted_models.errors import InputError
 from scripted_models.files import make_folder
 from scripted_models.inference import choose_device
 from scripted_models.labels import LABELS, LabelCoding
 from scripted_models.modalities import MODALITIES
-from scripted_models.model_folder import load_model, write_model
+from scripted_models.model_folder import Model, load_model, write_model
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.progress import Progress
 from scripted_models.space import TrainingSpace
@@ -76,23 +76,32 @@ def _first_state(output: Path, plain: dict, resume: bool, progress: Progress) ->
 
 
 def make_network(experiment: Experiment) -> nn.Module:
-    """Build the network; a cascade receives its trained first network."""
-    config = experiment.network
-    network = build_network(config.name, **config.arguments)
-    wanted = NETWORKS[config.name].cascade_of
-    if wanted is None:
-        return network
-    if not config.first:
-        raise InputError(
-            f"{config.name} needs a trained {wanted}: set network.first to the path of its model folder."
-        )
-    first = load_model(config.first)
-    if not isinstance(first.network, NETWORKS[wanted].build):
-        raise InputError(
-            f"network.first is a {type(first.network).__name__}, expected a {wanted}; name another folder."
-        )
-    network.first.load_state_dict(first.network.state_dict())
+    """Build the network and give it its trained parts, such as the first network of a cascade.
+
+    Raises:
+        InputError: a part is not stated or of another kind.
+        ModelError: a part cannot be loaded.
+    """
+    config, parts = experiment.network, NETWORKS[experiment.network.name].parts
+    loaded = {name: _load_part(config, name, kind) for name, kind in parts.items()}
+    arguments = {name: model.description["network"]["arguments"] for name, model in loaded.items()}
+    network = build_network(config.name, **{**arguments, **config.arguments})
+    for name, model in loaded.items():
+        getattr(network, name).load_state_dict(model.network.state_dict())
     return network
+
+
+def _load_part(config: NetworkConfig, name: str, kind: str) -> Model:
+    if name not in config.parts:
+        raise InputError(
+            f"{config.name} needs a trained {kind}: set network.parts.{name} to the path of its model folder."
+        )
+    model = load_model(config.parts[name])
+    if not isinstance(model.network, NETWORKS[kind].build):
+        raise InputError(
+            f"network.parts.{name} is a {type(model.network).__name__}, expected a {kind}; name another folder."
+        )
+    return model
 
 
 def describe(

@@ -1,0 +1,76 @@
+"""Networks that join the outputs of separately trained networks and are not trained themselves.
+
+Their output is the logarithm of joined probabilities, so that the softmax, which turns the logits of
+other networks into probabilities, gives these back.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN
+
+_TINY = 1e-30  # the logarithm stays finite in float32
+
+
+class AverageCNN(nn.Module):
+    """Mean of the class probabilities of a LocalPathCNN and a GlobalPathCNN.
+
+    Source: Havaei et al. 2017, table 1 ("averaging the outputs").
+
+    Args: those of the two networks, see `OneStageCNN`.
+        local_path, global_path: arguments of one network that differ from these.
+    """
+
+    receptive_field = 33
+    margins = (16, 16)
+    output_stride = 1
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        num_classes: int = 5,
+        local_path: dict | None = None,
+        global_path: dict | None = None,
+        **arguments,
+    ):
+        super().__init__()
+        self.in_channels, self.num_classes = in_channels, num_classes
+        shared = {"in_channels": in_channels, "num_classes": num_classes}
+        self.local_path = LocalPathCNN(**{**arguments, **(local_path or {}), **shared})
+        self.global_path = GlobalPathCNN(**{**arguments, **(global_path or {}), **shared})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to log-probabilities (N, classes, H - 32, W - 32)."""
+        both = self.local_path(x).softmax(dim=1) + self.global_path(x).softmax(dim=1)
+        return (both / 2).clamp_min(_TINY).log()
+
+
+class VotedEnsemble(nn.Module):
+    """Vote of networks of one kind, trained on different folds.
+
+    Each member votes for its most probable label; the mean probability decides between labels with
+    equally many votes. Source: Havaei et al. 2017, experiments on BRATS 2015 (seven folds, "voted average").
+
+    Args:
+        members: networks with the same channels, classes and margins.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        kind = self.members[0]
+        self.in_channels, self.num_classes = kind.in_channels, kind.num_classes
+        self.receptive_field, self.margins = kind.receptive_field, kind.margins
+        self.output_stride = kind.output_stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to the logarithm of shares of votes, (N, classes, H', W')."""
+        votes = mean = 0
+        for member in self.members:
+            probabilities = member(x).softmax(dim=1)
+            winner = probabilities.argmax(dim=1, keepdim=True)
+            votes = votes + torch.zeros_like(probabilities).scatter_(1, winner, 1.0)
+            mean = mean + probabilities / len(self.members)
+        return ((votes + mean) / (len(self.members) + 1)).clamp_min(_TINY).log()
