@@ -17,7 +17,6 @@ from scripted_models.evaluation.folders import (
     write_reports,
 )
 from scripted_models.evaluation.metrics import METRICS
-from scripted_models.evaluation.paper_tables import PAPER_ROWS, PPV_TITLE
 from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS, encode_labels
 from scripted_models.volumes.io import write_labels
@@ -95,10 +94,11 @@ def test_json_holds_cases_means_spread_policy_and_versions(folders):
 
 def test_only_whole_reports_stay_in_the_output(folders):
     predictions, truth, output = folders
-    evaluate_folders(predictions, truth, output)
+    result = evaluate_folders(predictions, truth, output)
     assert sorted(p.name for p in output.iterdir()) == [
         "comparison.md", "metrics.csv", "metrics.json"
     ]  # fmt: skip
+    assert (output / "comparison.md").read_text(encoding="utf-8") == comparison_table(result)
 
 
 def test_progress_is_reported_once_per_case(folders):
@@ -123,6 +123,27 @@ def test_prediction_without_truth_is_a_warning(folders):
     assert set(result.cases) == set(NAMES)
     assert len(result.warnings) == 1
     assert "stranger" in result.warnings[0]
+
+
+def test_only_the_named_cases_are_scored_and_need_a_prediction(folders):
+    predictions, truth, output = folders
+    write_truth(truth, "BraTS20_Training_003", tumour())  # no prediction
+    result = evaluate_folders(predictions, truth, output, only=[NAMES[1]])
+    assert result.cases == {
+        NAMES[1]: evaluate_folders(predictions, truth, only=NAMES).cases[NAMES[1]]
+    }
+    assert result.warnings == ()  # the other prediction has a truth
+    assert {case for case, _ in read_rows(output)} == {NAMES[1], "mean"}
+
+
+@pytest.mark.parametrize(
+    ("only", "named"), [((NAMES[0], "stranger", "other"), "other, stranger"), ((), "none named")]
+)
+def test_named_cases_without_truth_are_refused(folders, only, named):
+    predictions, truth, output = folders
+    with pytest.raises(InputError, match=rf"no truth for the cases to score \({named}\)"):
+        evaluate_folders(predictions, truth, output, only=only)
+    assert not output.exists()
 
 
 @pytest.mark.parametrize(
@@ -322,16 +343,3 @@ def test_empty_regions_are_counted_and_noted(folders):
     diagonal = result.cases[NAMES[0]]["enhancing"]["hd95_mm"]
     assert diagonal == pytest.approx(GRID.diagonal_mm)
     assert any(note.startswith("Region enhancing") for note in result.notes)
-
-
-def test_comparison_stands_in_order_and_says_that_the_cases_differ(folders):
-    table = comparison_table(evaluate_folders(*folders))
-    lines = [line for line in table.splitlines() if line.startswith("| ")][2:]
-    assert len(lines) == len(PAPER_ROWS) + 1
-    dice = [float(line.split("|")[3].strip(" *").split("/")[0]) for line in lines]
-    assert dice == sorted(dice, reverse=True)
-    own = next(line for line in lines if "model" in line)
-    assert "0.92 / 0.88 / 0.75" in own
-    assert PPV_TITLE in table
-    assert "cases differ" in table
-    assert (folders[2] / "comparison.md").read_text(encoding="utf-8") == table

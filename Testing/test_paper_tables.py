@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripted_models.evaluation.paper_tables import PAPER_ROWS, markdown_beside_paper
+from scripted_models.evaluation.paper_tables import PAPER_ROWS, PPV_TITLE, markdown_beside_paper
 
 
 def test_comparison_puts_ppv_and_not_the_true_negative_rate_beside_the_paper():
@@ -10,6 +10,20 @@ def test_comparison_puts_ppv_and_not_the_true_negative_rate_beside_the_paper():
     table = markdown_beside_paper(dict.fromkeys(("complete", "core", "enhancing"), scores), "m", 1)
     assert "0.40 / 0.40 / 0.40" in table
     assert "0.99 / " not in table
+
+
+def test_comparison_stands_in_order_and_says_that_the_cases_differ():
+    dice = {"complete": 0.853, "core": 0.7, "enhancing": 0.6}
+    mean = {region: {"dice": value, "ppv": 1, "sensitivity": 1} for region, value in dice.items()}
+    table = markdown_beside_paper(mean, "model", 5)
+    lines = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    assert len(lines) == len(PAPER_ROWS) + 1
+    shown = [float(line.split("|")[3].strip(" *").split("/")[0]) for line in lines]
+    assert shown == sorted(shown, reverse=True)
+    assert "| **model** | **here** | **0.85 / 0.70 / 0.60** |" in table
+    assert PPV_TITLE in table
+    assert "cases differ" in table
+    assert "5 cases" in table
 
 
 @pytest.mark.parametrize("row", PAPER_ROWS, ids=lambda row: row.method)

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from scripted_models.errors import InputError
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
 from scripted_models.evaluation.pairing import (
     assumed_coding,
+    chosen_cases,
     find_predictions,
     find_truths,
     require_predictions,
@@ -85,6 +86,7 @@ def evaluate_folders(
     *,
     truth_coding: LabelCoding | None = None,
     prediction_coding: LabelCoding | None = None,
+    only: Collection[str] | None = None,
     on_case: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Score predicted label maps and write metrics.csv, metrics.json and comparison.md.
@@ -99,13 +101,15 @@ def evaluate_folders(
             names do not tell the data set.
         prediction_coding: overrules the coding of the predictions; needed for flat label maps when the truth's
             own coding is not the internal one, because then two readings are plausible.
+        only: names of the cases to score; None scores all that have a truth.
         on_case: called with (number done, number of all, case) after each case.
 
     Returns:
         The scores; nothing is written unless all of them exist.
 
     Raises:
-        InputError: no truth, a case without prediction, different grids, unknown label values.
+        InputError: no truth (of a case in `only`), a case without prediction, different grids, unknown
+            label values.
         ResourceError: the output cannot be written.
     """
     if output is not None and Path(output).exists() and not Path(output).is_dir():
@@ -113,6 +117,9 @@ def evaluate_folders(
             f"{output}: found a file, expected a folder for the reports; name another."
         )
     cases, found = find_truths(Path(truth), truth_coding), find_predictions(Path(predictions))
+    warnings = unused_predictions(cases, found)
+    if only is not None:
+        cases = chosen_cases(cases, only, Path(truth))
     require_predictions(cases, found, Path(predictions))
     scores = {}
     for done, case in enumerate(cases, start=1):
@@ -121,7 +128,7 @@ def evaluate_folders(
             on_case(done, len(cases), case.name)
     name = Path(predictions).resolve().name
     notes = (*_coding_notes(cases, truth_coding), *_empty_notes(Evaluation(name, scores)))
-    evaluation = Evaluation(name, scores, notes, unused_predictions(cases, found))
+    evaluation = Evaluation(name, scores, notes, warnings)
     if output is not None:
         write_reports(evaluation, Path(output))
     return evaluation

@@ -1,7 +1,7 @@
 """Which predicted label map belongs to which expert label map."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from scripted_models.cases.discovery import Case, find_cases
@@ -59,6 +59,22 @@ def _flat_truths(
             f"coding; choose one of {sorted(CODINGS)} with --coding."
         )
     return cases
+
+
+def chosen_cases(cases: list[Case], only: Collection[str], folder: Path) -> list[Case]:
+    """Return the cases of these names.
+
+    Raises:
+        InputError: no name is given, or a name has no truth.
+    """
+    without = sorted(set(only) - {case.name for case in cases})
+    if without or not only:
+        raise InputError(
+            f"{folder}: found no truth for the cases to score ({', '.join(without) or 'none named'}), "
+            f"expected names out of the {len(cases)} cases that have one; correct the names or name "
+            "another truth folder."
+        )
+    return [case for case in cases if case.name in only]
 
 
 def find_predictions(folder: Path) -> dict[str, Path]:

@@ -1,0 +1,77 @@
+"""Which cases are of one patient, and splits that keep the cases of a patient together."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from scripted_models.errors import InputError
+
+# Pattern (anywhere in the name, as folder names may stand before it) -> patient. What follows the
+# pattern is the time point or scan. The TCIA numbers are the same from 2014 to 2019, and the number
+# of a site (TCIA02) came in 2018; the numbers of 2021 are those of GLI in 2023. Between 2015 and 2017
+# the patients of BRATS 2013 were renumbered.
+_PATIENTS = (
+    (r"brats(?:20)?1[789]_tcia\d*_0*(\d+)", r"brats_tcia_pat\1"),
+    (r"brats(?:20)?1[789]_([0-9a-z]+_[0-9a-z]+)", r"Brats_\1"),
+    (r"brats_tcia_pat_?0*(\d+)", r"brats_tcia_pat\1"),
+    (r"brats_(2013_pat\d+)", r"brats_\1"),
+    (r"brats2021_(\d+)", r"BraTS-GLI-\1"),
+    (r"brats((?:-[a-z]+)+-\d+)", r"BraTS\1"),
+)
+
+
+def patient_name(case_name: str) -> str:
+    """Return the patient behind a case of any BraTS year; an unknown name is its own patient.
+
+    Time points, scans and the same patient in other years give one name. In doubt two patients share
+    a name, which costs a split nothing. BraTS 2020 and MSD renamed the patients of earlier years
+    without a trace in the name: these releases cannot be told from each other and should not be mixed.
+
+    Example:
+        >>> patient_name("BraTS-GLI-00005-101"), patient_name("Brats18_CBICA_ABM_1")
+        ('BraTS-GLI-00005', 'Brats_CBICA_ABM')
+    """
+    for pattern, patient in _PATIENTS:
+        if match := re.search(rf"(?<![0-9a-z]){pattern}", case_name, re.IGNORECASE):
+            return match.expand(patient)
+    return case_name
+
+
+def split_patients(names: Sequence[str], parts: int, seed: int) -> list[list[str]]:
+    """Split cases into parts of about equal size, all cases of a patient in one part.
+
+    The parts depend on the names and the seed alone, not on the order or on a library's random
+    numbers. Their sizes differ by no more than the number of cases of one patient.
+
+    Args:
+        names: case names, each once.
+        parts: number of parts, at least 1.
+        seed: other seeds give other parts.
+
+    Returns:
+        The sorted cases of each part.
+
+    Raises:
+        InputError: there are fewer patients than parts.
+        ValueError: `parts` is not positive.
+    """
+    if parts < 1:
+        raise ValueError(f"{parts} parts; at least 1 is needed")
+    patients = defaultdict(list)
+    for name in names:
+        patients[patient_name(name)].append(name)
+    if len(patients) < parts:
+        raise InputError(
+            f"Found {len(patients)} patients, expected at least {parts} for as many parts; add cases or "
+            "ask for fewer parts."
+        )
+
+    def largest_first(patient: str) -> tuple[int, bytes]:
+        drawn = hashlib.sha256(f"{seed} {patient}".encode()).digest()
+        return -len(patients[patient]), drawn
+
+    split: list[list[str]] = [[] for _ in range(parts)]
+    for patient in sorted(patients, key=largest_first):
+        min(split, key=len).extend(patients[patient])
+    return [sorted(part) for part in split]
