@@ -172,6 +172,7 @@ def _finish_labels(
         "labels": np.array(model.known_labels, np.uint8)[probabilities.argmax(axis=0)],
         "brain": brain,
         "voxel_volume_ml": grid.voxel_volume_ml,
+        "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],
     }
     return pipeline(data)["labels"]
 

@@ -1,0 +1,213 @@
+"""Random changes of training crops, as data in the experiment file.
+
+A list of steps such as ``{"step": "flip", "prob": 0.5, "axis": "x"}`` makes a pipeline of MONAI transforms.
+Steps that move voxels move image and target alike; what comes in from outside is background, and ignored
+in the target. Steps that change intensities draw for each channel anew (`prob` included) and leave the
+background, voxels that are 0 in all channels, at 0. Intensities are those after preprocessing, z-scores.
+
+The paper's configuration has no steps: Havaei et al. 2017, section 4, tried flips and saw no gain.
+
+=================  =====================================================================================
+flip               prob, axis: "x" (left and right) or "y"
+rotate90           prob; by 90, 180 or 270 degrees, crops must be square
+affine             prob, rotate_degrees, scale, shear, translate (voxels): largest change to either side
+intensity_jitter   prob, std of a normal scale (around 1) and of a normal shift (around 0)
+scale_intensity    prob, factors
+shift_intensity    prob, offsets
+gaussian_noise     prob, mean, std
+gaussian_smooth    prob, sigma_x, sigma_y (voxels)
+adjust_contrast    prob, gamma
+bias_field         prob, degree, coeff_range
+=================  =====================================================================================
+
+The last six are MONAI's transforms of the like name with its defaults, but for `prob`, which is 0.5 in
+all steps except intensity_jitter, where it is 1.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import torch
+from monai.data import get_track_meta, set_track_meta
+from monai.transforms import (
+    RandAdjustContrast,
+    RandAffined,
+    RandBiasField,
+    RandFlipd,
+    RandGaussianNoise,
+    RandGaussianSmooth,
+    Randomizable,
+    RandomizableTransform,
+    RandRotate90d,
+    RandScaleIntensity,
+    RandShiftIntensity,
+)
+
+from scripted_models.errors import InputError, ModelError
+from scripted_models.preprocessing import build_step
+
+_MOVED = ("image", "target", "brain")
+
+
+class JitterIntensity(RandomizableTransform):
+    """Scale and shift an image by normally distributed numbers.
+
+    Args:
+        std: standard deviation of both.
+        prob: of a change.
+    """
+
+    def __init__(self, std: float, prob: float = 1.0):
+        super().__init__(prob)
+        self.std = std
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the changed image."""
+        self.randomize(None)
+        scale, shift = self.R.normal(0.0, self.std, 2)
+        return image * (1.0 + scale) + shift if self._do_transform else image
+
+
+class PerChannel(Randomizable):
+    """Give each channel of 'image' to a random transform by itself, so that each draws anew.
+
+    Args:
+        kind: MONAI array transform.
+        prob: of a change, for each channel.
+        parameters: other arguments of the transform.
+    """
+
+    def __init__(self, kind: type[RandomizableTransform], prob: float = 0.5, **parameters):
+        self.transform = kind(prob=prob, **parameters)
+
+    def set_random_state(self, seed=None, state=None) -> "PerChannel":
+        """Pass the source of randomness on."""
+        self.transform.set_random_state(seed, state)
+        return self
+
+    def __call__(self, data: dict) -> dict:
+        """Return the dictionary with a changed copy of 'image', (C, H, W)."""
+        changed = [self.transform(channel) for channel in data["image"].split(1)]
+        return {**data, "image": torch.cat(changed)}
+
+
+def _flip(prob: float = 0.5, axis: str = "x") -> RandFlipd:
+    if axis not in ("y", "x"):
+        raise ValueError(f"expected the axis 'x' or 'y', not {axis!r}")
+    return RandFlipd(_MOVED, prob, ("y", "x").index(axis))
+
+
+def _rotate90(prob: float = 0.5) -> RandRotate90d:
+    return RandRotate90d(_MOVED, prob)
+
+
+def _affine(
+    prob: float = 0.5,
+    rotate_degrees: float = 0.0,
+    scale: float = 0.0,
+    shear: float = 0.0,
+    translate: float = 0.0,
+) -> RandAffined:
+    return RandAffined(
+        _MOVED,
+        prob=prob,
+        rotate_range=float(np.deg2rad(rotate_degrees)),
+        scale_range=(scale, scale),
+        shear_range=(shear, shear),
+        translate_range=(translate, translate),
+        mode=("bilinear", "nearest", "nearest"),
+        padding_mode="zeros",
+    )
+
+
+STEPS = {
+    "flip": _flip,
+    "rotate90": _rotate90,
+    "affine": _affine,
+    "intensity_jitter": partial(PerChannel, JitterIntensity, prob=1.0),
+    "scale_intensity": partial(PerChannel, RandScaleIntensity),
+    "shift_intensity": partial(PerChannel, RandShiftIntensity),
+    "gaussian_noise": partial(PerChannel, RandGaussianNoise),
+    "gaussian_smooth": partial(PerChannel, RandGaussianSmooth),
+    "adjust_contrast": partial(PerChannel, RandAdjustContrast),
+    "bias_field": partial(PerChannel, RandBiasField),
+}
+
+
+class Augmentation:
+    """A pipeline of random steps; `build_augmentation` makes it.
+
+    Args:
+        steps: transforms of dictionaries with 'image', 'target' and 'brain', each (C, H, W).
+    """
+
+    def __init__(self, steps: Sequence[Randomizable]):
+        self._steps = steps
+        # All steps draw from one generator: seeding it takes 2 us, Compose.set_random_state 400 us a step.
+        self._random = np.random.RandomState()
+        for step in steps:
+            step.set_random_state(state=self._random)
+
+    def __call__(
+        self, image: np.ndarray, target: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Change a crop.
+
+        Args:
+            image: float32 (C, H, W), array or CPU tensor; background is 0 in all channels.
+            target: integers (h, w) from 0 to 255, centred in the image; 255 is ignored.
+            seed: decides all that is random; the same seed gives the same bits.
+
+        Returns:
+            New arrays of the same shapes and types.
+        """
+        image, target = np.asarray(image), np.asarray(target)
+        margins = [
+            (full - part) // 2 for full, part in zip(image.shape[1:], target.shape, strict=True)
+        ]
+        window = tuple(slice(m, m + n) for m, n in zip(margins, target.shape, strict=True))
+        coded = np.zeros((1, *image.shape[1:]), np.uint8)
+        coded[(0, *window)] = target.astype(np.uint8) + np.uint8(1)  # 255 becomes 0, as the padding
+        data = {
+            "image": torch.tensor(image),
+            "target": torch.from_numpy(coded.astype(np.float32)),
+            "brain": torch.from_numpy((image != 0).any(axis=0, keepdims=True).astype(np.float32)),
+        }
+        self._random.seed(seed % 2**32)
+        with _plain_tensors():
+            for step in self._steps:
+                data = step(data)
+        changed = torch.where(data["brain"] > 0, data["image"], 0.0).numpy()
+        decoded = data["target"].numpy()[(0, *window)].astype(np.uint8) - np.uint8(1)
+        return changed, decoded.astype(target.dtype)
+
+
+@contextmanager
+def _plain_tensors() -> Iterator[None]:
+    """Keep MONAI from recording metadata, which takes several times as long as the steps themselves."""
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
+
+
+def build_augmentation(steps: Sequence[dict]) -> Augmentation:
+    """Build the pipeline that a list of steps describes.
+
+    Raises:
+        InputError: unknown step or parameter, or a probability outside 0 to 1.
+    """
+    for step in steps:
+        if not 0 <= step.get("prob", 0) <= 1:
+            raise InputError(
+                f"The augmentation step '{step.get('step')}' has prob = {step['prob']}, expected a "
+                "number from 0 to 1; correct it."
+            )
+    try:
+        return Augmentation([build_step(step, STEPS, "augmentation") for step in steps])
+    except ModelError as error:
+        raise InputError(str(error)) from error
