@@ -66,6 +66,18 @@ class Evaluation:
         """Region -> number of cases, and of those with an empty mask (see EMPTY_MASK_POLICY)."""
         return {region: _counts(self._rows(region)) for region in self._regions()}
 
+    def to_dict(self) -> dict[str, object]:
+        """Return everything, means and counts included, for JSON."""
+        return {
+            "name": self.name,
+            "mean": self.mean,
+            "std": self.std,
+            "counts": self.counts,
+            "notes": self.notes,
+            "warnings": self.warnings,
+            "cases": self.cases,
+        }
+
     def _regions(self) -> list[str]:
         return [r for r in REGIONS if any(r in scores for scores in self.cases.values())]
 
@@ -235,19 +247,13 @@ def _csv_text(evaluation: Evaluation) -> str:
 
 def _json_text(evaluation: Evaluation) -> str:
     content = {
-        "name": evaluation.name,
-        "mean": evaluation.mean,
-        "std": evaluation.std,
-        "counts": evaluation.counts,
+        **evaluation.to_dict(),
         "empty_mask_policy": EMPTY_MASK_POLICY,
-        "notes": evaluation.notes,
-        "warnings": evaluation.warnings,
         "versions": {
             "scripted_models": scripted_models.__version__,
             "numpy": np.__version__,
             "SimpleITK": sitk.Version.VersionString(),
             "python": platform.python_version(),
         },
-        "cases": evaluation.cases,
     }
     return json.dumps(content, indent=2, allow_nan=False) + "\n"

@@ -6,11 +6,16 @@ phase. The column that the paper calls "Specificity" holds the positive predicti
 printed sensitivity it gives the printed Dice, which a true negative rate (above 0.9 here) never could.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from scripted_models.errors import InputError
 
 REGION_ORDER = ("complete", "core", "enhancing")
 PPV_TITLE = "Specificity (PPV as printed)"
+PPV_NOTE = 'The paper\'s column "Specificity" holds the positive predictive value, so the PPV stands beside it.'
+TITLES = ("Method", "Source", "Dice", PPV_TITLE, "Sensitivity")
+COMPARED = ("dice", "ppv", "sensitivity")  # the metrics behind the last three titles
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,10 @@ class PaperRow:
     ppv: tuple[float, float, float]
     sensitivity: tuple[float, float, float]
     rank: str = ""
+
+    def score(self, metric: str, region: str) -> float:
+        """Return one printed score; `metric` is one of COMPARED."""
+        return getattr(self, metric)[REGION_ORDER.index(region)]
 
 
 # Table 1: TwoPathCNN and variations. Table 2: cascades. Table 3: other methods of the challenge, among
@@ -60,6 +69,21 @@ PAPER_ROWS = (
 )
 
 
+def paper_row(method: str) -> PaperRow:
+    """Return the row of one of the paper's own networks (tables 1 and 2).
+
+    Raises:
+        InputError: the paper prints no such row.
+    """
+    own = {row.method: row for row in PAPER_ROWS if row.table < 3}
+    if method not in own:
+        raise InputError(
+            f"Found the method '{method}', expected a row of the paper's tables 1 and 2; choose one of "
+            f"{', '.join(own)}."
+        )
+    return own[method]
+
+
 def markdown_beside_paper(
     mean: Mapping[str, Mapping[str, float]], name: str, number_of_cases: int
 ) -> str:
@@ -74,34 +98,48 @@ def markdown_beside_paper(
         Markdown: a warning that the cases differ, and a table whose cells read
         complete / core / enhancing.
     """
-    rows = [(row.dice, _paper_cells(row)) for row in PAPER_ROWS]
-    rows.append((_triple(mean, "dice"), _own_cells(mean, name)))
+    rows = [(row.dice, paper_cells(row)) for row in PAPER_ROWS]
+    rows.append((_triple(mean, "dice"), own_cells(mean, name)))
     rows.sort(key=lambda row: [-1 if score is None else score for score in row[0]], reverse=True)
-    titles = ("Method", "Source", "Dice", PPV_TITLE, "Sensitivity")
-    lines = [_line(titles), _line(["---"] * len(titles)), *(_line(cells) for _, cells in rows)]
-    return f"{_caveat(name, number_of_cases)}\n\n" + "\n".join(lines) + "\n"
-
-
-def _caveat(name: str, number_of_cases: int) -> str:
     cases = "1 case" if number_of_cases == 1 else f"{number_of_cases} cases"
+    caveat = cases_differ(f"'{escaped(name)}' is the mean over {cases}")
     return (
-        f"**The cases differ**: '{name}' is the mean over {cases} evaluated here; the paper's rows are "
-        "means over the 10 test cases of BRATS 2013, scored by the challenge server (Havaei et al. "
-        "2017, tables 1-3). The order of the rows is no ranking.\n\n"
-        "Cells read complete / core / enhancing; rows are sorted by complete Dice. The paper's column "
-        '"Specificity" holds the positive predictive value, so the PPV stands beside it.'
+        f"{caveat} The order of the rows is no ranking.\n\n"
+        f"Cells read complete / core / enhancing; rows are sorted by complete Dice. {PPV_NOTE}\n\n"
+        f"{markdown_table(TITLES, (cells for _, cells in rows))}"
     )
 
 
-def _paper_cells(row: PaperRow) -> list[str]:
-    source = f"paper, table {row.table}"
-    return [row.method, source, *(_cell(t) for t in (row.dice, row.ppv, row.sensitivity))]
+def cases_differ(ours: str) -> str:
+    """Return the warning that belongs above every comparison; `ours` says what our means are over."""
+    return (
+        f"**The cases differ**: {ours} evaluated here; the paper's rows are means over the 10 test "
+        "cases of BRATS 2013, scored by the challenge server (Havaei et al. 2017, tables 1-3)."
+    )
 
 
-def _own_cells(mean: Mapping[str, Mapping[str, float]], name: str) -> list[str]:
-    triples = (_triple(mean, metric) for metric in ("dice", "ppv", "sensitivity"))
-    cells = [name.replace("|", "/"), "here", *(_cell(t) for t in triples)]
-    return [f"**{cell}**" for cell in cells]
+def paper_cells(row: PaperRow) -> list[str]:
+    """Return the Markdown cells of a printed row under TITLES."""
+    triples = (getattr(row, metric) for metric in COMPARED)
+    return [escaped(row.method), f"paper, table {row.table}", *map(_cell, triples)]
+
+
+def own_cells(mean: Mapping[str, Mapping[str, float]], name: str) -> list[str]:
+    """Return the Markdown cells, bold, of mean scores (see `markdown_beside_paper`) under TITLES."""
+    triples = (_triple(mean, metric) for metric in COMPARED)
+    return [f"**{cell}**" for cell in (escaped(name), "here", *map(_cell, triples))]
+
+
+def markdown_table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table of cells that are Markdown."""
+    titles = list(titles)
+    lines = (titles, ["---"] * len(titles), *rows)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def escaped(text: str) -> str:
+    """Return a text as Markdown, where its asterisks and bars are no markup."""
+    return text.replace("*", r"\*").replace("|", r"\|")
 
 
 def _triple(mean: Mapping[str, Mapping[str, float]], metric: str) -> tuple[float | None, ...]:
@@ -110,9 +148,3 @@ def _triple(mean: Mapping[str, Mapping[str, float]], metric: str) -> tuple[float
 
 def _cell(triple: tuple[float | None, ...]) -> str:
     return " / ".join("-" if score is None else f"{score:.2f}" for score in triple)
-
-
-def _line(cells) -> str:
-    # An asterisk would start emphasis in Markdown; the bold cells carry theirs on purpose.
-    escaped = [c if c.startswith("**") else c.replace("*", r"\*") for c in cells]
-    return "| " + " | ".join(escaped) + " |"
