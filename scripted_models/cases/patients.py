@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from scripted_models.errors import InputError
 
 # Pattern (anywhere in the name, as folder names may stand before it) -> patient. What follows the
-# pattern is the time point or scan. The TCIA numbers are the same from 2014 to 2019, and the number
-# of a site (TCIA02) came in 2018; the numbers of 2021 are those of GLI in 2023. Between 2015 and 2017
-# the patients of BRATS 2013 were renumbered.
+# pattern is the time point or scan. Two years are taken to number the same patients where they use the
+# same numbers: TCIA from 2014 to 2019 (the site, TCIA02, came in 2018), and 2021 and GLI of 2023.
+# The patients of BRATS 2013 got other numbers in 2017 and cannot be matched with those of 2015.
 _PATIENTS = (
     (r"brats(?:20)?1[789]_tcia\d*_0*(\d+)", r"brats_tcia_pat\1"),
     (r"brats(?:20)?1[789]_([0-9a-z]+_[0-9a-z]+)", r"Brats_\1"),

@@ -1,6 +1,7 @@
 """One self-contained HTML page with our scores beside the paper's, and the files of the whole table."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -39,7 +40,8 @@ td.paper { color: var(--faint); }
 .group { border-left: 2px solid var(--line); }
 .facts .long { grid-column: 1 / -1; }
 @media print { @page { size: A4 landscape; } td small, th[scope=row] small { font-size: 7pt; }
-  .wide { break-inside: avoid; } table { margin-bottom: 10px; } h2 { margin-top: 16px; } }
+  .wide { break-inside: avoid; } table { margin-bottom: 10px; } h2 { margin-top: 16px; }
+  footer { margin: 0; padding: 0; } }
 """
 
 
@@ -101,9 +103,9 @@ def _table(lines: list[_Line], metrics: tuple[str, ...]) -> str:
     if not any(paper for paper, _ in lines):
         parts = parts[:1]
     columns = list(product(metrics, REGION_ORDER, parts))
-    best = {c: _shown(max(_means(lines, *c[:2]), default=None)) for c in columns}
+    best = _best_dice(row for _, row in lines if row)
     body = "".join(
-        f"<tr>{_head(*line)}{''.join(_cell(c, *line, best[c]) for c in columns)}</tr>"
+        f"<tr>{_head(*line, metrics)}{''.join(_cell(c, *line, best) for c in columns)}</tr>"
         for line in lines
     )
     group = "<th colspan='{}' scope='colgroup' class='group'>{}</th>".format
@@ -119,8 +121,20 @@ def _table(lines: list[_Line], metrics: tuple[str, ...]) -> str:
     )
 
 
+def _best_dice(rows: Iterable[ExperimentRow]) -> dict[str, str]:
+    """Return region -> best mean Dice as it is shown, where several rows compete for it."""
+    found = defaultdict(list)
+    for row in rows:
+        for region, scores in row.evaluation.mean.items():
+            found[region].append(_shown(scores["dice"]))
+    return {region: max(values) for region, values in found.items() if len(values) > 1}
+
+
 def _cell(
-    column: tuple[str, str, str], paper: PaperRow | None, row: ExperimentRow | None, best: str
+    column: tuple[str, str, str],
+    paper: PaperRow | None,
+    row: ExperimentRow | None,
+    best: Mapping[str, str],
 ) -> str:
     metric, region, part = column
     ours = _mean(row, metric, region)
@@ -130,7 +144,7 @@ def _cell(
         return f"<td class='paper'>{text}</td>"
     text = _shown(ours)
     if metric == "dice" and ours is not None:
-        text = f"<strong>{text}</strong>" if text == best else text
+        text = f"<strong>{text}</strong>" if text == best.get(region) else text
         if interval := row.dice_intervals[region]:
             text += f"<small>{interval[0]:.2f} to {interval[1]:.2f}</small>"
     return f"<td class='own group'>{text}</td>"
@@ -140,15 +154,14 @@ def _edge(part: str) -> str:
     return " class='group'" if part == "here" else ""
 
 
-def _head(paper: PaperRow | None, row: ExperimentRow | None) -> str:
-    """Return the first cell: our name, with the paper's where it is another, and the number of cases."""
-    if row is None:
-        return f"<th scope='row'>{escaped(paper.method)}<small>not run</small></th>"
-    number = len(row.evaluation.cases)
-    notes = "1 case" if number == 1 else f"{number} cases"
-    if paper and paper.method != row.name:
-        notes = f"beside {paper.method}, {notes}"
-    return f"<th scope='row'>{escaped(row.name)}<small>{escaped(notes)}</small></th>"
+def _head(paper: PaperRow | None, row: ExperimentRow | None, metrics: tuple[str, ...]) -> str:
+    """Return the first cell; that of Dice tells the number of cases, and the paper's name if it differs."""
+    name = row.name if row else paper.method
+    notes = [f"beside {paper.method}"] if paper and paper.method != name else []
+    number = len(row.evaluation.cases) if row else 0
+    notes.append("not run" if not row else "1 case" if number == 1 else f"{number} cases")
+    small = f"<small>{escaped(', '.join(notes))}</small>" if metrics == ("dice",) else ""
+    return f"<th scope='row'>{escaped(name)}{small}</th>"
 
 
 def _training(rows: Sequence[ExperimentRow]) -> str:
@@ -161,18 +174,13 @@ def _training(rows: Sequence[ExperimentRow]) -> str:
         for name, *cells in table[1:]
     )
     return (
-        "<h2>Training</h2><div class='wide'><table aria-label='Training'>"
+        "<h2>Training</h2><div class='wide'><table>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def _mean(row: ExperimentRow | None, metric: str, region: str) -> float | None:
     return row.evaluation.mean.get(region, {}).get(metric) if row else None
-
-
-def _means(lines: list[_Line], metric: str, region: str) -> list[float]:
-    means = (_mean(row, metric, region) for _, row in lines)
-    return [mean for mean in means if mean is not None]
 
 
 def _shown(value: float | None) -> str:
