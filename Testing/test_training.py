@@ -1,4 +1,4 @@
-"""Sampling, loss, and whole training runs that are stopped, killed and resumed."""
+"""Whole training runs that are stopped, killed and resumed."""
 
 import csv
 import subprocess
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
+from training_fixtures import make_case
 
 from scripted_models.config import Experiment, PhaseConfig, TrainingConfig, load_experiment
 from scripted_models.errors import InputError
@@ -16,17 +17,7 @@ from scripted_models.model_folder import load_model
 from scripted_models.networks.havaei import TwoPathCNN
 from scripted_models.progress import Progress
 from scripted_models.training.checkpoint import TrainingState
-from scripted_models.training.losses import pixel_cross_entropy
-from scripted_models.training.run import Trainer, adam_rate_scale
-from scripted_models.training.sampling import (
-    IGNORED,
-    MERGED_CORE,
-    CropSampler,
-    TrainingCase,
-    label_frequencies,
-    make_target,
-    sample_pixels,
-)
+from scripted_models.training.run import Trainer
 
 EXPERIMENT = """
 name = "tiny"
@@ -41,9 +32,8 @@ seed = 5
 threads = 1
 batch_size = 1
 output_size = 4
-pixels_per_step = 20
-flip = true
-intensity_jitter = 0.1
+pixels_per_crop = 20
+augmentation = [{ step = "flip" }, { step = "intensity_jitter", std = 0.1 }]
 average_decay = 0.9
 [training.phase1]
 epochs = 3
@@ -97,12 +87,15 @@ class TestRuns:
         ]  # fmt: skip
         assert all(np.isfinite(float(r["loss"])) for r in rows)
         model = load_model(str(uninterrupted / "model"))
-        assert model.description["training"]["train"] == ["Phantom_00002", "Phantom_00003"]
-        assert model.description["training"]["validation"] == ["Phantom_00001"]
-
-    def test_phase_two_changes_the_output_layer_only(self, uninterrupted):
-        state = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
-        assert state["phase"] == 3
+        stated = model.description["training"]
+        assert len(stated["train"]) == 2
+        assert {*stated["train"], *stated["validation"]} == {f"Phantom_0000{i}" for i in (1, 2, 3)}
+        assert stated["seconds"] > 0
+        first = load_model(str(uninterrupted / "model_phase1"))
+        assert first.description["training"]["epochs"] == [3, 0]
+        ended, before = model.network.state_dict(), first.network.state_dict()
+        changed = {key for key in ended if not torch.equal(ended[key], before[key])}
+        assert changed == {"output.weight", "output.bias"}
 
     @pytest.mark.parametrize("wait_for_epochs", [1, 4])
     def test_killed_and_resumed_gives_the_same_bits(
@@ -187,27 +180,10 @@ class TestRuns:
         assert "network.parts.first" in done.stderr
 
 
-def make_case(seed=0, merged=False):
-    rng = np.random.default_rng(seed)
-    labels = np.zeros((6, 40, 44), np.uint8)
-    labels[2:4, 10:20, 10:20] = rng.integers(1, 5, (2, 10, 10))
-    brain = np.zeros(labels.shape, bool)
-    brain[1:5, 4:36, 4:40] = True
-    image = np.broadcast_to(np.arange(44, dtype=np.float32), (4, *labels.shape)).copy()
-    return TrainingCase(f"case{seed}", image, make_target(labels, brain, merged))
-
-
-def test_adam_turns_down_the_layer_with_many_inputs():
-    network = TwoPathCNN()
-    scales = {name: adam_rate_scale(p) for name, p in network.named_parameters()}
-    assert scales.pop("output.weight") == pytest.approx(1000 / 98_784)
-    assert set(scales.values()) == {1.0}
-
-
 def train_two_steps(folder, phase, **settings):
     """Train phase 1 for two steps; return the network and its output weights after each step."""
     training = TrainingConfig(
-        batch_size=1, output_size=4, pixels_per_step=20, optimiser="adam",
+        batch_size=1, output_size=4, pixels_per_crop=20, optimiser="adam",
         phase1=phase, phase2=PhaseConfig(epochs=0), **settings,
     )  # fmt: skip
     network = TwoPathCNN(initialisation="he")
@@ -239,82 +215,3 @@ def test_best_epoch_is_kept_with_early_stopping_and_the_last_one_without(
     phase = PhaseConfig(epochs=2, steps_per_epoch=1, patience=patience)
     network, weights = train_two_steps(tmp_path, phase)
     assert torch.equal(network.output.weight, weights[kept])
-
-
-class TestSampling:
-    def test_crop_and_target_are_aligned(self):
-        sampler = CropSampler([make_case()], output_size=8, margins=(16, 16))
-        images, targets = sampler.batch(20, True, np.random.default_rng(0))
-        assert images.shape == (20, 4, 40, 40)
-        source = make_case()
-        for image, target in zip(images, targets, strict=True):
-            column = image[0, 16:24, 16:24].numpy()
-            valid = target.numpy() != IGNORED
-            x = column[valid].astype(int)
-            assert all(
-                t in source.target[:, :, c] for t, c in zip(target.numpy()[valid], x, strict=True)
-            )
-
-    def test_a_crop_balanced_by_labels_gives_one_label_only(self):
-        case = make_case()
-        for balance, labels_in_crop in (("labels", {1}), ("crops", {2, 3, 4, 5})):
-            sampler = CropSampler([case], output_size=8, margins=(16, 16), balance=balance)
-            _, targets = sampler.batch(40, True, np.random.default_rng(0))
-            present = [set(np.unique(target[target != IGNORED])) for target in targets.numpy()]
-            assert {len(labels) for labels in present} & labels_in_crop
-            assert set.union(*present) == {0, 1, 2, 3, 4}
-            if balance == "labels":
-                assert {len(labels) for labels in present} == {1}
-
-    def test_balanced_pixels_hold_each_label_equally(self):
-        target = torch.full((2, 30, 30), 0)
-        target[0, 0, :5], target[0, 1, :2], target[1, 2, 0] = 2, 4, MERGED_CORE
-        chosen = sample_pixels(target, 400, True, np.random.default_rng(0))
-        values, counts = torch.unique(target.reshape(-1)[chosen], return_counts=True)
-        assert values.tolist() == [0, 2, 4, MERGED_CORE]
-        assert set(counts.tolist()) == {100}
-
-    def test_natural_pixels_follow_the_brain(self):
-        target = torch.full((1, 100, 100), IGNORED)
-        target[0, :50] = 0
-        target[0, :5] = 2
-        chosen = sample_pixels(target, 5000, False, np.random.default_rng(0))
-        values = target.reshape(-1)[chosen]
-        assert not (values == IGNORED).any()
-        assert (values == 2).float().mean() == pytest.approx(0.1, abs=0.02)
-
-    @pytest.mark.parametrize("share", [0.5, 0.9])
-    def test_a_healthy_share_is_kept_by_crops_pixels_and_frequencies(self, share):
-        sampler = CropSampler([make_case()], 1, (16, 16), healthy_share=share)
-        _, targets = sampler.batch(600, False, np.random.default_rng(1))
-        assert (targets == 0).float().mean() == pytest.approx(share, abs=0.06)
-        target = torch.zeros(1, 50, 50, dtype=torch.long)
-        target[0, 0, :3] = 4
-        chosen = sample_pixels(target, 1000, False, np.random.default_rng(0), share)
-        assert (target.reshape(-1)[chosen] == 0).float().mean() == pytest.approx(share, abs=0.01)
-        assert label_frequencies([make_case()], share)[0] == pytest.approx(share, abs=1e-6)
-
-    def test_frequencies_split_merged_voxels_like_the_others(self):
-        frequencies = label_frequencies([make_case(0), make_case(1, merged=True)])
-        assert frequencies.sum() == pytest.approx(1)
-        assert frequencies[1] > 0
-        assert frequencies[3] > frequencies[1] * 0.5
-
-    def test_merged_truth_accepts_either_label(self):
-        logits = torch.tensor([[0.0, 9.0, 0, 0, 0], [0.0, 0, 0, 9.0, 0], [9.0, 0, 0, 0, 0]])
-        losses = [
-            pixel_cross_entropy(row[None], torch.tensor([MERGED_CORE])).item() for row in logits
-        ]
-        assert losses[0] == pytest.approx(losses[1], rel=1e-2)
-        assert losses[0] < 0.01 < 5 < losses[2]
-
-
-class TestSplit:
-    def test_a_case_cannot_train_and_validate(self, experiment, phantom_folder, tmp_path):
-        from scripted_models.cases.discovery import find_cases
-        from scripted_models.config import load_experiment
-        from scripted_models.training.data import split_cases
-
-        both = ["data.train=['Phantom_00001']", "data.validation=['Phantom_00001']"]
-        with pytest.raises(InputError, match="both lists"):
-            split_cases(load_experiment(experiment, both), find_cases(phantom_folder))

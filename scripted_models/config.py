@@ -38,35 +38,45 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which cases train and which validate.
+    """Which cases train, which validate (after every epoch) and which only test.
 
-    `train` and `validation` list case names; `train` empty means all that do not validate, and
-    `validation` empty means every `validation_every`-th case by name.
+    `train`, `validation` and `test` list case names. Where a list is empty, the cases are drawn by
+    patient: of `test_every` patients one tests, of `validation_every` others one validates, all
+    others train.
     """
 
     folder: str = ""
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
-    validation_every: int = 5
+    test: tuple[str, ...] = ()
+    validation_every: int = 5  # 0: none
+    test_every: int = 0  # 0: none
+    split_seed: int = 0
+    folds: int = 0  # as many networks, each validated on another fold, which vote (BRATS 2015: 7)
     validation_slices: int = 8  # axial slices per validation case, spread over the brain
     phantoms: int = 0  # procedural cases added to the training cases
     statement: str = ""  # attribution, written into the model card
 
+    def __post_init__(self):
+        _require(self, validation_every=(0, None), test_every=(0, None), phantoms=(0, None))
+        if self.folds == 1 or self.folds < 0:
+            raise ValueError(f"'folds' is {self.folds}, expected 0 or at least 2")
+
 
 @dataclass(frozen=True)
 class PhaseConfig:
-    """One training phase (Havaei et al. 2017, section 4.2)."""
+    """One training phase (Havaei et al. 2017, "Two-phase training" and "Implementation details")."""
 
-    epochs: int = 55
+    epochs: int = 55  # figure 6 shows 55 epochs of phase 1 and 10 of phase 2
     steps_per_epoch: int = 200
+    schedule: typing.Literal["linear", "literal"] = "linear"  # of the learning rate
     learning_rate: float = 0.005  # at the first step
-    final_learning_rate: float = 0.0005  # at the last step, reached linearly
+    final_learning_rate: float = 0.0005  # 'linear': at the last step
+    decay: float = 0.1  # 'literal': factor after every epoch
     momentum: float = 0.5
-    final_momentum: float = 0.9
-    patience: int = (
-        10  # epochs without improvement before the phase stops and its best epoch is kept;
-    )
-    # 0: no early stopping, the last epoch is kept
+    final_momentum: float = 0.9  # at the last step, reached linearly
+    patience: int = 10  # epochs without improvement before the phase stops and its best epoch is
+    # kept; 0: no early stopping, the last epoch is kept
 
     def __post_init__(self):
         _require(self, epochs=(0, None), steps_per_epoch=(1, None), patience=(0, None))
@@ -74,31 +84,40 @@ class PhaseConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Sampling, optimiser and augmentation."""
+    """Sampling, optimiser and augmentation; the defaults are the paper's where it states them."""
 
     seed: int = 0
     threads: int = 0  # 0 leaves the choice to torch
-    batch_size: int = 8
-    output_size: int = 32  # edge of the crops' output in pixels
-    pixels_per_step: int = 2000
+    workers: int = 0  # processes that draw crops beside the training one
+    precision: typing.Literal["float32", "bfloat16", "float16"] = "float32"  # of hidden layers
+    snapshot_every: int = 0  # epochs between snapshots of the weights; 0: none
+    batch_size: int = 8  # crops of one step, of each process
+    output_size: int = 32  # edge of the crops' output in pixels; 1: the paper's patches
+    pixels_per_crop: int = 250  # that enter the loss
     average_decay: float = 0.0  # of the moving average of the weights, which is kept; 0: none
-    balance: typing.Literal["labels", "crops"] = "labels"  # phase 1, see CropSampler
+    # Phase 1. 'labels': of a crop only the label it was drawn for enters the loss, so that labels are
+    # equally frequent and spread as in the brain, as with the paper's patches. 'crops': all its pixels
+    # do, so that the shares around a tumour's edge stay as they are.
+    balance: typing.Literal["labels", "crops"] = "labels"
+    balance_cases: bool = True  # draw the case first, all equally often; false: voxels of all cases
     healthy_share: float = 0.0  # phase 2: share of healthy pixels (below 1); 0: as in the brain
+    # When the logarithms of the label frequencies are added to the output bias: at the start, as the
+    # paper's sentence says, or when the labels begin to be drawn with these frequencies.
+    output_bias: typing.Literal["phase1", "phase2", "zero"] = "phase2"
     optimiser: typing.Literal["sgd", "adam"] = "sgd"  # the paper's is 'sgd'
-    l1: float = 0.0
-    l2: float = 0.0
-    flip: bool = False  # mirror left and right
-    intensity_jitter: float = 0.0  # standard deviation of a random scale and shift per channel
+    l1: float = 0.0  # factor of |W|_1; the paper's is not printed
+    l2: float = 0.0  # factor of |W|^2; the paper's is not printed
+    max_norm: float = 0.0  # bound on the norm of every kernel; 0: none; the paper's is not printed
+    augmentation: tuple[dict, ...] = ()  # steps of training/augmentation.py; the paper's are none
     phase1: PhaseConfig = field(default_factory=PhaseConfig)
-    phase2: PhaseConfig = field(
-        default_factory=lambda: PhaseConfig(epochs=10, momentum=0.9, learning_rate=0.0005)
-    )
+    phase2: PhaseConfig = field(default_factory=lambda: PhaseConfig(epochs=10))
 
     def __post_init__(self):
-        at_least_one = dict.fromkeys(("batch_size", "output_size", "pixels_per_step"), (1, None))
-        _require(
-            self, **at_least_one, average_decay=(0, 1), healthy_share=(0, 1), threads=(0, None)
+        at_least_one = dict.fromkeys(("batch_size", "output_size", "pixels_per_crop"), (1, None))
+        not_negative = dict.fromkeys(
+            ("threads", "workers", "snapshot_every", "l1", "l2", "max_norm"), (0, None)
         )
+        _require(self, **at_least_one, **not_negative, average_decay=(0, 1), healthy_share=(0, 1))
 
 
 @dataclass(frozen=True)
@@ -107,6 +126,9 @@ class Experiment:
 
     name: str = "experiment"
     description: str = ""
+    paper_row: str = (
+        ""  # row of the paper's tables 1 and 2 to stand beside, for example "TwoPathCNN*"
+    )
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     preprocessing: tuple[dict, ...] = DEFAULT_PREPROCESSING

@@ -25,11 +25,16 @@ class Progress:
         self._fraction = 0.0
         self._done_before = 0.0
         self._stage = ""
+        self._span = (0.0, 1.0)
+
+    def span(self, low: float, high: float) -> None:
+        """Count all fractions from now on inside this share of the whole run."""
+        self._span = (low, high)
 
     def skip(self, fraction: float) -> None:
         """Count `fraction` of the whole run as done before, so that the remaining time leaves it out."""
-        self._start, self._done_before = time.monotonic(), fraction
         self._advance(fraction)
+        self._start, self._done_before = time.monotonic(), self._fraction
 
     def stage(self, name: str, fraction: float) -> None:
         """Enter a stage, `fraction` of the whole run being done."""
@@ -73,7 +78,9 @@ class Progress:
         """Write one event; the silent form drops it."""
 
     def _advance(self, fraction: float) -> None:
-        self._fraction = max(self._fraction, min(float(fraction), 1.0))
+        low, high = self._span
+        done = low + min(float(fraction), 1.0) * (high - low)
+        self._fraction = max(self._fraction, done)
 
 
 class JsonProgress(Progress):

@@ -16,6 +16,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument("experiment", help="TOML file, or the name of a shipped experiment")
     parser.add_argument("--data", type=Path, help="folder of cases (else data.folder of the file)")
     parser.add_argument("--output", type=Path, help="run folder (default: runs/NAME)")
+    parser.add_argument("--cache", type=Path,
+                        help="folder of preprocessed cases (default: cases in the run folder)")  # fmt: skip
     parser.add_argument(
         "--resume", action="store_true", help="go on from the run folder's checkpoint"
     )
@@ -31,7 +33,8 @@ def run(options, progress: Progress) -> int:
     """Train and say where the model is."""
     from scripted_models.config import load_experiment
     from scripted_models.labels import CODINGS
-    from scripted_models.training.experiment import train_experiment
+    from scripted_models.training import distributed
+    from scripted_models.training.experiment import TrainingRun, train_experiment
 
     path = Path(options.experiment)
     shipped = EXPERIMENTS / f"{options.experiment}.toml"
@@ -44,9 +47,12 @@ def run(options, progress: Progress) -> int:
         raise InputError(f"{path}: names no data.folder; give the folder of cases with --data.")
     output = options.output or Path("runs") / experiment.name
     coding = CODINGS[options.coding] if options.coding else None
-    model = train_experiment(
-        experiment, data, output, progress, options.resume, options.device, coding
-    )
+    with distributed.process_group(options.device):
+        progress = progress if distributed.rank() == 0 else Progress()
+        run = TrainingRun(
+            data, output, progress, options.resume, options.device, coding, options.cache
+        )
+        model = train_experiment(experiment, run)
     progress.result(model=str(model), run=str(output))
     progress.message(f"model: {model}")
     return 0

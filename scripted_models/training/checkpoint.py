@@ -10,7 +10,13 @@ from scripted_models.errors import InputError
 from scripted_models.files import write_file
 
 FILE_NAME = "checkpoint.pt"
-_MAY_CHANGE = {"folder"}  # the data may have moved
+_MAY_CHANGE = {
+    "folder",
+    "parts",
+    "workers",
+    "threads",
+    "snapshot_every",
+}  # where and how fast, not what
 
 
 @dataclass
@@ -22,24 +28,32 @@ class TrainingState:
         phase: 1 or 2; 3 when training is done.
         epoch: finished epochs of this phase.
         network: state dict.
+        processes: how many processes train.
+        crops_per_step: crops of a step, over all processes, in the last epoch.
         optimiser: state dict, empty between phases.
+        scaler: state of the loss scaling of float16, else empty.
         average: state dict of the moving average of the weights, empty between phases and without one.
         best_network: state dict of the epoch of this phase that is kept so far.
         best_score: validation score of `best_network`.
         best_epoch: epoch of `best_network`.
         history: one row per finished epoch, for metrics.csv.
+        seconds: time spent in the epochs.
     """
 
     experiment: dict
     phase: int = 1
     epoch: int = 0
+    processes: int = 1
+    crops_per_step: int = 0
     network: dict = field(default_factory=dict)
     optimiser: dict = field(default_factory=dict)
+    scaler: dict = field(default_factory=dict)
     average: dict = field(default_factory=dict)
     best_network: dict = field(default_factory=dict)
     best_score: float = -float("inf")
     best_epoch: int = 0
     history: list = field(default_factory=list)
+    seconds: float = 0.0
 
 
 _FIELDS = tuple(TrainingState.__dataclass_fields__)
@@ -52,8 +66,14 @@ def save_state(folder: Path, state: TrainingState) -> None:
     write_file(Path(folder) / FILE_NAME, buffer.getvalue())
 
 
-def load_state(folder: Path, experiment: dict) -> TrainingState:
+def load_state(folder: Path, experiment: dict, processes: int = 1) -> TrainingState:
     """Read the checkpoint of a run folder.
+
+    Args:
+        folder: run folder.
+        experiment: settings to go on with, equal to those of the checkpoint; with another number of
+            processes the crops of each (batch_size) may differ too.
+        processes: how many processes will go on.
 
     Raises:
         InputError: damaged checkpoint, or one of another experiment.
@@ -66,11 +86,14 @@ def load_state(folder: Path, experiment: dict) -> TrainingState:
             f"{path}: not a readable checkpoint ({error}); start a new run."
         ) from error
     changed = _differences(state.experiment, experiment)
+    if state.processes != processes:
+        changed = [key for key in changed if key != "training.batch_size"]
     if changed:
         raise InputError(
             f"{path}: belongs to an experiment with other settings ({', '.join(changed)}); resume with "
             "the same file and options, or train into another folder."
         )
+    state.experiment, state.processes = experiment, processes
     return state
 
 

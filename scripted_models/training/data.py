@@ -1,71 +1,141 @@
-"""From case folders to preprocessed training cases."""
+"""From a folder of cases to the preprocessed cases of an experiment, split by patient."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.cases.discovery import Case, find_cases
-from scripted_models.config import Experiment
+from scripted_models.cases.patients import patient_name, split_patients
+from scripted_models.config import DataConfig, Experiment
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.labels import LabelCoding
 from scripted_models.modalities import MODALITIES
 from scripted_models.preprocessing import build_preprocessing, preprocess
 from scripted_models.space import TrainingSpace, resample
-from scripted_models.training.sampling import TrainingCase, make_target
+from scripted_models.training import distributed
+from scripted_models.training.cache import CaseCache, digest
+from scripted_models.training.cases import TrainingCase, make_target
 
 PHANTOM_SEED = 100_000  # training phantoms never share a seed with those of `demo`
 
 
-def split_cases(experiment: Experiment, cases: list[Case]) -> tuple[list[Case], list[Case]]:
-    """Return training and validation cases, patient-wise.
+@dataclass(frozen=True)
+class Split:
+    """Names of the cases of each part; no patient stands in two of them."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def usable_cases(folder: Path) -> dict[str, Case]:
+    """Return the cases of a folder that have four images and a label map, by name."""
+    return {c.name: c for c in find_cases(folder) if c.truth is not None and not c.missing}
+
+
+def split_cases(data: DataConfig, names: list[str]) -> Split:
+    """Split cases into training, validation and test, patient by patient.
+
+    Args:
+        data: lists of names, or shares of the patients, see `DataConfig`.
+        names: usable cases.
 
     Raises:
-        InputError: a named case is missing, has no truth, or stands in both lists.
+        InputError: a named case is not there, or stands in two lists, or none is left for training.
     """
-    data = experiment.data
-    usable = {case.name: case for case in cases if case.truth is not None and not case.missing}
-    unknown = [name for name in (*data.train, *data.validation) if name not in usable]
-    if unknown:
+    listed = {"train": data.train, "validation": data.validation, "test": data.test}
+    _refuse_unknown_or_double(listed, names)
+    rest = sorted(set(names) - {name for part in listed.values() for name in part})
+    parts = {"test": listed["test"], "validation": listed["validation"]}
+    for part, every in (("test", data.test_every), ("validation", data.validation_every)):
+        if every and not parts[part]:
+            parts[part] = _draw(rest, every, data.split_seed)
+            rest = [name for name in rest if name not in parts[part]]
+    train = listed["train"] or rest
+    if not train:
+        raise InputError(
+            f"Found {len(names)} cases with four images and a label map and none is left for training; "
+            "expected at least one that neither validates nor tests."
+        )
+    return Split(tuple(train), tuple(parts["validation"]), tuple(parts["test"]))
+
+
+def _draw(names: list[str], every: int, seed: int) -> list[str]:
+    """Return the cases of one patient in `every`, of fewer patients those of one; a single one stays."""
+    patients = len({patient_name(name) for name in names})
+    return split_patients(names, min(every, patients), seed)[0] if patients > 1 else []
+
+
+def _refuse_unknown_or_double(listed: dict[str, tuple[str, ...]], names: list[str]) -> None:
+    every = [name for part in listed.values() for name in part]
+    if unknown := sorted(set(every) - set(names)):
         raise InputError(
             f"The experiment names cases {unknown} that were not found with four images and a label "
-            "map; check data.train, data.validation and the data folder."
+            "map; check data.train, data.validation, data.test and the data folder."
         )
-    names = sorted(usable)
-    validation = list(data.validation) or names[:: data.validation_every][: len(names) - 1]
-    train = list(data.train) or [name for name in names if name not in validation]
-    both = sorted(set(train) & set(validation))
-    if both or not train:
+    if double := sorted({name for name in every if every.count(name) > 1}):
         raise InputError(
-            f"Found {len(train)} training cases and {both or 'none'} in both lists; expected at "
-            "least one training case and none that also validates."
+            f"Found {double} twice in data.train, data.validation and data.test, expected each case once; "
+            "take it out of one."
         )
-    return [usable[name] for name in train], [usable[name] for name in validation]
 
 
 def load_cases(
-    experiment: Experiment, folder, coding: LabelCoding | None = None, on_case=lambda name: None
+    experiment: Experiment,
+    folder: Path,
+    cache: CaseCache,
+    coding: LabelCoding | None = None,
+    on_case: Callable[[str], None] = lambda name: None,
 ) -> tuple[list[TrainingCase], list[TrainingCase]]:
-    """Find, read and preprocess all cases of an experiment.
+    """Find the cases of an experiment and open them, preprocessed.
+
+    Of several processes each makes its share of the entries that are missing.
 
     Returns:
-        Training cases (phantoms included) and validation cases.
+        Training cases (phantoms included) and validation cases, mapped from the cache.
     """
-    pipeline = build_preprocessing(experiment.preprocessing)
-    train, validation = split_cases(experiment, find_cases(folder))
+    found = usable_cases(folder)
+    split = split_cases(experiment.data, sorted(found))
+    makers = [_of_case(experiment, found[n], coding) for n in (*split.train, *split.validation)]
+    first = PHANTOM_SEED
+    makers += [_of_phantom(experiment, first + i) for i in range(experiment.data.phantoms)]
+    for name, key, make in distributed.share(makers):
+        on_case(name)
+        cache.get(key, make)
+    distributed.wait_for_all()
+    opened = [cache.get(key, make) for _, key, make in makers]
+    last = len(split.train) + len(split.validation)
+    return opened[: len(split.train)] + opened[last:], opened[len(split.train) : last]
 
-    def prepare(case: Case) -> TrainingCase:
-        on_case(case.name)
-        return _prepare(case, pipeline, coding)
 
-    prepared = [prepare(case) for case in train], [prepare(case) for case in validation]
-    for seed in range(PHANTOM_SEED, PHANTOM_SEED + experiment.data.phantoms):
-        on_case(f"phantom {seed}")
-        prepared[0].append(_prepare_phantom(seed, pipeline))
-    return prepared
+_Maker = tuple[str, str, Callable[[], TrainingCase]]  # name, key in the cache, function
 
 
-def _prepare(case: Case, pipeline, coding: LabelCoding | None) -> TrainingCase:
+def _of_case(experiment: Experiment, case: Case, coding: LabelCoding | None) -> _Maker:
     case.require_images()
+    coding = coding or case.coding
+    sources = [case.images[m] for m in MODALITIES]
+    key = digest(
+        [*(source.path for source in sources), case.truth],
+        channels=[source.channel for source in sources],
+        coding=coding.name if coding else "",
+        preprocessing=experiment.preprocessing,
+        space=asdict(TrainingSpace()),
+        name=case.name,
+    )
+    return case.name, key, lambda: _prepare(case, experiment, coding)
+
+
+def _of_phantom(experiment: Experiment, seed: int) -> _Maker:
+    key = digest([], phantom=seed, preprocessing=experiment.preprocessing)
+    return f"phantom_{seed}", key, lambda: _prepare_phantom(seed, experiment)
+
+
+def _prepare(case: Case, experiment: Experiment, coding: LabelCoding | None) -> TrainingCase:
     labels, label_grid = case.read_truth(coding)
     images = {m: case.images[m].read() for m in MODALITIES}
     for modality, image in images.items():
@@ -80,18 +150,18 @@ def _prepare(case: Case, pipeline, coding: LabelCoding | None) -> TrainingCase:
     if space.resamples(label_grid):
         truth = resample(truth, Grid.of(moved[0]), sitk.sitkNearestNeighbor)
     image = np.stack([sitk.GetArrayFromImage(m) for m in moved])
-    merged = (coding or case.coding).merged_necrosis
-    return _training_case(case.name, image, sitk.GetArrayFromImage(truth), pipeline, merged)
+    merged = coding.merged_necrosis
+    return _training_case(case.name, image, sitk.GetArrayFromImage(truth), experiment, merged)
 
 
-def _prepare_phantom(seed: int, pipeline) -> TrainingCase:
+def _prepare_phantom(seed: int, experiment: Experiment) -> TrainingCase:
     from scripted_models.phantom.case import make_phantom
 
     phantom = make_phantom(seed)
     image = np.stack([phantom.volumes[m] for m in MODALITIES])
-    return _training_case(f"phantom_{seed}", image, phantom.labels, pipeline, merged=False)
+    return _training_case(f"phantom_{seed}", image, phantom.labels, experiment, merged=False)
 
 
-def _training_case(name: str, image, labels, pipeline, merged: bool) -> TrainingCase:
-    done = preprocess(pipeline, image, labels)
-    return TrainingCase(name, done["image"], make_target(done["labels"], done["brain"], merged))
+def _training_case(name, image, labels, experiment: Experiment, merged: bool) -> TrainingCase:
+    done = preprocess(build_preprocessing(experiment.preprocessing), image, labels)
+    return TrainingCase.of(name, done["image"], make_target(done["labels"], done["brain"], merged))

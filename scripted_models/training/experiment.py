@@ -1,146 +1,164 @@
 """From an experiment to a trained model folder."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from scripted_models.config import Experiment, NetworkConfig
+from scripted_models.cases.patients import split_patients
+from scripted_models.config import Experiment
 from scripted_models.errors import InputError
 from scripted_models.files import make_folder
 from scripted_models.inference import choose_device
-from scripted_models.labels import LABELS, LabelCoding
-from scripted_models.modalities import MODALITIES
-from scripted_models.model_folder import Model, load_model, write_model
-from scripted_models.networks import NETWORKS, build_network
+from scripted_models.labels import LabelCoding
+from scripted_models.model_folder import write_model
 from scripted_models.progress import Progress
-from scripted_models.space import TrainingSpace
+from scripted_models.training import distributed
+from scripted_models.training.assembly import (
+    describe,
+    join_folds,
+    join_parts,
+    make_network,
+    trains,
+)
+from scripted_models.training.cache import CaseCache
 from scripted_models.training.checkpoint import FILE_NAME, TrainingState, load_state
-from scripted_models.training.data import load_cases
+from scripted_models.training.data import load_cases, split_cases, usable_cases
 from scripted_models.training.run import Trainer
-from scripted_models.training.sampling import TrainingCase
 
-MODEL = "model"
+MODEL, MODEL_PHASE1, CASES = "model", "model_phase1", "cases"
 
 
-def train_experiment(
-    experiment: Experiment,
-    data: Path,
-    output: Path,
-    progress: Progress,
-    resume: bool = False,
-    device: str = "auto",
-    coding: LabelCoding | None = None,
-) -> Path:
-    """Train a network, or go on training it.
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where and how an experiment runs.
 
-    Args:
-        experiment: settings.
+    Attributes:
         data: folder of cases with label maps.
-        output: run folder; receives checkpoint.pt, metrics.csv and the model folder `model`.
+        output: run folder; receives checkpoint.pt, metrics.csv, the model folder `model`, and
+            `model_phase1` with the weights at the end of phase 1.
         progress: told about cases and epochs.
         resume: go on from the checkpoint in `output`; from the start when there is none yet.
         device: 'auto', 'cpu' or 'cuda'.
         coding: overrules the label coding that the naming implies.
+        cache: folder of preprocessed cases; None: `cases` in `output`.
+    """
+
+    data: Path
+    output: Path
+    progress: Progress
+    resume: bool = False
+    device: str = "auto"
+    coding: LabelCoding | None = None
+    cache: Path | None = None
+
+    @property
+    def cache_folder(self) -> Path:
+        """Folder of preprocessed cases."""
+        return Path(self.cache) if self.cache else Path(self.output) / CASES
+
+
+def train_experiment(experiment: Experiment, run: TrainingRun) -> Path:
+    """Train a network, or go on training it; a network without own weights is joined from its parts.
+
+    Folds are trained one after the other and vote.
 
     Returns:
         The model folder.
 
     Raises:
-        InputError: unusable data, or `output` holds another run and `resume` is not set.
+        InputError: unusable data, or the output holds another run and `resume` is not set.
     """
+    if experiment.data.folds:
+        return _train_folds(experiment, run)
+    if not trains(experiment):
+        return _join_parts(experiment, run)
     plain = experiment.to_dict()
     plain.pop("postprocessing")  # replayed at inference only
-    state = _first_state(Path(output), plain, resume, progress)
+    state = _first_state(Path(run.output), plain, run)
     torch.manual_seed(experiment.training.seed)
-    network = make_network(experiment).to(choose_device(device)[0])
-    progress.stage("read", 0.0)
-    cases = load_cases(experiment, data, coding, lambda name: progress.message(f"reading {name}"))
-    make_folder(output)
-    progress.stage("train", 0.0)
-    Trainer(experiment, network, cases, output, progress).run(state)
-    description = describe(experiment, cases, state)
-    return write_model(Path(output) / MODEL, network, description)
+    network, arguments = make_network(experiment)
+    network.to(choose_device(run.device)[0])
+    run.progress.stage("read", 0.0)
+    cases = load_cases(
+        experiment, run.data, CaseCache(run.cache_folder), run.coding,
+        lambda name: run.progress.message(f"reading {name}"),
+    )  # fmt: skip
+    make_folder(run.output)
+    run.progress.stage("train", 0.0)
+
+    names = [[case.name for case in part] for part in cases]
+
+    def write(folder: str) -> Path:
+        description = describe(experiment, arguments, names, state)
+        return _write(Path(run.output), network, description, folder)
+
+    def after_phase(phase: int) -> None:
+        if phase == 1 and experiment.training.phase2.epochs:
+            write(MODEL_PHASE1)
+
+    Trainer(experiment, network, cases, run.output, run.progress, after_phase).run(state)
+    return write(MODEL)
 
 
-def _first_state(output: Path, plain: dict, resume: bool, progress: Progress) -> TrainingState:
+def _first_state(output: Path, plain: dict, run: TrainingRun) -> TrainingState:
+    processes = distributed.processes()
     if not (output / FILE_NAME).exists():
-        if resume:  # a run that was stopped in its first epoch
-            progress.message(f"{output}: no checkpoint yet, the run starts from the beginning")
-        return TrainingState(plain)
-    if resume:
-        return load_state(output, plain)
-    raise InputError(
-        f"{output}: holds a training run already; add --resume to go on or choose another --output."
-    )
-
-
-def make_network(experiment: Experiment) -> nn.Module:
-    """Build the network and give it its trained parts, such as the first network of a cascade.
-
-    Raises:
-        InputError: a part is not stated or of another kind.
-        ModelError: a part cannot be loaded.
-    """
-    config, parts = experiment.network, NETWORKS[experiment.network.name].parts
-    loaded = {name: _load_part(config, name, kind) for name, kind in parts.items()}
-    arguments = {name: model.description["network"]["arguments"] for name, model in loaded.items()}
-    network = build_network(config.name, **{**arguments, **config.arguments})
-    for name, model in loaded.items():
-        getattr(network, name).load_state_dict(model.network.state_dict())
-    return network
-
-
-def _load_part(config: NetworkConfig, name: str, kind: str) -> Model:
-    if name not in config.parts:
+        if run.resume:  # a run that was stopped in its first epoch
+            run.progress.message(f"{output}: no checkpoint yet, the run starts from the beginning")
+        return TrainingState(plain, processes=processes)
+    if not run.resume:
         raise InputError(
-            f"{config.name} needs a trained {kind}: set network.parts.{name} to the path of its model folder."
+            f"{output}: holds a training run already; add --resume to go on or choose another --output."
         )
-    model = load_model(config.parts[name])
-    if not isinstance(model.network, NETWORKS[kind].build):
+    state = load_state(output, plain, processes)
+    _tell_batch(state, plain, run.progress)
+    return state
+
+
+def _tell_batch(state: TrainingState, plain: dict, progress: Progress) -> None:
+    """Say so when another number of processes changes the number of crops of a step."""
+    now = plain["training"]["batch_size"] * state.processes
+    if state.crops_per_step and state.crops_per_step != now:
+        progress.warning(
+            f"The run had {state.crops_per_step} crops in each step and goes on with {now}; to keep the "
+            "number, set training.batch_size so that batch_size x processes stays the same."
+        )
+
+
+def _train_folds(experiment: Experiment, run: TrainingRun) -> Path:
+    """Train a network for each fold, validated on that fold, and join them into an ensemble that votes."""
+    names = sorted(usable_cases(run.data))
+    split = split_cases(replace(experiment.data, folds=0), names)
+    number = experiment.data.folds
+    folds = split_patients([*split.train, *split.validation], number, experiment.data.split_seed)
+    models = []
+    for index, fold in enumerate(folds):
+        train = tuple(sorted(name for other in folds if other is not fold for name in other))
+        data = replace(
+            experiment.data, folds=0, train=train, validation=tuple(sorted(fold)), test=split.test
+        )
+        run.progress.span(index / number, (index + 1) / number)
+        run.progress.message(f"fold {index + 1} of {number}")
+        name = f"fold{index + 1}"
+        part = replace(run, output=Path(run.output) / name, cache=run.cache_folder)
+        models.append(train_experiment(replace(experiment, data=data), part))
+    return _write(Path(run.output), *join_folds(experiment, models))
+
+
+def _join_parts(experiment: Experiment, run: TrainingRun) -> Path:
+    if experiment.network.name == "VotedEnsemble":
         raise InputError(
-            f"network.parts.{name} is a {type(model.network).__name__}, expected a {kind}; name another folder."
+            "The experiment names the network VotedEnsemble, which is not trained itself; name the network of "
+            "its members and set data.folds to their number."
         )
-    return model
+    make_folder(run.output)
+    return _write(Path(run.output), *join_parts(experiment))
 
 
-def describe(
-    experiment: Experiment,
-    cases: tuple[list[TrainingCase], list[TrainingCase]],
-    state: TrainingState,
-) -> dict:
-    """Return the content of model.json for a finished run."""
-    arguments = {k: v for k, v in experiment.network.arguments.items() if k != "initialisation"}
-    space = TrainingSpace()
-    rows = [row for row in state.history if row["phase"] == 2]
-    early = experiment.training.phase2.patience
-    kept = max(rows, key=_score, default={}) if early else (rows or [{}])[-1]
-    return {
-        "name": experiment.name,
-        "summary": experiment.description,
-        "network": {"name": experiment.network.name, "arguments": arguments},
-        "channels": list(MODALITIES),
-        "labels": {str(label): name for label, name in LABELS.items()},
-        "training_space": {
-            "orientation": space.orientation,
-            "spacing_xyz_mm": list(space.spacing_xyz_mm),
-            "tolerance": space.tolerance,
-        },
-        "preprocessing": list(experiment.preprocessing),
-        "postprocessing": list(experiment.postprocessing),
-        "training": {
-            "statement": experiment.data.statement.strip(),
-            "train": [c.name for c in cases[0] if not c.name.startswith("phantom_")],
-            "phantoms": experiment.data.phantoms,
-            "validation": [c.name for c in cases[1]],
-            "seed": experiment.training.seed,
-            "epochs": [sum(row["phase"] == phase for row in state.history) for phase in (1, 2)],
-            "validation_dice": {
-                k[5:]: round(v, 4) for k, v in kept.items() if k.startswith("dice")
-            },
-        },
-    }
-
-
-def _score(row: dict) -> float:
-    return row["score"]
+def _write(output: Path, network: nn.Module, description: dict, folder: str = MODEL) -> Path:
+    if distributed.rank() == 0:
+        write_model(output / folder, network, description)
+    distributed.wait_for_all()
+    return output / folder

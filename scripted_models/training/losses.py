@@ -1,9 +1,10 @@
-"""Cross-entropy over sampled pixels, for truths that sometimes merge two labels."""
+"""Cross-entropy over sampled pixels, for truths that sometimes merge two labels; weight penalties."""
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from scripted_models.training.sampling import MERGED_CORE
+from scripted_models.training.cases import IGNORED, MERGED_CORE
 
 _MERGED_LABELS = [1, 3]
 
@@ -16,12 +17,24 @@ def pixel_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Ten
 
     Args:
         logits: (P, classes).
-        target: (P,) int64 with labels 0-4 or MERGED_CORE.
+        target: (P,) int64 with labels 0-4, MERGED_CORE, or IGNORED, which counts as a loss of 0.
 
     Returns:
         Scalar.
     """
-    log_probabilities = F.log_softmax(logits, dim=1)
+    log_probabilities = F.log_softmax(logits.float(), dim=1)
     merged = log_probabilities[:, _MERGED_LABELS].logsumexp(dim=1, keepdim=True)
     table = torch.cat([log_probabilities, merged], dim=1)
-    return -table.gather(1, target.clamp_max(MERGED_CORE)[:, None]).mean()
+    likelihoods = table.gather(1, target.clamp_max(MERGED_CORE)[:, None])[:, 0]
+    return -torch.where(target == IGNORED, 0.0, likelihoods).mean()
+
+
+def weight_penalty(network: nn.Module, l1: float, l2: float) -> torch.Tensor | float:
+    """Return l1 |W|_1 + l2 |W|^2 over the weights that are being trained, biases left out.
+
+    Source: Havaei et al. 2017, "Regularization"; the factors are found by grid search and not printed.
+    """
+    if not (l1 or l2):
+        return 0.0
+    weights = [p for p in network.parameters() if p.requires_grad and p.dim() > 1]
+    return sum(l1 * w.abs().sum() + l2 * w.square().sum() for w in weights)

@@ -1,10 +1,14 @@
-"""metrics.csv of a run, and TensorBoard events when it is installed."""
+"""metrics.csv of a run, TensorBoard events when it is installed, snapshots of the weights."""
 
 import csv
 import io
 from pathlib import Path
 
-from scripted_models.files import write_file
+import torch
+
+from scripted_models.files import make_folder, write_file
+
+SNAPSHOTS = "snapshots"
 
 
 def write_records(folder: Path, history: list[dict]) -> None:
@@ -20,6 +24,20 @@ def write_records(folder: Path, history: list[dict]) -> None:
     writer.writerows(history)
     write_file(Path(folder) / "metrics.csv", buffer.getvalue())
     _write_tensorboard(Path(folder), history)
+
+
+def write_snapshot(folder: Path, phase: int, epoch: int, weights: dict) -> None:
+    """Write the weights of an epoch, for pictures of how a segmentation came about.
+
+    Args:
+        folder: run folder; receives snapshots/phase1_epoch005.pt and so on.
+        phase, epoch: counted from 1.
+        weights: state dict on the CPU.
+    """
+    buffer = io.BytesIO()
+    torch.save(weights, buffer)
+    path = make_folder(Path(folder) / SNAPSHOTS) / f"phase{phase}_epoch{epoch:03d}.pt"
+    write_file(path, buffer.getvalue())
 
 
 def _write_tensorboard(folder: Path, history: list[dict]) -> None:

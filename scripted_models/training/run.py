@@ -1,34 +1,58 @@
 """The training loop: two phases, early stopping, a checkpoint after every epoch.
 
-Source: Havaei et al. 2017, section 4.2. Phase 1 trains all weights on labels drawn equally often;
-phase 2 keeps everything but the output layer and trains that on labels as they occur. A run that
+Source: Havaei et al. 2017, "Two-phase training". Phase 1 trains all weights on labels drawn equally
+often; phase 2 keeps everything but the output layer and trains that on labels as they occur. A run that
 is stopped at any moment goes on from its last finished epoch and ends with the same weights, because
 all randomness of an epoch is derived from (seed, phase, epoch).
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 
 from scripted_models.config import Experiment, PhaseConfig
+from scripted_models.errors import InputError
 from scripted_models.networks.havaei import set_output_bias
 from scripted_models.progress import Progress
+from scripted_models.training import distributed
+from scripted_models.training.cases import TrainingCase
 from scripted_models.training.checkpoint import TrainingState, save_state
-from scripted_models.training.losses import pixel_cross_entropy
-from scripted_models.training.records import write_records
-from scripted_models.training.sampling import (
-    CropSampler,
-    TrainingCase,
-    label_frequencies,
-    sample_pixels,
-)
-from scripted_models.training.validation import augment, validate
+from scripted_models.training.losses import pixel_cross_entropy, weight_penalty
+from scripted_models.training.optimiser import bound_kernels, make_optimiser, rates, set_rates
+from scripted_models.training.precision import MixedPrecision
+from scripted_models.training.records import write_records, write_snapshot
+from scripted_models.training.sampling import CropSampler, EpochCrops, label_frequencies
+from scripted_models.training.validation import validate
 
 PHASES = (1, 2)
+
+
+class PixelLogits(nn.Module):
+    """A network with the choice of pixels: what one step evaluates.
+
+    Args:
+        network: with `features` and `output`.
+        precision: what the hidden layers compute in; the output layer always computes in float32.
+        only_output: evaluate the hidden layers without gradient (phase 2).
+    """
+
+    def __init__(self, network: nn.Module, precision: MixedPrecision, only_output: bool):
+        super().__init__()
+        self.network, self.precision, self.only_output = network, precision, only_output
+
+    def forward(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """Map images (N, C, H, W) and flat output pixels (N, P) to logits (N * P, classes)."""
+        with torch.set_grad_enabled(not self.only_output), self.precision.autocast():
+            features = self.network.features(images)
+        logits = self.network.output(features.float()).flatten(2)  # (N, classes, pixels)
+        index = chosen[:, None].expand(-1, logits.shape[1], -1)
+        return logits.gather(2, index).transpose(1, 2).flatten(0, 1)
 
 
 class Trainer:
@@ -38,8 +62,9 @@ class Trainer:
         experiment: settings.
         network: with `features`, `output`, `margins`.
         cases: training and validation cases.
-        folder: run folder for checkpoint and records.
+        folder: run folder for checkpoint, records and snapshots.
         progress: receives epochs and the remaining time.
+        after_phase: called with the number of a phase when the network holds its final weights.
     """
 
     def __init__(
@@ -49,19 +74,16 @@ class Trainer:
         cases: tuple[list[TrainingCase], list[TrainingCase]],
         folder: Path,
         progress: Progress,
+        after_phase: Callable[[int], None] = lambda phase: None,
     ):
         self.experiment, self.network, self.folder = experiment, network, Path(folder)
         self.settings = experiment.training
         self.train_cases, self.validation_cases = cases
-        self.progress = progress
-        self.sampler = CropSampler(
-            self.train_cases,
-            self.settings.output_size,
-            network.margins,
-            self.settings.balance,
-            self.settings.healthy_share,
-        )
+        self.progress, self.after_phase = progress, after_phase
+        self.sampler = CropSampler(self.train_cases, self.settings, network.margins)
         self.device = next(network.parameters()).device
+        self.precision = MixedPrecision(self.settings.precision, self.device)
+        self.trainable = [p for p in network.parameters() if p.requires_grad]
         self.average: AveragedModel | None = None
 
     def run(self, state: TrainingState) -> TrainingState:
@@ -78,31 +100,32 @@ class Trainer:
 
     def _run_phase(self, state: TrainingState, phase: PhaseConfig) -> None:
         optimiser = self._start_phase(state)
+        step_module = distributed.parallel(
+            PixelLogits(self.network, self.precision, only_output=state.phase == 2)
+        )
         while state.epoch < phase.epochs and not self._is_stale(state, phase):
             started = time.monotonic()
-            loss = self._train_epoch(state, phase, optimiser)
+            loss = self._train_epoch(state, phase, optimiser, step_module)
             scores = self._validate(loss)
             state.epoch += 1
+            state.seconds += time.monotonic() - started
             row = {"phase": state.phase, "epoch": state.epoch, "loss": loss, **scores}
             state.history.append(row)
             self._keep(state, scores["score"], phase)
-            state.network = _copy(self.network.state_dict())
-            state.optimiser = optimiser.state_dict()
-            state.average = _copy(self.average.state_dict()) if self.average else {}
-            save_state(self.folder, state)
-            write_records(self.folder, state.history)
+            self._record(state, optimiser)
             self._report(row, time.monotonic() - started)
         self._finish_phase(state)
 
     def _start_phase(self, state: TrainingState) -> torch.optim.Optimizer:
-        trained = self.network if state.phase == 1 else self.network.output
-        equal_before = self.settings.balance == "labels"
-        if state.phase == 2 and equal_before and not state.epoch:
-            self._shift_output_bias()
-        parameters = [p for p in trained.parameters() if p.requires_grad]
-        optimiser = self._optimiser(parameters)
+        output = {id(p) for p in self.network.output.parameters()}
+        for parameter in self.trainable:
+            parameter.requires_grad_(state.phase == 1 or id(parameter) in output)
+        if self.settings.output_bias == f"phase{state.phase}" and not state.epoch:
+            self._add_label_frequencies()
+        optimiser = make_optimiser((p for p in self.trainable if p.requires_grad), self.settings)
         if state.optimiser:
             optimiser.load_state_dict(state.optimiser)
+        self.precision.load_state(state.scaler)
         if self.settings.average_decay:
             self.average = self._start_average(state)
         return optimiser
@@ -119,7 +142,7 @@ class Trainer:
         """The network that is validated and kept: the moving average, or the trained one itself."""
         return self.average.module if self.average else self.network
 
-    def _shift_output_bias(self) -> None:
+    def _add_label_frequencies(self) -> None:
         """Move the output bias from equal label frequencies to those of the brain (Bayes' rule)."""
         frequencies = label_frequencies(self.train_cases, self.settings.healthy_share)
         bias = self.network.output.bias.detach().clone()
@@ -127,50 +150,39 @@ class Trainer:
         with torch.no_grad():
             self.network.output.bias += bias
 
-    def _optimiser(self, parameters: list) -> torch.optim.Optimizer:
-        if self.settings.optimiser == "adam":
-            groups = [{"params": [p], "rate_scale": adam_rate_scale(p)} for p in parameters]
-            return torch.optim.Adam(groups, weight_decay=self.settings.l2)
-        return torch.optim.SGD(parameters, lr=0.1, momentum=0.5, weight_decay=self.settings.l2)
-
-    def _train_epoch(self, state: TrainingState, phase: PhaseConfig, optimiser) -> float:
-        rng = np.random.default_rng([self.settings.seed, state.phase, state.epoch])
-        torch.manual_seed(int(rng.integers(2**62)))  # dropout
+    def _train_epoch(self, state: TrainingState, phase: PhaseConfig, optimiser, module) -> float:
+        crops = EpochCrops(
+            self.sampler, state.phase, state.epoch, phase.steps_per_epoch,
+            distributed.rank(), distributed.processes(),
+        )  # fmt: skip
+        loader = DataLoader(crops, self.settings.batch_size, num_workers=self.settings.workers)
+        place = [self.settings.seed, state.phase, state.epoch, distributed.rank()]
+        torch.manual_seed(int(np.random.default_rng(place).integers(2**62)))  # dropout
         self.network.train()
         total = 0.0
-        for step in range(phase.steps_per_epoch):
-            done = (state.epoch * phase.steps_per_epoch + step) / (
-                phase.epochs * phase.steps_per_epoch
-            )
-            _set_schedule(optimiser, phase, done)
-            loss = self._loss(state.phase, rng)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            if self.average:
-                self.average.update_parameters(self.network)
-            total += loss.item()
+        for step, batch in enumerate(loader):
+            set_rates(optimiser, *rates(phase, state.epoch * phase.steps_per_epoch + step))
+            total += self._step(module, batch, optimiser)
             self.progress.update(self._fraction(state, step + 1))
-        return total / phase.steps_per_epoch
+        return distributed.mean(total / phase.steps_per_epoch)
 
-    def _loss(self, phase: int, rng: np.random.Generator) -> torch.Tensor:
-        settings = self.settings
-        images, targets = self.sampler.batch(settings.batch_size, phase == 1, rng)
-        images, targets = augment(images, targets, settings.flip, settings.intensity_jitter, rng)
-        balanced = phase == 1 and settings.balance == "labels"
-        healthy_share = settings.healthy_share if phase == 2 else 0.0
-        chosen = sample_pixels(targets, settings.pixels_per_step, balanced, rng, healthy_share)
-        with torch.set_grad_enabled(phase == 1):
-            features = self.network.features(images.to(self.device))
-        logits = self.network.output(features).permute(0, 2, 3, 1).flatten(0, 2)
-        target = targets.reshape(-1)[chosen].to(self.device)
-        loss = pixel_cross_entropy(logits[chosen.to(self.device)], target)
-        if settings.l1:
-            weights = (
-                p.abs().sum() for p in self.network.parameters() if p.requires_grad and p.dim() > 1
+    def _step(self, module: nn.Module, batch, optimiser: torch.optim.Optimizer) -> float:
+        images, chosen, targets = (part.to(self.device, non_blocking=True) for part in batch)
+        loss = pixel_cross_entropy(module(images, chosen), targets.flatten())
+        optimiser.zero_grad(set_to_none=True)
+        penalty = weight_penalty(self.network, self.settings.l1, self.settings.l2)
+        self.precision.step(loss + penalty, optimiser)
+        if self.settings.max_norm:
+            bound_kernels((p for p in self.trainable if p.requires_grad), self.settings.max_norm)
+        if self.average:
+            self.average.update_parameters(self.network)
+        value = loss.item()
+        if not np.isfinite(value):
+            raise InputError(
+                f"The loss became {value} in training, expected a finite number; lower the learning rate "
+                "(training.phase1.learning_rate, training.phase2.learning_rate)."
             )
-            loss = loss + settings.l1 * sum(weights)
-        return loss
+        return value
 
     def _validate(self, loss: float) -> dict[str, float]:
         if not self.validation_cases:
@@ -186,14 +198,35 @@ class Trainer:
     def _is_stale(self, state: TrainingState, phase: PhaseConfig) -> bool:
         return bool(phase.patience) and state.epoch - state.best_epoch >= phase.patience
 
+    def _record(self, state: TrainingState, optimiser: torch.optim.Optimizer) -> None:
+        """Write checkpoint, records and snapshot of a finished epoch."""
+        state.network = _copy(self.network.state_dict())
+        state.crops_per_step = self.settings.batch_size * distributed.processes()
+        state.optimiser = optimiser.state_dict()
+        state.scaler = self.precision.state()
+        state.average = _copy(self.average.state_dict()) if self.average else {}
+        if distributed.rank() == 0:
+            every = self.settings.snapshot_every
+            if every and (state.epoch == 1 or state.epoch % every == 0):
+                write_snapshot(
+                    self.folder, state.phase, state.epoch, _copy(self._kept.state_dict())
+                )
+            save_state(self.folder, state)
+            write_records(self.folder, state.history)
+
     def _finish_phase(self, state: TrainingState) -> None:
         if state.best_network:
             self.network.load_state_dict(state.best_network)
+        for parameter in self.trainable:
+            parameter.requires_grad_(True)
+        self.after_phase(state.phase)
         state.network = _copy(self.network.state_dict())
         state.phase += 1
         state.epoch, state.best_epoch, state.best_score = 0, 0, -float("inf")
-        state.optimiser, state.average, state.best_network = {}, {}, {}
-        save_state(self.folder, state)
+        state.optimiser, state.scaler, state.average, state.best_network = {}, {}, {}, {}
+        if distributed.rank() == 0:
+            save_state(self.folder, state)
+        distributed.wait_for_all()
 
     def _fraction(self, state: TrainingState, step: int) -> float:
         phases = [self.settings.phase1, self.settings.phase2]
@@ -208,26 +241,6 @@ class Trainer:
         values = ", ".join(f"{k} {v:.4f}" for k, v in row.items() if isinstance(v, float))
         text = f"phase {row['phase']} epoch {row['epoch']}: {values} ({seconds:.0f} s)"
         self.progress.message(text)
-
-
-def adam_rate_scale(weight: torch.Tensor) -> float:
-    """Return the share of the learning rate that suits a layer under Adam.
-
-    Adam moves every weight by about the learning rate, so a layer's output moves in proportion to its
-    inputs; the rate of layers with more than 1000 inputs per unit is reduced by their number (the rule for
-    widths of Yang et al. 2021, "Tensor Programs V"). The 21 x 21 output layer has 98,784.
-    """
-    inputs = weight[0].numel() if weight.dim() > 1 else 1
-    return min(1.0, 1000 / inputs)
-
-
-def _set_schedule(optimiser: torch.optim.Optimizer, phase: PhaseConfig, done: float) -> None:
-    """Move learning rate and momentum linearly with the share of steps done."""
-    for group in optimiser.param_groups:
-        rate = phase.learning_rate + done * (phase.final_learning_rate - phase.learning_rate)
-        group["lr"] = rate * group.get("rate_scale", 1.0)
-        if "momentum" in group:
-            group["momentum"] = phase.momentum + done * (phase.final_momentum - phase.momentum)
 
 
 def _copy(state_dict: dict) -> dict:

@@ -3,42 +3,20 @@
 A dense crop gives the labels of all its output pixels for little more arithmetic than one patch, so a
 step takes crops from several cases and evaluates the loss at a sample of their pixels. Phase 1 draws
 the five labels equally often, over cases as well as over voxels; phase 2 draws them as they occur in the
-brain (Havaei et al. 2017, section 4.2).
-"""
+brain (Havaei et al. 2017, "Two-phase training"). With an output of one pixel a crop is the paper's patch.
 
-from dataclasses import dataclass
+Every crop has a random generator of its own, made from (seed, phase, epoch, step, place in the batch).
+Which process or loader draws it, and how many there are, therefore changes nothing.
+"""
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
+from scripted_models.config import TrainingConfig
 from scripted_models.labels import NUM_CLASSES
-
-IGNORED = 255  # outside the brain
-MERGED_CORE = NUM_CLASSES  # truth says "necrosis or non-enhancing" (BraTS 2017 and later)
-
-
-@dataclass(frozen=True)
-class TrainingCase:
-    """One preprocessed case.
-
-    Attributes:
-        name: case name.
-        image: float32 (C, z, y, x).
-        target: uint8 (z, y, x): 0-4, MERGED_CORE, or IGNORED.
-    """
-
-    name: str
-    image: np.ndarray
-    target: np.ndarray
-
-
-def make_target(labels: np.ndarray, brain: np.ndarray, merged_necrosis: bool) -> np.ndarray:
-    """Return the training target of an internal label map (z, y, x)."""
-    target = labels.astype(np.uint8).copy()
-    if merged_necrosis:
-        target[labels == 1] = MERGED_CORE
-    target[~brain & (labels == 0)] = IGNORED
-    return target
+from scripted_models.training.augmentation import build_augmentation
+from scripted_models.training.cases import IGNORED, MERGED_CORE, TrainingCase
 
 
 def label_frequencies(cases: list[TrainingCase], healthy_share: float = 0.0) -> torch.Tensor:
@@ -47,8 +25,7 @@ def label_frequencies(cases: list[TrainingCase], healthy_share: float = 0.0) -> 
     Voxels of MERGED_CORE are split like labels 1 and 3 of the cases that tell them apart.
     With a `healthy_share` label 0 has this share and the others keep their ratios.
     """
-    counts = sum(np.bincount(c.target.ravel(), minlength=256)[: NUM_CLASSES + 1] for c in cases)
-    counts = counts.astype(np.float64)
+    counts = sum(np.asarray(case.counts, np.float64) for case in cases)
     merged, counts = counts[MERGED_CORE], counts[:NUM_CLASSES]
     known = counts[1] + counts[3]
     counts[1] += merged * (counts[1] / known if known else 1.0)
@@ -60,97 +37,83 @@ def label_frequencies(cases: list[TrainingCase], healthy_share: float = 0.0) -> 
 
 
 class CropSampler:
-    """Draws batches of crops with their targets.
+    """Draws crops with the pixels of them that enter the loss.
 
     Args:
-        cases: preprocessed training cases.
-        output_size: edge of the crop's output in pixels.
+        cases: training cases.
+        settings: see `TrainingConfig`: seed, output_size, pixels_per_crop, balance, balance_cases,
+            healthy_share, augmentation.
         margins: voxels that the network needs before and after the output.
-        balance: what a crop of phase 1 gives to the loss besides the label it was drawn for. 'labels':
-            nothing, so that labels are equally frequent and spread as in the brain, as with the paper's
-            patches. 'crops': all its pixels, so that the shares around a tumour's edge stay as they are.
-        healthy_share: share of crops of phase 2 that are drawn around healthy voxels; 0 leaves it to
-            the frequencies in the brain.
     """
 
     def __init__(
-        self,
-        cases: list[TrainingCase],
-        output_size: int,
-        margins: tuple[int, int],
-        balance: str = "labels",
-        healthy_share: float = 0.0,
+        self, cases: list[TrainingCase], settings: TrainingConfig, margins: tuple[int, int]
     ):
-        self.cases, self.output_size, self.margins = cases, output_size, margins
-        self.balance, self.healthy_share = balance, healthy_share
-        self._voxels = [self._index(case) for case in cases]
-        self._with_label = {
-            label: [i for i, index in enumerate(self._voxels) if index[label].size]
-            for label in range(NUM_CLASSES)
-        }
-        self.labels = [label for label, having in self._with_label.items() if having]
+        self.cases, self.settings, self.margins = cases, settings, margins
+        self.sizes = np.array([case.sizes for case in cases], np.int64)  # (cases, labels)
+        self.labels = np.flatnonzero(self.sizes.any(axis=0))
+        self._augment = build_augmentation(settings.augmentation)
 
-    @staticmethod
-    def _index(case: TrainingCase) -> dict[int, np.ndarray]:
-        flat = case.target.ravel()
-        index = {label: np.flatnonzero(flat == label) for label in (0, 2, 3, 4)}
-        index[1] = np.flatnonzero((flat == 1) | (flat == MERGED_CORE))
-        return {label: voxels.astype(np.int32) for label, voxels in index.items()}
-
-    def batch(
-        self, size: int, balanced: bool, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw crops.
+    def crop(self, *place: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Draw one crop.
 
         Args:
-            size: crops in the batch.
-            balanced: labels equally often (phase 1), or any brain voxel of any case (phase 2).
-            rng: source of all randomness.
+            place: phase, epoch, step, and index in the batch of all processes.
 
         Returns:
-            Images (N, C, H, W) float32 and targets (N, output_size, output_size) int64.
+            Image float32 (C, H, W) with the network's margins; flat indices of the chosen output
+            pixels, int64 (P,); their targets, int64 (P,).
         """
-        crops = [self._crop(*self._draw(balanced, rng), rng) for _ in range(size)]
-        images, targets, drawn = zip(*crops, strict=True)
-        if balanced and self.balance == "labels":
-            targets = [np.where(t == d, t, IGNORED) for t, d in zip(targets, drawn, strict=True)]
-        return torch.from_numpy(np.stack(images)), torch.from_numpy(
-            np.stack(targets).astype(np.int64)
-        )
+        rng = np.random.default_rng([self.settings.seed, *place])
+        balanced = place[0] == 1
+        case, voxel = self._draw(balanced, rng)
+        image, target, drawn = self._cut(self.cases[case], voxel, rng)
+        image, target = self._augment(image, target, int(rng.integers(2**31)))
+        only = drawn if balanced and self.settings.balance == "labels" else None
+        share = 0.0 if balanced else self.settings.healthy_share
+        chosen = choose_pixels(target, self.settings.pixels_per_crop, rng, only, share)
+        widest, (low, high) = max(self.margins), self.margins
+        first, last = widest - low, image.shape[-1] - (widest - high)
+        window = np.ascontiguousarray(image[:, first:last, first:last], np.float32)
+        targets = np.asarray(target).reshape(-1)[chosen].astype(np.int64)
+        return torch.from_numpy(window), torch.from_numpy(chosen), torch.from_numpy(targets)
 
     def _draw(self, balanced: bool, rng: np.random.Generator) -> tuple[int, int]:
+        """Draw a case and the flat index of one of its voxels."""
+        wanted = self._labels(balanced, rng)
+        weights = self.sizes[:, wanted].sum(axis=1)
+        if self.settings.balance_cases:
+            weights = weights > 0
+        case = int(rng.choice(len(self.cases), p=weights / weights.sum()))
+        sizes = self.sizes[case, wanted]
+        ends = np.cumsum(sizes)
+        index = int(rng.integers(ends[-1]))
+        part = int(np.searchsorted(ends, index, side="right"))
+        voxels = self.cases[case].voxels_of(wanted[part])
+        return case, int(voxels[index - (ends[part] - sizes[part])])
+
+    def _labels(self, balanced: bool, rng: np.random.Generator) -> list[int]:
+        """Return the labels of which a voxel is drawn."""
         if balanced:
-            label = self.labels[rng.integers(len(self.labels))]
-            having = self._with_label[label]
-            case = having[rng.integers(len(having))]
-            return case, _pick([self._voxels[case][label]], rng)
-        case = int(rng.integers(len(self.cases)))
-        voxels = list(self._voxels[case].values())
-        healthy, tumour = self._voxels[case][0], [v for k, v in self._voxels[case].items() if k]
-        if self.healthy_share and healthy.size and any(v.size for v in tumour):
-            voxels = [healthy] if rng.random() < self.healthy_share else tumour
-        return case, _pick(voxels, rng)
+            return [int(self.labels[rng.integers(len(self.labels))])]
+        share, tumour = self.settings.healthy_share, [k for k in self.labels if k]
+        if share and 0 in self.labels and tumour:
+            return [0] if rng.random() < share else tumour
+        return list(self.labels)
 
-    def _crop(
-        self, case: int, voxel: int, rng: np.random.Generator
+    def _cut(
+        self, case: TrainingCase, voxel: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Cut a crop whose output holds the voxel at a random place; also return the voxel's target."""
-        source = self.cases[case]
-        z, y, x = np.unravel_index(voxel, source.target.shape)
-        top, left = (int(v) - int(rng.integers(self.output_size)) for v in (y, x))
-        low, high = self.margins
-        end = self.output_size
-        image = _window(source.image[:, z], top - low, left - low, end + low + high, 0.0)
-        target = _window(source.target[z], top, left, end, IGNORED)
-        return image, target, int(source.target[z, y, x])
+        """Cut a crop whose output holds the voxel at a random place; also return the voxel's target.
 
-
-def _pick(groups: list[np.ndarray], rng: np.random.Generator) -> int:
-    """Draw one element of several arrays, all elements being equally likely."""
-    ends = np.cumsum([group.size for group in groups])
-    index = int(rng.integers(ends[-1]))
-    part = int(np.searchsorted(ends, index, side="right"))
-    return int(groups[part][index - (ends[part - 1] if part else 0)])
+        The image has the wider of the network's margins on all sides, so that it may be mirrored.
+        """
+        size, margin = self.settings.output_size, max(self.margins)
+        z, y, x = np.unravel_index(voxel, case.target.shape)
+        top, left = (int(v) - int(rng.integers(size)) for v in (y, x))
+        image = _window(case.image[:, z], top - margin, left - margin, size + 2 * margin, 0.0)
+        target = _window(case.target[z], top, left, size, IGNORED)
+        return image, target, int(case.target[z, y, x])
 
 
 def _window(plane: np.ndarray, top: int, left: int, size: int, fill: float) -> np.ndarray:
@@ -163,39 +126,62 @@ def _window(plane: np.ndarray, top: int, left: int, size: int, fill: float) -> n
     return out
 
 
-def sample_pixels(
-    target: torch.Tensor,
+def choose_pixels(
+    target: np.ndarray,
     count: int,
-    balanced: bool,
     rng: np.random.Generator,
+    only: int | None = None,
     healthy_share: float = 0.0,
-) -> torch.Tensor:
-    """Choose the pixels of a batch that enter the loss.
+) -> np.ndarray:
+    """Choose the pixels of a crop that enter the loss.
 
     Args:
-        target: (N, H, W) int64 as `CropSampler.batch` returns it.
-        count: pixels wanted; drawn with replacement.
-        balanced: an equal number for each label present (phase 1).
+        target: (h, w) with labels 0-4, MERGED_CORE or IGNORED.
+        count: pixels wanted; drawn with replacement, so that every crop has the same weight.
         rng: source of all randomness.
-        healthy_share: in phase 2, the share of healthy pixels; 0 takes pixels as they occur.
+        only: the one target to choose, as with the paper's patches; None takes all.
+        healthy_share: share of healthy pixels where there are others too; 0 takes pixels as they occur.
 
     Returns:
-        Flat indices into the batch, int64.
+        Flat indices, int64 (count,). Where an augmentation moved all wanted pixels out of the crop, they
+        are IGNORED ones, which weigh nothing in the loss.
     """
-    flat = target.reshape(-1).numpy()
-    if balanced:
-        merged = np.where(flat == MERGED_CORE, 1, flat)
-        groups = [np.flatnonzero(merged == label) for label in range(NUM_CLASSES)]
-        shares = [1.0] * NUM_CLASSES
-    elif healthy_share:
-        groups = [np.flatnonzero(flat == 0), np.flatnonzero((flat != 0) & (flat != IGNORED))]
-        shares = [healthy_share, 1.0 - healthy_share]
-    else:
-        groups, shares = [np.flatnonzero(flat != IGNORED)], [1.0]
-    present = [(group, share) for group, share in zip(groups, shares, strict=True) if group.size]
-    total = sum(share for _, share in present)
-    chosen = [
-        group[rng.integers(group.size, size=max(1, round(count * share / total)))]
-        for group, share in present
-    ]
-    return torch.from_numpy(np.concatenate(chosen))
+    flat = np.asarray(target).reshape(-1)
+    wanted = np.flatnonzero(flat == only if only is not None else flat != IGNORED)
+    if healthy_share:
+        healthy = flat[wanted] == 0
+        groups = [wanted[healthy], wanted[~healthy]]
+        if all(group.size for group in groups):
+            from_healthy = rng.random(count) < healthy_share
+            picks = [group[rng.integers(group.size, size=count)] for group in groups]
+            return np.where(from_healthy, *picks)
+    if not wanted.size:
+        wanted = np.flatnonzero(flat == IGNORED)
+    return wanted[rng.integers(wanted.size, size=count)]
+
+
+class EpochCrops(Dataset):
+    """The crops that one process sees in one epoch, in order.
+
+    Args:
+        sampler: where they come from.
+        phase, epoch: which epoch.
+        steps: steps of the epoch.
+        rank, processes: this process and the number of all; process r has the crops r * batch_size to
+            (r + 1) * batch_size of each step's batch.
+    """
+
+    def __init__(
+        self, sampler: CropSampler, phase: int, epoch: int, steps: int, rank: int, processes: int
+    ):
+        self.sampler, self.phase, self.epoch, self.steps = sampler, phase, epoch, steps
+        self.rank, self.processes = rank, processes
+
+    def __len__(self) -> int:
+        return self.steps * self.sampler.settings.batch_size
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return crop `index`, see `CropSampler.crop`."""
+        size = self.sampler.settings.batch_size
+        step, place = divmod(index, size)
+        return self.sampler.crop(self.phase, self.epoch, step, self.rank * size + place)

@@ -1,0 +1,162 @@
+"""Crops, their pixels, the label frequencies and the loss over pixels."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_fixtures import make_case
+
+from scripted_models.config import TrainingConfig
+from scripted_models.training.cases import IGNORED, MERGED_CORE
+from scripted_models.training.losses import pixel_cross_entropy, weight_penalty
+from scripted_models.training.sampling import (
+    CropSampler,
+    EpochCrops,
+    choose_pixels,
+    label_frequencies,
+)
+
+
+def sampler(cases=None, margins=(16, 16), **changes):
+    changes = {"output_size": 8, "pixels_per_crop": 16, **changes}
+    return CropSampler(cases or [make_case()], TrainingConfig(**changes), margins)
+
+
+def drawn(source, phase, count):
+    """Targets of all chosen pixels of many crops."""
+    crops = [source.crop(phase, 0, 0, index) for index in range(count)]
+    return torch.stack([targets for _, _, targets in crops])
+
+
+class TestCrops:
+    @pytest.mark.parametrize("margins", [(16, 16), (28, 27), (32, 32)])
+    @pytest.mark.parametrize("phase", [1, 2])
+    def test_chosen_pixels_lie_under_their_image(self, margins, phase):
+        """The image holds column numbers, so a pixel's target must occur in the column it shows."""
+        case, low = make_case(), margins[0]
+        source = sampler([case], margins)
+        for index in range(30):
+            image, chosen, targets = source.crop(phase, 0, 0, index)
+            assert image.shape == (4, 8 + sum(margins), 8 + sum(margins))
+            rows, columns = np.unravel_index(chosen.numpy(), (8, 8))
+            shown = image[0, low + rows, low + columns].numpy().astype(int)
+            for column, target in zip(shown, targets.numpy(), strict=True):
+                assert target in case.target[:, :, column]
+
+    @pytest.mark.parametrize("margins", [(16, 16), (28, 27)])
+    def test_mirrored_crops_stay_aligned(self, margins):
+        case = make_case()
+        case.image[:] = case.target  # the image shows the target
+        source = sampler([case], margins, augmentation=({"step": "flip", "prob": 1.0},))
+        for index in range(20):
+            image, chosen, targets = source.crop(2, 0, 0, index)
+            low = margins[0]
+            window = image[0, low : low + 8, low : low + 8].flatten()
+            assert torch.equal(window[chosen].long(), targets)
+
+    def test_a_crop_balanced_by_labels_gives_one_label_only(self):
+        labels = drawn(sampler(), 1, 60)
+        assert all(len(row.unique()) == 1 for row in labels)
+        assert set(labels.unique().tolist()) == {0, 1, 2, 3, 4}
+
+    def test_a_crop_balanced_by_crops_gives_all_its_pixels(self):
+        labels = drawn(sampler(balance="crops"), 1, 60)
+        assert max(len(row.unique()) for row in labels) > 1
+
+    def test_phase_one_draws_the_labels_equally_often(self):
+        labels = drawn(sampler(output_size=1, pixels_per_crop=1), 1, 1000).flatten()
+        shares = torch.bincount(labels, minlength=5) / len(labels)
+        assert shares.tolist() == pytest.approx([0.2] * 5, abs=0.05)
+
+    def test_phase_two_draws_the_labels_as_they_occur(self):
+        case = make_case()
+        labels = drawn(sampler([case], output_size=1, pixels_per_crop=1), 2, 1000).flatten()
+        expected = np.array(case.counts[:5]) / sum(case.counts)
+        shares = torch.bincount(labels, minlength=5) / len(labels)
+        assert shares.tolist() == pytest.approx(expected.tolist(), abs=0.04)
+
+    @pytest.mark.parametrize(("balanced", "share"), [(True, 0.5), (False, 0.8)])
+    def test_cases_are_equally_frequent_or_their_voxels_are(self, balanced, share):
+        large, small = make_case(0), make_case(1)
+        small.target[3:] = IGNORED  # a quarter as many voxels
+        small = type(small).of("small", small.image, small.target)
+        small.image[:] = -1
+        large.image[:] = 1
+        source = sampler([large, small], output_size=1, pixels_per_crop=1, balance_cases=balanced)
+        images = [source.crop(2, 0, 0, i)[0][0, 16, 16] for i in range(600)]
+        expected = share if balanced else sum(large.sizes) / sum(large.sizes + small.sizes)
+        assert np.mean([image > 0 for image in images]) == pytest.approx(expected, abs=0.07)
+
+    @pytest.mark.parametrize("share", [0.5, 0.9])
+    def test_a_healthy_share_is_kept_by_crops_pixels_and_frequencies(self, share):
+        labels = drawn(sampler(output_size=1, pixels_per_crop=1, healthy_share=share), 2, 800)
+        assert (labels == 0).float().mean() == pytest.approx(share, abs=0.05)
+        target = np.zeros((50, 50), np.uint8)
+        target[0, :3] = 4
+        chosen = choose_pixels(target, 2000, np.random.default_rng(0), healthy_share=share)
+        assert (target.reshape(-1)[chosen] == 0).mean() == pytest.approx(share, abs=0.04)
+        assert label_frequencies([make_case()], share)[0] == pytest.approx(share, abs=1e-6)
+
+    def test_merged_voxels_are_drawn_as_label_one_and_keep_their_target(self):
+        labels = drawn(sampler([make_case(merged=True)]), 1, 60)
+        assert set(labels.unique().tolist()) == {0, 2, 3, 4, MERGED_CORE}
+
+    @given(parts=st.sampled_from([(1, 6), (2, 3), (3, 2), (6, 1)]))
+    @settings(max_examples=4, deadline=None)
+    def test_any_number_of_processes_sees_the_same_crops(self, parts):
+        processes, size = parts
+        whole = EpochCrops(sampler(batch_size=6), 1, 3, 2, 0, 1)
+        source = sampler(batch_size=size)
+        shares = [EpochCrops(source, 1, 3, 2, rank, processes) for rank in range(processes)]
+        for step in range(2):
+            joined = [share[step * size + i] for share in shares for i in range(size)]
+            for index, crop in enumerate(joined):
+                for a, b in zip(crop, whole[step * 6 + index], strict=True):
+                    assert torch.equal(a, b)
+
+
+class TestPixels:
+    def test_ignored_pixels_are_left_alone(self):
+        target = np.full((20, 20), IGNORED, np.uint8)
+        target[3, :5] = 2
+        chosen = choose_pixels(target, 50, np.random.default_rng(0))
+        assert set(chosen // 20) == {3}
+
+    def test_only_the_wanted_target_is_chosen(self):
+        target = np.tile(np.arange(5, dtype=np.uint8), (5, 1))
+        chosen = choose_pixels(target, 50, np.random.default_rng(0), only=3)
+        assert set(chosen % 5) == {3}
+
+    def test_an_empty_crop_weighs_nothing(self):
+        target = np.full((4, 4), IGNORED, np.uint8)
+        chosen = choose_pixels(target, 6, np.random.default_rng(0))
+        assert chosen.shape == (6,)
+        logits = torch.randn(6, 5, requires_grad=True)
+        loss = pixel_cross_entropy(logits, torch.from_numpy(target.reshape(-1)[chosen]).long())
+        loss.backward()
+        assert loss.item() == 0
+        assert not logits.grad.any()
+
+
+class TestLoss:
+    def test_merged_truth_accepts_either_label(self):
+        logits = torch.tensor([[0.0, 9.0, 0, 0, 0], [0.0, 0, 0, 9.0, 0], [9.0, 0, 0, 0, 0]])
+        losses = [
+            pixel_cross_entropy(row[None], torch.tensor([MERGED_CORE])).item() for row in logits
+        ]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+        assert losses[0] < 0.01 < 5 < losses[2]
+
+    def test_frequencies_split_merged_voxels_like_the_others(self):
+        frequencies = label_frequencies([make_case(0), make_case(1, merged=True)])
+        assert frequencies.sum() == pytest.approx(1)
+        assert frequencies[1] > 0
+        assert frequencies[3] > frequencies[1] * 0.5
+
+    def test_penalty_counts_weights_that_train_and_no_biases(self):
+        layers = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Linear(1, 1))
+        torch.nn.init.constant_(layers[0].weight, -2.0)
+        layers[1].requires_grad_(False)
+        assert weight_penalty(layers, 0.5, 0.0).item() == pytest.approx(0.5 * 4)
+        assert weight_penalty(layers, 0.0, 0.5).item() == pytest.approx(0.5 * 8)

@@ -1,0 +1,153 @@
+"""Networks made from trained parts, and the description of what a run has made."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from scripted_models.config import Experiment, NetworkConfig
+from scripted_models.errors import InputError
+from scripted_models.labels import LABELS
+from scripted_models.modalities import MODALITIES
+from scripted_models.model_folder import Model, load_model
+from scripted_models.networks import NETWORKS, build_network
+from scripted_models.space import TrainingSpace
+from scripted_models.training.checkpoint import TrainingState
+
+
+def trains(experiment: Experiment) -> bool:
+    """True when the network of an experiment has weights of its own to train.
+
+    Raises:
+        ModelError: unknown network.
+    """
+    name = experiment.network.name
+    if name not in NETWORKS:
+        build_network(name)  # says which are known
+    return NETWORKS[name].trains
+
+
+def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
+    """Build the network and give it its trained parts, such as the first network of a cascade.
+
+    Returns:
+        The network, and the arguments that build it again.
+
+    Raises:
+        InputError: a part is not stated, of another kind, or made for other inputs.
+        ModelError: a part cannot be loaded.
+    """
+    loaded = load_parts(experiment)
+    config = experiment.network
+    arguments = {name: model.description["network"]["arguments"] for name, model in loaded.items()}
+    arguments.update(config.arguments)
+    network = build_network(config.name, **arguments)
+    for name, model in loaded.items():
+        getattr(network, name).load_state_dict(model.network.state_dict())
+    arguments.pop("initialisation", None)
+    return network, arguments
+
+
+def load_parts(experiment: Experiment) -> dict[str, Model]:
+    """Load the trained networks that an experiment's network is made from."""
+    parts = NETWORKS[experiment.network.name].parts
+    loaded = {name: _load_part(experiment.network, name, kind) for name, kind in parts.items()}
+    for name, model in loaded.items():
+        if list(model.description["preprocessing"]) != list(experiment.preprocessing):
+            raise InputError(
+                f"network.parts.{name} was trained with other preprocessing ({model.folder}), expected that of "
+                "the experiment; use the same steps for both."
+            )
+    return loaded
+
+
+def _load_part(config: NetworkConfig, name: str, kind: str) -> Model:
+    if name not in config.parts:
+        raise InputError(
+            f"{config.name} needs a trained {kind}: set network.parts.{name} to the path of its model folder."
+        )
+    model = load_model(config.parts[name])
+    if not isinstance(model.network, NETWORKS[kind].build):
+        raise InputError(
+            f"network.parts.{name} is a {type(model.network).__name__}, expected a {kind}; name another folder."
+        )
+    return model
+
+
+def join_parts(experiment: Experiment) -> tuple[nn.Module, dict]:
+    """Join trained networks into one that is not trained itself; return it with its description."""
+    network, arguments = make_network(experiment)
+    names = _all_cases(list(load_parts(experiment).values()))
+    return network, describe(experiment, arguments, names, TrainingState({}))
+
+
+def join_folds(experiment: Experiment, folders: Sequence[Path]) -> tuple[nn.Module, dict]:
+    """Join the models of all folds into an ensemble that votes; return it with its description."""
+    models = [load_model(str(folder)) for folder in folders]
+    own = models[0].description["network"]
+    arguments = {"network": own["name"], "members": len(models), **own["arguments"]}
+    network = build_network("VotedEnsemble", **arguments)
+    for member, model in zip(network.members, models, strict=True):
+        member.load_state_dict(model.network.state_dict())
+    description = describe(experiment, arguments, _all_cases(models), TrainingState({}))
+    return network, {**description, "network": {"name": "VotedEnsemble", "arguments": arguments}}
+
+
+def _all_cases(models: Sequence[Model]) -> tuple[list[str], list[str]]:
+    """Names of the cases that trained any of the models, and of those that only validated."""
+    stated = [model.description["training"] for model in models]
+    train = {name for one in stated for name in one["train"]}
+    validation = {name for one in stated for name in one["validation"]}
+    return sorted(train), sorted(validation - train)
+
+
+def describe(
+    experiment: Experiment,
+    arguments: dict,
+    names: Sequence[Sequence[str]],
+    state: TrainingState,
+) -> dict:
+    """Return the content of model.json.
+
+    Args:
+        experiment: settings.
+        arguments: of the network.
+        names: training and validation cases.
+        state: of the run, finished or after a phase.
+    """
+    space = TrainingSpace()
+    return {
+        "name": experiment.name,
+        "summary": experiment.description,
+        "network": {"name": experiment.network.name, "arguments": arguments},
+        "channels": list(MODALITIES),
+        "labels": {str(label): name for label, name in LABELS.items()},
+        "training_space": {
+            "orientation": space.orientation,
+            "spacing_xyz_mm": list(space.spacing_xyz_mm),
+            "tolerance": space.tolerance,
+        },
+        "preprocessing": list(experiment.preprocessing),
+        "postprocessing": list(experiment.postprocessing),
+        "training": {
+            "statement": experiment.data.statement.strip(),
+            "train": [name for name in names[0] if not name.startswith("phantom_")],
+            "phantoms": experiment.data.phantoms,
+            "validation": list(names[1]),
+            "seed": experiment.training.seed,
+            "epochs": [sum(row["phase"] == phase for row in state.history) for phase in (1, 2)],
+            "seconds": round(state.seconds, 1),
+            "validation_dice": _kept_dice(experiment, state),
+        },
+    }
+
+
+def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[str, float]:
+    """Return the validation scores of the epoch whose weights were kept."""
+    if not state.history:
+        return {}
+    phase = state.history[-1]["phase"]
+    rows = [row for row in state.history if row["phase"] == phase]
+    early = getattr(experiment.training, f"phase{phase}").patience
+    kept = max(rows, key=lambda row: row["score"]) if early else rows[-1]
+    return {key[5:]: round(value, 4) for key, value in kept.items() if key.startswith("dice")}

@@ -1,0 +1,61 @@
+"""Training in half precision, with the sums of the large output layer left in float32.
+
+The 21 x 21 output layer adds 98,784 products for each value; `benchmarks/mixed_precision.py` measures what
+half precision would do to them.
+"""
+
+import torch
+
+from scripted_models.errors import InputError
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class MixedPrecision:
+    """What the hidden layers compute in.
+
+    Args:
+        name: 'float32', 'bfloat16', or 'float16', which needs a GPU and scales the loss.
+        device: of the network.
+
+    Raises:
+        InputError: 'float16' on the CPU.
+    """
+
+    def __init__(self, name: str, device: torch.device):
+        if name == "float16" and device.type != "cuda":
+            raise InputError(
+                "training.precision is 'float16' and the device is the CPU, expected a GPU; choose "
+                "'bfloat16' or 'float32'."
+            )
+        self.device, self.dtype = device, _DTYPES.get(name)
+        self.scaler = _make_scaler() if name == "float16" else None
+
+    def autocast(self):
+        """Return the context in which the hidden layers are evaluated."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
+
+    def step(self, loss: torch.Tensor, optimiser: torch.optim.Optimizer) -> None:
+        """Compute the gradients and let the optimiser take its step."""
+        if self.scaler is None:
+            loss.backward()
+            optimiser.step()
+            return
+        self.scaler.scale(loss).backward()
+        self.scaler.step(optimiser)
+        self.scaler.update()
+
+    def state(self) -> dict:
+        """Return what a resumed run needs."""
+        return self.scaler.state_dict() if self.scaler else {}
+
+    def load_state(self, state: dict) -> None:
+        """Go on from `state()`; an empty one changes nothing."""
+        if self.scaler and state:
+            self.scaler.load_state_dict(state)
+
+
+def _make_scaler():
+    if hasattr(torch.amp, "GradScaler"):
+        return torch.amp.GradScaler("cuda")
+    return torch.cuda.amp.GradScaler()  # before PyTorch 2.3
