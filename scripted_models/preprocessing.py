@@ -78,7 +78,7 @@ class ClipPercentilesd(MapTransform):
 
     def __call__(self, data: dict) -> dict:
         """Return the dictionary with a clipped copy of 'image'."""
-        image = np.array(data["image"])
+        image = np.asarray(data["image"]).copy()
         for index, channel in enumerate(image):
             inside = channel != 0
             counted = channel[inside] if self.region == "brain" else channel
@@ -118,7 +118,7 @@ class N4BiasFieldd(MapTransform):
 
     def __call__(self, data: dict) -> dict:
         """Return the dictionary with a corrected copy of 'image'."""
-        image = np.array(data["image"])
+        image = np.asarray(data["image"]).copy()
         if min(image.shape[1:]) >= 4:
             for index in self.channels:
                 image[index] /= self._field(image[index])

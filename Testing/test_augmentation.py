@@ -1,0 +1,203 @@
+"""Random changes of training crops: image and target move together, background and seeds are respected."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripted_models.errors import InputError
+from scripted_models.training.augmentation import STEPS, build_augmentation
+from scripted_models.training.sampling import IGNORED, MERGED_CORE
+
+SIZE, MARGIN = 40, 8
+INSIDE = slice(MARGIN, SIZE - MARGIN)
+NEEDED = {
+    "affine": {"rotate_degrees": 20, "scale": 0.2, "shear": 0.1, "translate": 3},
+    "intensity_jitter": {"std": 0.2},
+    "scale_intensity": {"factors": 0.2},
+    "shift_intensity": {"offsets": 0.2},
+}
+MOVING = ("flip", "rotate90", "affine")
+CHANGING = tuple(name for name in STEPS if name not in MOVING)
+
+
+def steps(*names, **parameters):
+    return [{"step": n, "prob": 1.0, **NEEDED.get(n, {}), **parameters} for n in names]
+
+
+@pytest.fixture
+def crop():
+    """An image with background in a corner, and a target with all values."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(1, 0.5, (4, SIZE, SIZE)).astype(np.float32)
+    image[:, :14, :11] = 0
+    target = rng.choice([0, 1, 2, 3, 4, MERGED_CORE, IGNORED], (SIZE - 2 * MARGIN,) * 2)
+    return image, target.astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def marked():
+    """Blocks of labels; channel 0 is the label plus one, also outside of the target, channel 1 its square."""
+    blocks = np.random.default_rng(1).integers(0, 5, (SIZE // 8, SIZE // 8))
+    full = np.kron(blocks, np.ones((8, 8), np.int64))
+    image = np.stack([full + 1.0, (full + 1.0) ** 2]).astype(np.float32)
+    return image, full[INSIDE, INSIDE].astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_seed_decides_everything(name, crop):
+    augment = build_augmentation(steps(name))
+    first = augment(*crop, 7)
+    results = [augment(*crop, seed) for seed in range(12)]
+    assert len({image.tobytes() for image, _ in results}) > 1 or name == "flip"
+    for other in (augment, build_augmentation(steps(name)), pickle.loads(pickle.dumps(augment))):
+        again = other(*crop, 7)
+        assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_shapes_types_and_inputs_stay(name, crop):
+    before = [part.copy() for part in crop]
+    for part in crop:
+        part.setflags(write=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image, target = build_augmentation(steps(name))(*crop, 3)
+    assert type(image) is type(target) is np.ndarray
+    assert (image.shape, image.dtype) == (crop[0].shape, np.float32)
+    assert (target.shape, target.dtype) == (crop[1].shape, np.int64)
+    assert not np.array_equal(image, before[0])
+    assert all(np.array_equal(a, b) for a, b in zip(crop, before, strict=True))
+
+
+def test_global_seeds_have_no_part(crop):
+    augment = build_augmentation([step for name in STEPS for step in steps(name)])
+    results = set()
+    for seed in (1, 2):
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        results.add(augment(*crop, 2**40 + 3)[0].tobytes())
+    assert len(results) == 1
+
+
+def test_no_steps_and_steps_that_never_happen_change_nothing(crop):
+    never = [{**step, "prob": 0.0} for name in STEPS for step in steps(name)]
+    for augment in (build_augmentation([]), build_augmentation(never)):
+        image, target = augment(*crop, 1)
+        assert np.array_equal(image, crop[0])
+        assert np.array_equal(target, crop[1])
+        assert not np.shares_memory(image, crop[0])
+
+
+def test_tensors_are_taken_too(crop):
+    augment = build_augmentation(steps("flip", "intensity_jitter"))
+    from_tensors = augment(*(torch.from_numpy(part) for part in crop), 4)
+    for a, b in zip(from_tensors, augment(*crop, 4), strict=True):
+        assert type(a) is np.ndarray
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize(("axis", "index"), [("x", 1), ("y", 0)])
+def test_flip_mirrors_image_and_target_about_the_named_axis(axis, index, crop):
+    image, target = build_augmentation(steps("flip", axis=axis))(*crop, 0)
+    assert np.array_equal(image, np.flip(crop[0], 1 + index))
+    assert np.array_equal(target, np.flip(crop[1], index))
+
+
+def test_rotate90_turns_image_and_target_alike(crop):
+    augment = build_augmentation(steps("rotate90"))
+    seen = set()
+    for seed in range(12):
+        image, target = augment(*crop, seed)
+        turns = [k for k in range(4) if np.array_equal(image, np.rot90(crop[0], k, (1, 2)))]
+        assert np.array_equal(target, np.rot90(crop[1], turns[0]))
+        seen.update(turns)
+    assert seen == {1, 2, 3}
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**63 - 1),
+    degrees=st.floats(0, 180),
+    scale=st.floats(0, 0.3),
+    translate=st.floats(0, 12),
+)
+def test_affine_keeps_image_and_target_aligned(seed, degrees, scale, translate, marked):
+    image, target = marked
+    step = steps("affine", rotate_degrees=degrees, scale=scale, translate=translate, shear=0.0)
+    moved, labels = build_augmentation(step)(image, target, seed)
+    value, square = moved[:, INSIDE, INSIDE]
+    compared = (abs(square - value**2) < 0.01) & (labels != IGNORED)  # not mixed by interpolation
+    assert compared.any()
+    assert np.array_equal(np.round(value[compared]) - 1, labels[compared])
+
+
+def test_affine_fills_with_background_and_ignored(marked):
+    image, target = marked
+    augment = build_augmentation(steps("affine", scale=0, shear=0, rotate_degrees=0, translate=30))
+    seeds = range(10)
+    ignored = [(augment(image, target, seed)[1] == IGNORED).mean() for seed in seeds]
+    empty = [(augment(image, target, seed)[0][1] == 0).mean() for seed in seeds]
+    assert max(ignored) > 0.4
+    assert max(empty) > 0.4
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_intensity_steps_leave_background_and_target(name, crop):
+    image, target = build_augmentation(steps(name))(*crop, 2)
+    background = (crop[0] == 0).all(axis=0)
+    assert background.any()
+    assert not image[:, background].any()
+    assert np.array_equal(target, crop[1])
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_channels_draw_for_themselves(name, crop):
+    same = np.repeat(crop[0][:1], 4, axis=0)
+    changed = build_augmentation(steps(name))(same, crop[1], 2)[0]
+    assert len({channel.tobytes() for channel in changed}) == 4
+
+
+def test_background_stays_zero_after_moving_and_changing(crop):
+    everything = [step for name in STEPS for step in steps(name)]
+    augment = build_augmentation(everything)
+    for seed in range(5):
+        image, _ = augment(*crop, seed)
+        empty = (image == 0).all(axis=0)
+        assert 20 < empty.sum() < empty.size / 2
+        assert np.isfinite(image).all()
+
+
+def test_jitter_is_a_normal_scale_and_shift_for_each_channel(crop):
+    augment = build_augmentation(steps("intensity_jitter"))
+    brain = (crop[0] != 0).any(axis=0)
+    fits = []
+    for seed in range(100):
+        image, _ = augment(*crop, seed)
+        for before, after in zip(crop[0], image, strict=True):
+            slope, shift = np.polyfit(before[brain], after[brain], 1)
+            assert np.allclose(after[brain], slope * before[brain] + shift, atol=1e-4)
+            fits.append((slope, shift))
+    assert np.allclose(np.mean(fits, axis=0), [1, 0], atol=0.04)
+    assert np.allclose(np.std(fits, axis=0), 0.2, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"step": "mirror"}, "Unknown augmentation step 'mirror', expected one of"),
+        ({"step": "flip", "axis": "z"}, "expected the axis 'x' or 'y', not 'z'"),
+        ({"step": "affine", "angle": 3}, "cannot take {'angle': 3}"),
+        ({"step": "intensity_jitter"}, "cannot take {}"),
+        ({"step": "gaussian_noise", "sigma": 3}, "cannot take {'sigma': 3}"),
+        ({"step": "flip", "prob": 50}, "prob = 50, expected a number from 0 to 1"),
+    ],
+)
+def test_unknown_steps_and_parameters_are_refused_in_one_sentence(step, message):
+    with pytest.raises(InputError, match=message) as refused:
+        build_augmentation([step])
+    assert "\n" not in str(refused.value)

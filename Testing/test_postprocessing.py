@@ -1,0 +1,199 @@
+"""Postprocessing steps: what they remove, and what they leave alone."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripted_models.errors import ModelError
+from scripted_models.geometry import Grid
+from scripted_models.postprocessing import build_postprocessing
+from scripted_models.segmentation import _finish_labels
+
+
+def run(step, labels, brain=None, spacing_zyx_mm=(1.0, 1.0, 1.0)):
+    data = {
+        "labels": labels,
+        "brain": np.ones(labels.shape, bool) if brain is None else brain,
+        "voxel_volume_ml": float(np.prod(spacing_zyx_mm)) / 1000,
+        "spacing_zyx_mm": spacing_zyx_mm,
+    }
+    return build_postprocessing([step])(data)["labels"]
+
+
+def test_labels_outside_the_brain_go():
+    brain = np.zeros((2, 2, 2), bool)
+    brain[0] = True
+    cleaned = run({"step": "inside_brain"}, np.ones((2, 2, 2), np.uint8), brain)
+    assert cleaned.sum() == 4
+    assert cleaned[0].all()
+
+
+class TestSmallComponents:
+    def clean(self, labels, **rule):
+        return run({"step": "remove_small_components", **rule}, labels)
+
+    def test_small_components_go_and_large_ones_keep_their_labels(self):
+        labels = np.zeros((10, 20, 20), np.uint8)
+        labels[2:8, 2:10, 2:10] = 2
+        labels[4, 5, 5] = 4
+        labels[1, 18, 18] = 4
+        cleaned = self.clean(labels, min_volume_ml=0.01, min_share=0.05)
+        assert cleaned[1, 18, 18] == 0
+        assert np.array_equal(cleaned[2:8], labels[2:8])
+
+    def test_the_only_component_may_fall_below_the_volume(self):
+        labels = np.zeros((5, 5, 5), np.uint8)
+        labels[2, 2, 2] = 1
+        assert not self.clean(labels, min_volume_ml=0.5, min_share=0.0).any()
+
+    def test_empty_label_map_stays_empty(self):
+        assert not self.clean(np.zeros((4, 4, 4), np.uint8), min_volume_ml=1, min_share=0.1).any()
+
+
+SHAPE = (40, 48, 44)
+
+
+@pytest.fixture
+def brain():
+    """A block of brain with 4 voxels of background around it."""
+    mask = np.zeros(SHAPE, bool)
+    mask[4:-4, 4:-4, 4:-4] = True
+    return mask
+
+
+@pytest.fixture
+def tumour():
+    """A tumour of 16 x 16 x 16 voxels in the middle."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[12:28, 14:30, 12:28] = 2
+    return labels
+
+
+def clean(labels, brain, spacing_zyx_mm=(1.0, 1.0, 1.0), **rule):
+    return run({"step": "remove_flat_components", **rule}, labels, brain, spacing_zyx_mm)
+
+
+class TestFlatComponents:
+    def test_a_sheet_at_the_surface_goes_and_the_same_in_the_middle_stays(self, tumour, brain):
+        labels = tumour.copy()
+        labels[10:30, 5:7, 10:30] = 4  # 2 mm thick, just below the surface
+        labels[10:30, 33:35, 10:30] = 4  # 8 mm below the other side
+        cleaned = clean(labels, brain)
+        assert not cleaned[:, 5:7].any()
+        assert np.array_equal(cleaned[:, 7:], labels[:, 7:])
+
+    def test_a_thick_blob_at_the_surface_stays(self, tumour, brain):
+        tumour[4:14, 4:14, 32:40] = 1
+        assert np.array_equal(clean(tumour, brain), tumour)
+
+    def test_a_thick_but_small_blob_goes_at_the_surface_only(self, tumour, brain):
+        tumour[14:20, 4:10, 33:39] = 1
+        tumour[14:20, 33:39, 14:20] = 1
+        cleaned = clean(tumour, brain, min_share=0.06, surface_share=0.4)
+        assert not cleaned[14:20, 4:10, 33:39].any()
+        assert cleaned[14:20, 33:39, 14:20].all()
+
+    def test_an_oblique_sheet_is_as_flat_as_a_straight_one(self):
+        z, y, x = np.mgrid[:60, :60, :60]
+        depth = (z + y) / np.sqrt(2)
+        brain = depth > 20
+        labels = ((depth > 21) & (depth < 24) & (abs(x - 30) < 20) & (abs(z - y) < 20)).astype(
+            np.uint8
+        )
+        labels[40:58, 40:58, 20:50] = 2
+        assert np.array_equal(clean(labels, brain) > 0, labels == 2)
+
+    def test_distances_and_thickness_are_in_millimetres(self, tumour, brain):
+        tumour[5:7, 8:36, 8:36] = 4  # two slices
+        thin = clean(tumour, brain, (1.0, 1.0, 1.0))
+        assert not thin[5:7].any()
+        thick = clean(tumour, brain, (4.0, 1.0, 1.0))  # 8 mm
+        assert np.array_equal(thick, tumour)
+        beyond = clean(tumour, brain, (4.0, 1.0, 1.0), max_thickness_mm=8.1, surface_distance_mm=3)
+        assert np.array_equal(beyond, tumour)
+        both = clean(tumour, brain, (4.0, 1.0, 1.0), max_thickness_mm=8.1, surface_distance_mm=8)
+        assert not both[5:7].any()
+
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_a_sheet_one_voxel_thick_is_as_thick_as_its_spacing(self, axis, tumour, brain):
+        sheet = [slice(8, 34)] * 3
+        sheet[axis] = slice(4, 5)
+        tumour[tuple(sheet)] = 4
+        spacing = tuple(2.5 if a == axis else 1.0 for a in range(3))
+        assert np.array_equal(clean(tumour, brain, spacing, max_thickness_mm=2.4), tumour)
+        assert not clean(tumour, brain, spacing, max_thickness_mm=2.6)[tuple(sheet)].any()
+
+    def test_a_hole_in_the_mask_and_the_edge_of_the_volume_are_no_surface(self, tumour, brain):
+        tumour[15:25, 33:35, 15:29] = 4
+        brain[15:25, 35, 15:29] = False
+        assert np.array_equal(clean(tumour, brain), tumour)
+        everywhere = np.ones_like(brain)
+        tumour[0:2, 10:20, 10:20] = 4
+        assert np.array_equal(clean(tumour, everywhere), tumour)
+
+    def test_labels_outside_the_brain_count_as_at_the_surface(self, tumour, brain):
+        tumour[0:2, 10:30, 10:30] = 3
+        assert not clean(tumour, brain)[0:2].any()
+
+    def test_a_segmentation_gives_its_spacing_in_the_order_of_the_array(self, tumour, brain):
+        tumour[4:6, 8:36, 8:36] = 4
+        grid = Grid(SHAPE[::-1], spacing_xyz_mm=(1.0, 2.0, 4.0))
+        step = {"step": "remove_flat_components", "max_thickness_mm": 7.9}
+        model = SimpleNamespace(description={"postprocessing": [step]}, known_labels=range(5))
+        probabilities = np.eye(5, dtype=np.float32)[:, tumour]
+        assert np.array_equal(_finish_labels(model, probabilities, brain, grid), tumour)  # 8 mm
+        step["max_thickness_mm"] = 8.1
+        assert not _finish_labels(model, probabilities, brain, grid)[4:6].any()
+
+    def test_a_flat_tumour_alone_stays(self, brain):
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[5:6, 10:30, 10:30] = 4
+        assert np.array_equal(clean(labels, brain), labels)
+
+    def test_empty_label_map_stays_empty(self, brain):
+        assert not clean(np.zeros(SHAPE, np.uint8), brain).any()
+
+    def test_an_unknown_parameter_is_refused(self):
+        with pytest.raises(ModelError, match=r"cannot take \{'thickness': 3\}"):
+            build_postprocessing([{"step": "remove_flat_components", "thickness": 3}])
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        share=st.floats(0, 1),
+        thickness=st.floats(0, 10),
+        distance=st.floats(-1, 10),
+        spacing=st.tuples(*[st.floats(0.3, 6)] * 3),
+    )
+    def test_random_blobs(self, seed, share, thickness, distance, spacing):
+        rng = np.random.default_rng(seed)
+        brain = np.zeros((14, 16, 15), bool)
+        brain[1:-2, 2:-1, 1:-1] = True
+        labels = np.zeros(brain.shape, np.uint8)
+        for _ in range(rng.integers(1, 9)):
+            low = rng.integers(0, 12, 3)
+            labels[
+                tuple(slice(a, a + n) for a, n in zip(low, rng.integers(1, 6, 3), strict=True))
+            ] = rng.integers(1, 5)
+        rule = {
+            "min_share": share,
+            "max_thickness_mm": thickness,
+            "surface_distance_mm": distance,
+            "surface_share": 0.5,
+        }
+        before = labels.copy()
+        cleaned = clean(labels, brain, spacing, **rule)
+        assert np.array_equal(labels, before)
+        assert np.isin(cleaned[cleaned != labels], 0).all()
+        assert np.array_equal(clean(cleaned, brain, spacing, **rule), cleaned)
+        parts = sitk.GetArrayFromImage(
+            sitk.ConnectedComponent(sitk.GetImageFromArray((labels > 0).astype(np.uint8)), True)
+        )
+        largest = np.bincount(parts[parts > 0]).argmax()
+        assert np.array_equal(cleaned[parts == largest], labels[parts == largest])
+        for part in range(1, parts.max() + 1):
+            assert len(np.unique(cleaned[parts == part] > 0)) == 1  # whole components
