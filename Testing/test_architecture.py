@@ -21,7 +21,7 @@ LAYERS = (
     ("model_folder", "model_store", "measurement", "report"),
     ("segmentation", "training"),
     ("case_output",),
-    ("demonstration",),
+    ("demonstration", "experiment_list"),
     ("commands",),
     ("cli",),
     ("__main__",),

@@ -12,6 +12,7 @@ from scripted_models.commands import (
     cases,
     demo,
     evaluate,
+    experiments,
     models,
     networks,
     phantom,
@@ -21,7 +22,7 @@ from scripted_models.commands import (
 from scripted_models.errors import Cancelled, InputError, ResourceError, ScriptedModelsError
 from scripted_models.progress import Progress, make_progress
 
-COMMANDS = (demo, segment, evaluate, cases, train, phantom, networks, models)
+COMMANDS = (demo, segment, evaluate, cases, train, experiments, phantom, networks, models)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -109,6 +109,7 @@ class TrainingConfig:
     l2: float = 0.0  # factor of |W|^2; the paper's is not printed
     max_norm: float = 0.0  # bound on the norm of every kernel; 0: none; the paper's is not printed
     augmentation: tuple[dict, ...] = ()  # steps of training/augmentation.py; the paper's are none
+    phases: typing.Literal[1, 2] = 2  # 1: phase 1 only
     phase1: PhaseConfig = field(default_factory=PhaseConfig)
     phase2: PhaseConfig = field(default_factory=lambda: PhaseConfig(epochs=10))
 

@@ -25,7 +25,7 @@ class TrainingState:
 
     Attributes:
         experiment: resolved experiment, compared on resume.
-        phase: 1 or 2; 3 when training is done.
+        phase: 1 or 2; one more than the last one when training is done.
         epoch: finished epochs of this phase.
         network: state dict.
         processes: how many processes train.

@@ -95,7 +95,7 @@ def train_experiment(experiment: Experiment, run: TrainingRun) -> Path:
         return _write(Path(run.output), network, description, folder)
 
     def after_phase(phase: int) -> None:
-        if phase == 1 and experiment.training.phase2.epochs:
+        if phase < experiment.training.phases:
             write(MODEL_PHASE1)
 
     Trainer(experiment, network, cases, run.output, run.progress, after_phase).run(state)

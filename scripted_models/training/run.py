@@ -30,8 +30,6 @@ from scripted_models.training.records import write_records, write_snapshot
 from scripted_models.training.sampling import CropSampler, EpochCrops, label_frequencies
 from scripted_models.training.validation import validate
 
-PHASES = (1, 2)
-
 
 class PixelLogits(nn.Module):
     """A network with the choice of pixels: what one step evaluates.
@@ -93,10 +91,14 @@ class Trainer:
         if state.network:
             self.network.load_state_dict(state.network)
         self.progress.skip(self._fraction(state, 0))
-        for phase in PHASES:
+        for phase, settings in self._phases():
             if state.phase == phase:
-                self._run_phase(state, getattr(self.settings, f"phase{phase}"))
+                self._run_phase(state, settings)
         return state
+
+    def _phases(self) -> list[tuple[int, PhaseConfig]]:
+        both = [(1, self.settings.phase1), (2, self.settings.phase2)]
+        return both[: self.settings.phases]
 
     def _run_phase(self, state: TrainingState, phase: PhaseConfig) -> None:
         optimiser = self._start_phase(state)
@@ -229,12 +231,12 @@ class Trainer:
         distributed.wait_for_all()
 
     def _fraction(self, state: TrainingState, step: int) -> float:
-        phases = [self.settings.phase1, self.settings.phase2]
-        totals = [p.epochs * p.steps_per_epoch for p in phases]
-        before = sum(totals[: state.phase - 1])
+        phases = self._phases()
+        totals = [settings.epochs * settings.steps_per_epoch for _, settings in phases]
         if state.phase > len(phases):
             return 1.0
-        steps = before + state.epoch * phases[state.phase - 1].steps_per_epoch + step
+        steps = sum(totals[: state.phase - 1]) + step
+        steps += state.epoch * phases[state.phase - 1][1].steps_per_epoch
         return steps / max(sum(totals), 1)
 
     def _report(self, row: dict, seconds: float) -> None:

@@ -1,0 +1,145 @@
+"""Two processes that `torchrun` starts train one network, over gloo."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from scripted_models.model_folder import load_model
+
+EXPERIMENT = """
+name = "two"
+[data]
+validation_every = 3
+validation_slices = 1
+[network]
+name = "LocalPathCNN"
+arguments = { dropout = 0.0 }
+[training]
+seed = 3
+threads = 1
+batch_size = {batch_size}
+output_size = 4
+pixels_per_crop = 10
+l2 = 0.0001
+augmentation = [{ step = "flip" }, { step = "intensity_jitter", std = 0.1 }]
+[training.phase1]
+epochs = {epochs}
+steps_per_epoch = 3
+[training.phase2]
+epochs = 1
+steps_per_epoch = 2
+"""
+
+
+def write_experiment(folder, batch_size, epochs=2):
+    path = folder / f"batch{batch_size}_{epochs}.toml"
+    text = EXPERIMENT.replace("{batch_size}", str(batch_size)).replace("{epochs}", str(epochs))
+    path.write_text(text)
+    return path
+
+
+def command(processes, experiment, data, output, *options):
+    start = [sys.executable, "-m"]
+    if processes > 1:
+        start += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    start += ["scripted_models", "train", experiment, "--data", data, "--output", output]
+    return [*map(str, start), "--progress", "none", *options]
+
+
+def run(processes, experiment, data, output, *options):
+    return subprocess.run(
+        command(processes, experiment, data, output, *options),
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+
+
+def weights(output):
+    return load_model(str(output / "model")).network.state_dict()
+
+
+def assert_near(first, second):
+    a, b = weights(first), weights(second)
+    for key in a:
+        torch.testing.assert_close(a[key], b[key], rtol=1e-4, atol=1e-6, msg=key)
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory, phantom_folder):
+    folder = tmp_path_factory.mktemp("one")
+    done = run(1, write_experiment(folder, 4), phantom_folder, folder / "run")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_two_processes_train_to_the_weights_of_one_with_the_doubled_batch(
+    tmp_path, phantom_folder, one_process
+):
+    done = run(2, write_experiment(tmp_path, 2), phantom_folder, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert_near(tmp_path / "run", one_process)
+    rows = [(r / "metrics.csv").read_text().splitlines() for r in (tmp_path / "run", one_process)]
+    assert len(rows[0]) == len(rows[1]) == 4
+
+
+@pytest.mark.parametrize("batch_size", [4, 2])
+def test_a_run_of_two_processes_goes_on_in_one(tmp_path, phantom_folder, one_process, batch_size):
+    """With as many crops in each step it ends with the same weights; with fewer it says so."""
+    two = write_experiment(tmp_path, 2)
+    child = subprocess.Popen(
+        command(2, two, phantom_folder, tmp_path / "run"), start_new_session=True
+    )
+    wait_for_epochs(child, tmp_path / "run", 1)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    done = run(
+        1, write_experiment(tmp_path, batch_size), phantom_folder, tmp_path / "run", "--resume",
+        "--progress", "json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if batch_size == 4:
+        assert_near(tmp_path / "run", one_process)
+        assert "goes on with" not in done.stdout
+    else:
+        assert "4 crops in each step and goes on with 2" in done.stdout
+
+
+def test_a_dead_process_ends_the_job(tmp_path, phantom_folder):
+    experiment = write_experiment(tmp_path, 1, epochs=500)
+    child = subprocess.Popen(
+        command(2, experiment, phantom_folder, tmp_path / "run"),
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_for_epochs(child, tmp_path / "run", 1)
+        ranks = subprocess.run(
+            ["pgrep", "-P", str(child.pid)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        os.kill(int(ranks[-1]), signal.SIGKILL)
+        assert child.wait(timeout=120) != 0
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def test_bad_input_ends_all_processes_with_a_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = run(2, write_experiment(tmp_path, 1), tmp_path / "empty", tmp_path / "run")
+    assert done.returncode != 0
+    assert "Error:" in done.stderr
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def wait_for_epochs(child, output, number):
+    """Wait until a running job has finished some epochs."""
+    metrics = output / "metrics.csv"
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends and child.poll() is None:
+        if metrics.exists() and metrics.read_text().count("\n") > number:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the job ended or stalled (exit code {child.poll()})")

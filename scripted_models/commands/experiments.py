@@ -1,0 +1,75 @@
+"""`scripted-models experiments`: a list of experiments, and its table beside the paper's."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from scripted_models.commands.train import EXPERIMENTS
+from scripted_models.errors import InputError
+from scripted_models.progress import FORMATS, Progress
+
+
+def add_parser(subparsers) -> None:
+    """Add the sub-command."""
+    from scripted_models.labels import CODINGS
+
+    parser = subparsers.add_parser(
+        "experiments",
+        help="train and test a list of experiments, print the table beside the paper's",
+    )
+    parser.add_argument(
+        "experiments",
+        nargs="*",
+        default=["havaei2017"],
+        help="TOML files, folders of them, or shipped names (default: havaei2017, the paper's tables 1 and 2)",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of cases with label maps")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder of all runs; an interrupted list goes on"
+    )
+    parser.add_argument("--set", action="append", default=[], nargs="+", metavar="KEY=VALUE",
+                        help="overrule a setting of all experiments")  # fmt: skip
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the data")
+    parser.add_argument("--progress", choices=FORMATS, default="bar")
+    parser.set_defaults(run=run)
+
+
+def run(options, progress: Progress) -> int:
+    """Run the list and print its table."""
+    from scripted_models.experiment_list import ListRun, load_list, run_list
+    from scripted_models.labels import CODINGS
+    from scripted_models.training import distributed
+
+    paths = [path for name in options.experiments for path in _files(name)]
+    experiments = load_list(paths, [override for group in options.set for override in group])
+    coding = CODINGS[options.coding] if options.coding else None
+    command = shlex.join(["scripted-models", *sys.argv[1:]])
+    with distributed.process_group(options.device):
+        main = distributed.rank() == 0
+        table = run_list(
+            experiments,
+            ListRun(
+                options.data, options.output, progress if main else Progress(), command,
+                options.device, coding,
+            ),
+        )  # fmt: skip
+    if main:
+        print((table / "table.md").read_text(encoding="utf-8"))
+        progress.result(table=str(table / "table.html"), text=f"table: {table / 'table.html'}")
+    return 0
+
+
+def _files(name: str) -> list[Path]:
+    """Return the experiment files behind a file, a folder or a shipped name."""
+    for path in (Path(name), EXPERIMENTS / name, EXPERIMENTS / f"{name}.toml"):
+        if path.is_file():
+            return [path]
+        if path.is_dir():
+            found = sorted(path.glob("*.toml"))
+            if found:
+                return found
+    shipped = sorted(p.stem for p in EXPERIMENTS.iterdir())
+    raise InputError(
+        f"{name}: found neither an experiment file nor a folder of them; give a path or one of {shipped}."
+    )
