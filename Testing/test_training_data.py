@@ -1,0 +1,150 @@
+"""Splits by patient, and preprocessed cases that are made once and are never stale."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from training_fixtures import make_case
+
+from scripted_models.config import DataConfig, Experiment
+from scripted_models.errors import InputError, ResourceError
+from scripted_models.training import data as training_data
+from scripted_models.training.cache import CaseCache, digest
+from scripted_models.training.cases import TrainingCase
+from scripted_models.training.data import load_cases, split_cases
+
+NAMES = [f"BraTS-GLI-{patient:05d}-{point:03d}" for patient in range(9) for point in (100, 101)]
+
+
+class TestSplit:
+    def test_no_patient_stands_in_two_parts(self):
+        split = split_cases(DataConfig(test_every=3, validation_every=3), NAMES)
+        parts = [
+            {name[:15] for name in part} for part in (split.train, split.validation, split.test)
+        ]
+        assert [len(part) for part in parts] == [4, 2, 3]
+        assert not (parts[0] & parts[1])
+        assert not (parts[0] & parts[2])
+        assert not (parts[1] & parts[2])
+        assert sorted([*split.train, *split.validation, *split.test]) == sorted(NAMES)
+
+    def test_the_seed_decides_and_the_order_of_names_does_not(self):
+        config = DataConfig(test_every=3)
+        assert split_cases(config, NAMES) == split_cases(config, NAMES[::-1])
+        other = DataConfig(test_every=3, split_seed=1)
+        assert split_cases(config, NAMES).test != split_cases(other, NAMES).test
+
+    def test_lists_are_taken_as_they_are(self):
+        split = split_cases(DataConfig(test=tuple(NAMES[:2]), validation=(NAMES[4],)), NAMES)
+        assert split.test == tuple(NAMES[:2])
+        assert split.validation == (NAMES[4],)
+        assert set(split.train) == set(NAMES) - {*NAMES[:2], NAMES[4]}
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    def test_few_patients_leave_one_to_train(self, count):
+        split = split_cases(DataConfig(validation_every=5, test_every=5), NAMES[: 2 * count])
+        assert split.train
+
+    @pytest.mark.parametrize(
+        ("lists", "words"),
+        [
+            ({"train": ("A",), "validation": ("A",)}, "twice"),
+            ({"train": ("A",), "test": ("A",)}, "twice"),
+            ({"test": ("Z",)}, "not found"),
+            ({"validation": ("A", "B")}, "none is left for training"),
+        ],
+    )
+    def test_lists_that_cannot_be_are_refused(self, lists, words):
+        with pytest.raises(InputError, match=words):
+            split_cases(DataConfig(**lists), ["A", "B"])
+
+
+class TestCache:
+    def test_a_case_comes_back_as_it_was(self, tmp_path):
+        case = make_case(merged=True)
+        back = CaseCache(tmp_path / "cache").get("key", lambda: case)
+        assert isinstance(back.image, np.memmap)
+        for key in ("image", "target", "voxels"):
+            assert np.array_equal(getattr(back, key), getattr(case, key))
+        assert (back.name, back.sizes, back.counts) == (case.name, case.sizes, case.counts)
+
+    def test_an_entry_is_made_once(self, tmp_path):
+        made = []
+        cache = CaseCache(tmp_path)
+        for _ in range(3):
+            cache.get("key", lambda: made.append(1) or make_case())
+        assert made == [1]
+
+    @pytest.mark.parametrize("damage", ["image.npy", "voxels.npy", "case.json"])
+    def test_a_damaged_entry_is_made_again(self, tmp_path, damage):
+        cache = CaseCache(tmp_path)
+        cache.get("key", make_case)
+        path = tmp_path / "key" / damage
+        path.write_bytes(path.read_bytes()[:40])
+        assert cache.get("key", make_case).image.shape == (4, 6, 40, 44)
+
+    def test_a_folder_that_cannot_be_written_is_said(self, tmp_path):
+        def full(self, folder):
+            raise OSError(28, "No space left on device")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TrainingCase, "save", full)
+            with pytest.raises(ResourceError, match="No space left on device"):
+                CaseCache(tmp_path).get("key", make_case)
+        assert not list(tmp_path.iterdir())
+
+    def test_changed_content_is_another_entry_even_with_the_old_date_and_size(self, tmp_path):
+        path = tmp_path / "a.nii"
+        path.write_bytes(b"one")
+        before, date = digest([path]), path.stat().st_mtime_ns
+        path.write_bytes(b"two")
+        os.utime(path, ns=(date, date))
+        assert digest([path]) != before
+
+    def test_facts_and_the_program_are_part_of_the_key(self, tmp_path, monkeypatch):
+        from scripted_models.training import cache
+
+        assert digest([], coding="a") != digest([], coding="b")
+        before = digest([])
+        monkeypatch.setattr(cache, "_program", lambda: b"other")
+        assert digest([]) != before
+
+
+class TestLoading:
+    def load(self, folder, cache, **changes):
+        return load_cases(Experiment(**changes), folder, CaseCache(cache))
+
+    def test_preprocessing_is_done_once_for_several_runs(
+        self, tmp_path, phantom_folder, monkeypatch
+    ):
+        first = self.load(phantom_folder, tmp_path)
+        monkeypatch.setattr(training_data, "preprocess", None)  # would fail when called
+        again = self.load(phantom_folder, tmp_path)
+        assert [c.name for part in again for c in part] == [c.name for part in first for c in part]
+
+    def test_other_preprocessing_makes_other_entries(self, tmp_path, phantom_folder):
+        (case, *_), _ = self.load(phantom_folder, tmp_path)
+        steps = ({"step": "mark_brain"}, {"step": "zscore"})
+        (other, *_), _ = self.load(phantom_folder, tmp_path, preprocessing=steps)
+        assert case.image.shape != other.image.shape
+
+    def test_a_changed_volume_is_read_again(self, tmp_path, phantom_folder):
+        folder = tmp_path / "data"
+        shutil.copytree(phantom_folder, folder)
+        before = self.load(folder, tmp_path / "cache")
+        name = before[0][0].name
+        flair = next(folder.glob(f"{name}/*flair*"))
+        t2 = next(folder.glob(f"{name}/*t2*"))
+        flair.write_bytes(t2.read_bytes())
+        after = self.load(folder, tmp_path / "cache")
+        assert np.array_equal(after[0][0].image[3], after[0][0].image[2])
+        assert not np.array_equal(before[0][0].image[3], after[0][0].image[3])
+
+    def test_phantoms_join_the_training_cases(self, tmp_path, phantom_folder, monkeypatch):
+        from scripted_models.phantom import case as phantom_case
+
+        small = phantom_case.make_phantom
+        monkeypatch.setattr(phantom_case, "make_phantom", lambda seed: small(seed, (40, 40, 14)))
+        train, _ = self.load(phantom_folder, tmp_path, data=DataConfig(phantoms=1))
+        assert train[-1].name == "phantom_100000"
