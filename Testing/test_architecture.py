@@ -17,7 +17,7 @@ LAYERS = (
     ("labels", "modalities", "geometry", "files", "progress", "process_watch", "config"),
     ("volumes", "space", "image_findings"),
     ("networks", "preprocessing", "postprocessing", "phantom", "pictures", "cases"),
-    ("inference", "model_card", "model_description", "model_archive", "evaluation"),
+    ("inference", "patchwise", "model_card", "model_description", "model_archive", "evaluation"),
     ("model_folder", "model_store", "measurement", "report"),
     ("segmentation", "training"),
     ("case_output",),
