@@ -1,0 +1,152 @@
+"""The list of experiments: trained, tested, and set beside the paper's rows."""
+
+import csv
+import json
+
+import pytest
+from training_fixtures import write_small_case
+
+from scripted_models.cli import main
+from scripted_models.commands.train import EXPERIMENTS
+from scripted_models.config import load_experiment
+from scripted_models.errors import InputError
+from scripted_models.evaluation.paper_tables import PAPER_ROWS
+from scripted_models.experiment_list import load_list
+from scripted_models.networks import NETWORKS
+
+SHIPPED = sorted((EXPERIMENTS / "havaei2017").glob("*.toml"))
+NAMES = ["Brats18_A_1_1", "Brats18_B_1_1", "Brats18_C_1_1"]
+ROWS = ["LocalPathCNN", "LocalPathCNN_phase1", "GlobalPathCNN", "AverageCNN"]
+SMALL = [
+    "data.test_every=3", "data.validation_every=2", "data.validation_slices=1",
+    "training.threads=1", "training.batch_size=1", "training.output_size=2",
+    "training.phase1.epochs=1", "training.phase1.steps_per_epoch=1",
+    "training.phase2.epochs=1", "training.phase2.steps_per_epoch=1",
+]  # fmt: skip
+
+
+def run_rows(rows, data, output, *options):
+    paths = [str(EXPERIMENTS / "havaei2017" / f"{row}.toml") for row in rows]
+    start = ["experiments", *paths, "--data", str(data), "--output", str(output)]
+    return main([*start, "--progress", "none", "--set", *SMALL, *options])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for name, seed in zip(NAMES, (1, 2, 3), strict=True):
+        write_small_case(folder, name, seed)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data):
+    output = tmp_path_factory.mktemp("list")
+    assert run_rows(ROWS[::-1], data, output) == 0
+    return output
+
+
+class TestShipped:
+    def test_every_row_of_tables_one_and_two_has_an_experiment(self):
+        rows = {load_experiment(path).paper_row for path in SHIPPED}
+        assert rows == {row.method for row in PAPER_ROWS if row.table in (1, 2)}
+
+    @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+    def test_they_differ_in_network_and_phases_only(self, path):
+        experiment, other = load_experiment(path), load_experiment(SHIPPED[0])
+        assert experiment.name == path.stem
+        assert experiment.network.name == path.stem.split("_")[0]
+        assert experiment.network.name in NETWORKS
+        assert experiment.training.phases == (1 if path.stem.endswith("phase1") else 2)
+        assert experiment.preprocessing == other.preprocessing
+        assert experiment.data == other.data
+        assert experiment.training.phase1 == other.training.phase1
+
+    def test_parts_come_before_what_is_made_from_them(self):
+        names = [experiment.name for experiment in load_list(SHIPPED)]
+        for experiment in load_list(SHIPPED):
+            for part in experiment.network.parts.values():
+                assert names.index(part) < names.index(experiment.name)
+
+
+class TestRun:
+    def test_the_table_holds_every_row(self, finished):
+        content = json.loads((finished / "table" / "table.json").read_text())
+        text = json.dumps(content)
+        assert all(row in text for row in ROWS)
+        with (finished / "table" / "table.csv").open() as stream:
+            rows = list(csv.DictReader(stream))
+        assert {"LocalPathCNN*", "LocalPathCNN", "GlobalPathCNN*", "AverageCNN*"} <= {
+            value for row in rows for value in row.values()
+        }
+        for suffix in ("md", "html"):
+            assert "LocalPathCNN" in (finished / "table" / f"table.{suffix}").read_text()
+
+    def test_phase_one_is_trained_once_for_both_rows(self, finished):
+        assert not (finished / "LocalPathCNN_phase1" / "checkpoint.pt").exists()
+        report = next((finished / "LocalPathCNN_phase1" / "test").glob("*/report.json"))
+        sums = (finished / "LocalPathCNN" / "model_phase1" / "models" / "SHA256SUMS").read_text()
+        assert json.loads(report.read_text())["model"]["weights_sha256"] in sums
+
+    def test_a_finished_list_is_not_done_again(self, finished, data):
+        def written():
+            patterns = ("*/checkpoint.pt", "*/test/*/segmentation.nii.gz", "cases/*/image.npy")
+            return {p: p.stat().st_mtime_ns for g in patterns for p in finished.glob(g)}
+
+        before = written()
+        assert len(before) > 6
+        assert run_rows(ROWS, data, finished) == 0
+        assert written() == before
+
+    def test_test_cases_are_unseen(self, finished):
+        facts = json.loads((finished / "table" / "table.json").read_text())["facts"]
+        test = set(facts["test cases"])
+        assert test
+        assert not test & {*facts["training cases"], *facts["validation cases"]}
+        for row in ("LocalPathCNN", "GlobalPathCNN", "AverageCNN"):
+            model = json.loads((finished / row / "model" / "configs" / "model.json").read_text())
+            assert not test & {*model["training"]["train"], *model["training"]["validation"]}
+
+
+class TestRefusals:
+    def test_a_list_without_test_cases(self, data, tmp_path, capsys):
+        assert run_rows(ROWS, data, tmp_path, "data.test_every=0") == 2
+        assert "data.test_every" in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
+
+    def test_an_unknown_name(self, data, tmp_path, capsys):
+        arguments = ["--data", str(data), "--output", str(tmp_path)]
+        assert main(["experiments", "havaei2071", *arguments, "--progress", "none"]) == 2
+        assert "havaei2017" in capsys.readouterr().err
+
+    def test_two_experiments_of_one_name(self):
+        with pytest.raises(InputError, match="of another experiment"):
+            load_list([SHIPPED[0], SHIPPED[0]])
+
+    def test_experiments_that_need_each_other(self, tmp_path):
+        for own, other in (("a", "b"), ("b", "a")):
+            text = f'name = "{own}"\n[network]\nparts = {{ first = "{other}" }}\n'
+            (tmp_path / f"{own}.toml").write_text(text)
+        with pytest.raises(InputError, match="need each other"):
+            load_list([tmp_path / "a.toml", tmp_path / "b.toml"])
+
+
+def test_folds_give_an_ensemble_that_votes(data, tmp_path):
+    from scripted_models.model_folder import load_model
+
+    path = tmp_path / "folds.toml"
+    path.write_text('name = "folds"\n[network]\nname = "LocalPathCNN"\n[data]\nfolds = 3\n')
+    small = [s for s in SMALL if not s.startswith("data.test")]
+    options = ["--data", str(data), "--output", str(tmp_path / "run")]
+    assert main(["train", str(path), *options, "--progress", "none", "--set", *small]) == 0
+    model = load_model(str(tmp_path / "run" / "model"))
+    assert model.description["network"]["name"] == "VotedEnsemble"
+    assert len(model.network.members) == 3
+    validated = []
+    for index in (1, 2, 3):
+        stated = load_model(str(tmp_path / "run" / f"fold{index}" / "model")).description[
+            "training"
+        ]
+        validated += stated["validation"]
+        assert not set(stated["train"]) & set(stated["validation"])
+    assert sorted(validated) == NAMES
