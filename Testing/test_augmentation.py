@@ -93,8 +93,9 @@ def test_no_steps_and_steps_that_never_happen_change_nothing(crop):
         assert not np.shares_memory(image, crop[0])
 
 
-def test_tensors_are_taken_too(crop):
-    augment = build_augmentation(steps("flip", "intensity_jitter"))
+@pytest.mark.parametrize("names", [(), ("flip", "intensity_jitter")])
+def test_tensors_are_taken_too(names, crop):
+    augment = build_augmentation(steps(*names))
     from_tensors = augment(*(torch.from_numpy(part) for part in crop), 4)
     for a, b in zip(from_tensors, augment(*crop, 4), strict=True):
         assert type(a) is np.ndarray
@@ -195,6 +196,7 @@ def test_jitter_is_a_normal_scale_and_shift_for_each_channel(crop):
         ({"step": "intensity_jitter"}, "cannot take {}"),
         ({"step": "gaussian_noise", "sigma": 3}, "cannot take {'sigma': 3}"),
         ({"step": "flip", "prob": 50}, "prob = 50, expected a number from 0 to 1"),
+        ({"step": "flip", "prob": "often"}, "prob = 'often', expected a number from 0 to 1"),
     ],
 )
 def test_unknown_steps_and_parameters_are_refused_in_one_sentence(step, message):

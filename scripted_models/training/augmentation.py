@@ -156,14 +156,16 @@ class Augmentation:
         """Change a crop.
 
         Args:
-            image: float32 (C, H, W), array or CPU tensor; background is 0 in all channels.
+            image: floats (C, H, W), array or CPU tensor; background is 0 in all channels.
             target: integers (h, w) from 0 to 255, centred in the image; 255 is ignored.
             seed: decides all that is random; the same seed gives the same bits.
 
         Returns:
-            New arrays of the same shapes and types.
+            New arrays of the same shapes, float32 and the target's type.
         """
-        image, target = np.asarray(image), np.asarray(target)
+        image, target = np.array(image, np.float32), np.asarray(target)
+        if not self._steps:
+            return image, target.copy()
         margins = [
             (full - part) // 2 for full, part in zip(image.shape[1:], target.shape, strict=True)
         ]
@@ -171,7 +173,7 @@ class Augmentation:
         coded = np.zeros((1, *image.shape[1:]), np.uint8)
         coded[(0, *window)] = target.astype(np.uint8) + np.uint8(1)  # 255 becomes 0, as the padding
         data = {
-            "image": torch.tensor(image),
+            "image": torch.from_numpy(image),
             "target": torch.from_numpy(coded.astype(np.float32)),
             "brain": torch.from_numpy((image != 0).any(axis=0, keepdims=True).astype(np.float32)),
         }
@@ -202,10 +204,11 @@ def build_augmentation(steps: Sequence[dict]) -> Augmentation:
         InputError: unknown step or parameter, or a probability outside 0 to 1.
     """
     for step in steps:
-        if not 0 <= step.get("prob", 0) <= 1:
+        prob = step.get("prob", 0)
+        if not isinstance(prob, int | float) or not 0 <= prob <= 1:
             raise InputError(
-                f"The augmentation step '{step.get('step')}' has prob = {step['prob']}, expected a "
-                "number from 0 to 1; correct it."
+                f"The augmentation step '{step.get('step')}' has prob = {prob!r}, expected a number from "
+                "0 to 1; correct it."
             )
     try:
         return Augmentation([build_step(step, STEPS, "augmentation") for step in steps])
