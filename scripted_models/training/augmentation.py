@@ -163,7 +163,7 @@ class Augmentation:
         Returns:
             New arrays of the same shapes, float32 and the target's type.
         """
-        image, target = np.array(image, np.float32), np.asarray(target)
+        image, target = np.asarray(image).astype(np.float32), np.asarray(target)
         if not self._steps:
             return image, target.copy()
         margins = [
