@@ -1,5 +1,6 @@
 """Two processes that `torchrun` starts train one network, over gloo."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import time
 
 import pytest
 import torch
+from training_fixtures import write_small_case
 
+from scripted_models.commands.train import EXPERIMENTS
 from scripted_models.model_folder import load_model
 
 EXPERIMENT = """
@@ -124,6 +127,30 @@ def test_a_dead_process_ends_the_job(tmp_path, phantom_folder):
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
+
+
+def test_two_processes_share_the_cases_of_a_list_of_experiments(tmp_path):
+    for index, name in enumerate(("A", "B", "C", "D")):
+        write_small_case(tmp_path / "data", f"Brats18_{name}_1_1", index)
+    small = [
+        "data.test_every=2", "data.validation_every=0", "training.phases=1", "training.threads=1",
+        "training.batch_size=1", "training.output_size=2", "training.phase1.epochs=1",
+        "training.phase1.steps_per_epoch=1",
+    ]  # fmt: skip
+    path = EXPERIMENTS / "havaei2017" / "LocalPathCNN_phase1.toml"
+    start = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    options = ["--data", tmp_path / "data", "--output", tmp_path / "run", "--progress", "json"]
+    done = subprocess.run(
+        [sys.executable, "-m", *start, "scripted_models", "experiments", path, *options, "--set", *small],
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = json.loads((tmp_path / "run" / "table" / "table.json").read_text())
+    assert table["facts"]["processes"] == 2
+    assert len(table["facts"]["test cases"]) == 2
+    told = [line for line in done.stdout.splitlines() if "segmenting" in line]
+    assert len(told) == 1  # by the process that talks; the other one did the other case
+    assert len(list((tmp_path / "run").glob("*/test/*/segmentation.nii.gz"))) == 2
 
 
 def test_bad_input_ends_all_processes_with_a_sentence(tmp_path):

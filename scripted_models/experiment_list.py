@@ -5,6 +5,7 @@ case is not segmented twice by the same weights. A list that was stopped goes on
 """
 
 import json
+import os
 import platform
 import time
 from collections.abc import Sequence
@@ -228,14 +229,15 @@ def _evaluate(experiment: Experiment, model: Model, split: Split, run: ListRun) 
 def _facts(
     experiments: Sequence[Experiment], split: Split, rows: Sequence[ExperimentRow], run: ListRun
 ) -> dict:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    on_gpu = run.device != "cpu" and torch.cuda.is_available()
     return {
         "command": run.command,
         "seeds": sorted({experiment.training.seed for experiment in experiments}),
         "training cases": list(split.train),
         "validation cases": list(split.validation),
         "test cases": list(split.test),
-        "device": device or platform.machine(),
+        "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {os.cpu_count()} cores",
+        "processes": distributed.processes(),
         "training seconds": round(sum(row.facts["training seconds"] for row in rows), 1),
         "date": time.strftime("%Y-%m-%d"),
         "versions": {
