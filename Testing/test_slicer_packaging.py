@@ -164,7 +164,7 @@ def environment(place, home, **others):
 
 
 def test_installed_extension_carries_the_whole_package(installed):
-    expected = files_under(PACKAGE, "**/*.py", "experiments/*.toml", "models/**/*")
+    expected = files_under(PACKAGE, "**/*.py", "experiments/**/*.toml", "models/**/*")
     for folder in installed:
         assert files_under(folder / "scripted_models", "**/*") == expected
     everything = files_under(installed[1], "*", "BrainTumorSegLib/**/*", "Resources/**/*")
