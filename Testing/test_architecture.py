@@ -20,7 +20,7 @@ LAYERS = (
     ("inference", "patchwise", "model_card", "model_description", "model_archive", "evaluation"),
     ("model_folder", "model_store", "measurement", "report"),
     ("segmentation", "training"),
-    ("case_output",),
+    ("case_output", "figures"),
     ("demonstration", "experiment_list"),
     ("commands",),
     ("cli",),

@@ -13,6 +13,7 @@ from scripted_models.commands import (
     demo,
     evaluate,
     experiments,
+    figures,
     models,
     networks,
     phantom,
@@ -22,7 +23,7 @@ from scripted_models.commands import (
 from scripted_models.errors import Cancelled, InputError, ResourceError, ScriptedModelsError
 from scripted_models.progress import Progress, make_progress
 
-COMMANDS = (demo, segment, evaluate, cases, train, experiments, phantom, networks, models)
+COMMANDS = (demo, segment, evaluate, cases, train, experiments, figures, phantom, networks, models)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,0 +1,172 @@
+"""`scripted-models figures`: the paper's figures, learning curves and diagrams of the networks."""
+
+from pathlib import Path
+
+from scripted_models.errors import InputError
+from scripted_models.progress import FORMATS, Progress
+
+_LARGEST_COUNT = 12  # slices in one figure
+
+
+def add_parser(subparsers) -> None:
+    """Add the sub-command with one sub-command for each kind of figure."""
+    parser = subparsers.add_parser("figures", help="draw figures of models, runs and cases")
+    kinds = parser.add_subparsers(metavar="KIND", required=True)
+    _add_filters(kinds)
+    _add_progression(kinds)
+    _add_methods(kinds)
+    _add_views(kinds)
+    _add_curves(kinds)
+
+
+def _add_filters(kinds) -> None:
+    parser = kinds.add_parser("filters", help="first-layer filters (figure 5)")
+    parser.add_argument("--model", default="default", help="name or path of a model")
+    _add_output(parser, "file, or a folder for one file per path", _filters)
+
+
+def _add_progression(kinds) -> None:
+    parser = kinds.add_parser("progression", help="one slice over the epochs of a run (figure 6)")
+    parser.add_argument("--run", type=Path, required=True, help="what `train` wrote, with snapshots",
+                        dest="run_folder")  # fmt: skip
+    _add_case(parser)
+    parser.add_argument("--slice", type=int, metavar="Z",
+                        help="axial slice, 1 is the lowest (default: the one with most tumour)")  # fmt: skip
+    _add_output(parser, "file", _progression)
+
+
+def _add_methods(kinds) -> None:
+    parser = kinds.add_parser("methods", help="models side by side on axial slices (figure 7)")
+    parser.add_argument("--model", nargs="+", default=["default"], help="names or paths of models")
+    _add_case(parser)
+    parser.add_argument("--slices", type=int, default=3, help="how many (default 3)")
+    _add_output(parser, "file", _methods)
+
+
+def _add_views(kinds) -> None:
+    parser = kinds.add_parser("views", help="three planes through the tumour (figures 8 and 9)")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--model", default="default", help="name or path of a model")
+    source.add_argument("--segmentation", type=Path, metavar="FILE", help="what `segment` wrote")
+    _add_case(parser)
+    _add_output(parser, "file", _views)
+
+
+def _add_curves(kinds) -> None:
+    parser = kinds.add_parser("curves", help="loss and Dice over the epochs of runs")
+    parser.add_argument("--run", type=Path, required=True, nargs="+", help="what `train` wrote",
+                        dest="run_folders")  # fmt: skip
+    _add_output(parser, "file", _curves)
+
+
+def _add_case(parser) -> None:
+    from scripted_models.labels import CODINGS
+
+    parser.add_argument("--case", type=Path, required=True, help="folder of one case")
+    parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the truth")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+
+def _add_output(parser, what: str, run) -> None:
+    parser.add_argument("--output", type=Path, required=True, help=f"{what}; .png, .pdf or .svg")
+    parser.add_argument("--progress", choices=FORMATS, default="bar")
+    parser.set_defaults(run=run)
+
+
+def _filters(options, progress: Progress) -> int:
+    from scripted_models.figures.filters import draw_filters, find_filters
+    from scripted_models.model_folder import load_model
+
+    model = load_model(options.model)
+    banks = find_filters(model)
+    if options.output.suffix:
+        return _save(draw_filters(banks, model.name), options.output, progress)
+    for bank in banks:
+        name = f"{bank.path.replace(' ', '_')}.png"
+        _save(draw_filters([bank], model.name), options.output / name, progress)
+    return 0
+
+
+def _progression(options, progress: Progress) -> int:
+    from scripted_models.figures.canvas import check_output
+    from scripted_models.figures.progression import draw_progression, find_snapshots
+    from scripted_models.figures.shown_case import chosen_slice
+
+    check_output(options.output)
+    find_snapshots(options.run_folder)
+    models, case = _load([str(options.run_folder / "model")], options, progress)
+    z = None if options.slice is None else chosen_slice(options.slice, case)
+    progress.stage("network", 0.2)
+    figure = draw_progression(
+        options.run_folder, models[0], case, z, lambda done: progress.update(0.2 + 0.8 * done)
+    )
+    return _save(figure, options.output, progress)
+
+
+def _methods(options, progress: Progress) -> int:
+    from scripted_models.figures.canvas import check_output
+    from scripted_models.figures.methods import draw_methods
+
+    check_output(options.output)
+    if not 1 <= options.slices <= _LARGEST_COUNT:
+        raise InputError(
+            f"--slices {options.slices}: expected 1 to {_LARGEST_COUNT}; choose a number that a page holds."
+        )
+    models, case = _load(options.model, options, progress)
+    progress.stage("network", 0.2)
+    figure = draw_methods(
+        models, case, options.slices, lambda done: progress.update(0.2 + 0.8 * done)
+    )
+    return _save(figure, options.output, progress)
+
+
+def _views(options, progress: Progress) -> int:
+    from scripted_models.figures.canvas import check_output
+    from scripted_models.figures.shown_case import only_case, read_shown_case
+    from scripted_models.figures.views import draw_views, segmentation_by, segmentation_from
+    from scripted_models.inference import place_network
+    from scripted_models.labels import CODINGS
+    from scripted_models.model_folder import load_model
+
+    check_output(options.output)
+    progress.stage("read", 0.0)
+    case = only_case(options.case)
+    coding = CODINGS[options.coding] if options.coding else None
+    shown = read_shown_case(case, coding=coding)
+    if options.segmentation:
+        labels, name = segmentation_from(options.segmentation, case, shown), "segmentation"
+    else:
+        model = load_model(options.model)
+        place_network(model.network, options.device)
+        labels, name = segmentation_by(model, case, shown, progress), model.name
+    return _save(draw_views(shown, labels, name), options.output, progress)
+
+
+def _curves(options, progress: Progress) -> int:
+    from scripted_models.figures.curves import draw_curves, read_run
+
+    runs = [read_run(folder) for folder in options.run_folders]
+    return _save(draw_curves(runs), options.output, progress)
+
+
+def _load(names: list[str], options, progress: Progress) -> tuple[list, object]:
+    """Load models onto the device, and the case in their space."""
+    from scripted_models.figures.shown_case import only_case, read_shown_case
+    from scripted_models.inference import place_network
+    from scripted_models.labels import CODINGS
+    from scripted_models.model_folder import load_model
+
+    progress.stage("read", 0.0)
+    models = [load_model(name) for name in names]
+    for model in models:
+        place_network(model.network, options.device)
+    coding = CODINGS[options.coding] if options.coding else None
+    return models, read_shown_case(only_case(options.case), models[0].space, coding)
+
+
+def _save(figure, path: Path, progress: Progress) -> int:
+    from scripted_models.figures.canvas import save_figure
+
+    save_figure(figure, path)
+    progress.result(figure=str(path), text=f"figure: {path}")
+    return 0
