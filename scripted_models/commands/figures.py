@@ -17,6 +17,7 @@ def add_parser(subparsers) -> None:
     _add_methods(kinds)
     _add_views(kinds)
     _add_curves(kinds)
+    _add_architecture(kinds)
 
 
 def _add_filters(kinds) -> None:
@@ -57,6 +58,12 @@ def _add_curves(kinds) -> None:
     parser.add_argument("--run", type=Path, required=True, nargs="+", help="what `train` wrote",
                         dest="run_folders")  # fmt: skip
     _add_output(parser, "file", _curves)
+
+
+def _add_architecture(kinds) -> None:
+    parser = kinds.add_parser("architecture", help="diagrams of networks, drawn from the code")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default: all")
+    _add_output(parser, "file, or a folder for one file per network", _architecture)
 
 
 def _add_case(parser) -> None:
@@ -147,6 +154,24 @@ def _curves(options, progress: Progress) -> int:
 
     runs = [read_run(folder) for folder in options.run_folders]
     return _save(draw_curves(runs), options.output, progress)
+
+
+def _architecture(options, progress: Progress) -> int:
+    from scripted_models.figures.architecture import draw_architecture
+    from scripted_models.networks import NETWORKS, build_network
+
+    names = options.networks or list(NETWORKS)
+    networks = {name: build_network(name) for name in names}
+    if options.output.suffix and len(networks) > 1:
+        raise InputError(
+            f"--output {options.output}: found a file name for {len(networks)} networks, expected a folder; "
+            "leave out the suffix."
+        )
+    for done, (name, network) in enumerate(networks.items()):
+        progress.stage(name, done / len(networks))
+        path = options.output if options.output.suffix else options.output / f"{name}.png"
+        _save(draw_architecture(name, network, NETWORKS[name].source), path, progress)
+    return 0
 
 
 def _load(names: list[str], options, progress: Progress) -> tuple[list, object]:

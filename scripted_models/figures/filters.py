@@ -48,7 +48,11 @@ class FilterBank:
         """Say in words what is drawn when that many maps are shown."""
         maps, pieces, _, size, _ = self.weights.shape
         part = f" of {self.part}" if self.part else ""
-        count = f"{maps} maps" if shown == maps else f"the {shown} strongest of {maps} maps"
+        count = (
+            f"{maps} maps"
+            if shown == maps
+            else f"the {shown} of {maps} maps with the largest weights"
+        )
         return f"{self.path}{part}, {size} × {size}: {count}, {pieces} maxout pieces each"
 
 
