@@ -1,0 +1,64 @@
+"""What drawing a training crop costs, and whether it grows with the number of cases.
+
+Run: python benchmarks/crop_sampling.py [--cases 1 10 100 1000]
+
+Each case is mapped on its own from the files of one phantom, so reading from the disk is not in it. The
+baseline of the ratios is the first number of cases.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from one_case import phantom_case
+
+from scripted_models.config import TrainingConfig
+from scripted_models.training.cases import TrainingCase
+from scripted_models.training.sampling import CropSampler
+
+MARGINS = (16, 16)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, nargs="+", default=[1, 10, 100, 1000])
+    parser.add_argument("--crops", type=int, default=300, help="crops drawn for each figure")
+    parser.add_argument("--phantom-size", type=int, nargs=3, default=(120, 120, 78),
+                        metavar=("X", "Y", "Z"))  # fmt: skip
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        phantom_case(options.phantom_size).save(Path(folder))
+        found = {
+            number: [crop_ms(Path(folder), number, phase, options.crops) for phase in (1, 2)]
+            for number in options.cases
+        }
+    print(f"median ms to draw a crop (32 x 32 out); x: over those with {options.cases[0]} case(s)")
+    print("cases  phase 1     x  phase 2     x")
+    for number, both in found.items():
+        ratios = np.divide(both, found[options.cases[0]])
+        print(
+            f"{number:5}"
+            + "".join(f"  {ms:7.2f}  {x:4.2f}" for ms, x in zip(both, ratios, strict=True))
+        )
+    return 0
+
+
+def crop_ms(folder: Path, cases: int, phase: int, crops: int) -> float:
+    """Return the median milliseconds to draw a crop in a phase from so many cases."""
+    opened = [TrainingCase.open(folder) for _ in range(cases)]
+    sampler = CropSampler(opened, TrainingConfig(), MARGINS)
+    times = []
+    for index in range(crops):
+        started = time.perf_counter()
+        sampler.crop(phase, 0, 0, index)
+        times.append(time.perf_counter() - started)
+    return 1000 * statistics.median(times)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""One preprocessed case for the measurements: a phantom, or a real case with its truth."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from scripted_models.config import DEFAULT_PREPROCESSING
+from scripted_models.errors import InputError
+from scripted_models.modalities import MODALITIES
+from scripted_models.phantom.case import FULL_SIZE_XYZ, make_phantom
+from scripted_models.preprocessing import build_preprocessing, preprocess
+from scripted_models.segmentation import read_on_one_grid
+from scripted_models.training.cases import IGNORED, TrainingCase, make_target
+from scripted_models.training.data import usable_cases
+
+
+def add_case_options(parser: argparse.ArgumentParser) -> None:
+    """Let the command line choose the case."""
+    parser.add_argument("--case", type=Path, help="folder of one BraTS case; default: a phantom")
+    parser.add_argument("--phantom-size", type=int, nargs=3, default=FULL_SIZE_XYZ,
+                        metavar=("X", "Y", "Z"))  # fmt: skip
+
+
+def read_case(options: argparse.Namespace) -> TrainingCase:
+    """Read or make the case that the command line names, in its own orientation."""
+    if options.case is None:
+        return phantom_case(options.phantom_size)
+    found = list(usable_cases(options.case).values())
+    if len(found) != 1:
+        raise InputError(
+            f"{options.case}: found {len(found)} cases with four images and a label map, expected one; "
+            "name the folder of a single case."
+        )
+    images = read_on_one_grid(found[0])
+    image = np.stack([sitk.GetArrayFromImage(images[m]).astype(np.float32) for m in MODALITIES])
+    labels, _ = found[0].read_truth()
+    return _preprocessed(found[0].name, image, labels, found[0].coding.merged_necrosis)
+
+
+def phantom_case(size_xyz: tuple[int, int, int]) -> TrainingCase:
+    """Make a phantom of a size and preprocess it."""
+    phantom = make_phantom(1, tuple(size_xyz))
+    image = np.stack([phantom.volumes[m] for m in MODALITIES])
+    return _preprocessed(f"phantom of {size_xyz[0]} x {size_xyz[1]} x {size_xyz[2]} voxels",
+                         image, phantom.labels, merged=False)  # fmt: skip
+
+
+def tumour_slices(case: TrainingCase, count: int) -> list[int]:
+    """Return the slices with the most tumour, the largest first."""
+    tumour = (case.target > 0) & (case.target != IGNORED)
+    return np.argsort(-tumour.sum(axis=(1, 2)), kind="stable")[:count].tolist()
+
+
+def _preprocessed(name: str, image: np.ndarray, labels: np.ndarray, merged: bool) -> TrainingCase:
+    done = preprocess(build_preprocessing(DEFAULT_PREPROCESSING), image, labels)
+    target = make_target(done["labels"], done["brain"], merged)
+    return TrainingCase.of(name, done["image"], target)
