@@ -86,7 +86,7 @@ def _filters(options, progress: Progress) -> int:
 
     model = load_model(options.model)
     banks = find_filters(model)
-    if options.output.suffix:
+    if _is_file_name(options.output):
         return _save(draw_filters(banks, model.name), options.output, progress)
     for bank in banks:
         name = f"{bank.path.replace(' ', '_')}.png"
@@ -162,14 +162,15 @@ def _architecture(options, progress: Progress) -> int:
 
     names = options.networks or list(NETWORKS)
     networks = {name: build_network(name) for name in names}
-    if options.output.suffix and len(networks) > 1:
+    one_file = _is_file_name(options.output)
+    if one_file and len(networks) > 1:
         raise InputError(
             f"--output {options.output}: found a file name for {len(networks)} networks, expected a folder; "
             "leave out the suffix."
         )
     for done, (name, network) in enumerate(networks.items()):
         progress.stage(name, done / len(networks))
-        path = options.output if options.output.suffix else options.output / f"{name}.png"
+        path = options.output if one_file else options.output / f"{name}.png"
         _save(draw_architecture(name, network, NETWORKS[name].source), path, progress)
     return 0
 
@@ -187,6 +188,10 @@ def _load(names: list[str], options, progress: Progress) -> tuple[list, object]:
         place_network(model.network, options.device)
     coding = CODINGS[options.coding] if options.coding else None
     return models, read_shown_case(only_case(options.case), models[0].space, coding)
+
+
+def _is_file_name(path: Path) -> bool:
+    return bool(path.suffix) and not path.is_dir()
 
 
 def _save(figure, path: Path, progress: Progress) -> int:

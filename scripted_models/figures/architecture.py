@@ -16,7 +16,6 @@ from scripted_models.figures.network_trace import Stage, trace_network
 from scripted_models.figures.stage_symbol import COLOURS, KIND_NAMES, OUTPUT, Symbol, width_of
 
 _TOP_IN, _BOTTOM_IN, _SIDE_IN = 1.3, 0.55, 1.05  # around the graph
-_COLUMN_IN = 1.6  # room that a symbol of full size needs
 _WAYPOINT_IN = 0.1
 _LARGEST, _WIDEST = 1.35, 1.3  # scale of symbols, stretch of the distance between lanes
 
@@ -59,7 +58,7 @@ def _write_title(axes: Axes, name: str, network: nn.Module, source: str) -> None
     facts.append(f"receptive field {network.receptive_field} × {network.receptive_field}")
     axes.text(0.4, SLIDE_IN[1] - 0.25, name, va="top", fontsize=28, fontweight="bold", color=INK)
     axes.text(0.4, SLIDE_IN[1] - 0.85, "   ·   ".join(facts), va="top", fontsize=17, color=INK)
-    axes.text(SLIDE_IN[0] - 0.3, SLIDE_IN[1] - 0.3, source, va="top", ha="right", fontsize=11,
+    axes.text(SLIDE_IN[0] - 0.3, SLIDE_IN[1] - 0.3, source, va="top", ha="right", fontsize=12,
               color=FAINT)  # fmt: skip
 
 
@@ -110,7 +109,11 @@ def _fit(symbols: Sequence[Symbol], layout: Layout, column: float) -> tuple[floa
         upper = max(above - place * lane for place, above, _ in everything)
         return upper, max(below + place * lane for place, _, below in everything)
 
-    scale = min(_LARGEST, column / _COLUMN_IN, height / sum(reach(lane)))
+    breadth = [0.0] * layout.columns
+    for (number, _), symbol in zip(layout.places, symbols, strict=True):
+        breadth[number] = max(breadth[number], symbol.breadth)
+    widest = max((sum(pair) / 2 for pair in pairwise(breadth)), default=1.0)
+    scale = min(_LARGEST, column / widest, height / sum(reach(lane)))
     spare = height / scale - sum(reach(lane))
     lane = min(_WIDEST * lane, lane + spare / max(span, 1.0))
     upper, lower = reach(lane)

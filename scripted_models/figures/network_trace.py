@@ -129,7 +129,7 @@ def _operation(node, network, closed: set[str], inputs: list[int], shape: tuple)
         module = network.get_submodule(node.target)
         if node.target in closed:
             return _Operation(type(module).__name__, shape, inputs, "network", module)
-        kind = "weights" if any(True for _ in module.parameters()) else "plain"
+        kind = "weights" if any(p.dim() > 1 for p in module.parameters()) else "plain"
         return _Operation(_layer_label(module), shape, inputs, kind)
     name = node.target if isinstance(node.target, str) else node.target.__name__
     if name in ("cat", "concat"):
@@ -151,7 +151,8 @@ def _layer_label(module: nn.Module) -> str:
         return f"max-pool {_by(module.size)}"
     if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
         name = "max-pool" if isinstance(module, nn.MaxPool2d) else "mean-pool"
-        return f"{name} {_by(module.kernel_size)}, stride {_by(module.stride)}"
+        stride = module.stride if isinstance(module.stride, int) else module.stride[0]
+        return f"{name} {_by(module.kernel_size)}, stride {stride}"
     if isinstance(module, nn.Dropout):
         return f"dropout {module.p:g}" if module.p else ""
     return "" if isinstance(module, nn.Identity) else type(module).__name__
@@ -229,7 +230,7 @@ def _stages(operations: list[_Operation]) -> list[Stage]:
         else:
             stages.append(_stage(operation, inputs))
             place.append(len(stages) - 1)
-    return _with_copies(stages)
+    return _with_repeats(_with_copies(stages))
 
 
 def _stage(operation: _Operation, inputs: list[int]) -> Stage:
@@ -262,3 +263,34 @@ def _with_copies(stages: list[Stage]) -> list[Stage]:
             kept.append(stage)
         place.append(equal[0] if stage.kind == NETWORK and equal else len(kept) - 1)
     return kept
+
+
+def _with_repeats(stages: list[Stage]) -> list[Stage]:
+    """Make one stage of equal layers in a row that leave the number of maps as it is."""
+    users = Counter(source for stage in stages for source in stage.inputs)
+    kept: list[Stage] = []
+    place: list[int] = []
+    layers: dict[int, tuple[list[str], int]] = {}  # kept stage -> what may be repeated, how often
+    for stage in stages:
+        alone = stage.kind == MAPS and users[stage.inputs[0]] == 1
+        stage.inputs = [place[source] for source in stage.inputs]
+        target = stage.inputs[0] if alone else -1
+        layer, count = layers.get(target, ([], 0))
+        if layer and _repeats(stage, layer, kept[target]):
+            rest = stage.operations[len(layer) :]
+            stage.operations = [f"{count + 1} × ({', '.join(layer)})", *rest]
+            stage.inputs = kept[target].inputs
+            kept[target] = stage
+            layers[target] = ([], 0) if rest else (layer, count + 1)
+            place.append(target)
+        else:
+            kept.append(stage)
+            place.append(len(kept) - 1)
+            if stage.kind == MAPS:
+                layers[len(kept) - 1] = (stage.operations, 1)
+    return kept
+
+
+def _repeats(stage: Stage, layer: list[str], before: Stage) -> bool:
+    same = stage.operations[: len(layer)] == layer
+    return same and stage.shape[0] == before.shape[0]

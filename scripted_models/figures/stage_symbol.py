@@ -26,6 +26,7 @@ KIND_NAMES = {
     OUTPUT: "output",
 }
 _LINE_IN, _LETTERS_PT = 0.235, 13.5  # text at full size
+_LETTER_IN, _BOLD_LETTER_IN = 0.108, 0.12
 _SHEET_IN = 0.04  # from one sheet of a stack to the next
 _GAP_IN = 0.06
 
@@ -52,6 +53,12 @@ class Symbol:
     colour: str
 
     @property
+    def breadth(self) -> float:
+        """Room from left to right, about that of the longest line."""
+        words = max(map(len, self._words_above), default=0)
+        return max(self.width, _LETTER_IN * words, _BOLD_LETTER_IN * len(self._size))
+
+    @property
     def above(self) -> float:
         """Room above the centre, with the words."""
         return self._height / 2 + self._depth + _GAP_IN + _LINE_IN * len(self._words_above)
@@ -75,6 +82,10 @@ class Symbol:
     @property
     def _depth(self) -> float:
         return (self._sheets - 1) * _SHEET_IN
+
+    @property
+    def _size(self) -> str:
+        return " × ".join(map(str, self.stage.shape))
 
     @property
     def _words_above(self) -> list[str]:
@@ -108,9 +119,8 @@ class Symbol:
             _write(axes, (x, y), inside, scale, va="center", fontweight="bold")
         upper = y + height / 2 + (self._depth + _GAP_IN) * scale
         _write(axes, (x, upper), self._words_above, scale, va="bottom")
-        size = " × ".join(map(str, self.stage.shape))
         lower = y - height / 2 - _GAP_IN * scale
-        _write(axes, (x, lower), [size], scale, va="top", fontweight="bold")
+        _write(axes, (x, lower), [self._size], scale, va="top", fontweight="bold")
 
     def _sheet(self, corner: tuple[float, float], width: float, height: float, scale: float):
         colour = COLOURS[self.colour]
