@@ -72,6 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
     options = _parse(arguments)
     settings = _settings(options)
+    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # loads here, once, what a first optimiser loads
     context = multiprocessing.get_context("fork" if _can_fork(options) else "spawn")
     visits: dict[Setting, list[tuple[float, float]]] = {setting: [] for setting in settings}
     for round_ in range(options.rounds):
