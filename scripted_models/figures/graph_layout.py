@@ -69,7 +69,7 @@ def _lanes(columns: list[int], pairs: list[tuple[int, int]]) -> np.ndarray:
     for done in range(_ROUNDS):
         for nodes in members if done % 2 else members[::-1]:
             wanted = np.array(
-                [np.mean([lanes[n] for n in neighbours[node]] or [0]) for node in nodes]
+                [lanes[neighbours[node]].sum() / max(1, len(neighbours[node])) for node in nodes]
             )
             order = np.argsort(wanted, kind="stable")
             lanes[nodes[order]] = _apart(wanted[order])
