@@ -14,7 +14,8 @@ PACKAGE = ROOT / "scripted_models"
 # From the bottom up; a module may import only from lower layers and from its own.
 LAYERS = (
     ("errors",),
-    ("labels", "modalities", "geometry", "files", "progress", "process_watch", "config"),
+    ("labels", "modalities", "geometry", "files", "progress", "config"),
+    ("process_watch", "process_priority"),
     ("volumes", "space", "image_findings"),
     ("networks", "preprocessing", "postprocessing", "phantom", "pictures", "cases"),
     ("inference", "patchwise", "model_card", "model_description", "model_archive", "evaluation"),

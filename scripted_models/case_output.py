@@ -123,6 +123,7 @@ def _report(
             "direction": result.grid.direction,
         },
         "device": device_reason,
+        "form": result.form,
         "seconds": result.seconds,
         "warnings": result.warnings,
         "versions": {

@@ -11,7 +11,12 @@ from scripted_models.cases.discovery import Case
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.image_findings import Examined, grid_findings, look_at, voxel_findings
-from scripted_models.inference import CPU_AFTER_GPU, GpuMemoryError, predict_volume
+from scripted_models.inference import (
+    CPU_AFTER_GPU,
+    GpuMemoryError,
+    choose_form,
+    predict_volume,
+)
 from scripted_models.labels import LABELS, region_mask
 from scripted_models.modalities import MODALITIES
 from scripted_models.model_description import known_regions
@@ -36,6 +41,7 @@ class Segmented:
         seconds: time per stage.
         warnings: sentences for the user.
         known_labels: internal labels that the model can give, ascending.
+        form: how the network was evaluated, one of `inference.FORMS`.
     """
 
     labels: np.ndarray
@@ -45,6 +51,7 @@ class Segmented:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     known_labels: tuple[int, ...] = tuple(LABELS)
+    form: str = ""
 
     def volumes_ml(self) -> dict[str, float]:
         """Return the volume in mL of every tumour label and region that the model knows."""
@@ -131,6 +138,7 @@ def segment_case(
     stages.leave()
     result = Segmented(labels, probabilities, grid, volumes, stages.seconds)
     result.known_labels = model.known_labels
+    result.form = choose_form(model.network)
     result.warnings = _warnings(result, space)
     return result
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from scripted_models.errors import InputError
+from scripted_models.process_priority import give_way
 from scripted_models.process_watch import end_with
 from scripted_models.progress import FORMATS, Progress
 
@@ -35,6 +36,7 @@ def run(options, progress: Progress) -> int:
     """Segment all chosen cases; the first problem with one ends the run before anything is computed."""
     if options.end_with is not None:
         end_with(options.end_with)
+    give_way()
     cases = chosen_cases(options)
     for case in cases:
         case.require_images()

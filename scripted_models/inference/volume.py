@@ -1,0 +1,184 @@
+"""A volume, slice by slice: who computes what, in which form, and where the results go."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from scripted_models.errors import Cancelled
+from scripted_models.inference.boxes import SliceGroup, brain_box, group_slices, padded_window
+from scripted_models.inference.devices import GpuMemoryError
+from scripted_models.inference.spectral import SpectralNetwork, has_large_convolutions
+
+FORMS = ("direct", "spectral")
+MOST_WORKERS = 4  # a slice takes about 150 MB; further threads work inside the layers
+_OVERHEAD = 1.3  # of a box size, in slices: spectra of the weights, and workers that wait for the last slice
+_GPU_BATCH = 8  # slices
+
+
+def choose_form(network: nn.Module) -> str:
+    """Return 'spectral' for a network with large convolutions on the CPU, else 'direct'."""
+    spectral = _on_cpu(network) and has_large_convolutions(network)
+    return "spectral" if spectral else "direct"
+
+
+def predict_volume(
+    network: nn.Module,
+    image: np.ndarray,
+    brain: np.ndarray,
+    on_slice: Callable[[float], None] = lambda fraction: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    form: str | None = None,
+) -> np.ndarray:
+    """Compute class probabilities of a volume, axial slice by axial slice.
+
+    On the CPU as many threads work as `torch.get_num_threads()` says, on up to four slices at a time. While
+    they do, the number that PyTorch uses inside one layer is smaller; it is set back in the end.
+
+    Args:
+        network: maps (N, C, H, W) to logits smaller by `network.margins`; in evaluation mode, used on its
+            own device.
+        image: preprocessed, float32 (C, z, y, x), 0 outside the brain.
+        brain: bool (z, y, x); slices without brain are skipped.
+        on_slice: called with the fraction of slices done.
+        cancelled: asked between slices.
+        form: one of `FORMS`; by default what `choose_form` says.
+
+    Returns:
+        float32 (classes, z, y, x); background 1 where nothing was computed.
+
+    Raises:
+        Cancelled: `cancelled` returned true.
+        GpuMemoryError: the GPU ran out of memory.
+    """
+    probabilities = np.zeros((network.num_classes, *brain.shape), np.float32)
+    probabilities[0] = 1.0
+    groups = group_slices(brain, sum(network.margins), _OVERHEAD)
+    total, done = sum(len(group.slices) for group in groups), 0
+    with _workers(_on_cpu(network), total) as pool, _without_tf32():
+        predictor = Predictor(network, image, brain, form or choose_form(network))
+        for z, (rows, columns), values in predictor.slices(groups, pool, cancelled):
+            probabilities[:, z, rows, columns] = values
+            done += 1
+            on_slice(done / total)
+    return probabilities
+
+
+def predict_slice(
+    network: nn.Module, plane: np.ndarray, brain: np.ndarray
+) -> tuple[slice, slice, np.ndarray]:
+    """Compute class probabilities in the brain box of one slice, with the network as it is.
+
+    Args:
+        network: as for `predict_volume`; set to evaluation mode by the caller.
+        plane: float32 (C, y, x).
+        brain: bool (y, x), not empty.
+
+    Returns:
+        Row and column slices of the box, and float32 (classes, rows, columns).
+    """
+    predictor = Predictor(network, plane[:, None], brain[None], "direct")
+    rows, columns = brain_box(brain)
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    with _without_tf32():
+        ((_, _, values),) = predictor.predict((0,), shape)
+    return rows, columns, values
+
+
+class Predictor:
+    """Computes slices of one volume with one network in one form.
+
+    Args: as for `predict_volume`.
+    """
+
+    def __init__(self, network: nn.Module, image: np.ndarray, brain: np.ndarray, form: str):
+        self.network = SpectralNetwork(network) if form == "spectral" else network
+        self.device = next(network.parameters()).device
+        self.margins = network.margins
+        self.image, self.brain = image, brain
+
+    def slices(
+        self, groups: Sequence[SliceGroup], pool: ThreadPoolExecutor, cancelled: Callable[[], bool]
+    ) -> Iterator[tuple]:
+        """Yield index, box and probabilities of each slice, in any order.
+
+        Raises:
+            Cancelled: `cancelled` returned true.
+        """
+        size = 1 if self.device.type == "cpu" else _GPU_BATCH
+        for group in groups:
+            self._stop_if(cancelled)
+            if isinstance(self.network, SpectralNetwork):
+                rows, columns = (n + sum(self.margins) for n in group.shape)
+                self.network.prepare(rows, columns, pool)
+            batches = (group.slices[i : i + size] for i in range(0, len(group.slices), size))
+            jobs = [pool.submit(self.predict, batch, group.shape) for batch in batches]
+            for job in as_completed(jobs):
+                yield from job.result()
+                self._stop_if(cancelled)
+
+    @staticmethod
+    def _stop_if(cancelled: Callable[[], bool]) -> None:
+        if cancelled():
+            raise Cancelled("The run was cancelled; nothing was written.")
+
+    def predict(self, slices: Sequence[int], shape: tuple[int, int]) -> list[tuple]:
+        """Compute slices whose brain boxes fit into `shape` together, in parts if memory is short.
+
+        Returns:
+            Index, (row slice, column slice) and float32 (classes, rows, columns) of each.
+        """
+        boxes = [brain_box(self.brain[z]) for z in slices]
+        windows = [
+            padded_window(self.image[:, z], *_grown(box, shape), self.margins)
+            for z, box in zip(slices, boxes, strict=True)
+        ]
+        values = self._probabilities(np.stack(windows))
+        if values is None:
+            half = len(slices) // 2
+            return [*self.predict(slices[:half], shape), *self.predict(slices[half:], shape)]
+        return [
+            (z, box, value[:, : box[0].stop - box[0].start, : box[1].stop - box[1].start])
+            for z, box, value in zip(slices, boxes, values, strict=True)
+        ]
+
+    def _probabilities(self, windows: np.ndarray) -> np.ndarray | None:
+        """Map (N, C, H, W) to (N, classes, H', W'); None if the GPU has no room for so many slices."""
+        try:
+            with torch.inference_mode():
+                logits = self.network(torch.from_numpy(windows).to(self.device))
+                return logits.softmax(dim=1).float().cpu().numpy()
+        except torch.cuda.OutOfMemoryError as error:
+            if len(windows) == 1:
+                raise GpuMemoryError from error
+        return None
+
+
+def _grown(box: tuple[slice, slice], shape: tuple[int, int]) -> list[slice]:
+    return [slice(axis.start, axis.start + n) for axis, n in zip(box, shape, strict=True)]
+
+
+def _on_cpu(network: nn.Module) -> bool:
+    return next(network.parameters()).device.type == "cpu"
+
+
+@contextmanager
+def _workers(on_cpu: bool, most: int) -> Iterator[ThreadPoolExecutor]:
+    """Share the threads that PyTorch may use between workers; nothing of it is left afterwards."""
+    threads = torch.get_num_threads()
+    count = min(threads, MOST_WORKERS, max(most, 1)) if on_cpu else 1
+    torch.set_num_threads(threads // count)  # before the workers start, which take it over
+    pool = ThreadPoolExecutor(count, thread_name_prefix="slices")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _without_tf32():
+    """Half the mantissa is not worth the labels that it changes."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
