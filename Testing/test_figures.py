@@ -312,6 +312,13 @@ class TestCommand:
         assert main(["figures", *words, "--output", str(path), "--progress", "none"]) == 0
         assert path.read_bytes().startswith(b"\x89PNG")
 
+    def test_a_folder_gets_a_file_for_each_path_and_network(self, model_folder, tmp_path):
+        output = ["--output", str(tmp_path), "--progress", "none"]
+        assert main(["figures", "filters", "--model", str(model_folder), *output]) == 0
+        assert main(["figures", "architecture", "TwoPathCNN", "AverageCNN", *output]) == 0
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == ["AverageCNN.png", "TwoPathCNN.png", "global_path.png", "local_path.png"]
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

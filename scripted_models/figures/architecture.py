@@ -37,7 +37,7 @@ def draw_architecture(name: str, network: nn.Module, source: str = "") -> Figure
     axes.set_axis_off()
     _write_title(axes, name, network, source)
     _draw_graph(axes, stages, layout)
-    kinds = {stage.kind for stage in stages} | {OUTPUT}
+    kinds = {stage.kind for stage in stages[:-1]} | {OUTPUT}
     keys = [
         Patch(facecolor=COLOURS[kind], edgecolor=INK, label=KIND_NAMES[kind])
         for kind in COLOURS
