@@ -29,7 +29,7 @@ class SpectralLayer(nn.Module):
 
     def __init__(self, layer: nn.Conv2d):
         super().__init__()
-        self.layer = layer
+        self.layer, self.out_channels = layer, layer.out_channels
         self._size: tuple[int, int] = (0, 0)
         self._storage = torch.empty(0)
         self._spectra = torch.empty(0)
@@ -47,14 +47,19 @@ class SpectralLayer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to (N, out, H - k + 1, W - k + 1)."""
         size = self.prepare(*x.shape[2:])
-        return torch.stack([self._convolve(image, size) for image in x])
+        rows, columns = self.layer.kernel_size
+        valid = (x.shape[2] - rows + 1, x.shape[3] - columns + 1)
+        out = x.new_empty((len(x), self.out_channels, *valid))
+        for image, result in zip(x, out, strict=True):
+            self._convolve(image, size, result)
+        return out
 
     def _filters(self) -> torch.Tensor:
         """Return the kernels, flipped, in the order in which `_convolve` reads their spectra."""
         raise NotImplementedError
 
-    def _convolve(self, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        """Map (C, H, W) to (out, H - k + 1, W - k + 1)."""
+    def _convolve(self, image: torch.Tensor, size: tuple[int, int], out: torch.Tensor) -> None:
+        """Map (C, H, W) to `out`, (out channels, H - k + 1, W - k + 1)."""
         raise NotImplementedError
 
     def _transform(self, filters: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -84,14 +89,14 @@ class SpectralConv2d(SpectralLayer):
     def _filters(self) -> torch.Tensor:
         return self.layer.weight.detach().flip(2, 3).transpose(0, 1).contiguous()
 
-    def _convolve(self, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    def _convolve(self, image: torch.Tensor, size: tuple[int, int], out: torch.Tensor) -> None:
         total = self._spectra.new_zeros(self._spectra.shape[1:])
         for start in range(0, len(image), _CHUNK):
             maps = torch.fft.rfft2(image[start : start + _CHUNK], s=size)
             for one, spectra in zip(maps, self._spectra[start : start + _CHUNK], strict=True):
                 total.addcmul_(spectra, one)
         valid = _valid(torch.fft.irfft2(total, s=size), image, self.layer)
-        return valid + self.layer.bias.detach().view(-1, 1, 1)
+        torch.add(valid, self.layer.bias.detach().view(-1, 1, 1), out=out)
 
 
 class SpectralMaxout(SpectralLayer):
@@ -104,16 +109,14 @@ class SpectralMaxout(SpectralLayer):
 
     def __init__(self, layer: nn.Conv2d, pieces: int):
         super().__init__(layer)
-        self.pieces = pieces
+        self.pieces, self.out_channels = pieces, layer.out_channels // pieces
 
     def _filters(self) -> torch.Tensor:
         return _pack(self.layer.weight.detach().flip(2, 3), self.pieces)
 
-    def _convolve(self, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    def _convolve(self, image: torch.Tensor, size: tuple[int, int], out: torch.Tensor) -> None:
         maps = torch.fft.fft2(image, s=size)
         bias = _pack(self.layer.bias.detach(), self.pieces) * math.prod(size)
-        channels, (rows, columns) = self._spectra.shape[1], self.layer.kernel_size
-        out = image.new_empty((channels, image.shape[1] - rows + 1, image.shape[2] - columns + 1))
         for pair, (spectra, offsets) in enumerate(zip(self._spectra, bias, strict=True)):
             for start in range(0, len(out), _CHUNK):
                 chunk = slice(start, start + _CHUNK)
@@ -122,9 +125,11 @@ class SpectralMaxout(SpectralLayer):
                     products.addcmul_(spectra[chunk, channel], maps[channel])
                 products[:, 0, 0] += offsets[chunk]
                 both = torch.view_as_real(_valid(torch.fft.ifft2(products), image, self.layer))
-                larger = torch.maximum(both[..., 0], both[..., 1])
-                out[chunk] = larger if pair == 0 else torch.maximum(out[chunk], larger)
-        return out
+                if pair:
+                    torch.maximum(out[chunk], both[..., 0], out=out[chunk])
+                    torch.maximum(out[chunk], both[..., 1], out=out[chunk])
+                else:
+                    torch.maximum(both[..., 0], both[..., 1], out=out[chunk])
 
 
 def _pack(values: torch.Tensor, pieces: int) -> torch.Tensor:
