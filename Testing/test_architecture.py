@@ -15,7 +15,7 @@ PACKAGE = ROOT / "scripted_models"
 LAYERS = (
     ("errors",),
     ("labels", "modalities", "geometry", "files", "progress", "config"),
-    ("process_watch", "process_priority"),
+    ("process_watch", "own_process"),
     ("volumes", "space", "image_findings"),
     ("networks", "preprocessing", "postprocessing", "phantom", "pictures", "cases"),
     ("inference", "patchwise", "model_card", "model_description", "model_archive", "evaluation"),

@@ -32,11 +32,8 @@ from scripted_models.segmentation import segment_case
 from scripted_models.training.records import write_records, write_snapshot
 from scripted_models.volumes.io import write_labels
 
-PATHS = {
-    "LocalPathCNN": ["local path"],
-    "GlobalPathCNN": ["global path"],
-    "AverageCNN": ["local path", "global path"],
-}
+LOCAL, GLOBAL = "local path", "global path"
+PATHS = {"LocalPathCNN": [LOCAL], "GlobalPathCNN": [GLOBAL], "AverageCNN": [LOCAL, GLOBAL]}
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ from scripted_models.patchwise import predict_voxels, with_plain_layers
 from scripted_models.training.cases import IGNORED
 
 BASELINE = "plain whole slices"
+FORMS = ("patch-wise window", BASELINE, "plain boxes", "spectral", "as shipped", "tuned")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,10 +90,9 @@ def _measurements(options: argparse.Namespace) -> dict[tuple, Callable]:
         table[name, BASELINE] = partial(time_whole_slices, name, options.slices)
         table[name, "plain boxes"] = partial(time_boxes, name, options.slices)
         table[name, "spectral"] = partial(time_engine, name)
-    if options.segresnet:
-        table["SegResNet", "as shipped"] = partial(time_segresnet, False)
-        table["SegResNet", "tuned"] = partial(time_segresnet, True)
-    return table
+    table["SegResNet", "as shipped"] = partial(time_segresnet, False)
+    table["SegResNet", "tuned"] = partial(time_segresnet, True)
+    return {key: table[key] for key in table if key[1] in options.forms}
 
 
 def time_patchwise(name: str, voxels: int, volume: tuple) -> float:
@@ -206,7 +206,7 @@ def _print_times(seconds: dict, memory: dict, threads: int, options: argparse.Na
         print(
             f"{name:16} {form:18} {statistics.median(taken):9.1f} {ratio:>8}  {memory[name, form]:8.2f}"
         )
-    if options.segresnet:
+    if {"spectral", "as shipped", "tuned"} <= set(options.forms):
         print("time of the engine over that of SegResNet, as shipped and tuned:")
         for name in options.networks:
             ratios = [
@@ -290,7 +290,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--voxels", type=int, default=256, help="timed patch by patch")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-segresnet", dest="segresnet", action="store_false")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
     return parser.parse_args(arguments)
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import os
 import signal
 import sys
 import threading
@@ -51,7 +50,6 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = build_parser().parse_args(arguments)
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # PyTorch then asks Linux for large pages
     progress = make_progress(getattr(options, "progress", "bar"))
     _cancel_on_signals()
     try:

@@ -115,12 +115,7 @@ def segment_case(
     images = read_on_one_grid(case)
     grid = Grid.of(images["t1"])
     stages.enter("preprocess")
-    space = model.space
-    moved = [space.to_training(images[m]) for m in MODALITIES]
-    training_grid = Grid.of(moved[0])
-    stack = np.stack([sitk.GetArrayFromImage(image) for image in moved])
-    pipeline = build_preprocessing(model.description["preprocessing"])
-    done = preprocess(pipeline, stack)
+    done, training_grid = _preprocessed(images, model)
     stages.enter("network")
     volume = (done["image"], done["brain"])
     inner = _predict(model.network, volume, stages.network, cancelled, cpu_fallback)
@@ -131,7 +126,7 @@ def segment_case(
     probabilities = np.zeros((len(inner), *training_grid.shape_zyx), np.float32)
     probabilities[0] = 1.0
     probabilities[(slice(None), *done["box"])] = inner
-    probabilities = space.to_input(probabilities, training_grid, grid)
+    probabilities = model.space.to_input(probabilities, training_grid, grid)
     volumes = {m: sitk.GetArrayFromImage(images[m]) for m in MODALITIES}
     brain = np.any([volume != 0 for volume in volumes.values()], axis=0)
     labels = _finish_labels(model, probabilities, brain, grid)
@@ -139,8 +134,16 @@ def segment_case(
     result = Segmented(labels, probabilities, grid, volumes, stages.seconds)
     result.known_labels = model.known_labels
     result.form = choose_form(model.network)
-    result.warnings = _warnings(result, space)
+    result.warnings = _warnings(result, model.space)
     return result
+
+
+def _preprocessed(images: dict[str, sitk.Image], model: Model) -> tuple[dict, Grid]:
+    """Return what `preprocess` returns for the images in the training space, and their grid there."""
+    moved = [model.space.to_training(images[m]) for m in MODALITIES]
+    stack = np.stack([sitk.GetArrayViewFromImage(image) for image in moved])
+    pipeline = build_preprocessing(model.description["preprocessing"])
+    return preprocess(pipeline, stack), Grid.of(moved[0])
 
 
 def _predict(network, volume, on_slice, cancelled, cpu_fallback: bool) -> np.ndarray | None:

@@ -50,11 +50,13 @@ class TrainingSpace:
             float32 array (C, z, y, x) on `original`; where the training grid does not reach, the
             first class (background) has probability 1.
         """
-        code = orientation_code(original.direction)
+        code, resamples = orientation_code(original.direction), self.resamples(original)
+        if code == self.orientation and not resamples:
+            return probabilities
         moved = []
         for index, channel in enumerate(probabilities):
             image = training.image_from(channel)
-            if self.resamples(original):
+            if resamples:
                 image = resample(image, original, sitk.sitkLinear, outside=float(index == 0))
             else:
                 image = sitk.DICOMOrient(image, code)

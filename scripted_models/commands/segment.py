@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.process_priority import give_way
+from scripted_models.own_process import give_way
 from scripted_models.process_watch import end_with
 from scripted_models.progress import FORMATS, Progress
 

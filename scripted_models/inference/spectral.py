@@ -35,6 +35,7 @@ class SpectralLayer(nn.Module):
         self._spectra = torch.empty(0)
         self._lock = threading.Lock()
 
+    @torch.inference_mode()
     def prepare(self, height: int, width: int) -> tuple[int, int]:
         """Make the spectra for inputs of a size, unless they are there; return the size of the transforms."""
         size = (smooth_size(height), smooth_size(width))
