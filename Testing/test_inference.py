@@ -29,8 +29,13 @@ from scripted_models.inference.spectral import (
 from scripted_models.inference.volume import Predictor
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.layers import Maxout, RowConv2d
+from scripted_models.networks.slice_network import SliceNetwork
 
 SHAPES = ({}, {"in_channels": 3, "num_classes": 2, "maxout_pieces": 3}, {"maxout_pieces": 1})
+
+
+class Convolution(SliceNetwork, nn.Conv2d):
+    """A network of one layer."""
 
 
 @pytest.fixture
@@ -70,8 +75,8 @@ def make_volume(seed, slices=9, edge=44, channels=4):
 
 class TestSpectralForm:
     @pytest.mark.parametrize("arguments", SHAPES, ids=str)
-    @pytest.mark.parametrize("name", NETWORKS)
-    def test_every_network_gives_the_same(self, name, arguments):
+    @pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"UNet"}))
+    def test_every_network_with_large_convolutions_gives_the_same(self, name, arguments):
         network = make_network(name, **arguments)
         box = random.Random(f"{name}{arguments}").sample(range(5, 40), 2)
         size = [sum(network.margins) + n for n in box]
@@ -214,12 +219,12 @@ class TestPredictVolume:
         assert shares == sorted(shares)
         assert shares[-1] == 1
         assert len(shares) == brain.any(axis=(1, 2)).sum()
-        everywhere = np.ones(brain.shape[1:], bool)
+        everywhere = np.ones(brain.shape, bool)
         for z in range(len(brain)):
             if not brain[z].any():
                 assert (boxed[0, z] == 1).all()
                 continue
-            _, _, whole = predict_slice(network, image[:, z], everywhere)
+            _, _, whole = predict_slice(network, image, everywhere, z)
             inside = brain[z]
             np.testing.assert_allclose(boxed[:, z][:, inside], whole[:, inside], atol=2e-5)
 
@@ -232,8 +237,8 @@ class TestPredictVolume:
         np.testing.assert_allclose(spectral, direct, atol=2e-5)
 
     def test_a_network_without_large_convolutions_runs_as_it_is(self):
-        network = nn.Conv2d(4, 3, 5)
-        network.num_classes, network.margins = 3, (2, 2)
+        network = Convolution(4, 3, 5)
+        network.num_classes, network.margins, network.receptive_field = 3, (2, 2), 5
         image, brain = make_volume(3)
         assert choose_form(network) == "direct"
         result = predict_volume(network, image, brain)
@@ -261,8 +266,8 @@ class TestPredictVolume:
         assert not [t for t in threading.enumerate() if t.name.startswith("slices")]
 
     def test_a_fault_in_a_worker_comes_through(self, threads):
-        class Faulty(nn.Conv2d):
-            num_classes, margins = 2, (1, 1)
+        class Faulty(Convolution):
+            num_classes, margins, receptive_field = 2, (1, 1), 3
 
             def forward(self, x):
                 raise RuntimeError("broken layer")
@@ -276,8 +281,8 @@ class TestPredictVolume:
     def test_tf32_is_off_only_while_it_runs(self):
         seen = []
 
-        class Looks(nn.Conv2d):
-            num_classes, margins = 2, (1, 1)
+        class Looks(Convolution):
+            num_classes, margins, receptive_field = 2, (1, 1), 3
 
             def forward(self, x):
                 seen.append(torch.backends.cudnn.allow_tf32)
@@ -293,8 +298,8 @@ class TestBatches:
     """A GPU takes several slices at a time; the fault is injected: room for a few only."""
 
     def predictor(self, room):
-        class Cramped(nn.Conv2d):
-            num_classes, margins = 3, (1, 1)
+        class Cramped(Convolution):
+            num_classes, margins, receptive_field = 3, (1, 1), 3
 
             def forward(self, x):
                 if len(x) > room:

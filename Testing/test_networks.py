@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.ensembles import VotedEnsemble
 from scripted_models.networks.layers import DensePool, Maxout, RowConv2d
+from scripted_models.networks.slice_network import SliceNetwork
 
 PARAMETERS = {
     "LocalPathCNN": 240_197,
@@ -19,6 +20,7 @@ PARAMETERS = {
     "LocalCascadeCNN": 815_397,
     "MFCascadeCNN": 820_662,
     "VotedEnsemble": 2 * 809_637,
+    "UNet": 1_943_941,
 }
 # One kernel per map and no biases; of a cascade the second network. The paper's figures print the last
 # four; the first two and their sum follow from the same tables.
@@ -34,11 +36,18 @@ PRINTED_WEIGHTS = {
 }
 RECEPTIVE_FIELDS = {"InputCascadeCNN": 65, "LocalCascadeCNN": 56, "MFCascadeCNN": 53}
 FEWER = {"VotedEnsemble": {"members": 2}}  # arguments that make a test quicker
+HAVAEI = [name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei")]
 CASCADES = [name for name in NETWORKS if "first" in NETWORKS[name].parts]
 
 
 def build(name, **arguments):
     return build_network(name, **FEWER.get(name, {}), **arguments)
+
+
+def make(name):
+    torch.manual_seed(3)
+    how = {"initialisation": "he"} if name in HAVAEI else {}
+    return build(name, **how).double().eval()
 
 
 @pytest.fixture(params=sorted(NETWORKS))
@@ -48,14 +57,13 @@ def name(request):
 
 @pytest.fixture
 def network(name):
-    torch.manual_seed(3)
-    return build(name, initialisation="he").double().eval()
+    return make(name)
 
 
 def random_image(network, height, width, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(
-        1, network.in_channels, height, width, generator=generator, dtype=torch.float64
+        1, network.input_channels, height, width, generator=generator, dtype=torch.float64
     )
 
 
@@ -70,6 +78,52 @@ class TestContract:
     def test_trainable_parameters(self, name, network):
         assert sum(p.numel() for p in network.parameters() if p.requires_grad) == PARAMETERS[name]
 
+    def test_margins_tell_the_output_size(self, network):
+        lost = sum(network.margins)
+        with torch.no_grad():
+            out = network(random_image(network, lost + 5, lost + 8))
+        assert out.shape == (1, network.num_classes, 5, 8)
+
+    def test_gradient_reaches_every_trainable_parameter(self, network):
+        out = network(random_image(network, field(network) + 3, field(network) + 3))
+        F.cross_entropy(out, torch.ones(1, *out.shape[2:], dtype=torch.long)).backward()
+        for key, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                assert parameter.grad is not None, key
+                assert parameter.grad.abs().max() > 0, key
+
+    def test_strict_save_and_load(self, name, network):
+        buffer = io.BytesIO()
+        torch.save(network.state_dict(), buffer)
+        buffer.seek(0)
+        other = build(name).double().eval()
+        other.load_state_dict(torch.load(buffer, weights_only=True), strict=True)
+        image = random_image(network, field(network), field(network))
+        with torch.no_grad():
+            assert torch.equal(network(image), other(image))
+
+    def test_phase_two_parts_join_to_the_whole(self, name, network):
+        if not NETWORKS[name].trains:
+            pytest.skip("not trained itself")
+        image = random_image(network, field(network) + 1, field(network) + 1)
+        with torch.no_grad():
+            assert torch.equal(network.output(network.features(image)), network(image))
+
+    def test_channels_and_classes_are_arguments(self, name):
+        network = build(name, in_channels=2, num_classes=3, dropout=0.1).eval()
+        lost = sum(network.margins)
+        with torch.no_grad():
+            out = network(torch.zeros(1, network.input_channels, lost + 1, lost + 2))
+        assert out.shape == (1, 3, 1, 2)
+
+
+class TestHavaei:
+    """What the networks of the paper have in common: valid convolutions and its options."""
+
+    @pytest.fixture(params=HAVAEI)
+    def name(self, request):
+        return request.param
+
     def test_parameters_as_the_paper_counts(self, name):
         network = build(name, maxout_pieces=1)
         weights = [p for p in network.parameters() if p.requires_grad and p.dim() > 1]
@@ -77,14 +131,8 @@ class TestContract:
 
     def test_receptive_field_is_the_patch_of_the_paper(self, name, network):
         assert field(network) == RECEPTIVE_FIELDS.get(name, 33)
-
-    def test_margins_and_receptive_field_tell_the_output_size(self, network):
-        low, high = network.margins
-        assert low + high + 1 == field(network)
-        size = field(network) + 4
-        with torch.no_grad():
-            out = network(random_image(network, size, size + 3))
-        assert out.shape == (1, network.num_classes, 5, 8)
+        assert sum(network.margins) + 1 == field(network)
+        assert not network.pads
 
     def test_receptive_field_is_exactly_what_is_stated(self, network):
         size = field(network) + 2  # 3 x 3 outputs; the centre one must not see the outer frame
@@ -112,36 +160,11 @@ class TestContract:
             here, moved = network(image), network(image.roll((1, 1), dims=(2, 3)))
         torch.testing.assert_close(moved[..., 1:, 1:], here[..., :-1, :-1], rtol=1e-9, atol=1e-9)
 
-    def test_gradient_reaches_every_trainable_parameter(self, network):
-        out = network(random_image(network, field(network) + 3, field(network) + 3))
-        F.cross_entropy(out, torch.ones(1, *out.shape[2:], dtype=torch.long)).backward()
-        for key, parameter in network.named_parameters():
-            if parameter.requires_grad:
-                assert parameter.grad is not None, key
-                assert parameter.grad.abs().max() > 0, key
-
-    def test_strict_save_and_load(self, name, network):
-        buffer = io.BytesIO()
-        torch.save(network.state_dict(), buffer)
-        buffer.seek(0)
-        other = build(name, initialisation="paper").double().eval()
-        other.load_state_dict(torch.load(buffer, weights_only=True), strict=True)
-        image = random_image(network, field(network), field(network))
+    def test_pieces_are_an_argument(self, name):
+        network = build(name, maxout_pieces=3)
         with torch.no_grad():
-            assert torch.equal(network(image), other(image))
-
-    def test_phase_two_parts_join_to_the_whole(self, name, network):
-        if not NETWORKS[name].trains:
-            pytest.skip("not trained itself")
-        image = random_image(network, field(network) + 1, field(network) + 1)
-        with torch.no_grad():
-            assert torch.equal(network.output(network.features(image)), network(image))
-
-    def test_channels_classes_and_pieces_are_arguments(self, name):
-        network = build(name, in_channels=2, num_classes=3, maxout_pieces=3, dropout=0.1)
-        with torch.no_grad():
-            out = network(torch.zeros(1, 2, field(network), field(network)))
-        assert out.shape == (1, 3, 1, 1)
+            out = network(torch.zeros(1, 4, field(network), field(network)))
+        assert out.shape == (1, 5, 1, 1)
 
     def test_paper_initialisation(self, name):
         network = build(name)
@@ -202,8 +225,8 @@ class TestEnsembles:
             torch.testing.assert_close(network(image).softmax(1), sum(parts) / 2)
 
     def test_most_votes_win_and_the_mean_decides_a_tie(self):
-        class Fixed(torch.nn.Module):
-            in_channels, num_classes, receptive_field, margins, output_stride = 1, 3, 1, (0, 0), 1
+        class Fixed(SliceNetwork):
+            in_channels, num_classes, receptive_field, margins = 1, 3, 1, (0, 0)
 
             def __init__(self, *probabilities):
                 super().__init__()

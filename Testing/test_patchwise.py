@@ -1,4 +1,4 @@
-"""Dense prediction and training on dense crops equal the patch-wise forms, for every registered network."""
+"""Dense prediction and training on dense crops equal the patch-wise forms, for every valid network."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,9 @@ from scripted_models.training.precision import MixedPrecision
 from scripted_models.training.run import PixelLogits
 
 FEWER = {"VotedEnsemble": {"members": 2}}  # arguments that make a test quicker
-TRAINED = [name for name, entry in NETWORKS.items() if entry.trains]
-SEED_OF = {name: seed for seed, name in enumerate(sorted(NETWORKS))}
+VALID = [name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei")]
+TRAINED = [name for name in VALID if NETWORKS[name].trains]
+SEED_OF = {name: seed for seed, name in enumerate(sorted(VALID))}
 
 
 def build(name, dtype=torch.float64):
@@ -39,7 +40,7 @@ def dense_probabilities(network, plane):
 
 
 class TestPrediction:
-    @pytest.mark.parametrize("name", sorted(NETWORKS))
+    @pytest.mark.parametrize("name", sorted(VALID))
     def test_dense_equals_patch_wise_in_double_precision(self, name):
         network, rng = build(name), np.random.default_rng(SEED_OF[name])
         height, width = rng.integers(3, 16, 2)
@@ -50,16 +51,17 @@ class TestPrediction:
         np.testing.assert_allclose(patchwise, dense, rtol=0, atol=1e-10)
         assert not np.allclose(patchwise[0], patchwise[1], atol=1e-5)  # or any order would do
 
-    @pytest.mark.parametrize("name", sorted(NETWORKS))
+    @pytest.mark.parametrize("name", sorted(VALID))
     def test_whole_slices_agree_with_the_network_as_anybody_would_write_it(self, name):
         network, rng = build(name, torch.float32), np.random.default_rng(SEED_OF[name])
         plane = random_plane(rng, *rng.integers(4, 40, 2), dtype=np.float32)
-        brain = np.zeros(plane.shape[1:], bool)
-        brain[1, 2] = brain[3, 3] = True
-        rows, columns, dense = predict_slice(network, plane, brain)
+        image = np.stack([plane, plane[:, ::-1]], axis=1)
+        brain = np.zeros(image.shape[1:], bool)
+        brain[0, 1, 2] = brain[0, 3, 3] = brain[1, 0, 0] = True
+        rows, columns, dense = predict_slice(network, image, brain, 0)
         plain = with_plain_layers(network)
         assert not any(isinstance(m, RowConv2d | DensePool) for m in plain.modules())
-        *box, patchwise = predict_slice_patchwise(plain, plane, brain)
+        *box, patchwise = predict_slice_patchwise(plain, image, brain, 0)
         assert box == [rows, columns]
         assert patchwise.dtype == dense.dtype
         np.testing.assert_allclose(patchwise, dense, rtol=0, atol=1e-6)

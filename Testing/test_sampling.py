@@ -5,11 +5,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 from training_fixtures import make_case
 
 from scripted_models.config import TrainingConfig
+from scripted_models.labels import REGIONS
+from scripted_models.networks.slice_network import PLANES, SliceNetwork
 from scripted_models.training.cases import IGNORED, MERGED_CORE
-from scripted_models.training.losses import pixel_cross_entropy, weight_penalty
+from scripted_models.training.losses import (
+    pixel_cross_entropy,
+    region_dice_loss,
+    weight_penalty,
+)
 from scripted_models.training.sampling import (
     CropSampler,
     EpochCrops,
@@ -18,9 +25,11 @@ from scripted_models.training.sampling import (
 )
 
 
-def sampler(cases=None, margins=(16, 16), **changes):
+def sampler(cases=None, margins=(16, 16), context=0, planes=("axial",), **changes):
+    network = SliceNetwork()
+    network.margins, network.context_slices, network.planes = margins, context, planes
     changes = {"output_size": 8, "pixels_per_crop": 16, **changes}
-    return CropSampler(cases or [make_case()], TrainingConfig(**changes), margins)
+    return CropSampler(cases or [make_case()], TrainingConfig(**changes), network)
 
 
 def drawn(source, phase, count):
@@ -54,6 +63,37 @@ class TestCrops:
             low = margins[0]
             window = image[0, low : low + 8, low : low + 8].flatten()
             assert torch.equal(window[chosen].long(), targets)
+
+    @pytest.mark.parametrize("context", [0, 1])
+    @pytest.mark.parametrize("planes", [("coronal",), ("sagittal",), PLANES])
+    def test_crops_of_other_planes_show_their_own_slices(self, planes, context):
+        """The image holds the number of the voxel, so each pixel tells where it was cut."""
+        case = make_case()
+        case.image[:] = np.arange(case.target.size).reshape(case.target.shape) + 1
+        source = sampler([case], (0, 0), context, planes, pixels_per_crop=0)
+        moving = set()
+        for index in range(30):
+            image, chosen, targets = source.crop(1, 0, 0, index)
+            assert image.shape == (4 * (2 * context + 1), 8, 8)
+            assert torch.equal(chosen, torch.arange(64))
+            middle = image[context].flatten().long()
+            inside = middle > 0
+            truth = torch.from_numpy(case.target.reshape(-1))[middle[inside] - 1]
+            assert torch.equal(truth.long(), targets[inside])
+            assert (targets[~inside] == IGNORED).all()
+            places = np.unravel_index(middle[inside].numpy() - 1, case.target.shape)
+            (fixed,) = [axis for axis in range(3) if len(set(places[axis])) == 1] or [None]
+            moving.add(fixed)
+            if context and fixed is not None and inside.all():
+                step = np.ravel_multi_index(np.eye(3, dtype=int)[fixed], case.target.shape)
+                after = image[2 * context].flatten().long()
+                assert ((after == middle + step) | (after == 0)).all()
+        assert moving == {PLANES.index(plane) for plane in planes}
+
+    def test_without_balance_phase_one_draws_as_phase_two(self):
+        case = make_case()
+        labels = drawn(sampler([case], output_size=1, pixels_per_crop=1, balance="none"), 1, 500)
+        assert (labels == 0).float().mean() > 0.9
 
     def test_a_crop_balanced_by_labels_gives_one_label_only(self):
         labels = drawn(sampler(), 1, 60)
@@ -147,6 +187,24 @@ class TestLoss:
         ]
         assert losses[0] == pytest.approx(losses[1], rel=1e-2)
         assert losses[0] < 0.01 < 5 < losses[2]
+
+    def test_region_dice_is_that_of_the_regions(self):
+        """With certain labels the loss is 1 - Dice, up to the 1 that smooths it; 1 and 3 are alike."""
+        rng = np.random.default_rng(0)
+        target = torch.from_numpy(rng.integers(0, 5, 4000))
+        predicted = torch.from_numpy(rng.integers(0, 5, 4000))
+        dice = []
+        for labels in REGIONS.values():
+            true, found = (torch.isin(x, torch.tensor(labels)) for x in (target, predicted))
+            dice.append(2 * (true & found).sum() / (true.sum() + found.sum()))
+        expected = 1 - torch.stack(dice).mean().item()
+        logits = 50.0 * F.one_hot(predicted, 5)
+        assert region_dice_loss(logits, target).item() == pytest.approx(expected, abs=1e-3)
+        merged = torch.where((target == 1) | (target == 3), MERGED_CORE, target)
+        assert region_dice_loss(logits, merged).item() == pytest.approx(expected, abs=1e-3)
+        beside = torch.cat([merged, torch.full((900,), IGNORED)])
+        wrong = torch.cat([logits, 50.0 * F.one_hot(torch.full((900,), 4), 5)])
+        assert region_dice_loss(wrong, beside).item() == pytest.approx(expected, abs=1e-3)
 
     def test_frequencies_split_merged_voxels_like_the_others(self):
         frequencies = label_frequencies([make_case(0), make_case(1, merged=True)])

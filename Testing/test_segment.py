@@ -27,6 +27,7 @@ from scripted_models.inference import (
     predict_volume,
 )
 from scripted_models.model_folder import load_model
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.progress import Progress
 from scripted_models.segmentation import segment_case
 from scripted_models.volumes.io import read_label_map, read_volume, write_volume
@@ -239,8 +240,8 @@ class TestInference:
         brain[1, 20:31, 12:30] = True
         image = np.where(brain, rng.standard_normal((4, 3, 60, 50)), 0).astype(np.float32)
         boxed = predict_volume(small_network, image, brain)
-        everywhere = np.ones((60, 50), bool)
-        _, _, whole = predict_slice(small_network, image[:, 1], everywhere)
+        everywhere = np.ones(brain.shape, bool)
+        _, _, whole = predict_slice(small_network, image, everywhere, 1)
         inside = brain[1]
         assert np.allclose(boxed[:, 1][:, inside], whole[:, inside], atol=1e-5)
         assert (boxed[0, 0] == 1).all()
@@ -267,7 +268,7 @@ class TestRealCases:
 class TestGpuMemory:
     """The fault is injected: a network that has no memory while it is on another device than the CPU."""
 
-    class Scarce(torch.nn.Module):
+    class Scarce(SliceNetwork):
         """Claims to be on a GPU until it is moved to the CPU."""
 
         def __init__(self, network):
@@ -276,6 +277,7 @@ class TestGpuMemory:
             self.on_cpu = False
             self.weight = torch.nn.Parameter(torch.zeros(1))
             self.num_classes, self.margins = network.num_classes, network.margins
+            self.receptive_field = network.receptive_field
 
         def to(self, device):
             self.on_cpu = torch.device(device).type == "cpu"

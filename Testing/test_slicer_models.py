@@ -75,7 +75,7 @@ class TestList:
         assert "skull-stripped" in entry.inputs
         (score,) = entry.scores
         assert score.startswith("complete 0.89, core 0.81, enhancing 0.74; 5 held-out cases")
-        assert entry.time == "36 s per case (two CPU cores, 240 x 240 x 155 voxels)"
+        assert entry.time == "17 s per case (two CPU cores, 240 x 240 x 155 voxels)"
         assert entry.lines == (
             *(entry.summary, f"Trained on: {entry.trained_on}", f"Expects: {entry.inputs}"),
             *(f"Dice: {score}", f"Time: {entry.time}"),

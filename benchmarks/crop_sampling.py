@@ -17,10 +17,9 @@ import numpy as np
 from one_case import phantom_case
 
 from scripted_models.config import TrainingConfig
+from scripted_models.networks.havaei import TwoPathCNN
 from scripted_models.training.cases import TrainingCase
 from scripted_models.training.sampling import CropSampler
-
-MARGINS = (16, 16)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 def crop_ms(folder: Path, cases: int, phase: int, crops: int) -> float:
     """Return the median milliseconds to draw a crop in a phase from so many cases."""
     opened = [TrainingCase.open(folder) for _ in range(cases)]
-    sampler = CropSampler(opened, TrainingConfig(), MARGINS)
+    sampler = CropSampler(opened, TrainingConfig(), TwoPathCNN())
     times = []
     for index in range(crops):
         started = time.perf_counter()

@@ -78,7 +78,7 @@ def compare(
         started = time.perf_counter()
         single = predict_voxels(plain, plane, voxels, options.batch)
         between = time.perf_counter()
-        rows, columns, box = predict_slice(network, plane, brain)
+        rows, columns, box = predict_slice(network, plane[:, None], brain[None], 0)
         patchwise.append(between - started)
         dense.append(time.perf_counter() - between)
     at_voxels = box[:, voxels[:, 0] - rows.start, voxels[:, 1] - columns.start].T

@@ -93,14 +93,17 @@ class TrainingConfig:
     snapshot_every: int = 0  # epochs between snapshots of the weights; 0: none
     batch_size: int = 8  # crops of one step, of each process
     output_size: int = 32  # edge of the crops' output in pixels; 1: the paper's patches
-    pixels_per_crop: int = 250  # that enter the loss
+    pixels_per_crop: int = 250  # that enter the loss; 0: all
     average_decay: float = 0.0  # of the moving average of the weights, which is kept; 0: none
     # Phase 1. 'labels': of a crop only the label it was drawn for enters the loss, so that labels are
     # equally frequent and spread as in the brain, as with the paper's patches. 'crops': all its pixels
-    # do, so that the shares around a tumour's edge stay as they are.
-    balance: typing.Literal["labels", "crops"] = "labels"
+    # do, so that the shares around a tumour's edge stay as they are. 'none': crops are drawn as in phase 2.
+    balance: typing.Literal["labels", "crops", "none"] = "labels"
     balance_cases: bool = True  # draw the case first, all equally often; false: voxels of all cases
     healthy_share: float = 0.0  # phase 2: share of healthy pixels (below 1); 0: as in the brain
+    dice: float = (
+        0.0  # factor of the regions' soft Dice beside the cross-entropy; the paper has none
+    )
     # When the logarithms of the label frequencies are added to the output bias: at the start, as the
     # paper's sentence says, or when the labels begin to be drawn with these frequencies.
     output_bias: typing.Literal["phase1", "phase2", "zero"] = "phase2"
@@ -114,9 +117,19 @@ class TrainingConfig:
     phase2: PhaseConfig = field(default_factory=lambda: PhaseConfig(epochs=10))
 
     def __post_init__(self):
-        at_least_one = dict.fromkeys(("batch_size", "output_size", "pixels_per_crop"), (1, None))
+        at_least_one = dict.fromkeys(("batch_size", "output_size"), (1, None))
         not_negative = dict.fromkeys(
-            ("threads", "workers", "snapshot_every", "l1", "l2", "max_norm"), (0, None)
+            (
+                "threads",
+                "workers",
+                "snapshot_every",
+                "pixels_per_crop",
+                "l1",
+                "l2",
+                "max_norm",
+                "dice",
+            ),
+            (0, None),
         )
         _require(self, **at_least_one, **not_negative, average_decay=(0, 1), healthy_share=(0, 1))
 

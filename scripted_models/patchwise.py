@@ -13,6 +13,7 @@ from torch import nn
 
 from scripted_models.inference import brain_box
 from scripted_models.networks.layers import DensePool, RowConv2d
+from scripted_models.networks.slice_network import SliceNetwork
 
 
 def predict_voxels(
@@ -48,21 +49,22 @@ def predict_voxels(
 
 
 def predict_slice_patchwise(
-    network: nn.Module, plane: np.ndarray, brain: np.ndarray, batch_size: int = 128
+    network: SliceNetwork, image: np.ndarray, brain: np.ndarray, z: int, batch_size: int = 128
 ) -> tuple[slice, slice, np.ndarray]:
     """Compute class probabilities in the brain box of one slice; stands in for `inference.predict_slice`.
 
     Args:
-        network, plane, batch_size: as for `predict_voxels`.
-        brain: bool (y, x), not empty.
+        network: one that neither pads nor sees other slices.
+        image, brain, z: as for `inference.predict_slice`.
+        batch_size: as for `predict_voxels`.
 
     Returns:
         Row and column slices of the box, and float32 (classes, rows, columns).
     """
-    rows, columns = brain_box(brain)
-    box = np.zeros(brain.shape, bool)
+    rows, columns = brain_box(brain[z])
+    box = np.zeros(brain.shape[1:], bool)
     box[rows, columns] = True
-    values = predict_voxels(network, plane, np.argwhere(box), batch_size)
+    values = predict_voxels(network, image[:, z], np.argwhere(box), batch_size)
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     return rows, columns, values.T.reshape(-1, *shape).astype(np.float32)
 

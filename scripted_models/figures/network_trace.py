@@ -83,7 +83,7 @@ def trace_network(network: nn.Module) -> list[Stage]:
     closed = _closed_networks(network)
     graph = _Tracer(closed).trace(network.eval())
     module = fx.GraphModule(network, graph)
-    patch = torch.zeros(1, network.in_channels, network.receptive_field, network.receptive_field)
+    patch = torch.zeros(1, network.input_channels, network.receptive_field, network.receptive_field)
     with torch.no_grad():
         ShapeProp(module).propagate(patch.to(next(network.parameters())))
     return _stages(_joined_arithmetic(_operations(graph, network, closed)))

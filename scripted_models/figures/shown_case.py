@@ -144,9 +144,7 @@ class SlicePredictor:
         inner = z - box[0].start
         if not 0 <= inner < len(brain) or not brain[inner].any():
             return plane
-        rows, columns, values = predict_slice(
-            network, self.prepared["image"][:, inner], brain[inner]
-        )
+        rows, columns, values = predict_slice(network, self.prepared["image"], brain, inner)
         found = self.known_labels[values.argmax(axis=0)]
         found[~brain[inner, rows, columns]] = 0
         plane[box[1:]][rows, columns] = found

@@ -4,7 +4,7 @@
 large convolutions for equal ones, and `volume` leads the slices through.
 """
 
-from scripted_models.inference.boxes import brain_box, iterate_slices, padded_window
+from scripted_models.inference.boxes import brain_box, iterate_slices, padded_window, slab
 from scripted_models.inference.devices import (
     CPU_AFTER_GPU,
     GpuMemoryError,
@@ -25,4 +25,5 @@ __all__ = [
     "place_network",
     "predict_slice",
     "predict_volume",
+    "slab",
 ]

@@ -12,6 +12,19 @@ def brain_box(brain: np.ndarray) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
+def slab(image: np.ndarray, z: int, context: int) -> np.ndarray:
+    """Return a slice of (C, z, y, x) with its neighbours as channels, (C * (2 * context + 1), y, x).
+
+    Neighbours beyond the ends are zeros.
+    """
+    if not context:
+        return image[:, z]
+    first, last = max(z - context, 0), min(z + context + 1, image.shape[1])
+    out = np.zeros((len(image), 2 * context + 1, *image.shape[2:]), image.dtype)
+    out[:, first - z + context : last - z + context] = image[:, first:last]
+    return out.reshape(-1, *image.shape[2:])
+
+
 def padded_window(
     plane: np.ndarray, rows: slice, columns: slice, margins: tuple[int, int]
 ) -> np.ndarray:

@@ -207,7 +207,7 @@ class SpectralNetwork(nn.Module):
         note = lambda layer, x: self._missing.update({layer: edge - x[0].shape[2]})  # noqa: E731
         hooks = [layer.register_forward_pre_hook(note) for layer in layers]
         like = next(self.network.parameters())
-        self.network(like.new_zeros((1, self.network.in_channels, edge, edge)))
+        self.network(like.new_zeros((1, self.network.input_channels, edge, edge)))
         for hook in hooks:
             hook.remove()
 

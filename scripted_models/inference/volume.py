@@ -9,9 +9,16 @@ import torch
 from torch import nn
 
 from scripted_models.errors import Cancelled
-from scripted_models.inference.boxes import SliceGroup, brain_box, group_slices, padded_window
+from scripted_models.inference.boxes import (
+    SliceGroup,
+    brain_box,
+    group_slices,
+    padded_window,
+    slab,
+)
 from scripted_models.inference.devices import GpuMemoryError
 from scripted_models.inference.spectral import SpectralNetwork, has_large_convolutions
+from scripted_models.networks.slice_network import PLANES, SliceNetwork
 
 FORMS = ("direct", "spectral")
 MOST_WORKERS = 4  # a slice takes about 150 MB; further threads work inside the layers
@@ -26,21 +33,20 @@ def choose_form(network: nn.Module) -> str:
 
 
 def predict_volume(
-    network: nn.Module,
+    network: SliceNetwork,
     image: np.ndarray,
     brain: np.ndarray,
     on_slice: Callable[[float], None] = lambda fraction: None,
     cancelled: Callable[[], bool] = lambda: False,
     form: str | None = None,
 ) -> np.ndarray:
-    """Compute class probabilities of a volume, axial slice by axial slice.
+    """Compute class probabilities of a volume, slice by slice; the mean over the planes of the network.
 
     On the CPU as many threads work as `torch.get_num_threads()` says, on up to four slices at a time. While
     they do, the number that PyTorch uses inside one layer is smaller; it is set back in the end.
 
     Args:
-        network: maps (N, C, H, W) to logits smaller by `network.margins`; in evaluation mode, used on its
-            own device.
+        network: in evaluation mode, used on its own device.
         image: preprocessed, float32 (C, z, y, x), 0 outside the brain.
         brain: bool (z, y, x); slices without brain are skipped.
         on_slice: called with the fraction of slices done.
@@ -54,62 +60,80 @@ def predict_volume(
         Cancelled: `cancelled` returned true.
         GpuMemoryError: the GPU ran out of memory.
     """
-    probabilities = np.zeros((network.num_classes, *brain.shape), np.float32)
-    probabilities[0] = 1.0
-    groups = group_slices(brain, sum(network.margins), _OVERHEAD)
-    total, done = sum(len(group.slices) for group in groups), 0
-    with _workers(_on_cpu(network), total) as pool, _without_tf32():
-        predictor = Predictor(network, image, brain, form or choose_form(network))
-        for z, (rows, columns), values in predictor.slices(groups, pool, cancelled):
-            probabilities[:, z, rows, columns] = values
-            done += 1
-            on_slice(done / total)
-    return probabilities
+    axes = [PLANES.index(plane) for plane in network.planes]
+    form = form or choose_form(network)
+    total, done = None, 0
+    counts = [int(brain.any(axis=tuple({0, 1, 2} - {axis})).sum()) for axis in axes]
+    with _workers(_on_cpu(network), max(counts)) as pool, _without_tf32():
+        for axis in axes:
+            moved = np.ascontiguousarray(np.moveaxis(image, axis + 1, 1))
+            predictor = Predictor(network, moved, np.moveaxis(brain, axis, 0), form)
+            probabilities = np.zeros((network.num_classes, *predictor.brain.shape), np.float32)
+            probabilities[0] = 1.0
+            for z, (rows, columns), values in predictor.slices(pool, cancelled):
+                probabilities[:, z, rows, columns] = values
+                done += 1
+                on_slice(done / sum(counts))
+            probabilities = np.moveaxis(probabilities, 1, axis + 1)
+            total = probabilities if total is None else total + probabilities
+    return total if len(axes) == 1 else total / np.float32(len(axes))
 
 
 def predict_slice(
-    network: nn.Module, plane: np.ndarray, brain: np.ndarray
+    network: SliceNetwork, image: np.ndarray, brain: np.ndarray, z: int
 ) -> tuple[slice, slice, np.ndarray]:
-    """Compute class probabilities in the brain box of one slice, with the network as it is.
+    """Compute class probabilities of one axial slice in its brain box, with the network as it is.
 
     Args:
         network: as for `predict_volume`; set to evaluation mode by the caller.
-        plane: float32 (C, y, x).
-        brain: bool (y, x), not empty.
+        image, brain: as for `predict_volume`.
+        z: index of a slice that holds brain.
 
     Returns:
         Row and column slices of the box, and float32 (classes, rows, columns).
     """
-    predictor = Predictor(network, plane[:, None], brain[None], "direct")
-    rows, columns = brain_box(brain)
+    predictor = Predictor(network, image, brain, "direct")
+    rows, columns = predictor.box(z)
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     with _without_tf32():
-        ((_, _, values),) = predictor.predict((0,), shape)
+        ((_, _, values),) = predictor.predict((z,), shape)
     return rows, columns, values
 
 
 class Predictor:
     """Computes slices of one volume with one network in one form.
 
-    Args: as for `predict_volume`.
+    Args: as for `predict_volume`; the slices go along the first axis of (z, y, x).
     """
 
-    def __init__(self, network: nn.Module, image: np.ndarray, brain: np.ndarray, form: str):
+    def __init__(self, network: SliceNetwork, image: np.ndarray, brain: np.ndarray, form: str):
         self.network = SpectralNetwork(network) if form == "spectral" else network
         self.device = next(network.parameters()).device
-        self.margins = network.margins
+        self.margins, self.context = network.margins, network.context_slices
+        self.whole = network.pads
         self.image, self.brain = image, brain
 
-    def slices(
-        self, groups: Sequence[SliceGroup], pool: ThreadPoolExecutor, cancelled: Callable[[], bool]
-    ) -> Iterator[tuple]:
+    def box(self, z: int) -> tuple[slice, slice]:
+        """Return the rows and columns of a slice that are computed."""
+        if self.whole:
+            return tuple(slice(0, n) for n in self.brain.shape[1:])
+        return brain_box(self.brain[z])
+
+    def groups(self) -> list[SliceGroup]:
+        """Return the slices that hold brain, by the size of their box."""
+        if not self.whole:
+            return group_slices(self.brain, sum(self.margins), _OVERHEAD)
+        occupied = np.flatnonzero(self.brain.any(axis=(1, 2)))
+        return [SliceGroup(tuple(occupied.tolist()), self.brain.shape[1:])]
+
+    def slices(self, pool: ThreadPoolExecutor, cancelled: Callable[[], bool]) -> Iterator[tuple]:
         """Yield index, box and probabilities of each slice, in any order.
 
         Raises:
             Cancelled: `cancelled` returned true.
         """
         size = 1 if self.device.type == "cpu" else _GPU_BATCH
-        for group in groups:
+        for group in self.groups():
             self._stop_if(cancelled)
             if isinstance(self.network, SpectralNetwork):
                 rows, columns = (n + sum(self.margins) for n in group.shape)
@@ -126,14 +150,14 @@ class Predictor:
             raise Cancelled("The run was cancelled; nothing was written.")
 
     def predict(self, slices: Sequence[int], shape: tuple[int, int]) -> list[tuple]:
-        """Compute slices whose brain boxes fit into `shape` together, in parts if memory is short.
+        """Compute slices whose boxes fit into `shape` together, in parts if memory is short.
 
         Returns:
             Index, (row slice, column slice) and float32 (classes, rows, columns) of each.
         """
-        boxes = [brain_box(self.brain[z]) for z in slices]
+        boxes = [self.box(z) for z in slices]
         windows = [
-            padded_window(self.image[:, z], *_grown(box, shape), self.margins)
+            padded_window(slab(self.image, z, self.context), *_grown(box, shape), self.margins)
             for z, box in zip(slices, boxes, strict=True)
         ]
         values = self._probabilities(np.stack(windows))

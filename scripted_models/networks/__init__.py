@@ -9,6 +9,7 @@ from scripted_models.errors import ModelError
 from scripted_models.networks.cascades import InputCascadeCNN, LocalCascadeCNN, MFCascadeCNN
 from scripted_models.networks.ensembles import AverageCNN, VotedEnsemble
 from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN, TwoPathCNN
+from scripted_models.networks.unet import UNet
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ NETWORKS: dict[str, NetworkEntry] = {
         NetworkEntry("LocalCascadeCNN", LocalCascadeCNN, _HAVAEI + "figure 3", _FIRST),
         NetworkEntry("MFCascadeCNN", MFCascadeCNN, _HAVAEI + "figure 3", _FIRST),
         NetworkEntry("VotedEnsemble", _voted_ensemble, _HAVAEI + "BRATS 2015", trains=False),
+        NetworkEntry("UNet", UNet, "Ronneberger et al. 2015, MICCAI, LNCS 9351"),
     )
 }
 

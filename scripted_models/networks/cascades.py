@@ -14,6 +14,7 @@ from scripted_models.networks.havaei import (
     LocalPath,
     TwoPathCNN,
 )
+from scripted_models.networks.slice_network import SliceNetwork
 
 
 class JoinedAtInput(TwoPathCNN):
@@ -55,7 +56,7 @@ class JoinedAtOutput(TwoPathCNN):
         return torch.cat([super().features(x), probabilities], dim=1)
 
 
-class CascadeCNN(nn.Module):
+class CascadeCNN(SliceNetwork):
     """Two networks in a row; the first one is trained before and stays as it is.
 
     The first network never trains here and is always evaluated without dropout. What it gives the
@@ -67,10 +68,7 @@ class CascadeCNN(nn.Module):
         first: arguments of the first network that differ from these.
     """
 
-    second_kind: type[TwoPathCNN]
-    receptive_field: int
-    margins: tuple[int, int]  # those of the first network and the crop of the second one's image
-    output_stride = 1
+    second_kind: type[TwoPathCNN]  # the margins are its own and those of the first network
 
     def __init__(
         self, in_channels: int = 4, num_classes: int = 5, first: dict | None = None, **arguments

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN
+from scripted_models.networks.slice_network import SliceNetwork
 
 _TINY = 1e-30  # the logarithm stays finite in float32
 
 
-class AverageCNN(nn.Module):
+class AverageCNN(SliceNetwork):
     """Mean of the class probabilities of a LocalPathCNN and a GlobalPathCNN.
 
     Source: Havaei et al. 2017, table 1 ("averaging the outputs").
@@ -23,9 +24,7 @@ class AverageCNN(nn.Module):
         local_path, global_path: arguments of one network that differ from these.
     """
 
-    receptive_field = 33
-    margins = (16, 16)
-    output_stride = 1
+    receptive_field, margins = 33, (16, 16)
 
     def __init__(
         self,
@@ -47,7 +46,7 @@ class AverageCNN(nn.Module):
         return (both / 2).clamp_min(_TINY).log()
 
 
-class VotedEnsemble(nn.Module):
+class VotedEnsemble(SliceNetwork):
     """Vote of networks of one kind, trained on different folds.
 
     Each member votes for its most probable label; the mean probability decides between labels with
@@ -63,7 +62,8 @@ class VotedEnsemble(nn.Module):
         kind = self.members[0]
         self.in_channels, self.num_classes = kind.in_channels, kind.num_classes
         self.receptive_field, self.margins = kind.receptive_field, kind.margins
-        self.output_stride = kind.output_stride
+        self.output_stride, self.context_slices = kind.output_stride, kind.context_slices
+        self.planes = kind.planes
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to the logarithm of shares of votes, (N, classes, H', W')."""

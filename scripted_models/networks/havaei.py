@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from scripted_models.networks.layers import DensePool, Maxout, RowConv2d
+from scripted_models.networks.slice_network import SliceNetwork
 
 INITIALISATIONS = ("paper", "he")
 LOCAL_MAPS, GLOBAL_MAPS = 64, 160  # feature maps of the two paths (figure 2)
@@ -59,7 +60,7 @@ class GlobalPath(nn.Sequential):
         )
 
 
-class OneStageCNN(nn.Module):
+class OneStageCNN(SliceNetwork):
     """What the networks of one stage share: hidden maps, then a 21 x 21 output convolution.
 
     Args:
@@ -72,9 +73,7 @@ class OneStageCNN(nn.Module):
         initialisation: 'paper' (weights uniform in +-0.005, biases 0) or 'he'.
     """
 
-    receptive_field = 33
-    margins = (16, 16)  # voxels that the output lacks at the low and the high end of each axis
-    output_stride = 1
+    receptive_field, margins = 33, (16, 16)
 
     def __init__(
         self,

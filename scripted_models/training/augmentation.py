@@ -18,10 +18,11 @@ gaussian_noise     prob, mean, std
 gaussian_smooth    prob, sigma_x, sigma_y (voxels)
 adjust_contrast    prob, gamma
 bias_field         prob, degree, coeff_range
+drop_sequences     prob; channels become 0 as if the sequence were missing; one of `keep` always stays
 =================  =====================================================================================
 
-The last six are MONAI's transforms of the like name with its defaults, but for `prob`, which is 0.5 in
-all steps except intensity_jitter, where it is 1.
+The six before the last are MONAI's transforms of the like name with its defaults, but for `prob`, which
+is 0.5 in all steps except intensity_jitter, where it is 1.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,6 +47,7 @@ from monai.transforms import (
 )
 
 from scripted_models.errors import InputError, ModelError
+from scripted_models.modalities import MODALITIES
 from scripted_models.preprocessing import build_step
 
 _MOVED = ("image", "target", "brain")
@@ -70,8 +72,30 @@ class JitterIntensity(RandomizableTransform):
         return image * (1.0 + scale) + shift if self._do_transform else image
 
 
+class DropSequences(Randomizable):
+    """Set image channels to 0, all slices of them, as if these sequences were missing.
+
+    Args:
+        prob: of each channel.
+        keep: names of sequences; where all of them would be dropped, one stays.
+    """
+
+    def __init__(self, prob: float = 0.5, keep: Sequence[str] = ("t1c", "flair")):
+        if not keep or set(keep) - set(MODALITIES):
+            raise ValueError(f"expected 'keep' to name one or more of {list(MODALITIES)}")
+        self.prob, self.keep = prob, [MODALITIES.index(name) for name in keep]
+
+    def __call__(self, data: dict) -> dict:
+        """Return the dictionary with a changed copy of 'image', (channels * slices, H, W)."""
+        stays = self.R.random(len(MODALITIES)) >= self.prob
+        stays[self.keep[self.R.randint(len(self.keep))]] |= not stays[self.keep].any()
+        image = data["image"].unflatten(0, (len(MODALITIES), -1))
+        kept = torch.from_numpy(stays)[:, None, None, None]
+        return {**data, "image": torch.where(kept, image, 0.0).flatten(0, 1)}
+
+
 class PerChannel(Randomizable):
-    """Give each channel of 'image' to a random transform by itself, so that each draws anew.
+    """Give the slices of each image channel to a random transform, which draws anew for each channel.
 
     Args:
         kind: MONAI array transform.
@@ -88,8 +112,9 @@ class PerChannel(Randomizable):
         return self
 
     def __call__(self, data: dict) -> dict:
-        """Return the dictionary with a changed copy of 'image', (C, H, W)."""
-        changed = [self.transform(channel) for channel in data["image"].split(1)]
+        """Return the dictionary with a changed copy of 'image', (channels * slices, H, W)."""
+        channels = data["image"].chunk(len(MODALITIES))
+        changed = [self.transform(channel) for channel in channels]
         return {**data, "image": torch.cat(changed)}
 
 
@@ -133,6 +158,7 @@ STEPS = {
     "gaussian_smooth": partial(PerChannel, RandGaussianSmooth),
     "adjust_contrast": partial(PerChannel, RandAdjustContrast),
     "bias_field": partial(PerChannel, RandBiasField),
+    "drop_sequences": DropSequences,
 }
 
 
@@ -156,7 +182,7 @@ class Augmentation:
         """Change a crop.
 
         Args:
-            image: floats (C, H, W), array or CPU tensor; background is 0 in all channels.
+            image: floats (channels * slices, H, W), array or CPU tensor; background is 0 in all.
             target: integers (h, w) from 0 to 255, centred in the image; 255 is ignored.
             seed: decides all that is random; the same seed gives the same bits.
 

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from scripted_models.labels import NUM_CLASSES
+from scripted_models.labels import NUM_CLASSES, REGIONS
 
 IGNORED = 255  # outside the brain
+MERGED_LABELS = (1, 3)
 MERGED_CORE = NUM_CLASSES  # truth says "necrosis or non-enhancing" (BraTS 2017 and later)
+REGIONS_OF_TARGETS = {  # region -> the targets that belong to it
+    region: (*labels, MERGED_CORE) if set(MERGED_LABELS) <= set(labels) else labels
+    for region, labels in REGIONS.items()
+}
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,16 @@
-"""Cross-entropy over sampled pixels, for truths that sometimes merge two labels; weight penalties."""
+"""Losses of sampled pixels, for truths that sometimes merge two labels; weight penalties."""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from scripted_models.training.cases import IGNORED, MERGED_CORE
-
-_MERGED_LABELS = [1, 3]
+from scripted_models.labels import REGIONS
+from scripted_models.training.cases import (
+    IGNORED,
+    MERGED_CORE,
+    MERGED_LABELS,
+    REGIONS_OF_TARGETS,
+)
 
 
 def pixel_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -23,10 +27,34 @@ def pixel_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Ten
         Scalar.
     """
     log_probabilities = F.log_softmax(logits.float(), dim=1)
-    merged = log_probabilities[:, _MERGED_LABELS].logsumexp(dim=1, keepdim=True)
+    merged = log_probabilities[:, list(MERGED_LABELS)].logsumexp(dim=1, keepdim=True)
     table = torch.cat([log_probabilities, merged], dim=1)
     likelihoods = table.gather(1, target.clamp_max(MERGED_CORE)[:, None])[:, 0]
     return -torch.where(target == IGNORED, 0.0, likelihoods).mean()
+
+
+def region_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return 1 - the soft Dice of complete tumour, core and enhancing tumour, over all pixels together.
+
+    Source: Milletari et al. 2016, "V-Net", 3DV, equation in section 3, with the squares left out; regions
+    as in the BraTS challenge. A region has its labels' probabilities together, so merged truths do no harm.
+
+    Args:
+        logits: (P, classes).
+        target: as for `pixel_cross_entropy`.
+
+    Returns:
+        Scalar, the mean over the regions.
+    """
+    counted = (target != IGNORED)[:, None]
+    probabilities = logits.float().softmax(dim=1) * counted
+    losses = []
+    for region, labels in REGIONS.items():
+        true = torch.isin(target, target.new_tensor(REGIONS_OF_TARGETS[region])).float()
+        predicted = probabilities[:, list(labels)].sum(dim=1)
+        both = (predicted * true).sum()
+        losses.append(1 - (2 * both + 1) / (predicted.sum() + true.sum() + 1))
+    return torch.stack(losses).mean()
 
 
 def weight_penalty(network: nn.Module, l1: float, l2: float) -> torch.Tensor | float:

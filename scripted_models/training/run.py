@@ -23,7 +23,11 @@ from scripted_models.progress import Progress
 from scripted_models.training import distributed
 from scripted_models.training.cases import TrainingCase
 from scripted_models.training.checkpoint import TrainingState, save_state
-from scripted_models.training.losses import pixel_cross_entropy, weight_penalty
+from scripted_models.training.losses import (
+    pixel_cross_entropy,
+    region_dice_loss,
+    weight_penalty,
+)
 from scripted_models.training.optimiser import bound_kernels, make_optimiser, rates, set_rates
 from scripted_models.training.precision import MixedPrecision
 from scripted_models.training.records import write_records, write_snapshot
@@ -78,7 +82,7 @@ class Trainer:
         self.settings = experiment.training
         self.train_cases, self.validation_cases = cases
         self.progress, self.after_phase = progress, after_phase
-        self.sampler = CropSampler(self.train_cases, self.settings, network.margins)
+        self.sampler = CropSampler(self.train_cases, self.settings, network)
         self.device = next(network.parameters()).device
         self.precision = MixedPrecision(self.settings.precision, self.device)
         self.trainable = [p for p in network.parameters() if p.requires_grad]
@@ -170,7 +174,10 @@ class Trainer:
 
     def _step(self, module: nn.Module, batch, optimiser: torch.optim.Optimizer) -> float:
         images, chosen, targets = (part.to(self.device, non_blocking=True) for part in batch)
-        loss = pixel_cross_entropy(module(images, chosen), targets.flatten())
+        logits, targets = module(images, chosen), targets.flatten()
+        loss = pixel_cross_entropy(logits, targets)
+        if self.settings.dice:
+            loss = loss + self.settings.dice * region_dice_loss(logits, targets)
         optimiser.zero_grad(set_to_none=True)
         penalty = weight_penalty(self.network, self.settings.l1, self.settings.l2)
         self.precision.step(loss + penalty, optimiser)

@@ -14,7 +14,9 @@ import torch
 from torch.utils.data import Dataset
 
 from scripted_models.config import TrainingConfig
+from scripted_models.inference import slab
 from scripted_models.labels import NUM_CLASSES
+from scripted_models.networks.slice_network import PLANES, SliceNetwork
 from scripted_models.training.augmentation import build_augmentation
 from scripted_models.training.cases import IGNORED, MERGED_CORE, TrainingCase
 
@@ -43,13 +45,13 @@ class CropSampler:
         cases: training cases.
         settings: see `TrainingConfig`: seed, output_size, pixels_per_crop, balance, balance_cases,
             healthy_share, augmentation.
-        margins: voxels that the network needs before and after the output.
+        network: its margins, context slices and planes decide what a crop is.
     """
 
-    def __init__(
-        self, cases: list[TrainingCase], settings: TrainingConfig, margins: tuple[int, int]
-    ):
-        self.cases, self.settings, self.margins = cases, settings, margins
+    def __init__(self, cases: list[TrainingCase], settings: TrainingConfig, network: SliceNetwork):
+        self.cases, self.settings = cases, settings
+        self.margins, self.context = network.margins, network.context_slices
+        self.axes = [PLANES.index(plane) for plane in network.planes]
         self.sizes = np.array([case.sizes for case in cases], np.int64)  # (cases, labels)
         self.labels = np.flatnonzero(self.sizes.any(axis=0))
         self._augment = build_augmentation(settings.augmentation)
@@ -61,11 +63,11 @@ class CropSampler:
             place: phase, epoch, step, and index in the batch of all processes.
 
         Returns:
-            Image float32 (C, H, W) with the network's margins; flat indices of the chosen output
+            Image float32 (input channels, H, W) with the network's margins; flat indices of the chosen output
             pixels, int64 (P,); their targets, int64 (P,).
         """
         rng = np.random.default_rng([self.settings.seed, *place])
-        balanced = place[0] == 1
+        balanced = place[0] == 1 and self.settings.balance != "none"
         case, voxel = self._draw(balanced, rng)
         image, target, drawn = self._cut(self.cases[case], voxel, rng)
         image, target = self._augment(image, target, int(rng.integers(2**31)))
@@ -109,11 +111,14 @@ class CropSampler:
         The image has the wider of the network's margins on all sides, so that it may be mirrored.
         """
         size, margin = self.settings.output_size, max(self.margins)
-        z, y, x = np.unravel_index(voxel, case.target.shape)
-        top, left = (int(v) - int(rng.integers(size)) for v in (y, x))
-        image = _window(case.image[:, z], top - margin, left - margin, size + 2 * margin, 0.0)
-        target = _window(case.target[z], top, left, size, IGNORED)
-        return image, target, int(case.target[z, y, x])
+        axis = self.axes[rng.integers(len(self.axes)) if len(self.axes) > 1 else 0]
+        place = np.unravel_index(voxel, case.target.shape)
+        image, target = np.moveaxis(case.image, axis + 1, 1), np.moveaxis(case.target, axis, 0)
+        z, y, x = (int(place[axis]), *(int(v) for i, v in enumerate(place) if i != axis))
+        top, left = (v - int(rng.integers(size)) for v in (y, x))
+        plane = slab(image, z, self.context)
+        window = _window(plane, top - margin, left - margin, size + 2 * margin, 0.0)
+        return window, _window(target[z], top, left, size, IGNORED), int(target[z, y, x])
 
 
 def _window(plane: np.ndarray, top: int, left: int, size: int, fill: float) -> np.ndarray:
@@ -137,16 +142,18 @@ def choose_pixels(
 
     Args:
         target: (h, w) with labels 0-4, MERGED_CORE or IGNORED.
-        count: pixels wanted; drawn with replacement, so that every crop has the same weight.
+        count: pixels wanted, drawn with replacement, so that every crop has the same weight; 0: all.
         rng: source of all randomness.
         only: the one target to choose, as with the paper's patches; None takes all.
         healthy_share: share of healthy pixels where there are others too; 0 takes pixels as they occur.
 
     Returns:
-        Flat indices, int64 (count,). Where an augmentation moved all wanted pixels out of the crop, they
-        are IGNORED ones, which weigh nothing in the loss.
+        Flat indices, int64 (count,); for a count of 0 all in order. Where an augmentation moved all wanted
+        pixels out of the crop, they are IGNORED ones, which weigh nothing in the loss.
     """
     flat = np.asarray(target).reshape(-1)
+    if not count:
+        return np.arange(flat.size)
     wanted = np.flatnonzero(flat == only if only is not None else flat != IGNORED)
     if healthy_share:
         healthy = flat[wanted] == 0

@@ -6,10 +6,7 @@ from torch import nn
 from scripted_models.inference import iterate_slices, predict_slice
 from scripted_models.labels import REGIONS
 from scripted_models.training import distributed
-from scripted_models.training.cases import IGNORED, MERGED_CORE, TrainingCase
-
-_TRUTH = {region: (*labels, MERGED_CORE) for region, labels in REGIONS.items()}
-_TRUTH["enhancing"] = REGIONS["enhancing"]
+from scripted_models.training.cases import IGNORED, REGIONS_OF_TARGETS, TrainingCase
 
 
 def validate(network: nn.Module, cases: list[TrainingCase], slices: int) -> dict[str, float]:
@@ -48,11 +45,11 @@ def _case_counts(network: nn.Module, case: TrainingCase, slices: int) -> dict[st
     brain = case.target != IGNORED
     counts = {region: np.zeros(3, np.int64) for region in REGIONS}
     for z in iterate_slices(brain, slices):
-        rows, columns, probabilities = predict_slice(network, case.image[:, z], brain[z])
+        rows, columns, probabilities = predict_slice(network, case.image, brain, z)
         inside = brain[z, rows, columns]
         predicted = np.where(inside, probabilities.argmax(axis=0), 0)
         truth = case.target[z, rows, columns]
         for region, labels in REGIONS.items():
-            p, t = np.isin(predicted, labels), np.isin(truth, _TRUTH[region])
+            p, t = np.isin(predicted, labels), np.isin(truth, REGIONS_OF_TARGETS[region])
             counts[region] += [np.sum(p & t), np.sum(p), np.sum(t)]
     return counts

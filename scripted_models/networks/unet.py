@@ -1,0 +1,102 @@
+"""A U-Net for slices and their neighbours.
+
+Source: Ronneberger et al., "U-Net: convolutional networks for biomedical image segmentation", MICCAI 2015,
+figure 1; here with padded convolutions, batch normalisation and fewer maps.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from scripted_models.networks.slice_network import PLANES, SliceNetwork
+
+
+class ConvolutionPair(nn.Sequential):
+    """Two padded 3 x 3 convolutions, each with batch normalisation and a leaky ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, dropout: float):
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(0.1, inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(0.1, inplace=True),
+            *([nn.Dropout2d(dropout)] if dropout else []),
+        )
+
+
+class UNet(SliceNetwork):
+    """As many pixels out as in; any input size, padded with zeros to whole pixels of the lowest level.
+
+    Args:
+        in_channels: image channels.
+        num_classes: classes including background.
+        widths: maps of the levels, from the full resolution down.
+        context_slices: neighbours on either side of a slice that are further channels.
+        planes: some of `PLANES`, see `SliceNetwork`.
+        dropout: of whole maps at the end of each level during training.
+
+    Raises:
+        ValueError: no width or plane, or an unknown plane.
+    """
+
+    margins = (0, 0)
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        num_classes: int = 5,
+        widths: Sequence[int] = (16, 32, 64, 128, 256),
+        context_slices: int = 1,
+        planes: Sequence[str] = PLANES,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        if not widths or not planes or set(planes) - set(PLANES):
+            raise ValueError(f"expected widths, and planes of {list(PLANES)}")
+        self.in_channels, self.num_classes = in_channels, num_classes
+        self.context_slices, self.planes = context_slices, tuple(dict.fromkeys(planes))
+        self.levels = nn.ModuleList(
+            ConvolutionPair(before, after, dropout)
+            for before, after in pairwise((self.input_channels, *widths))
+        )
+        upwards = list(pairwise(widths[::-1]))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(below, width, 2, stride=2) for below, width in upwards
+        )
+        self.joined = nn.ModuleList(
+            ConvolutionPair(2 * width, width, dropout) for _, width in upwards
+        )
+        self.output = nn.Conv2d(widths[0], num_classes, 1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, 0.1, nonlinearity="leaky_relu")
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def receptive_field(self) -> int:
+        """Edge of the window that a pixel may depend on, counted in whole pixels of the lowest level."""
+        steps = [2**level for level in range(len(self.levels))]
+        return 1 + 8 * sum(steps) - 4 * steps[-1] + 2 * (steps[-1] - 1)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, input channels, H, W) to the last hidden maps (N, widths[0], H, W)."""
+        multiple = 2 ** len(self.up)
+        height, width = x.shape[2], x.shape[3]
+        x = F.pad(x, (0, -width % multiple, 0, -height % multiple))
+        x = self.levels[0](x.contiguous(memory_format=torch.channels_last))
+        passed = [x]
+        for level in self.levels[1:]:
+            passed.append(level(F.max_pool2d(passed[-1], 2)))
+        x = passed.pop()
+        for up, joined in zip(self.up, self.joined, strict=True):
+            x = joined(torch.cat([passed.pop(), up(x)], dim=1))
+        return x[:, :, :height, :width]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, input channels, H, W) to logits (N, classes, H, W)."""
+        return self.output(self.features(x))
