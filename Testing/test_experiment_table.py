@@ -54,7 +54,9 @@ def rows(evaluations) -> list[ExperimentRow]:
             "TwoPathCNN*", "TwoPathCNN*", evaluations["good"], {"epochs": 3, "hours": 0.5}
         ),
         ExperimentRow("again", "TwoPathCNN*", evaluations["poor"], {"epochs": 12_000}),
-        ExperimentRow("a|b*", "", Evaluation("two regions", without, evaluations["true"].notes)),
+        ExperimentRow(
+            "a|b*", "", Evaluation("two regions", without, evaluations["true"].coding_notes)
+        ),
     ]
 
 

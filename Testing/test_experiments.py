@@ -18,6 +18,7 @@ from scripted_models.networks import NETWORKS
 SHIPPED = sorted((EXPERIMENTS / "havaei2017").glob("*.toml"))
 NAMES = ["Brats18_A_1_1", "Brats18_B_1_1", "Brats18_C_1_1"]
 ROWS = ["LocalPathCNN", "LocalPathCNN_phase1", "GlobalPathCNN", "AverageCNN"]
+FOLDED = ["LocalPathCNN", "GlobalPathCNN"]
 SMALL = [
     "data.test_every=3", "data.validation_every=2", "data.validation_slices=1",
     "training.threads=1", "training.batch_size=1", "training.output_size=2",
@@ -30,6 +31,13 @@ def run_rows(rows, data, output, *options):
     paths = [str(EXPERIMENTS / "havaei2017" / f"{row}.toml") for row in rows]
     start = ["experiments", *paths, "--data", str(data), "--output", str(output)]
     return main([*start, "--progress", "none", "--set", *SMALL, *options])
+
+
+def run_folds(data, output, *options):
+    paths = [str(EXPERIMENTS / "havaei2017" / f"{row}.toml") for row in FOLDED]
+    start = ["experiments", *paths, "--data", str(data), "--output", str(output), *options]
+    small = ["--set", *SMALL, "data.validation_every=0"]
+    return main([*start, "--progress", "none", *small])
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +117,59 @@ class TestRun:
         for row in ("LocalPathCNN", "GlobalPathCNN", "AverageCNN"):
             model = json.loads((finished / row / "model" / "configs" / "model.json").read_text())
             assert not test & {*model["training"]["train"], *model["training"]["validation"]}
+
+
+class TestFolds:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def validated(data, tmp_path_factory):
+        output = tmp_path_factory.mktemp("folds")
+        assert run_folds(data, output, "--folds", "3") == 0
+        return output
+
+    def test_every_case_is_tested_once_by_networks_that_never_saw_it(self, validated):
+        facts = json.loads((validated / "table" / "table.json").read_text())["facts"]
+        assert sorted(name for fold in facts["folds"].values() for name in fold) == NAMES
+        for fold, tested in facts["folds"].items():
+            for row in FOLDED:
+                folder = validated / fold / row
+                assert [p.name for p in (folder / "test").iterdir()] == tested
+                model = json.loads((folder / "model" / "configs" / "model.json").read_text())
+                seen = {*model["training"]["train"], *model["training"]["validation"]}
+                assert seen == set(NAMES) - set(tested)
+
+    def test_scores_are_those_of_all_folds(self, validated):
+        for row in FOLDED:
+            content = json.loads((validated / "scores" / row / "metrics.json").read_text())
+            assert sorted(content["cases"]) == NAMES
+            parts = {}
+            for path in validated.glob(f"fold*/{row}/scores/metrics.json"):
+                parts |= json.loads(path.read_text())["cases"]
+            assert content["cases"] == parts
+
+    def test_one_fold_again_changes_nothing(self, validated, data):
+        before = {p: p.stat().st_mtime_ns for p in validated.rglob("segmentation.nii.gz")}
+        assert run_folds(data, validated, "--folds", "3", "--fold", "fold2") == 0
+        assert before == {p: p.stat().st_mtime_ns for p in validated.rglob("segmentation.nii.gz")}
+        facts = json.loads((validated / "table" / "table.json").read_text())["facts"]
+        assert list(facts["folds"]) == ["fold2"]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--by-site"], "1 site"),
+            (["--folds", "1"], "at least 2"),
+            (["--folds", "4"], "Found 3 patients"),
+            (["--folds", "3", "--fold", "fold9"], "fold9"),
+            (["--fold", "fold1"], "--folds or --by-site"),
+        ],
+    )
+    def test_impossible_folds(self, options, message, tmp_path, capsys):
+        for seed in (1, 2, 3):
+            write_small_case(tmp_path / "data", f"Brats18_A_{seed}_1", seed)
+        assert run_folds(tmp_path / "data", tmp_path / "out", *options) == 2
+        assert message in capsys.readouterr().err
+        assert not list((tmp_path / "out").glob("*"))
 
 
 class TestRefusals:

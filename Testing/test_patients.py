@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scripted_models.cases.discovery import find_cases
-from scripted_models.cases.patients import patient_name, split_patients
+from scripted_models.cases.patients import patient_name, site_name, split_patients
 from scripted_models.errors import InputError
 
 PATIENTS = {
@@ -42,6 +42,17 @@ PATIENTS = {
     "BraTS-GLI-00006-000": "BraTS-GLI-00006",
 }
 
+SITE_OF = {
+    "Brats17_CBICA_ABM_1": "CBICA",
+    "BraTS19_TCIA02_171_1": "TCIA02",
+    "Brats18_2013_2_1": "2013",
+    "BraTS2021_00006": "BraTS2021",
+    "BraTS-GLI-00005-100": "BraTS-GLI",
+    "BRATS_HG0001": "BRATS_HG",
+    "Phantom_00007": "Phantom",
+    "00012": "00012",
+}
+
 SITES = st.sampled_from(["2013", "CBICA", "TCIA01", "TMC", "WashU"])
 IDS = st.from_regex(r"[A-Z]{3}|[1-9][0-9]{0,2}", fullmatch=True)
 NAMES = st.one_of(
@@ -55,6 +66,11 @@ COHORTS = st.lists(NAMES, min_size=1, max_size=40, unique=True)
 @pytest.mark.parametrize("case", PATIENTS)
 def test_patient_of_a_case(case):
     assert patient_name(case) == PATIENTS[case]
+
+
+@pytest.mark.parametrize("case", SITE_OF)
+def test_site_of_a_case(case):
+    assert site_name(case) == SITE_OF[case]
 
 
 @given(NAMES)

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -56,6 +56,8 @@ class ListRun:
         command: the command line, for the table.
         device: 'auto', 'cpu' or 'cuda'.
         coding: overrules the label coding that the naming implies.
+        cache: folder of preprocessed cases; None: `cases` in `output`.
+        span: share of the whole progress that this run takes.
     """
 
     data: Path
@@ -64,6 +66,8 @@ class ListRun:
     command: str = ""
     device: str = "auto"
     coding: LabelCoding | None = None
+    cache: Path | None = None
+    span: tuple[float, float] = (0.0, 1.0)
 
 
 def load_list(paths: Sequence[Path], overrides: Sequence[str] = ()) -> list[Experiment]:
@@ -113,20 +117,21 @@ def _phase1(experiment: Experiment) -> Experiment:
     )
 
 
-def run_list(experiments: Sequence[Experiment], run: ListRun) -> Path:
+def run_list(experiments: Sequence[Experiment], run: ListRun) -> list[ExperimentRow]:
     """Train and test all experiments; the table is written anew after each.
 
     Returns:
-        The folder of the table.
+        One row for each experiment; none but in the first process.
 
     Raises:
         InputError: unusable data, no test cases, or test cases that differ between experiments.
     """
     found = usable_cases(run.data)
     split = _common_split(experiments, sorted(found))
-    rows = []
+    rows: list[ExperimentRow] = []
+    start, length = run.span[0], (run.span[1] - run.span[0]) / len(experiments)
     for index, experiment in enumerate(experiments):
-        low, high = index / len(experiments), (index + 1) / len(experiments)
+        low, high = start + index * length, start + (index + 1) * length
         run.progress.message(f"{experiment.name} ({index + 1} of {len(experiments)})")
         run.progress.span(low, low + 0.8 * (high - low))
         model = load_model(str(_train(experiment, experiments, run)))
@@ -135,9 +140,10 @@ def run_list(experiments: Sequence[Experiment], run: ListRun) -> Path:
         distributed.wait_for_all()
         if distributed.rank() == 0:
             rows.append(_evaluate(experiment, model, split, run))
-            write_experiment_table(rows, _facts(experiments, split, rows, run), run.output / TABLE)
+            facts = run_facts(experiments, rows, run, _cases_of(split))
+            write_experiment_table(rows, facts, run.output / TABLE)
         distributed.wait_for_all()
-    return run.output / TABLE
+    return rows
 
 
 def _common_split(experiments: Sequence[Experiment], names: list[str]) -> Split:
@@ -172,7 +178,7 @@ def _train(experiment: Experiment, experiments: Sequence[Experiment], run: ListR
         resolved,
         TrainingRun(
             run.data, output, run.progress, _has_started(output), run.device, run.coding,
-            run.output / CASES,
+            run.cache or run.output / CASES,
         ),
     )  # fmt: skip
 
@@ -226,16 +232,26 @@ def _evaluate(experiment: Experiment, model: Model, split: Split, run: ListRun) 
     return ExperimentRow(experiment.name, experiment.paper_row, evaluation, facts)
 
 
-def _facts(
-    experiments: Sequence[Experiment], split: Split, rows: Sequence[ExperimentRow], run: ListRun
+def _cases_of(split: Split) -> dict[str, list[str]]:
+    return {
+        "training cases": list(split.train),
+        "validation cases": list(split.validation),
+        "test cases": list(split.test),
+    }
+
+
+def run_facts(
+    experiments: Sequence[Experiment],
+    rows: Sequence[ExperimentRow],
+    run: ListRun,
+    cases: Mapping[str, object],
 ) -> dict:
+    """Return what a reader of a table must know of the run: command, seeds, `cases`, device, time, versions."""
     on_gpu = run.device != "cpu" and torch.cuda.is_available()
     return {
         "command": run.command,
         "seeds": sorted({experiment.training.seed for experiment in experiments}),
-        "training cases": list(split.train),
-        "validation cases": list(split.validation),
-        "test cases": list(split.test),
+        **cases,
         "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {os.cpu_count()} cores",
         "processes": distributed.processes(),
         "training seconds": round(sum(row.facts["training seconds"] for row in rows), 1),

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from scripted_models.errors import InputError
 
@@ -36,6 +37,22 @@ def patient_name(case_name: str) -> str:
         if match := re.search(rf"(?<![0-9a-z]){pattern}", case_name, re.IGNORECASE):
             return match.expand(patient)
     return case_name
+
+
+def site_name(case_name: str) -> str:
+    """Return the institution or, where names do not tell it, the release that a case is of.
+
+    BraTS 2017 to 2019 name the institution (or, as 2013, an earlier challenge). Any other name gives its
+    letters before the first number, with the number if that is a year.
+
+    Example:
+        >>> site_name("Brats18_TCIA02_171_1"), site_name("BraTS2021_00006"), site_name("BRATS_HG0001")
+        ('TCIA02', 'BraTS2021', 'BRATS_HG')
+    """
+    if match := re.search(r"brats(?:20)?1[789]_([0-9a-z]+)_", case_name, re.IGNORECASE):
+        return match[1]
+    match = re.match(r"[^0-9]*(?:20[0-9]{2}(?![0-9]))?", Path(case_name).name)
+    return match[0].strip("-_ ") or case_name
 
 
 def split_patients(names: Sequence[str], parts: int, seed: int) -> list[list[str]]:

@@ -27,6 +27,15 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, help="folder of all runs; an interrupted list goes on"
     )
+    folds = parser.add_mutually_exclusive_group()
+    folds.add_argument("--folds", type=int, metavar="N",
+                       help="cross-validate: each of N parts of the cases is tested once")  # fmt: skip
+    folds.add_argument("--by-site", action="store_true",
+                       help="cross-validate: the cases of each site are tested once")  # fmt: skip
+    parser.add_argument("--fold", action="append", default=[], metavar="NAME",
+                        help="run only this fold (fold1, ..., or a site); may be repeated")  # fmt: skip
+    parser.add_argument("--cache", type=Path,
+                        help="folder of preprocessed cases (default: cases in the output)")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], nargs="+", metavar="KEY=VALUE",
                         help="overrule a setting of all experiments")  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -37,27 +46,42 @@ def add_parser(subparsers) -> None:
 
 def run(options, progress: Progress) -> int:
     """Run the list and print its table."""
-    from scripted_models.experiment_list import ListRun, load_list, run_list
+    from scripted_models.cross_validation import cross_validate, folds_of
+    from scripted_models.experiment_list import TABLE, ListRun, load_list, run_list
     from scripted_models.labels import CODINGS
     from scripted_models.training import distributed
 
     paths = [path for name in options.experiments for path in _files(name)]
     experiments = load_list(paths, [override for group in options.set for override in group])
+    folds = _folds(options, folds_of)
     coding = CODINGS[options.coding] if options.coding else None
     command = shlex.join(["scripted-models", *sys.argv[1:]])
     with distributed.process_group(options.device):
         main = distributed.rank() == 0
-        table = run_list(
-            experiments,
-            ListRun(
-                options.data, options.output, progress if main else Progress(), command,
-                options.device, coding,
-            ),
+        run = ListRun(
+            options.data, options.output, progress if main else Progress(), command,
+            options.device, coding, options.cache,
         )  # fmt: skip
+        if folds:
+            cross_validate(experiments, run, folds, options.fold)
+        else:
+            run_list(experiments, run)
     if main:
+        table = options.output / TABLE
         print((table / "table.md").read_text(encoding="utf-8"))
         progress.result(table=str(table / "table.html"), text=f"table: {table / 'table.html'}")
     return 0
+
+
+def _folds(options, folds_of) -> dict[str, list[str]]:
+    """Return the folds that the options ask for, none for a list without cross-validation."""
+    if options.folds is None and not options.by_site:
+        if options.fold:
+            raise InputError("--fold names a fold, expected --folds or --by-site with it; add one.")
+        return {}
+    if options.folds is not None and options.folds < 2:
+        raise InputError(f"--folds {options.folds}: expected at least 2.")
+    return folds_of(options.data, options.folds or 0)
 
 
 def _files(name: str) -> list[Path]:

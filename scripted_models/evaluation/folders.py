@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import platform
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +42,19 @@ class Evaluation:
         name: what was scored; heads the rows of tables.
         cases: case -> region -> column (see COLUMNS) -> value. A region that the truth's coding does
             not define is absent.
-        notes: sentences that a reader of the numbers must know.
+        coding_notes: sentences about the label codings of the truth.
         warnings: sentences about files that were not used.
     """
 
     name: str
     cases: dict[str, Scores]
-    notes: tuple[str, ...] = ()
+    coding_notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that a reader of the numbers must know."""
+        return (*self.coding_notes, *_empty_notes(self))
 
     @property
     def mean(self) -> Scores:
@@ -139,11 +144,19 @@ def evaluate_folders(
         if on_case:
             on_case(done, len(cases), case.name)
     name = Path(predictions).resolve().name
-    notes = (*_coding_notes(cases, truth_coding), *_empty_notes(Evaluation(name, scores)))
-    evaluation = Evaluation(name, scores, notes, warnings)
+    notes = tuple(_coding_notes(cases, truth_coding))
+    evaluation = Evaluation(name, scores, notes, tuple(warnings))
     if output is not None:
         write_reports(evaluation, Path(output))
     return evaluation
+
+
+def join_evaluations(name: str, parts: Sequence[Evaluation]) -> Evaluation:
+    """Return the scores of different cases as one evaluation."""
+    cases = {case: scores for part in parts for case, scores in part.cases.items()}
+    notes = dict.fromkeys(note for part in parts for note in part.coding_notes)
+    warnings = dict.fromkeys(warning for part in parts for warning in part.warnings)
+    return Evaluation(name, dict(sorted(cases.items())), tuple(notes), tuple(warnings))
 
 
 def comparison_table(evaluation: Evaluation) -> str:

@@ -1,0 +1,128 @@
+"""Cross-validation of a list of experiments: every case is tested by networks that never saw it.
+
+Each fold is a list run of its own, which tests on the fold and trains on the other cases; so everything that
+such a run can do, going on after a stop included, holds for folds too.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from scripted_models.cases.patients import site_name, split_patients
+from scripted_models.config import Experiment
+from scripted_models.errors import InputError
+from scripted_models.evaluation.experiment_table import ExperimentRow
+from scripted_models.evaluation.folders import join_evaluations, write_reports
+from scripted_models.experiment_list import CASES, TABLE, ListRun, run_facts, run_list
+from scripted_models.report.experiment_table import write_experiment_table
+from scripted_models.training import distributed
+from scripted_models.training.data import usable_cases
+
+SCORES = "scores"
+
+
+def folds_of(data: Path, number: int = 0, seed: int = 0) -> dict[str, list[str]]:
+    """Split the usable cases of a folder into folds.
+
+    Args:
+        data: folder of cases with label maps.
+        number: of folds of about equal size, patient by patient; 0: each site is a fold.
+        seed: of the split by number.
+
+    Returns:
+        Name of a fold -> its cases.
+
+    Raises:
+        InputError: fewer patients than folds, or a single site.
+    """
+    names = sorted(usable_cases(data))
+    if number:
+        parts = split_patients(names, number, seed)
+        return {f"fold{index}": part for index, part in enumerate(parts, start=1)}
+    sites = defaultdict(list)
+    for name in names:
+        sites[site_name(name)].append(name)
+    if len(sites) < 2:
+        raise InputError(
+            f"{data}: found cases of {len(sites)} site, expected at least two to leave one out; use --folds."
+        )
+    return dict(sorted(sites.items()))
+
+
+def cross_validate(
+    experiments: Sequence[Experiment],
+    run: ListRun,
+    folds: Mapping[str, Sequence[str]],
+    only: Sequence[str] = (),
+) -> list[ExperimentRow]:
+    """Train and test all experiments on each fold; the table over all folds is written after each.
+
+    Args:
+        experiments: their own lists of cases must be empty.
+        run: its output receives a folder for each fold, the preprocessed cases, `table`, and in `scores` the
+            scores of every case.
+        folds: see `folds_of`.
+        only: names of the folds to run; empty: all.
+
+    Returns:
+        One row for each experiment, over the cases of all folds that were run; none but in the first process.
+
+    Raises:
+        InputError: unusable data, an unknown fold, or experiments that name cases themselves.
+    """
+    if unknown := sorted(set(only) - set(folds)):
+        raise InputError(f"--fold: found {unknown}, expected some of {list(folds)}.")
+    for experiment in experiments:
+        _refuse_own_split(experiment)
+    chosen = [name for name in folds if name in only or not only]
+    by_fold: dict[str, list[ExperimentRow]] = {}
+    rows: list[ExperimentRow] = []
+    for index, name in enumerate(chosen):
+        run.progress.message(
+            f"{name} ({index + 1} of {len(chosen)}): {len(folds[name])} cases test"
+        )
+        part = replace(
+            run, output=run.output / name, cache=run.cache or run.output / CASES,
+            span=(index / len(chosen), (index + 1) / len(chosen)),
+        )  # fmt: skip
+        by_fold[name] = run_list([_testing_on(e, folds[name]) for e in experiments], part)
+        if distributed.rank() == 0:
+            rows = [_joined(list(of_all)) for of_all in zip(*by_fold.values(), strict=True)]
+            tested = {name: list(folds[name]) for name in by_fold}
+            facts = run_facts(experiments, rows, run, {"folds": tested})
+            title = "Cross-validation, beside the paper's table"
+            write_experiment_table(rows, facts, run.output / TABLE, title)
+            for row in rows:
+                write_reports(row.evaluation, run.output / SCORES / row.name)
+    return rows
+
+
+def _testing_on(experiment: Experiment, cases: Sequence[str]) -> Experiment:
+    return replace(experiment, data=replace(experiment.data, test=tuple(cases), test_every=0))
+
+
+def _refuse_own_split(experiment: Experiment) -> None:
+    data = experiment.data
+    if data.train or data.validation or data.test:
+        raise InputError(
+            f"The experiment {experiment.name} names cases in data.train, data.validation or data.test, "
+            "expected none, because the folds do; take them out."
+        )
+
+
+def _joined(rows: list[ExperimentRow]) -> ExperimentRow:
+    """Join the rows that the folds have for one experiment."""
+    first, weights = rows[0], [len(row.evaluation.cases) for row in rows]
+    facts = {
+        name: value
+        for name, value in first.facts.items()
+        if all(row.facts[name] == value for row in rows)
+    }
+    facts["training seconds"] = round(sum(row.facts["training seconds"] for row in rows), 1)
+    seconds = [row.facts["seconds per test case"] for row in rows]
+    facts["seconds per test case"] = round(
+        sum(s * w for s, w in zip(seconds, weights, strict=True)) / sum(weights), 1
+    )
+    evaluation = join_evaluations(first.name, [row.evaluation for row in rows])
+    return replace(first, evaluation=evaluation, facts=facts)
