@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 from training_fixtures import write_small_case
 
 from scripted_models.cli import main
@@ -13,6 +14,7 @@ from scripted_models.config import load_experiment
 from scripted_models.errors import InputError
 from scripted_models.evaluation.paper_tables import PAPER_ROWS
 from scripted_models.experiment_list import load_list
+from scripted_models.model_folder import load_model
 from scripted_models.networks import NETWORKS
 
 SHIPPED = sorted((EXPERIMENTS / "havaei2017").glob("*.toml"))
@@ -147,6 +149,16 @@ class TestFolds:
                 parts |= json.loads(path.read_text())["cases"]
             assert content["cases"] == parts
 
+    def test_networks_of_the_folds_become_an_ensemble(self, validated):
+        for row in FOLDED:
+            model = load_model(str(validated / "models" / row))
+            assert model.description["network"]["name"] == "VotedEnsemble"
+            assert sorted(model.description["training"]["train"]) == NAMES
+            for index, member in enumerate(model.network.members, start=1):
+                own = load_model(str(validated / f"fold{index}" / row / "model")).network
+                for key, value in own.state_dict().items():
+                    assert torch.equal(member.state_dict()[key], value)
+
     def test_one_fold_again_changes_nothing(self, validated, data):
         before = {p: p.stat().st_mtime_ns for p in validated.rglob("segmentation.nii.gz")}
         assert run_folds(data, validated, "--folds", "3", "--fold", "fold2") == 0
@@ -196,8 +208,6 @@ class TestRefusals:
 
 
 def test_folds_give_an_ensemble_that_votes(data, tmp_path):
-    from scripted_models.model_folder import load_model
-
     path = tmp_path / "folds.toml"
     path.write_text('name = "folds"\n[network]\nname = "LocalPathCNN"\n[data]\nfolds = 3\n')
     small = [s for s in SMALL if not s.startswith("data.test")]

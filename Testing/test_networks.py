@@ -242,6 +242,9 @@ class TestEnsembles:
         assert shares.sum() == pytest.approx(1)
         tie = VotedEnsemble([Fixed(*weak), Fixed(*strong)])
         assert tie(torch.zeros(1, 1, 1, 1)).argmax() == 1
+        soft = VotedEnsemble([Fixed(*weak), Fixed(*weak), Fixed(*strong)], voting="soft")
+        expected = torch.tensor([weak, weak, strong]).mean(dim=0)
+        torch.testing.assert_close(soft(torch.zeros(1, 1, 1, 1)).softmax(1).flatten(), expected)
 
 
 class TestLayers:

@@ -53,6 +53,7 @@ class DataConfig:
     test_every: int = 0  # 0: none
     split_seed: int = 0
     folds: int = 0  # as many networks, each validated on another fold, which vote (BRATS 2015: 7)
+    voting: typing.Literal["hard", "soft"] = "hard"  # of folds; the paper's is "voted average"
     validation_slices: int = 8  # axial slices per validation case, spread over the brain
     phantoms: int = 0  # procedural cases added to the training cases
     statement: str = ""  # attribution, written into the model card
@@ -148,6 +149,7 @@ class Experiment:
     preprocessing: tuple[dict, ...] = DEFAULT_PREPROCESSING
     postprocessing: tuple[dict, ...] = DEFAULT_POSTPROCESSING
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    weights: typing.Literal["float32", "float16"] = "float32"  # of kernels in the model folder
 
     def to_dict(self) -> dict:
         """Return plain dictionaries, lists and numbers."""

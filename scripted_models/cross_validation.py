@@ -14,12 +14,20 @@ from scripted_models.config import Experiment
 from scripted_models.errors import InputError
 from scripted_models.evaluation.experiment_table import ExperimentRow
 from scripted_models.evaluation.folders import join_evaluations, write_reports
-from scripted_models.experiment_list import CASES, TABLE, ListRun, run_facts, run_list
+from scripted_models.experiment_list import (
+    CASES,
+    TABLE,
+    ListRun,
+    model_of,
+    run_facts,
+    run_list,
+)
 from scripted_models.report.experiment_table import write_experiment_table
 from scripted_models.training import distributed
 from scripted_models.training.data import usable_cases
+from scripted_models.training.experiment import write_ensemble
 
-SCORES = "scores"
+SCORES, MODELS = "scores", "models"
 
 
 def folds_of(data: Path, number: int = 0, seed: int = 0) -> dict[str, list[str]]:
@@ -58,10 +66,12 @@ def cross_validate(
 ) -> list[ExperimentRow]:
     """Train and test all experiments on each fold; the table over all folds is written after each.
 
+    In the end the networks of all folds become an ensemble that votes.
+
     Args:
         experiments: their own lists of cases must be empty.
-        run: its output receives a folder for each fold, the preprocessed cases, `table`, and in `scores` the
-            scores of every case.
+        run: its output receives a folder for each fold, the preprocessed cases, `table`, in `scores` the
+            scores of every case, and in `models` the ensembles.
         folds: see `folds_of`.
         only: names of the folds to run; empty: all.
 
@@ -95,6 +105,10 @@ def cross_validate(
             write_experiment_table(rows, facts, run.output / TABLE, title)
             for row in rows:
                 write_reports(row.evaluation, run.output / SCORES / row.name)
+    if len(chosen) == len(folds):
+        for experiment in experiments:
+            of_folds = [model_of(experiment, experiments, run.output / name) for name in folds]
+            write_ensemble(experiment, of_folds, run.output / MODELS / experiment.name)
     return rows
 
 

@@ -163,10 +163,17 @@ def _common_split(experiments: Sequence[Experiment], names: list[str]) -> Split:
     return first
 
 
+def model_of(experiment: Experiment, experiments: Sequence[Experiment], output: Path) -> Path:
+    """Return the model folder of an experiment of a list that ran with this output folder."""
+    if whole := _whole_run(experiment, experiments):
+        return output / whole.name / MODEL_PHASE1
+    return output / experiment.name / MODEL
+
+
 def _train(experiment: Experiment, experiments: Sequence[Experiment], run: ListRun) -> Path:
     """Train an experiment, or take the weights from the one that it shares its first phase with."""
-    if whole := _whole_run(experiment, experiments):
-        return run.output / whole.name / MODEL_PHASE1
+    if _whole_run(experiment, experiments):
+        return model_of(experiment, experiments, run.output)
     names = {e.name for e in experiments}
     parts = {
         key: str(run.output / part / MODEL) if part in names else part

@@ -5,13 +5,13 @@ import json
 import monai
 import numpy as np
 import torch
-from torch import nn
 
 from scripted_models import __version__
 from scripted_models.modalities import MODALITIES
+from scripted_models.networks.slice_network import SliceNetwork
 
 
-def bundle_files(description: dict, network: nn.Module) -> dict[str, bytes]:
+def bundle_files(description: dict, network: SliceNetwork) -> dict[str, bytes]:
     """Return the MONAI bundle files, path inside the folder -> content."""
     configs = {
         "configs/metadata.json": _metadata(description, network),
@@ -23,7 +23,7 @@ def bundle_files(description: dict, network: nn.Module) -> dict[str, bytes]:
     return {**files, "LICENSE": _LICENCE.encode()}
 
 
-def _metadata(description: dict, network: nn.Module) -> dict:
+def _metadata(description: dict, network: SliceNetwork) -> dict:
     def tensor(kind: str, channels: int, size: int, names: dict) -> dict:
         return {
             "type": kind,
@@ -56,11 +56,18 @@ def _metadata(description: dict, network: nn.Module) -> dict:
         "data_source": description.get("training", {}).get("statement", ""),
         "network_data_format": {
             "inputs": {
-                "image": tensor("image", len(MODALITIES), patch, dict(enumerate(MODALITIES)))
+                "image": tensor("image", network.input_channels, patch, _channel_names(network))
             },
             "outputs": {"pred": outputs},
         },
     }
+
+
+def _channel_names(network: SliceNetwork) -> dict[int, str]:
+    """Return the names of the input channels: sequences, and which slice, where there are several."""
+    around = range(-network.context_slices, network.context_slices + 1)
+    places = [f" (slice {offset:+d})" if offset else "" for offset in around]
+    return dict(enumerate(name + place for name in MODALITIES for place in places))
 
 
 def _inference(description: dict) -> dict:
@@ -87,20 +94,21 @@ def _inference(description: dict) -> dict:
     }
 
 
-def card_text(description: dict) -> str:
+def card_text(description: dict, network: SliceNetwork) -> str:
     """Return the model card, Markdown."""
     training = description.get("training", {})
-    network = description["network"]
+    stated = description["network"]
     parts = [
         f"# {description['name']}",
         description.get("summary", ""),
         "Research only. Not a medical device; not for diagnosis or treatment.",
         "## Input and output",
         f"Channels: {', '.join(description['channels'])}; skull-stripped, co-registered, background 0; "
-        "axial slices in LPS orientation, about 1 mm in the plane (other inputs are brought there).",
+        f"{', '.join(network.planes)} slices in LPS orientation, about 1 mm in the plane (other inputs are "
+        "brought there).",
         "Labels: " + ", ".join(f"{k} {v}" for k, v in description["labels"].items()) + ".",
         "## Network",
-        f"{network['name']} with {json.dumps(network['arguments'])}.",
+        f"{stated['name']} with {json.dumps(stated['arguments'])}.",
         "## Training",
         training.get("statement", ""),
         f"Training cases: {', '.join(training.get('train', [])) or 'not stated'}.",

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from scripted_models.errors import ModelError
 from scripted_models.files import make_folder, write_file
@@ -31,6 +30,7 @@ from scripted_models.model_description import (
     verify_checksums,
 )
 from scripted_models.networks import build_network
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.postprocessing import build_postprocessing
 from scripted_models.preprocessing import build_preprocessing
 from scripted_models.space import TrainingSpace
@@ -49,7 +49,7 @@ class Model:
 
     folder: Path
     description: dict
-    network: nn.Module
+    network: SliceNetwork
     checksum: str
 
     @property
@@ -83,7 +83,7 @@ def load_model(name_or_path: str) -> Model:
     return Model(folder, description, network.eval(), hashlib.sha256(content).hexdigest())
 
 
-def _build(folder: Path, description: dict) -> nn.Module:
+def _build(folder: Path, description: dict) -> SliceNetwork:
     """Build the network, and the pipelines once to see that they can be built."""
     stated, classes = description["network"], len(known_labels(description))
     try:
@@ -103,7 +103,7 @@ def _build(folder: Path, description: dict) -> nn.Module:
     return network
 
 
-def _read_weights(folder: Path, network: nn.Module, content: bytes) -> dict:
+def _read_weights(folder: Path, network: SliceNetwork, content: bytes) -> dict:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as records:
             if any(record.compress_type for record in records.infolist()):
@@ -132,13 +132,16 @@ def _read_weights(folder: Path, network: nn.Module, content: bytes) -> dict:
     return {key: value.float() for key, value in weights.items()}
 
 
-def write_model(folder: Path, network: nn.Module, description: dict) -> Path:
+def write_model(
+    folder: Path, network: SliceNetwork, description: dict, kernels: torch.dtype = torch.float32
+) -> Path:
     """Write a model folder.
 
     Args:
         folder: created when absent; files of the same names are replaced, checksums last.
         network: its state dict becomes the weights.
         description: content of model.json without 'format'.
+        kernels: type of the weights with more than one axis; all others are float32.
 
     Returns:
         The folder.
@@ -147,13 +150,13 @@ def write_model(folder: Path, network: nn.Module, description: dict) -> Path:
     for part in ("configs", "models", "docs"):
         make_folder(folder / part)
     buffer = io.BytesIO()
-    torch.save({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}, buffer)
+    torch.save({k: _stored(v, kernels) for k, v in network.state_dict().items()}, buffer)
     description = {"format": FORMAT_VERSION, **description}
     files = {
         WEIGHTS: buffer.getvalue(),
         MODEL_JSON: json.dumps(description, indent=2).encode() + b"\n",
         **bundle_files(description, network),
-        CARD: card_text(description).encode(),
+        CARD: card_text(description, network).encode(),
     }
     (folder / CHECKSUMS).unlink(missing_ok=True)
     for name, content in files.items():
@@ -161,3 +164,8 @@ def write_model(folder: Path, network: nn.Module, description: dict) -> Path:
     sums = [f"{hashlib.sha256(content).hexdigest()}  {name}" for name, content in files.items()]
     write_file(folder / CHECKSUMS, "\n".join(sums) + "\n")
     return folder
+
+
+def _stored(value: torch.Tensor, kernels: torch.dtype) -> torch.Tensor:
+    value = value.detach().cpu().contiguous()
+    return value.to(kernels) if value.dim() > 1 else value

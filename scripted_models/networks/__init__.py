@@ -46,8 +46,10 @@ class NetworkEntry:
         }
 
 
-def _voted_ensemble(network: str = "TwoPathCNN", members: int = 7, **arguments) -> VotedEnsemble:
-    return VotedEnsemble([build_network(network, **arguments) for _ in range(members)])
+def _voted_ensemble(
+    network: str = "TwoPathCNN", members: int = 7, voting: str = "hard", **arguments
+) -> VotedEnsemble:
+    return VotedEnsemble([build_network(network, **arguments) for _ in range(members)], voting)
 
 
 _HAVAEI = "Havaei et al. 2017, Medical Image Analysis 35, "

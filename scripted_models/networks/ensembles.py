@@ -49,15 +49,23 @@ class AverageCNN(SliceNetwork):
 class VotedEnsemble(SliceNetwork):
     """Vote of networks of one kind, trained on different folds.
 
-    Each member votes for its most probable label; the mean probability decides between labels with
-    equally many votes. Source: Havaei et al. 2017, experiments on BRATS 2015 (seven folds, "voted average").
+    In a hard vote each member votes for its most probable label; the mean probability decides between labels
+    with equally many votes. Source: Havaei et al. 2017, experiments on BRATS 2015 (seven folds, "voted
+    average"). In a soft vote the mean probability alone decides.
 
     Args:
         members: networks with the same channels, classes and margins.
+        voting: 'hard' or 'soft'.
+
+    Raises:
+        ValueError: another voting.
     """
 
-    def __init__(self, members: Sequence[nn.Module]):
+    def __init__(self, members: Sequence[nn.Module], voting: str = "hard"):
         super().__init__()
+        if voting not in ("hard", "soft"):
+            raise ValueError(f"'voting' is {voting!r}, expected 'hard' or 'soft'")
+        self.voting = voting
         self.members = nn.ModuleList(members)
         kind = self.members[0]
         self.in_channels, self.num_classes = kind.in_channels, kind.num_classes
@@ -70,7 +78,10 @@ class VotedEnsemble(SliceNetwork):
         votes = mean = 0
         for member in self.members:
             probabilities = member(x).softmax(dim=1)
-            winner = probabilities.argmax(dim=1, keepdim=True)
-            votes = votes + torch.zeros_like(probabilities).scatter_(1, winner, 1.0)
             mean = mean + probabilities / len(self.members)
+            if self.voting == "hard":
+                winner = probabilities.argmax(dim=1, keepdim=True)
+                votes = votes + torch.zeros_like(probabilities).scatter_(1, winner, 1.0)
+        if self.voting == "soft":
+            return mean.clamp_min(_TINY).log()
         return ((votes + mean) / (len(self.members) + 1)).clamp_min(_TINY).log()

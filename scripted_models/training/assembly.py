@@ -86,6 +86,8 @@ def join_folds(experiment: Experiment, folders: Sequence[Path]) -> tuple[nn.Modu
     models = [load_model(str(folder)) for folder in folders]
     own = models[0].description["network"]
     arguments = {"network": own["name"], "members": len(models), **own["arguments"]}
+    if experiment.data.voting != "hard":
+        arguments["voting"] = experiment.data.voting
     network = build_network("VotedEnsemble", **arguments)
     for member, model in zip(network.members, models, strict=True):
         member.load_state_dict(model.network.state_dict())

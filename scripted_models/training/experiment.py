@@ -1,5 +1,6 @@
 """From an experiment to a trained model folder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def train_experiment(experiment: Experiment, run: TrainingRun) -> Path:
 
     def write(folder: str) -> Path:
         description = describe(experiment, arguments, names, state)
-        return _write(Path(run.output), network, description, folder)
+        return _write(Path(run.output) / folder, network, description, experiment)
 
     def after_phase(phase: int) -> None:
         if phase < experiment.training.phases:
@@ -144,7 +145,7 @@ def _train_folds(experiment: Experiment, run: TrainingRun) -> Path:
         name = f"fold{index + 1}"
         part = replace(run, output=Path(run.output) / name, cache=run.cache_folder)
         models.append(train_experiment(replace(experiment, data=data), part))
-    return _write(Path(run.output), *join_folds(experiment, models))
+    return write_ensemble(experiment, models, Path(run.output) / MODEL)
 
 
 def _join_parts(experiment: Experiment, run: TrainingRun) -> Path:
@@ -154,11 +155,16 @@ def _join_parts(experiment: Experiment, run: TrainingRun) -> Path:
             "its members and set data.folds to their number."
         )
     make_folder(run.output)
-    return _write(Path(run.output), *join_parts(experiment))
+    return _write(Path(run.output) / MODEL, *join_parts(experiment), experiment)
 
 
-def _write(output: Path, network: nn.Module, description: dict, folder: str = MODEL) -> Path:
+def write_ensemble(experiment: Experiment, models: Sequence[Path], folder: Path) -> Path:
+    """Write the model folder of an ensemble of networks that one experiment has on several folds."""
+    return _write(folder, *join_folds(experiment, models), experiment)
+
+
+def _write(folder: Path, network: nn.Module, description: dict, experiment: Experiment) -> Path:
     if distributed.rank() == 0:
-        write_model(output / folder, network, description)
+        write_model(folder, network, description, getattr(torch, experiment.weights))
     distributed.wait_for_all()
-    return output / folder
+    return folder
