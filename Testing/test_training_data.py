@@ -5,14 +5,15 @@ import shutil
 
 import numpy as np
 import pytest
-from training_fixtures import make_case
+import SimpleITK as sitk
+from training_fixtures import make_case, write_small_case
 
 from scripted_models.config import DataConfig, Experiment
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.training import data as training_data
 from scripted_models.training.cache import CaseCache, digest
 from scripted_models.training.cases import TrainingCase
-from scripted_models.training.data import load_cases, split_cases
+from scripted_models.training.data import load_cases, space_of, split_cases
 
 NAMES = [f"BraTS-GLI-{patient:05d}-{point:03d}" for patient in range(9) for point in (100, 101)]
 
@@ -148,3 +149,18 @@ class TestLoading:
         monkeypatch.setattr(phantom_case, "make_phantom", lambda seed: small(seed, (40, 40, 14)))
         train, _ = self.load(phantom_folder, tmp_path, data=DataConfig(phantoms=1))
         assert train[-1].name == "phantom_100000"
+
+
+@pytest.mark.parametrize(("slice_spacing_mm", "slices"), [(0.0, 6), (1.0, 16), (2.5, 6)])
+def test_slices_are_resampled_where_the_experiment_says(slice_spacing_mm, slices, tmp_path):
+    folder = tmp_path / "Brats18_A_1_1"
+    write_small_case(tmp_path, folder.name, 1)
+    for path in folder.iterdir():
+        image = sitk.ReadImage(str(path))
+        image.SetSpacing((1.0, 1.0, 2.6))
+        sitk.WriteImage(image, str(path))
+    data = DataConfig(slice_spacing_mm=slice_spacing_mm, validation_every=0)
+    experiment = Experiment(data=data, preprocessing=({"step": "mark_brain"},))
+    ((case,), _) = load_cases(experiment, tmp_path, CaseCache(tmp_path / "cache"))
+    assert case.image.shape[:2] == (4, slices)
+    assert space_of(data).spacing_xyz_mm == (1.0, 1.0, slice_spacing_mm or None)

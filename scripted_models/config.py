@@ -55,11 +55,13 @@ class DataConfig:
     folds: int = 0  # as many networks, each validated on another fold, which vote (BRATS 2015: 7)
     voting: typing.Literal["hard", "soft"] = "hard"  # of folds; the paper's is "voted average"
     validation_slices: int = 8  # axial slices per validation case, spread over the brain
+    slice_spacing_mm: float = 0.0  # distance of slices that cases are resampled to; 0: as it is
     phantoms: int = 0  # procedural cases added to the training cases
     statement: str = ""  # attribution, written into the model card
 
     def __post_init__(self):
         _require(self, validation_every=(0, None), test_every=(0, None), phantoms=(0, None))
+        _require(self, slice_spacing_mm=(0, None))
         if self.folds == 1 or self.folds < 0:
             raise ValueError(f"'folds' is {self.folds}, expected 0 or at least 2")
 

@@ -11,8 +11,8 @@ from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
 from scripted_models.model_folder import Model, load_model
 from scripted_models.networks import NETWORKS, build_network
-from scripted_models.space import TrainingSpace
 from scripted_models.training.checkpoint import TrainingState
+from scripted_models.training.data import space_of
 
 
 def trains(experiment: Experiment) -> bool:
@@ -117,7 +117,7 @@ def describe(
         names: training and validation cases.
         state: of the run, finished or after a phase.
     """
-    space = TrainingSpace()
+    space = space_of(experiment.data)
     return {
         "name": experiment.name,
         "summary": experiment.description,

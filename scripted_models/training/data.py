@@ -32,6 +32,11 @@ class Split:
     test: tuple[str, ...]
 
 
+def space_of(data: DataConfig) -> TrainingSpace:
+    """Return the space that the cases are brought into."""
+    return TrainingSpace(spacing_xyz_mm=(1.0, 1.0, data.slice_spacing_mm or None))
+
+
 def usable_cases(folder: Path) -> dict[str, Case]:
     """Return the cases of a folder that have four images and a label map, by name."""
     return {c.name: c for c in find_cases(folder) if c.truth is not None and not c.missing}
@@ -124,7 +129,7 @@ def _of_case(experiment: Experiment, case: Case, coding: LabelCoding | None) -> 
         channels=[source.channel for source in sources],
         coding=coding.name if coding else "",
         preprocessing=experiment.preprocessing,
-        space=asdict(TrainingSpace()),
+        space=asdict(space_of(experiment.data)),
         name=case.name,
     )
     return case.name, key, lambda: _prepare(case, experiment, coding)
@@ -144,7 +149,7 @@ def _prepare(case: Case, experiment: Experiment, coding: LabelCoding | None) -> 
                 f"Case {case.name}: {modality} and the label map lie on different grids ({difference}); "
                 "resample them onto one grid."
             )
-    space = TrainingSpace()
+    space = space_of(experiment.data)
     moved = [space.to_training(images[m]) for m in MODALITIES]
     truth = sitk.DICOMOrient(label_grid.image_from(labels), space.orientation)
     if space.resamples(label_grid):
