@@ -130,33 +130,6 @@ class TestBasic:
             config_file="configs/inference.json",
         )
 
-    def test_a_network_that_sees_neighbours_is_a_bundle_and_may_be_half_as_large(
-        self, tmp_path, monkeypatch
-    ):
-        from monai.bundle import verify_net_in_out
-
-        arguments = {"widths": [4, 8, 8], "context_slices": 1, "planes": ["axial", "sagittal"]}
-        network = build_network("UNet", **arguments).eval()
-        stated = {**description("unet"), "network": {"name": "UNet", "arguments": arguments}}
-        whole = write_model(tmp_path / "whole", network, stated)
-        half = write_model(tmp_path / "half", network, stated, torch.float16)
-        sizes = [(folder / "models" / "model.pt").stat().st_size for folder in (half, whole)]
-        assert sizes[0] < 0.8 * sizes[1]
-        for key, value in load_model(str(half)).network.state_dict().items():
-            expected = network.state_dict()[key]
-            assert value.dtype == expected.dtype
-            torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-6)
-        metadata = json.loads((half / "configs" / "metadata.json").read_text())
-        names = metadata["network_data_format"]["inputs"]["image"]["channel_def"]
-        assert (names["3"], names["4"], len(names)) == ("t1c (slice -1)", "t1c", 12)
-        assert "axial, sagittal slices" in (half / "docs" / "README.md").read_text()
-        monkeypatch.chdir(half)
-        verify_net_in_out(
-            net_id="network_def",
-            meta_file="configs/metadata.json",
-            config_file="configs/inference.json",
-        )
-
     def test_rewriting_replaces_the_model(self, folder, small_network):
         write_model(folder, small_network, description("renamed"))
         assert load_model(str(folder)).name == "renamed"

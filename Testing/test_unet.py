@@ -1,13 +1,23 @@
 """The U-Net: what it sees, its planes and neighbours, and a volume that is computed in three planes."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
+from training_fixtures import write_small_case
 
+from scripted_models.cases.discovery import find_cases
+from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.inference import choose_form, predict_slice, predict_volume, slab
+from scripted_models.model_folder import load_model, write_model
 from scripted_models.networks import build_network
 from scripted_models.networks.slice_network import PLANES
+from scripted_models.progress import Progress
+from scripted_models.segmentation import segment_case
 
 SMALL = {"widths": (3, 4, 5)}
 
@@ -115,3 +125,118 @@ def test_the_result_does_not_depend_on_where_other_brain_is():
     alone[4, :5] = False
     one, all_of_them = (predict_volume(network, image, mask) for mask in (alone, brain))
     np.testing.assert_allclose(one[:, 4], all_of_them[:, 4], atol=1e-6)
+
+
+def test_a_network_that_sees_neighbours_is_a_bundle_and_may_be_half_as_large(tmp_path, monkeypatch):
+    from monai.bundle import verify_net_in_out
+
+    arguments = {"widths": [4, 8, 8], "context_slices": 1, "planes": ["axial", "sagittal"]}
+    network = build_network("UNet", **arguments).eval()
+    stated = {
+        **load_model("default").description,
+        "network": {"name": "UNet", "arguments": arguments},
+    }
+    whole = write_model(tmp_path / "whole", network, stated)
+    half = write_model(tmp_path / "half", network, stated, torch.float16)
+    sizes = [(folder / "models" / "model.pt").stat().st_size for folder in (half, whole)]
+    assert sizes[0] < 0.8 * sizes[1]
+    for key, value in load_model(str(half)).network.state_dict().items():
+        expected = network.state_dict()[key]
+        assert value.dtype == expected.dtype
+        torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-6)
+    metadata = json.loads((half / "configs" / "metadata.json").read_text())
+    names = metadata["network_data_format"]["inputs"]["image"]["channel_def"]
+    assert (names["3"], names["4"], len(names)) == ("t1c (slice -1)", "t1c", 12)
+    assert "axial, sagittal slices" in (half / "docs" / "README.md").read_text()
+    monkeypatch.chdir(half)
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file="configs/metadata.json",
+        config_file="configs/inference.json",
+    )
+
+
+class TestMissingSequences:
+    """A model that was trained with missing sequences; the network is small and untrained."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def folder(tmp_path_factory):
+        stated = {**load_model("default").description, "needs_one_of": ["t1c", "flair"]}
+        stated["network"] = {"name": "UNet", "arguments": {**SMALL, "context_slices": 1}}
+        stated["dice_by_sequences"] = {
+            "t1c+t2+flair": {"complete": 0.5, "core": 0.4, "enhancing": 0.3},
+            "t1+t1c+t2+flair": {"complete": 0.8, "core": 0.7, "enhancing": 0.6},
+        }
+        return write_model(tmp_path_factory.mktemp("models") / "m", make(), stated)
+
+    @pytest.fixture
+    def case(self, tmp_path):
+        write_small_case(tmp_path, "Brats18_A_1_1", 1)
+        return tmp_path / "Brats18_A_1_1"
+
+    def run(self, case, folder, output):
+        options = ["--output", str(output), "--model", str(folder), "--progress", "none"]
+        return main(["segment", str(case), *options])
+
+    @pytest.mark.parametrize("gone", [("t1",), ("t1", "t1ce", "t2"), ("t2", "flair")])
+    def test_the_rest_is_segmented_and_the_report_says_what_it_costs(
+        self, gone, case, folder, tmp_path
+    ):
+        for name in gone:
+            (case / f"{case.name}_{name}.nii.gz").unlink()
+        assert self.run(case, folder, tmp_path / "out") == 0
+        report = json.loads((tmp_path / "out" / case.name / "report.json").read_text())
+        assert report["missing"] == [name.replace("ce", "c") for name in gone]
+        (said,) = [text for text in report["warnings"] if " missing; " in text]
+        cost = (
+            "0.50 / 0.40 / 0.30 instead of 0.80 / 0.70 / 0.60"
+            if gone == ("t1",)
+            else "not measured"
+        )
+        assert cost in said
+        assert said.startswith("T1 is missing" if gone == ("t1",) else "T")
+
+    def test_a_missing_sequence_is_zero_for_the_network(self, case, folder):
+        (whole,) = find_cases(case)
+        model = load_model(str(folder))
+        seen = []
+        forward = model.network.features
+        model.network.features = lambda x: seen.append(x) or forward(x)
+        images = {m: source for m, source in whole.images.items() if m != "t2"}
+        segment_case(dataclasses.replace(whole, images=images), model, Progress())
+        stacked = torch.cat([x.reshape(len(x), 4, 3, -1).abs().sum(dim=(2, 3)) for x in seen])
+        assert (stacked[:, 2] == 0).all()
+        assert (stacked[:, [0, 1, 3]].amax(dim=0) > 0).all()
+
+    def test_neither_of_those_that_are_needed(self, case, folder, tmp_path, capsys):
+        for name in ("t1ce", "flair"):
+            (case / f"{case.name}_{name}.nii.gz").unlink()
+        assert self.run(case, folder, tmp_path / "out") == 2
+        assert "expected t1c or flair at least" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+    def test_a_model_that_needs_all_says_so(self, case, tmp_path, capsys):
+        (case / f"{case.name}_t2.nii.gz").unlink()
+        assert self.run(case, "default", tmp_path / "out") == 2
+        assert "expected all of t1, t1c, t2, flair" in capsys.readouterr().err
+
+    def test_some_files_by_option(self, case, folder, tmp_path, capsys):
+        options = ["--output", str(tmp_path / "out"), "--model", str(folder), "--progress", "none"]
+        files = {"t1c": case / f"{case.name}_t1ce.nii.gz", "t1": case / f"{case.name}_t1.nii.gz"}
+        assert main(["segment", "--t1c", str(files["t1c"]), "--case-name", "c", *options]) == 0
+        assert json.loads((tmp_path / "out" / "c" / "report.json").read_text())["missing"]
+        assert main(["segment", "--t1", str(files["t1"]), *options]) == 2
+        assert "the model needs t1c or flair at least" in capsys.readouterr().err
+
+    def test_an_empty_file_is_not_a_missing_sequence(self, case, folder, tmp_path, capsys):
+        path = case / f"{case.name}_t2.nii.gz"
+        sitk.WriteImage(sitk.ReadImage(str(path)) * 0, str(path))
+        assert self.run(case, folder, tmp_path / "out") == 2
+        assert "t2 volume is constant" in capsys.readouterr().err
+
+    def test_unknown_sequences_in_a_description(self, tmp_path):
+        stated = {**load_model("default").description, "needs_one_of": ["adc"]}
+        folder = write_model(tmp_path / "m", load_model("default").network, stated)
+        with pytest.raises(ModelError, match="needs_one_of"):
+            load_model(str(folder))

@@ -110,6 +110,7 @@ def _report(
     return {
         "case": case.name,
         "inputs": {m: str(s.path) for m, s in case.images.items()},
+        "missing": list(case.missing),
         "model": {"name": model.name, "weights_sha256": model.checksum},
         "labels": _label_table(coding, result.known_labels),
         "known_labels": list(result.known_labels),

@@ -19,11 +19,13 @@ import math
 import os
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from scripted_models.errors import ModelError, ResourceError
+from scripted_models.image_findings import WARNING, Finding, listed
 from scripted_models.labels import LABELS, REGIONS
-from scripted_models.modalities import MODALITIES
+from scripted_models.modalities import MODALITIES, TITLES
 from scripted_models.space import TrainingSpace
 
 SHIPPED = Path(__file__).parent / "models"
@@ -159,6 +161,10 @@ def _check_conventions(path: Path, description: dict) -> None:
         expected = f"channels {channels}, expected {list(MODALITIES)}"
     elif "0" not in labels or len(labels) < 2 or not labels.items() <= table.items():
         expected = f"labels {labels}, expected 0 and others of {table}"
+    elif not _are_sequences(description.get("needs_one_of", [])):
+        expected = (
+            f"needs_one_of {description['needs_one_of']}, expected some of {list(MODALITIES)}"
+        )
     if expected:
         raise ModelError(f"{path}: found {expected}; use a model folder written by this program.")
     try:
@@ -168,6 +174,10 @@ def _check_conventions(path: Path, description: dict) -> None:
             f"{path}: found a training space that cannot be used ({type(error).__name__}: {error}), "
             "expected orientation, spacing_xyz_mm and tolerance; get the model folder again."
         ) from error
+
+
+def _are_sequences(value: object) -> bool:
+    return isinstance(value, list) and all(name in MODALITIES for name in value)
 
 
 def known_labels(description: dict) -> tuple[int, ...]:
@@ -185,6 +195,31 @@ def known_regions(labels: tuple[int, ...]) -> tuple[str, ...]:
         for region, parts in REGIONS.items()
         if all(label in labels or _MERGED.get(label) in labels for label in parts)
     )
+
+
+def needs_one_of(description: dict) -> tuple[str, ...]:
+    """Return the sequences of which a model needs one, the others being optional; empty: it needs all."""
+    return tuple(description.get("needs_one_of", ()))
+
+
+def dice_with(description: dict, sequences: Collection[str]) -> dict[str, float]:
+    """Return region -> mean Dice that a model stated for these sequences; empty when it states none."""
+    stated = description.get("dice_by_sequences", {})
+    return stated.get("+".join(m for m in MODALITIES if m in sequences), {})
+
+
+def missing_finding(description: dict, present: Collection[str]) -> Finding | None:
+    """Say which sequences are missing and what that costs; None when all are there."""
+    missing = tuple(m for m in MODALITIES if m not in present)
+    if not missing:
+        return None
+    without, complete = dice_with(description, present), dice_with(description, MODALITIES)
+    text = f"{listed([TITLES[m] for m in missing])} {'are' if len(missing) > 1 else 'is'} missing"
+    cost = "the result is less certain, and by how much was not measured"
+    if without and complete:
+        both = [" / ".join(f"{dice[r]:.2f}" for r in REGIONS) for dice in (without, complete)]
+        cost = f"in cross-validation the mean Dice of {' / '.join(REGIONS)} was {both[0]} instead of {both[1]}"
+    return Finding(WARNING, missing, text, cost)
 
 
 def training_space(description: dict) -> TrainingSpace:

@@ -24,7 +24,7 @@ class MarkBraind(MapTransform):
     """Add the brain mask: voxels that differ from 0 in any channel.
 
     Raises:
-        InputError: fewer than 100 such voxels, or a channel that is constant inside.
+        InputError: fewer than 100 such voxels, or a channel that is constant inside and not one of 'missing'.
     """
 
     def __init__(self, keys: Sequence[str] = ("image",), channels: Sequence[str] = MODALITIES):
@@ -42,7 +42,7 @@ class MarkBraind(MapTransform):
             )
         for name, channel in zip(self.channels, image, strict=True):
             inside = channel[brain[0]]
-            if inside.min() == inside.max():
+            if inside.min() == inside.max() and name not in data.get("missing", ()):
                 raise InputError(
                     f"The {name} volume is constant ({inside.min():g}) inside the brain, expected an "
                     "MRI sequence; check that the right file was given."
@@ -81,6 +81,8 @@ class ClipPercentilesd(MapTransform):
         image = np.asarray(data["image"]).copy()
         for index, channel in enumerate(image):
             inside = channel != 0
+            if not inside.any():  # a missing sequence
+                continue
             counted = channel[inside] if self.region == "brain" else channel
             low, high = np.percentile(counted, [self.lower, self.upper])
             if not low < high:
@@ -121,7 +123,8 @@ class N4BiasFieldd(MapTransform):
         image = np.asarray(data["image"]).copy()
         if min(image.shape[1:]) >= 4:
             for index in self.channels:
-                image[index] /= self._field(image[index])
+                if image[index].any():
+                    image[index] /= self._field(image[index])
         return {**data, "image": image}
 
     def _field(self, channel: np.ndarray) -> np.ndarray:
@@ -237,19 +240,27 @@ def build_step(step: dict, table: dict, pipeline: str):
         ) from error
 
 
-def preprocess(pipeline: Compose, image: np.ndarray, labels: np.ndarray | None = None) -> dict:
+def preprocess(
+    pipeline: Compose,
+    image: np.ndarray,
+    labels: np.ndarray | None = None,
+    missing: Sequence[str] = (),
+) -> dict:
     """Run a pipeline.
 
     Args:
         pipeline: what `build_preprocessing` returned.
         image: float32 (C, z, y, x), 0 outside the brain.
         labels: optional uint8 (z, y, x), cropped like the image.
+        missing: sequences whose channels are 0 on purpose; they stay so.
 
     Returns:
         Dictionary with NumPy arrays 'image', 'brain' (bool, (z, y, x)), 'labels' if given, and 'box',
         the slices of the crop inside the input.
     """
-    data = {"image": image} if labels is None else {"image": image, "labels": labels[None]}
+    data = {"image": image, "missing": tuple(missing)}
+    if labels is not None:
+        data["labels"] = labels[None]
     try:
         result = pipeline(data)
     except RuntimeError as error:  # MONAI wraps whatever a step raises

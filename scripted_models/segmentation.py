@@ -1,7 +1,7 @@
 """The main job: four volumes in, a label map on their grid out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,12 +19,11 @@ from scripted_models.inference import (
 )
 from scripted_models.labels import LABELS, region_mask
 from scripted_models.modalities import MODALITIES
-from scripted_models.model_description import known_regions
+from scripted_models.model_description import known_regions, missing_finding, needs_one_of
 from scripted_models.model_folder import Model
 from scripted_models.postprocessing import build_postprocessing
 from scripted_models.preprocessing import build_preprocessing, preprocess
 from scripted_models.progress import Progress
-from scripted_models.space import TrainingSpace
 
 _STAGES = {"read": 0.0, "preprocess": 0.05, "network": 0.12, "postprocess": 0.92, "write": 0.96}
 
@@ -37,7 +36,7 @@ class Segmented:
         labels: uint8 (z, y, x), internal labels, on the input's grid.
         probabilities: float32 (classes, z, y, x) on the input's grid, classes as `known_labels`.
         grid: grid of the inputs.
-        volumes: the four input volumes as arrays, for pictures.
+        volumes: the input volumes as arrays, for pictures.
         seconds: time per stage.
         warnings: sentences for the user.
         known_labels: internal labels that the model can give, ascending.
@@ -98,7 +97,7 @@ def segment_case(
     """Segment one case; nothing is written.
 
     Args:
-        case: with all four images, on one grid.
+        case: with the images that the model needs, on one grid.
         model: loaded model, its network on the device to use.
         progress: told about stages.
         cancelled: asked between slices.
@@ -112,8 +111,8 @@ def segment_case(
     """
     stages = _Stages(progress, span)
     stages.enter("read")
-    images = read_on_one_grid(case)
-    grid = Grid.of(images["t1"])
+    images = read_on_one_grid(case, needs_one_of(model.description))
+    grid = Grid.of(next(iter(images.values())))
     stages.enter("preprocess")
     done, training_grid = _preprocessed(images, model)
     stages.enter("network")
@@ -127,23 +126,27 @@ def segment_case(
     probabilities[0] = 1.0
     probabilities[(slice(None), *done["box"])] = inner
     probabilities = model.space.to_input(probabilities, training_grid, grid)
-    volumes = {m: sitk.GetArrayFromImage(images[m]) for m in MODALITIES}
+    volumes = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
     brain = np.any([volume != 0 for volume in volumes.values()], axis=0)
     labels = _finish_labels(model, probabilities, brain, grid)
     stages.leave()
     result = Segmented(labels, probabilities, grid, volumes, stages.seconds)
     result.known_labels = model.known_labels
     result.form = choose_form(model.network)
-    result.warnings = _warnings(result, model.space)
+    result.warnings = _warnings(result, model)
     return result
 
 
 def _preprocessed(images: dict[str, sitk.Image], model: Model) -> tuple[dict, Grid]:
     """Return what `preprocess` returns for the images in the training space, and their grid there."""
-    moved = [model.space.to_training(images[m]) for m in MODALITIES]
-    stack = np.stack([sitk.GetArrayViewFromImage(image) for image in moved])
+    moved = {m: model.space.to_training(image) for m, image in images.items()}
+    grid = Grid.of(next(iter(moved.values())))
+    stack = np.zeros((len(MODALITIES), *grid.shape_zyx), np.float32)
+    for modality, image in moved.items():
+        stack[MODALITIES.index(modality)] = sitk.GetArrayViewFromImage(image)
+    missing = [m for m in MODALITIES if m not in images]
     pipeline = build_preprocessing(model.description["preprocessing"])
-    return preprocess(pipeline, stack), Grid.of(moved[0])
+    return preprocess(pipeline, stack, missing=missing), grid
 
 
 def _predict(network, volume, on_slice, cancelled, cpu_fallback: bool) -> np.ndarray | None:
@@ -156,20 +159,25 @@ def _predict(network, volume, on_slice, cancelled, cpu_fallback: bool) -> np.nda
     return None
 
 
-def read_on_one_grid(case: Case) -> dict[str, sitk.Image]:
-    """Read the four images of a case and make sure that they lie on one grid.
+def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.Image]:
+    """Read the images of a case and make sure that they lie on one grid.
+
+    Args:
+        case: with the sequences that `Case.require_images` asks for.
+        one_of: as for `Case.require_images`.
 
     Raises:
         InputError: as `Case.require_images`, or grids that differ.
     """
-    case.require_images()
-    images = {m: case.images[m].read() for m in MODALITIES}
-    reference = Grid.of(images["t1"])
+    case.require_images(one_of)
+    images = {m: case.images[m].read() for m in MODALITIES if m in case.images}
+    first = next(iter(images))
+    reference = Grid.of(images[first])
     for modality, image in images.items():
         if difference := Grid.of(image).difference(reference):
             raise InputError(
-                f"Case {case.name}: {modality} ({case.images[modality].path.name}) and t1 "
-                f"({case.images['t1'].path.name}) lie on different grids: {difference}; expected four "
+                f"Case {case.name}: {modality} ({case.images[modality].path.name}) and {first} "
+                f"({case.images[first].path.name}) lie on different grids: {difference}; expected "
                 "co-registered volumes, resample them onto one grid first."
             )
     return images
@@ -188,8 +196,10 @@ def _finish_labels(
     return pipeline(data)["labels"]
 
 
-def _warnings(result: Segmented, space: TrainingSpace) -> list[str]:
+def _warnings(result: Segmented, model: Model) -> list[str]:
     volumes = {m: Examined(m, look_at(v), result.grid) for m, v in result.volumes.items()}
-    found = [*voxel_findings(volumes), *grid_findings(volumes, space, MODALITIES[0])]
-    missing = [] if result.labels.any() else ["No tumour was found."]
-    return [*(finding.sentence for finding in found), *missing]
+    found = [*voxel_findings(volumes), *grid_findings(volumes, model.space, next(iter(volumes)))]
+    if cost := missing_finding(model.description, volumes):
+        found.append(cost)
+    nothing = [] if result.labels.any() else ["No tumour was found."]
+    return [*(finding.sentence for finding in found), *nothing]

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -103,17 +103,25 @@ class Case:
         values, grid = read_label_map(self.truth)
         return decode_labels(values, chosen, str(self.truth)), grid
 
-    def require_images(self) -> None:
-        """Raise InputError unless all four sequences are there, once each and without doubt."""
+    def require_images(self, one_of: Sequence[str] = ()) -> None:
+        """Raise InputError unless the sequences that are needed are there, once each and without doubt.
+
+        Args:
+            one_of: sequences of which one suffices; empty: all four are needed.
+        """
         self._refuse_problems(*MODALITIES)
-        if self.missing:
+        doubtful = any(self.guesses[m].key is not None for m in self.missing if m in self.guesses)
+        if self.missing and (doubtful or not set(one_of) & set(self.images)):
+            needed = (
+                f"{' or '.join(one_of)} at least" if one_of else f"all of {', '.join(MODALITIES)}"
+            )
             have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
             sure = "sure " if self.guesses else ""
             why = [self.guesses[m].reason.rstrip(".") for m in self.missing if m in self.guesses]
             raise InputError(
                 f"Case {self.name}: found {have} and no {sure}{', '.join(self.missing)}"
-                f"{' (' + ' | '.join(why) + ')' if why else ''}, expected all of "
-                f"{', '.join(MODALITIES)}; add the files or name them with --t1 --t1c --t2 --flair."
+                f"{' (' + ' | '.join(why) + ')' if why else ''}, expected {needed}; add the files or name "
+                "them with --t1 --t1c --t2 --flair."
             )
 
     def _refuse_problems(self, *kinds: str) -> None:

@@ -1,5 +1,6 @@
 """`scripted-models segment`: one case, four files, or a folder of cases."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripted_models.errors import InputError
@@ -37,9 +38,12 @@ def run(options, progress: Progress) -> int:
     if options.end_with is not None:
         end_with(options.end_with)
     give_way()
-    cases = chosen_cases(options)
+    from scripted_models.model_description import find_model, needs_one_of, read_description
+
+    one_of = needs_one_of(read_description(find_model(options.model)))
+    cases = chosen_cases(options, one_of)
     for case in cases:
-        case.require_images()
+        case.require_images(one_of)
     _refuse_input_as_output(options.output, cases)
     progress.stage("load", 0.0)
     import torch
@@ -90,20 +94,26 @@ def run(options, progress: Progress) -> int:
     return 0
 
 
-def chosen_cases(options) -> list:
-    """Return the cases that the options name: four files, or what a folder holds."""
+def chosen_cases(options, one_of: Sequence[str] = ()) -> list:
+    """Return the cases that the options name: files, or what a folder holds.
+
+    Args:
+        options: of the command line.
+        one_of: sequences of which one suffices; empty: all four are needed.
+    """
     from scripted_models.cases.discovery import Case, ImageSource, find_cases
 
     files = {m: getattr(options, m) for m in MODALITY_OPTIONS if getattr(options, m) is not None}
     if bool(files) == bool(options.folder):
         raise InputError(
-            "Expected either a case folder or the four files --t1 --t1c --t2 --flair, and not both."
+            "Expected either a case folder or the files --t1 --t1c --t2 --flair, and not both."
         )
     if options.folder:
         return find_cases(options.folder)
     missing = [f"--{m}" for m in MODALITY_OPTIONS if m not in files]
-    if missing:
-        raise InputError(f"Missing {' '.join(missing)}; the model needs all four sequences.")
+    if missing and not set(one_of) & set(files):
+        needed = f"{' or '.join(one_of)} at least" if one_of else "all four sequences"
+        raise InputError(f"Missing {' '.join(missing)}; the model needs {needed}.")
     name = options.case_name or _common_name(files)
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--case-name {name}: expected a plain name without folders.")
@@ -116,7 +126,11 @@ def _common_name(files: dict[str, Path]) -> str:
 
     roles = [file_role(volume_stem(path)) for path in files.values()]
     stems = {role.stem for role in roles if role and role.stem}
-    return stems.pop() if len(stems) == 1 else files["t1"].resolve().parent.name or "case"
+    return (
+        stems.pop()
+        if len(stems) == 1
+        else next(iter(files.values())).resolve().parent.name or "case"
+    )
 
 
 def _refuse_input_as_output(output: Path, cases: list) -> None:

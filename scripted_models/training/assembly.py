@@ -11,6 +11,7 @@ from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
 from scripted_models.model_folder import Model, load_model
 from scripted_models.networks import NETWORKS, build_network
+from scripted_models.training.augmentation import KEPT
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.data import space_of
 
@@ -123,6 +124,7 @@ def describe(
         "summary": experiment.description,
         "network": {"name": experiment.network.name, "arguments": arguments},
         "channels": list(MODALITIES),
+        **_optional_sequences(experiment),
         "labels": {str(label): name for label, name in LABELS.items()},
         "training_space": {
             "orientation": space.orientation,
@@ -142,6 +144,12 @@ def describe(
             "validation_dice": _kept_dice(experiment, state),
         },
     }
+
+
+def _optional_sequences(experiment: Experiment) -> dict[str, list[str]]:
+    """Say which sequence is needed where training left others out."""
+    dropped = [s for s in experiment.training.augmentation if s["step"] == "drop_sequences"]
+    return {"needs_one_of": list(dropped[0].get("keep", KEPT))} if dropped else {}
 
 
 def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[str, float]:

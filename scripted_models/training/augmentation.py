@@ -51,6 +51,7 @@ from scripted_models.modalities import MODALITIES
 from scripted_models.preprocessing import build_step
 
 _MOVED = ("image", "target", "brain")
+KEPT = ("t1c", "flair")  # without both, neither enhancing tumour nor oedema can be told
 
 
 class JitterIntensity(RandomizableTransform):
@@ -80,7 +81,7 @@ class DropSequences(Randomizable):
         keep: names of sequences; where all of them would be dropped, one stays.
     """
 
-    def __init__(self, prob: float = 0.5, keep: Sequence[str] = ("t1c", "flair")):
+    def __init__(self, prob: float = 0.5, keep: Sequence[str] = KEPT):
         if not keep or set(keep) - set(MODALITIES):
             raise ValueError(f"expected 'keep' to name one or more of {list(MODALITIES)}")
         self.prob, self.keep = prob, [MODALITIES.index(name) for name in keep]
