@@ -13,6 +13,7 @@ import torch
 
 from scripted_models import __version__
 from scripted_models.cases.discovery import Case
+from scripted_models.confidence import uncertainty
 from scripted_models.files import make_folder
 from scripted_models.labels import LABELS, LabelCoding, encode_labels, region_mask
 from scripted_models.measurement import axial_diameters, measure
@@ -22,6 +23,7 @@ from scripted_models.segmentation import Segmented
 from scripted_models.volumes.io import write_labels, write_volume
 
 SEGMENTATION, REPORT, OVERLAY = "segmentation.nii.gz", "report.json", "overlay.png"
+UNCERTAINTY = "uncertainty.nii.gz"
 
 
 def write_outputs(
@@ -48,6 +50,8 @@ def write_outputs(
             for label, values in zip(result.known_labels, result.probabilities, strict=True):
                 image = result.grid.image_from(values)
                 write_volume(folder / f"probability_{LABELS[label]}.nii.gz", image)
+            doubt = result.grid.image_from(uncertainty(result.probabilities))
+            write_volume(folder / UNCERTAINTY, doubt)
         picture = render_overlay(*picture_input(result))
         write_png(folder / OVERLAY, picture)
         result.seconds["write"] = round(time.monotonic() - started, 3)
@@ -86,7 +90,7 @@ def _put_in_place(folder: Path, target: Path) -> None:
         folder.rename(target)
         return
     (target / SEGMENTATION).unlink(missing_ok=True)
-    for stale in target.glob("probability_*.nii.gz"):
+    for stale in (*target.glob("probability_*.nii.gz"), *target.glob(UNCERTAINTY)):
         stale.unlink()
     for path in sorted(folder.iterdir(), key=lambda path: path.name == SEGMENTATION):
         path.replace(target / path.name)
@@ -117,6 +121,8 @@ def _report(
         "coding": coding.name,
         "volumes_ml": result.volumes_ml(),
         "measurements": _measurements(result),
+        "expected_dice": {k: round(v, 4) for k, v in result.expected_dice.items()},
+        "doubtful_slices": [index + 1 for index in result.doubtful_slices],
         "grid": {
             "size_xyz": result.grid.size_xyz,
             "spacing_xyz_mm": result.grid.spacing_xyz_mm,

@@ -161,6 +161,8 @@ def _check_conventions(path: Path, description: dict) -> None:
         expected = f"channels {channels}, expected {list(MODALITIES)}"
     elif "0" not in labels or len(labels) < 2 or not labels.items() <= table.items():
         expected = f"labels {labels}, expected 0 and others of {table}"
+    elif not _are_shares(description.get("check_below", {})):
+        expected = f"check_below {description['check_below']}, expected regions with shares"
     elif not _are_sequences(description.get("needs_one_of", [])):
         expected = (
             f"needs_one_of {description['needs_one_of']}, expected some of {list(MODALITIES)}"
@@ -174,6 +176,12 @@ def _check_conventions(path: Path, description: dict) -> None:
             f"{path}: found a training space that cannot be used ({type(error).__name__}: {error}), "
             "expected orientation, spacing_xyz_mm and tolerance; get the model folder again."
         ) from error
+
+
+def _are_shares(value: object) -> bool:
+    """Tell whether a value is a table of regions with a Dice each."""
+    shares = value.items() if isinstance(value, dict) else [("", None)]
+    return all(r in REGIONS and isinstance(x, int | float) and 0 <= x <= 1 for r, x in shares)
 
 
 def _are_sequences(value: object) -> bool:

@@ -8,9 +8,16 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.cases.discovery import Case
+from scripted_models.confidence import doubtful_slices, expected_dice
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.image_findings import Examined, grid_findings, look_at, voxel_findings
+from scripted_models.image_findings import (
+    Examined,
+    grid_findings,
+    listed,
+    look_at,
+    voxel_findings,
+)
 from scripted_models.inference import (
     CPU_AFTER_GPU,
     GpuMemoryError,
@@ -41,6 +48,8 @@ class Segmented:
         warnings: sentences for the user.
         known_labels: internal labels that the model can give, ascending.
         form: how the network was evaluated, one of `inference.FORMS`.
+        expected_dice: region -> Dice that the probabilities promise (see `confidence`).
+        doubtful_slices: indices along the first axis where most voxels are expected to be wrong.
     """
 
     labels: np.ndarray
@@ -51,6 +60,8 @@ class Segmented:
     warnings: list[str] = field(default_factory=list)
     known_labels: tuple[int, ...] = tuple(LABELS)
     form: str = ""
+    expected_dice: dict[str, float] = field(default_factory=dict)
+    doubtful_slices: list[int] = field(default_factory=list)
 
     def volumes_ml(self) -> dict[str, float]:
         """Return the volume in mL of every tumour label and region that the model knows."""
@@ -133,6 +144,9 @@ def segment_case(
     result = Segmented(labels, probabilities, grid, volumes, stages.seconds)
     result.known_labels = model.known_labels
     result.form = choose_form(model.network)
+    certainty = (labels, probabilities, model.known_labels)
+    result.expected_dice = expected_dice(*certainty)
+    result.doubtful_slices = doubtful_slices(*certainty)
     result.warnings = _warnings(result, model)
     return result
 
@@ -202,4 +216,21 @@ def _warnings(result: Segmented, model: Model) -> list[str]:
     if cost := missing_finding(model.description, volumes):
         found.append(cost)
     nothing = [] if result.labels.any() else ["No tumour was found."]
-    return [*(finding.sentence for finding in found), *nothing]
+    return [*(finding.sentence for finding in found), *nothing, *_doubts(result, model)]
+
+
+def _doubts(result: Segmented, model: Model) -> list[str]:
+    """Ask for a check where less Dice is expected than the model says to be usual."""
+    low = {
+        region: result.expected_dice[region]
+        for region, least in model.description.get("check_below", {}).items()
+        if result.expected_dice.get(region, 1.0) < least
+    }
+    if not low:
+        return []
+    promised = listed([f"{value:.2f} for the region {region}" for region, value in low.items()])
+    slices = listed([str(index + 1) for index in result.doubtful_slices])
+    return [
+        f"The network is in doubt, it expects a Dice of {promised}; check the result, first slices {slices} of "
+        f"{len(result.labels)}."
+    ]

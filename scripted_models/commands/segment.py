@@ -24,7 +24,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--coding", choices=("internal", "brats2013", "brats2021", "brats2023", "msd"),
                         default="internal", help="label coding of the result")  # fmt: skip
     parser.add_argument(
-        "--probabilities", action="store_true", help="write class probabilities too"
+        "--probabilities",
+        action="store_true",
+        help="write class probabilities and the uncertainty too",
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     parser.add_argument("--progress", choices=FORMATS, default="bar")

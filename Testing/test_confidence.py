@@ -1,0 +1,114 @@
+"""What the probabilities promise, and whether it comes true when the probabilities are right."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from training_fixtures import write_small_case
+
+from scripted_models.cases.discovery import find_cases
+from scripted_models.cli import main
+from scripted_models.confidence import doubtful_slices, expected_dice, uncertainty
+from scripted_models.evaluation.metrics import region_metrics
+from scripted_models.geometry import Grid
+from scripted_models.labels import REGIONS
+from scripted_models.model_folder import load_model
+from scripted_models.progress import Progress
+from scripted_models.segmentation import segment_case
+from scripted_models.volumes.io import read_volume
+
+KNOWN = (0, 1, 2, 3, 4)
+
+
+def random_probabilities(seed, shape=(8, 30, 31), sharpness=3.0):
+    """Probabilities that differ from voxel to voxel, with regions that hang together."""
+    rng = np.random.default_rng(seed)
+    logits = sharpness * rng.standard_normal((5, *shape)).astype(np.float32)
+    logits[0] += np.linspace(-4, 6, shape[0])[:, None, None]
+    p = np.exp(logits - logits.max(axis=0))
+    return p / p.sum(axis=0)
+
+
+@pytest.mark.parametrize("sharpness", [0.7, 2.0, 6.0])
+def test_truths_drawn_from_the_probabilities_have_the_expected_dice(sharpness):
+    probabilities = random_probabilities(1, sharpness=sharpness)
+    labels = probabilities.argmax(axis=0).astype(np.uint8)
+    promised = expected_dice(labels, probabilities, KNOWN)
+    rng = np.random.default_rng(2)
+    cumulated = probabilities.cumsum(axis=0)
+    grid = Grid((31, 30, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
+    dice = {region: [] for region in REGIONS}
+    for _ in range(8):
+        truth = (rng.random(labels.shape) > cumulated).sum(axis=0).clip(max=4).astype(np.uint8)
+        for region, row in region_metrics(labels, truth, grid, list(REGIONS)).items():
+            dice[region].append(row["dice"])
+    for region in REGIONS:
+        assert promised[region] == pytest.approx(np.mean(dice[region]), abs=0.02)
+
+
+def test_certain_probabilities_promise_everything_and_doubt_nothing():
+    labels = random_probabilities(3).argmax(axis=0).astype(np.uint8)
+    certain = np.eye(5, dtype=np.float32)[:, labels]
+    assert expected_dice(labels, certain, KNOWN) == dict.fromkeys(REGIONS, 1.0)
+    assert not uncertainty(certain).any()
+    assert doubtful_slices(labels, certain, KNOWN) == []
+
+
+def test_an_empty_mask_where_nothing_is_expected_is_right():
+    nothing = np.zeros((5, 2, 3, 4), np.float32)
+    nothing[0] = 1
+    labels = np.zeros((2, 3, 4), np.uint8)
+    assert set(expected_dice(labels, nothing, KNOWN).values()) == {1.0}
+    half = np.full((5, 2, 3, 4), 0.2, np.float32)
+    assert set(expected_dice(labels, half, KNOWN).values()) == {0.0}
+    np.testing.assert_allclose(uncertainty(half), 1, rtol=1e-6)
+
+
+def test_a_model_of_fewer_labels_tells_its_regions():
+    probabilities = random_probabilities(5)[:3]
+    probabilities /= probabilities.sum(axis=0)
+    labels = np.array((0, 2, 4), np.uint8)[probabilities.argmax(axis=0)]
+    assert set(expected_dice(labels, probabilities, (0, 2, 4))) == {"enhancing"}
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_doubt_is_found_where_it_was_put(axis):
+    labels = np.zeros((9, 10, 11), np.uint8)
+    labels[2:7, 2:7, 2:7] = 4
+    probabilities = np.moveaxis(np.eye(5, dtype=np.float32)[labels], -1, 0).copy()
+    np.moveaxis(probabilities, axis + 1, 0)[5] = 0.2
+    assert doubtful_slices(labels, probabilities, KNOWN, axis) == [5]
+
+
+class TestReport:
+    @pytest.fixture
+    def case(self, tmp_path):
+        write_small_case(tmp_path / "data", "Brats18_A_1_1", 1)
+        return tmp_path / "data"
+
+    def test_the_report_has_it_and_the_volume_comes_on_request(self, case, tmp_path):
+        options = ["--output", str(tmp_path / "out"), "--progress", "none"]
+        assert main(["segment", str(case), "--probabilities", *options]) == 0
+        folder = tmp_path / "out" / "Brats18_A_1_1"
+        report = json.loads((folder / "report.json").read_text())
+        assert set(report["expected_dice"]) == set(REGIONS)
+        assert all(0 <= value <= 1 for value in report["expected_dice"].values())
+        assert all(1 <= number <= 6 for number in report["doubtful_slices"])
+        doubt = read_volume(folder / "uncertainty.nii.gz")
+        assert doubt.GetSize() == read_volume(folder / "segmentation.nii.gz").GetSize()
+        assert main(["segment", str(case), *options]) == 0
+        assert not (folder / "uncertainty.nii.gz").exists()
+
+    @pytest.mark.parametrize(("least", "asked"), [(1.0, True), (0.0, False)])
+    def test_low_expectations_ask_for_a_check(self, case, least, asked):
+        model = load_model("default")
+        description = {**model.description, "check_below": {"complete": least}}
+        (found,) = find_cases(case)
+        changed = dataclasses.replace(model, description=description)
+        result = segment_case(found, changed, Progress())
+        said = [text for text in result.warnings if "in doubt" in text]
+        assert bool(said) == asked
+        if asked:
+            assert f"{result.expected_dice['complete']:.2f} for the region complete" in said[0]
+            assert f"{result.doubtful_slices[0] + 1}" in said[0]
