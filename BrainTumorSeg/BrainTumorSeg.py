@@ -189,7 +189,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onModel(self, entry) -> None:
         """Check the volumes against what the chosen model expects."""
-        self.inputs.setTrainingSpace(entry.training_space)
+        self.inputs.setModel(entry)
 
     def onDone(self, segmentation) -> None:
         """Show the new segmentation and its measurements, also when another module is open."""

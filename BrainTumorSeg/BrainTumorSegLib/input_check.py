@@ -5,6 +5,7 @@ The export (`volume_export`) asks the same functions, so that the panel announce
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import slicer
@@ -25,6 +26,7 @@ from scripted_models.image_findings import (
     voxel_findings,
 )
 from scripted_models.modalities import MODALITIES, TITLES
+from scripted_models.model_description import missing_finding, needs_one_of
 from scripted_models.space import TrainingSpace
 
 from .resampling import covering_grid, ijk_to_ras, world_grid
@@ -35,6 +37,7 @@ MIN_TOGETHER = 0.75  # of the smaller of two such boxes; a head 35 mm aside has 
 POINTS_PER_AXIS = 17
 MIN_VOXEL_MM3 = 1e-6
 FRAME_OF_REFERENCE = "0020,0052"
+NO_MODEL: Mapping = MappingProxyType({})  # which needs all four sequences
 
 
 class InputCheck:
@@ -47,16 +50,19 @@ class InputCheck:
         self,
         nodes: Mapping[str, object],
         training_space: TrainingSpace | None = None,
-        reference: str = "t1c",
+        reference: str = "",
+        description: Mapping = NO_MODEL,
     ) -> list[Finding]:
         """Return what there is to say about the volumes: stops, then warnings, then notes.
 
         Args:
             nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode or None.
             training_space: what the model was trained on; None leaves spacings out.
-            reference: modality whose grid is used.
+            reference: modality whose grid is used; by default what `reference_of` says.
+            description: content of the model's model.json, which tells what may be missing.
         """
-        found = choice_findings(nodes)
+        found = choice_findings(nodes, description)
+        reference = reference or reference_of(nodes, description)
         volumes = {}
         for modality, node in _readable(nodes).items():
             try:
@@ -89,22 +95,31 @@ class InputCheck:
         return facts
 
 
-def check_choice(nodes: Mapping[str, object]) -> None:
-    """Check that four different scalar volumes with voxels are chosen; cheap, reads no voxels.
+def reference_of(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> str:
+    """Return the modality whose grid is used: T1c, or where that may be and is missing, another one."""
+    optional = ("t1c", *needs_one_of(description)) if needs_one_of(description) else ()
+    chosen = (modality for modality in optional if nodes.get(modality) is not None)
+    return next(chosen, "t1c")
+
+
+def check_choice(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> None:
+    """Check that the volumes which a model needs are chosen; cheap, reads no voxels.
 
     Raises:
         InputError: one sentence that says which sequence is missing or wrong.
     """
-    _refuse(choice_findings(nodes))
+    _refuse(choice_findings(nodes, description))
 
 
-def check_usable(nodes: Mapping[str, object], reference: str) -> None:
-    """Check all that keeps four volumes from being exported; reads the voxels.
+def check_usable(
+    nodes: Mapping[str, object], reference: str, description: Mapping = NO_MODEL
+) -> None:
+    """Check all that keeps the volumes from being exported; reads the voxels.
 
     Raises:
         InputError: the first finding that stops.
     """
-    _refuse(InputCheck().check(nodes, reference=reference))
+    _refuse(InputCheck().check(nodes, reference=reference, description=description))
 
 
 def _refuse(findings: Iterable[Finding]) -> None:
@@ -118,13 +133,10 @@ def label(node, modality: str) -> str:
     return f"{TITLES[modality]} '{node.GetName()}'"
 
 
-def choice_findings(nodes: Mapping[str, object]) -> list[Finding]:
+def choice_findings(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> list[Finding]:
     """Say which sequences are missing, chosen twice or no grey-value volumes."""
-    found = []
     missing = tuple(m for m in MODALITIES if nodes.get(m) is None)
-    if missing:
-        text = f"No volume is chosen for {', '.join(TITLES[m] for m in missing)}"
-        found.append(Finding(STOP, missing, text, "choose one, all four sequences are needed"))
+    found = _missing_findings(missing, description) if missing else []
     chosen: dict[object, list[str]] = {}
     for modality in MODALITIES:
         if modality not in missing:
@@ -137,6 +149,15 @@ def choice_findings(nodes: Mapping[str, object]) -> list[Finding]:
         if problem := _unreadable(nodes[slots[0]], slots[0]):
             found.append(problem)
     return found
+
+
+def _missing_findings(missing: tuple[str, ...], description: Mapping) -> list[Finding]:
+    one_of, present = needs_one_of(description), set(MODALITIES) - set(missing)
+    if present.intersection(one_of):
+        return [missing_finding(description, present)]
+    text = f"No volume is chosen for {', '.join(TITLES[m] for m in missing)}"
+    needed = f"{' or '.join(TITLES[m] for m in one_of)} is" if one_of else "all four sequences are"
+    return [Finding(STOP, missing, text, f"choose one, {needed} needed")]
 
 
 def _unreadable(node, modality: str) -> Finding | None:

@@ -19,8 +19,9 @@ from scripted_models.errors import (
     ResourceError,
     ScriptedModelsError,
 )
+from scripted_models.model_description import find_model, read_description
 
-from .input_check import check_choice
+from .input_check import NO_MODEL, check_choice, reference_of
 from .protocol import Event
 from .python_child import child_environment, find_python, segment_command
 from .result import (
@@ -43,9 +44,9 @@ class SegmentationJob:
     """One run: export volume by volume, child process, import; driven by `poll`.
 
     Args:
-        nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
-        scene: vtkMRMLScene; by default that of the T1c node.
-        reference: modality on whose grid the result lies.
+        nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode, or None where the model can do without.
+        scene: vtkMRMLScene; by default that of the reference node.
+        reference: modality on whose grid the result lies; by default T1c if it is there.
         model: name of a model or path of a model folder.
         device: 'auto', 'cpu' or 'cuda'.
         target: segmentation node to fill; by default a new one is made.
@@ -59,7 +60,7 @@ class SegmentationJob:
         self,
         nodes: Mapping[str, object],
         scene=None,
-        reference: str = "t1c",
+        reference: str = "",
         model: str = "default",
         device: str = "auto",
         target=None,
@@ -68,8 +69,9 @@ class SegmentationJob:
         environment: Mapping[str, str] | None = None,
         grace_s: float = 3.0,
     ):
-        self.nodes = dict(nodes)
-        self.reference = reference
+        self.nodes = {modality: node for modality, node in nodes.items() if node is not None}
+        self.description = _description(model)
+        self.reference = reference or reference_of(self.nodes, self.description)
         self.scene = scene
         self.model, self.device, self.target, self.options = model, device, target, options
         self.python = python or find_python()
@@ -106,10 +108,10 @@ class SegmentationJob:
         Raises:
             InputError: the volumes cannot be used; nothing was started.
         """
-        check_choice(self.nodes)
+        check_choice(self.nodes, self.description)
         self.scene = self.scene or self.nodes[self.reference].GetScene()
         self.folder = make_run_folder()
-        self._export = export_steps(self.nodes, self.folder, self.reference)
+        self._export = export_steps(self.nodes, self.folder, self.reference, self.description)
 
     def poll(self) -> list[Event]:
         """Do the next piece of work and return what is new; blocks for one volume at most."""
@@ -270,6 +272,14 @@ def segment(
         job.start()
         job.wait(on_event, cancelled)
         return job.finish()
+
+
+def _description(model: str) -> Mapping:
+    """Return what a model says about itself; if it cannot be read, the child will say why."""
+    try:
+        return read_description(find_model(model))
+    except ScriptedModelsError:
+        return NO_MODEL
 
 
 def _error_of(outcome: Outcome) -> ScriptedModelsError:

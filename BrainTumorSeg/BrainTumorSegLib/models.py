@@ -22,7 +22,8 @@ from scripted_models.errors import (
     ScriptedModelsError,
 )
 from scripted_models.labels import REGIONS
-from scripted_models.model_description import known_labels, training_space
+from scripted_models.modalities import TITLES
+from scripted_models.model_description import known_labels, needs_one_of, training_space
 from scripted_models.space import TrainingSpace
 
 from .process_tree import ask_tree_to_end, exit_reason, kill_tree, start_process
@@ -50,6 +51,7 @@ class ModelEntry:
         inputs: what the four volumes must be like, or ''.
         scores: mean Dice of the regions and of which cases, one line each.
         time: seconds per case by device, or ''.
+        description: content of its model.json.
     """
 
     name: str
@@ -64,6 +66,7 @@ class ModelEntry:
     inputs: str = ""
     scores: tuple[str, ...] = ()
     time: str = ""
+    description: Mapping = field(default_factory=dict)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -207,12 +210,14 @@ def _entry(model: model_store.StoredModel) -> ModelEntry:
 
 
 def _abilities(stated: Mapping) -> dict:
-    space = training_space(stated)
+    space, one_of = training_space(stated), needs_one_of(stated)
+    optional = f" ({' or '.join(TITLES[m] for m in one_of)} at least)" if one_of else ""
     spacing = " x ".join("any" if mm is None else f"{mm:g}" for mm in space.spacing_xyz_mm)
     return {
         "labels": known_labels(stated),
         "training_space": space,
-        "inputs": "T1, T1c, T2 and FLAIR of one patient, skull-stripped, background 0; "
+        "description": stated,
+        "inputs": f"T1, T1c, T2 and FLAIR of one patient{optional}, skull-stripped, background 0; "
         f"{space.orientation} orientation, {spacing} mm (other volumes are brought there and the result back)",
     }
 

@@ -13,7 +13,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.modalities import MODALITIES, TITLES
 
-from .input_check import check_usable, label, lies_on, placement
+from .input_check import NO_MODEL, check_usable, label, lies_on, placement
 from .resampling import covering_grid, resample, world_grid
 
 
@@ -33,9 +33,12 @@ class ExportedVolumes:
 
 
 def export_steps(
-    nodes: Mapping[str, object], folder: Path, reference: str = "t1c"
+    nodes: Mapping[str, object],
+    folder: Path,
+    reference: str = "t1c",
+    description: Mapping = NO_MODEL,
 ) -> Iterator[ExportedVolumes]:
-    """Write four volume nodes as files on one grid; parent transforms are applied, nodes left alone.
+    """Write the chosen volume nodes as files on one grid; parent transforms are applied, nodes left alone.
 
     The grid is that of the reference volume in the world. Where a transform shears or warps the
     reference, it is a proper grid around it. The other volumes are resampled (linear, in physical
@@ -45,6 +48,7 @@ def export_steps(
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         folder: existing folder for the files.
         reference: modality whose grid is used.
+        description: content of the model's model.json, which tells what may be missing.
 
     Yields:
         After each volume what is written so far, so that a window can live between them.
@@ -52,10 +56,10 @@ def export_steps(
     Raises:
         InputError: what `InputCheck` stops at, or a volume that is constant on the grid.
     """
-    check_usable(nodes, reference)
+    check_usable(nodes, reference, description)
     grid = world_grid(nodes[reference]) or covering_grid(nodes[reference])
     exported = ExportedVolumes({}, grid, ())
-    for modality in MODALITIES:
+    for modality in (m for m in MODALITIES if nodes.get(m) is not None):
         array, notes = _array_on(nodes[modality], modality, grid, reference)
         file = Path(folder) / f"{modality}.nrrd"
         sitk.WriteImage(grid.image_from(array), str(file), False)

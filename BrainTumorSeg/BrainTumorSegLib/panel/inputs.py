@@ -33,7 +33,7 @@ class InputsPanel(VTKObservationMixin):
         self.onFindings = onFindings
         self.findings: list[Finding] = []
         self._parameters = None
-        self._trainingSpace = None
+        self._model = None
         self._check = InputCheck()
         self._guesses = {}
         self._seen = None  # candidates of the last look at the scene
@@ -63,9 +63,9 @@ class InputsPanel(VTKObservationMixin):
             self.addObserver(scene, event, self.refreshLater)
         self.refresh()
 
-    def setTrainingSpace(self, space) -> None:
-        """Set the space that the chosen model expects."""
-        self._trainingSpace = space
+    def setModel(self, entry) -> None:
+        """Set the chosen model, which says what the volumes must be like."""
+        self._model = entry
         self.refreshLater()
 
     def forget(self) -> None:
@@ -169,8 +169,10 @@ class InputsPanel(VTKObservationMixin):
             mark.toolTip = guess.reason if guessed and guess.reason else chosen
 
     def _showFindings(self) -> None:
-        space = self._trainingSpace
-        self.findings = self._check.check(self._chosen, space)
+        expected = ()
+        if self._model is not None:
+            expected = (self._model.training_space, "", self._model.description)
+        self.findings = self._check.check(self._chosen, *expected)
         self.ui.findingsLabel.text = findingsHtml(self.findings)
         self.onFindings()
 
