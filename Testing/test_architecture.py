@@ -23,6 +23,7 @@ LAYERS = (
     ("segmentation", "training"),
     ("case_output", "figures"),
     ("demonstration", "experiment_list"),
+    ("missing_sequences",),
     ("cross_validation",),
     ("commands",),
     ("cli",),

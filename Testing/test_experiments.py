@@ -174,6 +174,7 @@ class TestFolds:
             (["--folds", "4"], "Found 3 patients"),
             (["--folds", "3", "--fold", "fold9"], "fold9"),
             (["--fold", "fold1"], "--folds or --by-site"),
+            (["--sequences"], "--folds or --by-site"),
         ],
     )
     def test_impossible_folds(self, options, message, tmp_path, capsys):
@@ -182,6 +183,43 @@ class TestFolds:
         assert run_folds(tmp_path / "data", tmp_path / "out", *options) == 2
         assert message in capsys.readouterr().err
         assert not list((tmp_path / "out").glob("*"))
+
+
+class TestSequences:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def studied(data, tmp_path_factory):
+        output = tmp_path_factory.mktemp("sequences")
+        drop = 'training.augmentation=[{step="drop_sequences", keep=["flair"]}]'
+        small = [*SMALL[3:8], "training.output_size=8", "network.arguments.widths=[2,3]", drop]
+        options = ["--folds", "3", "--sequences", "--progress", "none", "--set", *small]
+        start = ["experiments", "UNet", "--data", str(data), "--output", str(output)]
+        assert main([*start, *options]) == 0
+        return output
+
+    def test_every_set_with_flair_is_scored_over_all_cases(self, studied):
+        with (studied / "table" / "UNet_sequences.csv").open() as stream:
+            rows = list(csv.DictReader(stream))
+        sets = {tuple(row[m] for m in ("t1", "t1c", "t2", "flair")) for row in rows}
+        assert len(sets) == 8
+        assert all(held[3] == "1" for held in sets)
+        assert {row["cases"] for row in rows} == {"3"}
+        assert len((studied / "table" / "UNet_sequences.md").read_text().splitlines()) == 2 + 8
+
+    def test_the_ensemble_states_what_was_measured(self, studied):
+        model = load_model(str(studied / "models" / "UNet"))
+        stated = model.description
+        assert stated["needs_one_of"] == ["flair"]
+        assert len(stated["dice_by_sequences"]) == 8
+        assert sorted(stated["dice_by_case"]) == NAMES
+        ((protocol, means),) = stated["scores"].items()
+        assert "3 folds over 3 cases" in protocol
+        assert (
+            stated["dice_by_sequences"]["t1+t1c+t2+flair"]["complete"] == means["complete"]["dice"]
+        )
+        assert model.network.voting == "soft"
+        card = (studied / "models" / "UNet" / "docs" / "README.md").read_text()
+        assert all(words in card for words in ("Dice by case", "t1c+flair", *NAMES))
 
 
 class TestRefusals:

@@ -13,7 +13,7 @@ from scripted_models.cases.patients import site_name, split_patients
 from scripted_models.config import Experiment
 from scripted_models.errors import InputError
 from scripted_models.evaluation.experiment_table import ExperimentRow
-from scripted_models.evaluation.folders import join_evaluations, write_reports
+from scripted_models.evaluation.folders import Evaluation, join_evaluations, write_reports
 from scripted_models.experiment_list import (
     CASES,
     TABLE,
@@ -22,12 +22,19 @@ from scripted_models.experiment_list import (
     run_facts,
     run_list,
 )
+from scripted_models.missing_sequences import (
+    ALL,
+    dice_by_set,
+    score_incomplete,
+    write_sequence_table,
+)
+from scripted_models.model_folder import load_model
 from scripted_models.report.experiment_table import write_experiment_table
 from scripted_models.training import distributed
 from scripted_models.training.data import usable_cases
 from scripted_models.training.experiment import write_ensemble
 
-SCORES, MODELS = "scores", "models"
+SCORES, MODELS, INCOMPLETE = "scores", "models", "incomplete"
 
 
 def folds_of(data: Path, number: int = 0, seed: int = 0) -> dict[str, list[str]]:
@@ -63,10 +70,11 @@ def cross_validate(
     run: ListRun,
     folds: Mapping[str, Sequence[str]],
     only: Sequence[str] = (),
+    sequences: bool = False,
 ) -> list[ExperimentRow]:
     """Train and test all experiments on each fold; the table over all folds is written after each.
 
-    In the end the networks of all folds become an ensemble that votes.
+    In the end the networks of all folds become an ensemble that votes, with the scores in its description.
 
     Args:
         experiments: their own lists of cases must be empty.
@@ -74,6 +82,7 @@ def cross_validate(
             scores of every case, and in `models` the ensembles.
         folds: see `folds_of`.
         only: names of the folds to run; empty: all.
+        sequences: also test without some sequences, where a model can do without.
 
     Returns:
         One row for each experiment, over the cases of all folds that were run; none but in the first process.
@@ -87,6 +96,7 @@ def cross_validate(
         _refuse_own_split(experiment)
     chosen = [name for name in folds if name in only or not only]
     by_fold: dict[str, list[ExperimentRow]] = {}
+    reduced: dict[str, dict[str, list[Evaluation]]] = defaultdict(lambda: defaultdict(list))
     rows: list[ExperimentRow] = []
     for index, name in enumerate(chosen):
         run.progress.message(
@@ -97,6 +107,8 @@ def cross_validate(
             span=(index / len(chosen), (index + 1) / len(chosen)),
         )  # fmt: skip
         by_fold[name] = run_list([_testing_on(e, folds[name]) for e in experiments], part)
+        if sequences:
+            _score_incomplete(experiments, part, folds[name], reduced)
         if distributed.rank() == 0:
             rows = [_joined(list(of_all)) for of_all in zip(*by_fold.values(), strict=True)]
             tested = {name: list(folds[name]) for name in by_fold}
@@ -105,11 +117,55 @@ def cross_validate(
             write_experiment_table(rows, facts, run.output / TABLE, title)
             for row in rows:
                 write_reports(row.evaluation, run.output / SCORES / row.name)
+    by_set = {row.name: _by_set(row, reduced[row.name]) for row in rows}
+    for name, scores in by_set.items():
+        if len(scores) > 1:
+            write_sequence_table(scores, run.output / TABLE, name)
     if len(chosen) == len(folds):
         for experiment in experiments:
             of_folds = [model_of(experiment, experiments, run.output / name) for name in folds]
-            write_ensemble(experiment, of_folds, run.output / MODELS / experiment.name)
+            measured = _measured(by_set.get(experiment.name, {}), len(folds))
+            write_ensemble(experiment, of_folds, run.output / MODELS / experiment.name, measured)
     return rows
+
+
+def _score_incomplete(experiments, run: ListRun, names: Sequence[str], reduced: dict) -> None:
+    """Test the models of one fold without some sequences and note the scores."""
+    found = usable_cases(run.data)
+    for experiment in experiments:
+        model = load_model(str(model_of(experiment, experiments, run.output)))
+        folder = run.output / experiment.name / INCOMPLETE
+        scores = score_incomplete(model, [found[name] for name in names], folder, run)
+        for key, evaluation in scores.items():
+            reduced[experiment.name][key].append(evaluation)
+
+
+def _by_set(row: ExperimentRow, reduced: Mapping[str, list[Evaluation]]) -> dict[str, Evaluation]:
+    """Return the scores of an experiment with all sequences and with each smaller set."""
+    joined = {key: join_evaluations(key, parts) for key, parts in reduced.items()}
+    return {ALL: row.evaluation, **joined}
+
+
+def _measured(by_set: Mapping[str, Evaluation], folds: int) -> dict:
+    """Return what a model description holds of the scores."""
+    if not by_set:
+        return {}
+    whole = by_set[ALL]
+    columns = ("dice", "sensitivity", "ppv", "hd95_mm")
+    means = {
+        region: {column: round(row[column], 4) for column in columns}
+        for region, row in whole.mean.items()
+    }
+    protocol = (
+        f"Cross-validation with {folds} folds over {len(whole.cases)} cases, each segmented by a single "
+        "network that never saw it, mean per case"
+    )
+    cases = {
+        name: {region: round(row["dice"], 4) for region, row in scores.items()}
+        for name, scores in whole.cases.items()
+    }
+    sets = {"dice_by_sequences": dice_by_set(by_set)} if len(by_set) > 1 else {}
+    return {"scores": {protocol: means}, "dice_by_case": cases, **sets}
 
 
 def _testing_on(experiment: Experiment, cases: Sequence[str]) -> Experiment:

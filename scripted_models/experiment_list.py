@@ -136,7 +136,8 @@ def run_list(experiments: Sequence[Experiment], run: ListRun) -> list[Experiment
         run.progress.span(low, low + 0.8 * (high - low))
         model = load_model(str(_train(experiment, experiments, run)))
         run.progress.span(low + 0.8 * (high - low), high)
-        _segment(model, [found[name] for name in split.test], experiment.name, run)
+        folder = run.output / experiment.name / TEST
+        segment_cases(model, [found[name] for name in split.test], folder, run)
         distributed.wait_for_all()
         if distributed.rank() == 0:
             rows.append(_evaluate(experiment, model, split, run))
@@ -194,15 +195,15 @@ def _has_started(output: Path) -> bool:
     return any(output.glob(FILE_NAME)) or any(output.glob(f"fold*/{FILE_NAME}"))
 
 
-def _segment(model: Model, cases: list[Case], name: str, run: ListRun) -> None:
-    """Segment the test cases that these weights have not segmented yet; processes share them."""
-    output = make_folder(run.output / name / TEST)
+def segment_cases(model: Model, cases: Sequence[Case], output: Path, run: ListRun) -> None:
+    """Segment the cases that these weights have not segmented yet; processes share them."""
+    output = make_folder(output)
     open_cases = [case for case in cases if _weights_of(output / case.name) != model.checksum]
     mine = distributed.share(open_cases)
     _, reason = place_network(model.network, run.device)
     for index, case in enumerate(mine):
         span = (index / len(mine), (index + 1) / len(mine))
-        run.progress.message(f"{name}: segmenting {case.name}")
+        run.progress.message(f"{model.name}: segmenting {case.name}")
         result = segment_case(case, model, run.progress, span=span, cpu_fallback=True)
         write_outputs(output, case, result, model, reason, CODINGS["internal"])
 

@@ -118,6 +118,10 @@ def card_text(description: dict, network: SliceNetwork) -> str:
         _MERGED_LABELS if {"1", "3"} <= set(description["labels"]) else "",
         "## Scores",
         _score_table(description.get("scores", {})),
+        *_dice_table("Dice by case", "case", description.get("dice_by_case", {})),
+        *_dice_table(
+            "Mean Dice by sequences", "sequences", description.get("dice_by_sequences", {})
+        ),
         *_time(description.get("seconds_per_case", {})),
         "## Limits",
         description.get("limits", "Pre-operative glioma only; other diseases were never seen."),
@@ -129,6 +133,18 @@ def _time(seconds: dict) -> list[str]:
     if not seconds:
         return []
     return ["## Time", *(f"{device}: {value:.0f} s per case." for device, value in seconds.items())]
+
+
+def _dice_table(title: str, head: str, rows: dict) -> list[str]:
+    """Return a section with a row for each case, or set of sequences, and a column for each region."""
+    if not rows:
+        return []
+    regions = list(next(iter(rows.values())))
+    lines = [f"| {head} | {' | '.join(regions)} |", "|---" * (1 + len(regions)) + "|"]
+    for name, dice in rows.items():
+        values = (f"{dice[region]:.3f}" if region in dice else "-" for region in regions)
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    return [f"### {title}", "\n".join(lines)]
 
 
 def _score_table(scores: dict) -> str:

@@ -34,6 +34,8 @@ def add_parser(subparsers) -> None:
                        help="cross-validate: the cases of each site are tested once")  # fmt: skip
     parser.add_argument("--fold", action="append", default=[], metavar="NAME",
                         help="run only this fold (fold1, ..., or a site); may be repeated")  # fmt: skip
+    parser.add_argument("--sequences", action="store_true",
+                        help="cross-validate without some sequences, too, where models can")  # fmt: skip
     parser.add_argument("--cache", type=Path,
                         help="folder of preprocessed cases (default: cases in the output)")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], nargs="+", metavar="KEY=VALUE",
@@ -63,7 +65,7 @@ def run(options, progress: Progress) -> int:
             options.device, coding, options.cache,
         )  # fmt: skip
         if folds:
-            cross_validate(experiments, run, folds, options.fold)
+            cross_validate(experiments, run, folds, options.fold, options.sequences)
         else:
             run_list(experiments, run)
     if main:
@@ -76,8 +78,11 @@ def run(options, progress: Progress) -> int:
 def _folds(options, folds_of) -> dict[str, list[str]]:
     """Return the folds that the options ask for, none for a list without cross-validation."""
     if options.folds is None and not options.by_site:
-        if options.fold:
-            raise InputError("--fold names a fold, expected --folds or --by-site with it; add one.")
+        if options.fold or options.sequences:
+            raise InputError(
+                "--fold and --sequences belong to a cross-validation, expected --folds or --by-site with them; "
+                "add one."
+            )
         return {}
     if options.folds is not None and options.folds < 2:
         raise InputError(f"--folds {options.folds}: expected at least 2.")

@@ -54,7 +54,7 @@ def predict_volume(
         form: one of `FORMS`; by default what `choose_form` says.
 
     Returns:
-        float32 (classes, z, y, x); background 1 where nothing was computed.
+        float32 (classes, z, y, x); background 1 outside the brain, of which networks learn nothing.
 
     Raises:
         Cancelled: `cancelled` returned true.
@@ -76,7 +76,9 @@ def predict_volume(
                 on_slice(done / sum(counts))
             probabilities = np.moveaxis(probabilities, 1, axis + 1)
             total = probabilities if total is None else total + probabilities
-    return total if len(axes) == 1 else total / np.float32(len(axes))
+    mean = total if len(axes) == 1 else total / np.float32(len(axes))
+    mean[:, ~brain] = np.eye(len(mean), 1, dtype=np.float32)
+    return mean
 
 
 def predict_slice(

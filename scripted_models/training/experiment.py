@@ -1,8 +1,9 @@
 """From an experiment to a trained model folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -158,9 +159,22 @@ def _join_parts(experiment: Experiment, run: TrainingRun) -> Path:
     return _write(Path(run.output) / MODEL, *join_parts(experiment), experiment)
 
 
-def write_ensemble(experiment: Experiment, models: Sequence[Path], folder: Path) -> Path:
-    """Write the model folder of an ensemble of networks that one experiment has on several folds."""
-    return _write(folder, *join_folds(experiment, models), experiment)
+def write_ensemble(
+    experiment: Experiment,
+    models: Sequence[Path],
+    folder: Path,
+    measured: Mapping = MappingProxyType({}),
+) -> Path:
+    """Write the model folder of an ensemble of networks that one experiment has on several folds.
+
+    Args:
+        experiment: their settings.
+        models: their folders.
+        folder: of the ensemble.
+        measured: what its description says of its scores.
+    """
+    network, description = join_folds(experiment, models)
+    return _write(folder, network, {**description, **measured}, experiment)
 
 
 def _write(folder: Path, network: nn.Module, description: dict, experiment: Experiment) -> Path:
