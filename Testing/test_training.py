@@ -16,7 +16,7 @@ from scripted_models.errors import InputError
 from scripted_models.model_folder import load_model
 from scripted_models.networks.havaei import TwoPathCNN
 from scripted_models.progress import Progress
-from scripted_models.training.checkpoint import TrainingState
+from scripted_models.training.checkpoint import TrainingState, load_state, save_state
 from scripted_models.training.run import Trainer
 
 EXPERIMENT = """
@@ -138,6 +138,16 @@ class TestRuns:
         )
         assert done.returncode == 2
         assert "training.seed" in done.stderr
+
+    def test_a_run_from_before_a_setting_existed_goes_on_with_its_default(self, tmp_path):
+        old = Experiment().to_dict()
+        del old["weights"], old["training"]["dice"], old["training"]["phase1"]["decay"]
+        save_state(tmp_path, TrainingState(old))
+        now = Experiment().to_dict()
+        assert load_state(tmp_path, now).experiment == now
+        now["training"]["dice"], now["training"]["phase1"]["decay"] = 1.0, 0.5
+        with pytest.raises(InputError, match=r"training\.dice, training\.phase1\.decay"):
+            load_state(tmp_path, now)
 
     @pytest.mark.parametrize(
         ("setting", "words"),

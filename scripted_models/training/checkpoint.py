@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from scripted_models.config import Experiment
 from scripted_models.errors import InputError
 from scripted_models.files import write_file
 
@@ -85,7 +86,8 @@ def load_state(folder: Path, experiment: dict, processes: int = 1) -> TrainingSt
         raise InputError(
             f"{path}: not a readable checkpoint ({error}); start a new run."
         ) from error
-    changed = _differences(state.experiment, experiment)
+    stored = _completed(state.experiment, experiment, Experiment().to_dict())
+    changed = _differences(stored, experiment)
     if state.processes != processes:
         changed = [key for key in changed if key != "training.batch_size"]
     if changed:
@@ -95,6 +97,15 @@ def load_state(folder: Path, experiment: dict, processes: int = 1) -> TrainingSt
         )
     state.experiment, state.processes = experiment, processes
     return state
+
+
+def _completed(stored: dict, wanted: dict, defaults: dict) -> dict:
+    """Add the defaults of settings that a former version of the program did not have."""
+    complete = {key: defaults[key] for key in wanted if key in defaults} | stored
+    for key, value in wanted.items():
+        if isinstance(value, dict) and isinstance(stored.get(key), dict) and key in defaults:
+            complete[key] = _completed(stored[key], value, defaults[key])
+    return complete
 
 
 def _differences(old: dict, new: dict, where: str = "") -> list[str]:
