@@ -13,6 +13,9 @@ from training_fixtures import write_small_case
 
 from scripted_models.commands.train import EXPERIMENTS
 from scripted_models.model_folder import load_model
+from scripted_models.progress import Progress
+from scripted_models.training.checkpoint import TrainingState
+from scripted_models.training.experiment import tell_batch
 
 EXPERIMENT = """
 name = "two"
@@ -89,9 +92,8 @@ def test_two_processes_train_to_the_weights_of_one_with_the_doubled_batch(
     assert len(rows[0]) == len(rows[1]) == 4
 
 
-@pytest.mark.parametrize("batch_size", [4, 2])
-def test_a_run_of_two_processes_goes_on_in_one(tmp_path, phantom_folder, one_process, batch_size):
-    """With as many crops in each step it ends with the same weights; with fewer it says so."""
+def test_a_run_of_two_processes_goes_on_in_one(tmp_path, phantom_folder, one_process):
+    """With as many crops in each step it ends with the same weights."""
     two = write_experiment(tmp_path, 2)
     child = subprocess.Popen(
         command(2, two, phantom_folder, tmp_path / "run"), start_new_session=True
@@ -100,15 +102,23 @@ def test_a_run_of_two_processes_goes_on_in_one(tmp_path, phantom_folder, one_pro
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     done = run(
-        1, write_experiment(tmp_path, batch_size), phantom_folder, tmp_path / "run", "--resume",
+        1, write_experiment(tmp_path, 4), phantom_folder, tmp_path / "run", "--resume",
         "--progress", "json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    if batch_size == 4:
-        assert_near(tmp_path / "run", one_process)
-        assert "goes on with" not in done.stdout
-    else:
-        assert "4 crops in each step and goes on with 2" in done.stdout
+    assert_near(tmp_path / "run", one_process)
+    assert "goes on with" not in done.stdout
+
+
+@pytest.mark.parametrize(("batch_size", "told"), [(4, 0), (2, 1)])
+def test_another_number_of_crops_in_each_step_is_told(batch_size, told):
+    said = []
+    progress = Progress()
+    progress.warning = said.append
+    state = TrainingState({}, processes=1, crops_per_step=4)
+    tell_batch(state, {"training": {"batch_size": batch_size}}, progress)
+    assert len(said) == told
+    assert not told or "had 4 crops in each step and goes on with 2" in said[0]
 
 
 def test_a_dead_process_ends_the_job(tmp_path, phantom_folder):

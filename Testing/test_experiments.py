@@ -26,6 +26,7 @@ SMALL = [
     "training.threads=1", "training.batch_size=1", "training.output_size=2",
     "training.phase1.epochs=1", "training.phase1.steps_per_epoch=1",
     "training.phase2.epochs=1", "training.phase2.steps_per_epoch=1",
+    'preprocessing=[{step="mark_brain"}, {step="crop_to_brain"}, {step="zscore"}]',  # N4 takes seconds
 ]  # fmt: skip
 
 

@@ -115,11 +115,11 @@ def _first_state(output: Path, plain: dict, run: TrainingRun) -> TrainingState:
             f"{output}: holds a training run already; add --resume to go on or choose another --output."
         )
     state = load_state(output, plain, processes)
-    _tell_batch(state, plain, run.progress)
+    tell_batch(state, plain, run.progress)
     return state
 
 
-def _tell_batch(state: TrainingState, plain: dict, progress: Progress) -> None:
+def tell_batch(state: TrainingState, plain: dict, progress: Progress) -> None:
     """Say so when another number of processes changes the number of crops of a step."""
     now = plain["training"]["batch_size"] * state.processes
     if state.crops_per_step and state.crops_per_step != now:
