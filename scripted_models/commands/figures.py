@@ -160,7 +160,10 @@ def _architecture(options, progress: Progress) -> int:
     from scripted_models.figures.architecture import draw_architecture
     from scripted_models.networks import NETWORKS, build_network
 
-    names = options.networks or list(NETWORKS)
+    drawn = [name for name, entry in NETWORKS.items() if entry.drawn]
+    names = options.networks or drawn
+    if without := sorted(set(names) & set(NETWORKS) - set(drawn)):
+        raise InputError(f"{', '.join(without)}: found no diagram, expected some of {drawn}.")
     networks = {name: build_network(name) for name in names}
     one_file = _is_file_name(options.output)
     if one_file and len(networks) > 1:

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+import torch
 from torch import nn
 
 from scripted_models.errors import ModelError
 from scripted_models.networks.cascades import InputCascadeCNN, LocalCascadeCNN, MFCascadeCNN
+from scripted_models.networks.dilated import DilatedVGG
 from scripted_models.networks.ensembles import AverageCNN, VotedEnsemble
+from scripted_models.networks.fcn import FCN
 from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN, TwoPathCNN
+from scripted_models.networks.refinenet import RefineNet
 from scripted_models.networks.unet import UNet
 
 
@@ -22,6 +27,7 @@ class NetworkEntry:
         source: paper and section.
         parts: trained networks that it is made from: attribute -> name in the registry.
         trains: whether it has weights of its own to train.
+        drawn: whether there is a diagram of it.
     """
 
     name: str
@@ -29,10 +35,12 @@ class NetworkEntry:
     source: str
     parts: Mapping[str, str] = field(default_factory=dict)
     trains: bool = True
+    drawn: bool = True
 
     def describe(self) -> dict:
         """Return name, trainable parameters, receptive field, stride and margins of the default."""
-        network = self.build()
+        with torch.device("meta"):  # nothing is allocated
+            network = self.build()
         return {
             "name": self.name,
             "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
@@ -53,6 +61,8 @@ def _voted_ensemble(
 
 
 _HAVAEI = "Havaei et al. 2017, Medical Image Analysis 35, "
+_LONG = "Long et al. 2015, CVPR, "
+_YU = "Yu & Koltun 2016, ICLR, "
 _FIRST = {"first": "TwoPathCNN"}
 _BOTH_PATHS = {"local_path": "LocalPathCNN", "global_path": "GlobalPathCNN"}
 
@@ -68,6 +78,21 @@ NETWORKS: dict[str, NetworkEntry] = {
         NetworkEntry("MFCascadeCNN", MFCascadeCNN, _HAVAEI + "figure 3", _FIRST),
         NetworkEntry("VotedEnsemble", _voted_ensemble, _HAVAEI + "BRATS 2015", trains=False),
         NetworkEntry("UNet", UNet, "Ronneberger et al. 2015, MICCAI, LNCS 9351"),
+        NetworkEntry("FCN32s", FCN, _LONG + "FCN-32s", drawn=False),
+        NetworkEntry("FCN16s", partial(FCN, stride=16), _LONG + "FCN-16s", drawn=False),
+        NetworkEntry("FCN8s", partial(FCN, stride=8), _LONG + "FCN-8s", drawn=False),
+        NetworkEntry(
+            "FCN8sAtOnce", partial(FCN, stride=8, at_once=True), _LONG + "at once", drawn=False
+        ),
+        NetworkEntry("FCN32sFixed", partial(FCN, fixed=True), _LONG + "table 2", drawn=False),
+        NetworkEntry("DilatedFrontEnd", DilatedVGG, _YU + "section 4", drawn=False),
+        NetworkEntry(
+            "DilatedBasic", partial(DilatedVGG, context="basic"), _YU + "table 1", drawn=False
+        ),
+        NetworkEntry(
+            "DilatedLarge", partial(DilatedVGG, context="large"), _YU + "table 1", drawn=False
+        ),
+        NetworkEntry("RefineNet", RefineNet, "Lin et al. 2017, CVPR, figure 2", drawn=False),
     )
 }
 

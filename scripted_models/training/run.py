@@ -39,8 +39,8 @@ class PixelLogits(nn.Module):
     """A network with the choice of pixels: what one step evaluates.
 
     Args:
-        network: with `features` and `output`.
-        precision: what the hidden layers compute in; the output layer always computes in float32.
+        network: what is trained.
+        precision: what the hidden layers compute in; an output layer of its own computes in float32.
         only_output: evaluate the hidden layers without gradient (phase 2).
     """
 
@@ -51,8 +51,10 @@ class PixelLogits(nn.Module):
     def forward(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """Map images (N, C, H, W) and flat output pixels (N, P) to logits (N * P, classes)."""
         with torch.set_grad_enabled(not self.only_output), self.precision.autocast():
-            features = self.network.features(images)
-        logits = self.network.output(features.float()).flatten(2)  # (N, classes, pixels)
+            two = self.network.has_two_phases
+            maps = self.network.features(images) if two else self.network(images)
+        logits = self.network.output(maps.float()) if two else maps.float()
+        logits = logits.flatten(2)  # (N, classes, pixels)
         index = chosen[:, None].expand(-1, logits.shape[1], -1)
         return logits.gather(2, index).transpose(1, 2).flatten(0, 1)
 
@@ -62,7 +64,7 @@ class Trainer:
 
     Args:
         experiment: settings.
-        network: with `features`, `output`, `margins`.
+        network: what is trained; in two phases only if it `has_two_phases`.
         cases: training and validation cases.
         folder: run folder for checkpoint, records and snapshots.
         progress: receives epochs and the remaining time.
@@ -89,7 +91,12 @@ class Trainer:
         self.average: AveragedModel | None = None
 
     def run(self, state: TrainingState) -> TrainingState:
-        """Train until both phases are done, from wherever the state stands."""
+        """Train until all phases are done, from wherever the state stands.
+
+        Raises:
+            InputError: two phases of a network that has no output layer of its own, or a loss of NaN.
+        """
+        self._refuse_two_phases()
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         if state.network:
@@ -123,10 +130,11 @@ class Trainer:
         self._finish_phase(state)
 
     def _start_phase(self, state: TrainingState) -> torch.optim.Optimizer:
-        output = {id(p) for p in self.network.output.parameters()}
+        output = {id(p) for p in self.network.output.parameters()} if state.phase == 2 else set()
         for parameter in self.trainable:
             parameter.requires_grad_(state.phase == 1 or id(parameter) in output)
-        if self.settings.output_bias == f"phase{state.phase}" and not state.epoch:
+        with_bias = self.settings.output_bias == f"phase{state.phase}"
+        if with_bias and not state.epoch and self.network.has_two_phases:
             self._add_label_frequencies()
         optimiser = make_optimiser((p for p in self.trainable if p.requires_grad), self.settings)
         if state.optimiser:
@@ -135,6 +143,13 @@ class Trainer:
         if self.settings.average_decay:
             self.average = self._start_average(state)
         return optimiser
+
+    def _refuse_two_phases(self) -> None:
+        if self.settings.phases == 2 and not self.network.has_two_phases:
+            raise InputError(
+                f"A {type(self.network).__name__} has no output layer that a second phase could train alone, "
+                "expected training.phases = 1; set it."
+            )
 
     def _start_average(self, state: TrainingState) -> AveragedModel:
         decay = get_ema_multi_avg_fn(self.settings.average_decay)

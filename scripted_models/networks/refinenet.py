@@ -1,0 +1,280 @@
+"""RefineNet: residual trunks whose maps are refined from coarse to fine.
+
+Source: Lin et al., "RefineNet: multi-path refinement networks for high-resolution semantic segmentation", CVPR
+2017, section 3, figures 2 and 3; the light-weight form: Nekrasov et al., "Light-weight RefineNet for real-time
+semantic segmentation", BMVC 2018.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.trunks import scaled
+
+DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+GROUPS = {  # blocks, coarse to fine: which of the trunk's maps (0: finest, at 1/4) each takes
+    "single": ((3, 2, 1, 0),),
+    "2-cascaded": ((3, 2), (1, 0)),
+    "4-cascaded": ((3,), (2,), (1,), (0,)),
+}
+WIDE, NARROW = 512, 256  # maps of the coarsest path and of all others
+TRUNK_FIELDS = {50: 427, 101: 971, 152: 1451}  # receptive fields of the coarsest maps
+TWO_SCALES = (1.2, 0.6)
+NORMS = ("none", "group")
+
+
+def same_convolution(
+    before: int, after: int, size: int, norm: str, bias: bool = False
+) -> nn.Module:
+    """Return a convolution that keeps the size, with group normalisation if asked."""
+    layer = nn.Conv2d(before, after, size, padding=size // 2, bias=bias)
+    nn.init.normal_(layer.weight, 0.0, 0.01)
+    if norm == "none":
+        return layer
+    groups = next(number for number in (32, 16, 8, 4, 2, 1) if after % number == 0)
+    return nn.Sequential(layer, nn.GroupNorm(groups, after))
+
+
+class ResidualConvUnit(nn.Module):
+    """ReLU, convolution, ReLU, convolution, and the input added (figure 2b)."""
+
+    def __init__(self, channels: int, norm: str):
+        super().__init__()
+        self.first = same_convolution(channels, channels, 3, norm, bias=True)
+        self.second = same_convolution(channels, channels, 3, norm)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a map of the same shape."""
+        return x + self.second(F.relu(self.first(F.relu(x))))
+
+
+class ChainedResidualPooling(nn.Module):
+    """A chain of poolings, each with a convolution: every link reads the one before and joins the sum.
+
+    Args:
+        channels: of input and output.
+        links: of the chain; the published networks have 4, the paper's figure 2d draws 2.
+        pool_first: pooling before the convolution, as in the figure; False: after it, as in the improved
+            published networks.
+        size: of the convolutions.
+        norm: see `NORMS`.
+    """
+
+    def __init__(self, channels: int, links: int, pool_first: bool, size: int, norm: str):
+        super().__init__()
+        self.pool_first = pool_first
+        self.links = nn.ModuleList(
+            same_convolution(channels, channels, size, norm) for _ in range(links)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a map of the same shape."""
+        total = link = F.relu(x)
+        for convolve in self.links:
+            pooled = F.max_pool2d(link, 5, 1, 2) if self.pool_first else link
+            link = convolve(pooled)
+            link = link if self.pool_first else F.max_pool2d(link, 5, 1, 2)
+            total = total + link
+        return total
+
+
+class RefineBlock(nn.Module):
+    """One block: each path adapted, all fused at the finest resolution, pooled in a chain, refined.
+
+    Args:
+        channels: of the trunk's maps that enter, the first at the coarsest resolution.
+        widths: of the paths that these become.
+        previous: maps of the block before, 0 for none.
+        light: convolutions of 1 x 1 and no residual units.
+        links, pool_first: see `ChainedResidualPooling`.
+        norm: see `NORMS`.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        widths: Sequence[int],
+        previous: int,
+        light: bool,
+        links: int,
+        pool_first: bool,
+        norm: str,
+    ):
+        super().__init__()
+        size = 1 if light else 3
+        units = partial(_residual_units, light=light, norm=norm)
+        self.adapt = nn.ModuleList(
+            nn.Sequential(same_convolution(c, w, size, norm), *units(w, 2))
+            for c, w in zip(channels, widths, strict=True)
+        )
+        paths = [*widths, *([previous] if previous else [])]
+        self.out_channels = min(paths)
+        self.fuse = nn.ModuleList(
+            same_convolution(width, self.out_channels, size, norm) for width in paths
+        ) if len(paths) > 1 else None  # fmt: skip
+        self.pool = ChainedResidualPooling(self.out_channels, links, pool_first, size, norm)
+        self.refine = nn.Sequential(*units(self.out_channels, 3))
+
+    def forward(self, maps: Sequence[torch.Tensor], previous: torch.Tensor | None) -> torch.Tensor:
+        """Map those of the trunk, and that of the block before, to one at their finest resolution."""
+        paths = [adapt(x) for adapt, x in zip(self.adapt, maps, strict=True)]
+        paths += [] if previous is None else [previous]
+        if self.fuse is None:
+            (x,) = paths
+        else:
+            size = [max(path.shape[axis] for path in paths) for axis in (2, 3)]
+            fused = (fuse(path) for fuse, path in zip(self.fuse, paths, strict=True))
+            x = sum(resized(path, size) for path in fused)
+        return self.refine(self.pool(x))
+
+
+def _residual_units(channels: int, count: int, light: bool, norm: str) -> list[nn.Module]:
+    return [] if light else [ResidualConvUnit(channels, norm) for _ in range(count)]
+
+
+def resized(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Interpolate a map bilinearly to a height and a width, pixel centres kept in place."""
+    if list(x.shape[2:]) == list(size):
+        return x
+    return F.interpolate(x, list(size), mode="bilinear", align_corners=False)
+
+
+class RefineNet(SliceNetwork):
+    """Residual trunk, RefineNet blocks, scores on every fourth pixel, interpolated.
+
+    Args:
+        in_channels: image channels.
+        num_classes: classes including background.
+        depth: of the residual trunk, 50, 101 or 152.
+        blocks: 'single', '2-cascaded' or '4-cascaded' (figure 4 and table of variants).
+        two_scales: two trunks of their own, on the image enlarged 1.2 and shrunk 0.6 times.
+        links, pool_first: see `ChainedResidualPooling`.
+        light: light-weight form.
+        norm: 'none' as published, with a pretrained trunk whose batch normalisation stays as it is; 'group'
+            for training from random weights, in blocks and trunk.
+        scale: factor of all widths, for small networks.
+
+    Raises:
+        ValueError: arguments outside of what is stated here.
+    """
+
+    margins, output_stride = (0, 0), 4
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        num_classes: int = 21,
+        depth: int = 50,
+        blocks: str = "4-cascaded",
+        two_scales: bool = False,
+        links: int = 4,
+        pool_first: bool = True,
+        light: bool = False,
+        norm: str = "none",
+        scale: float = 1.0,
+    ):
+        super().__init__()
+        if depth not in DEPTHS or blocks not in GROUPS or norm not in NORMS:
+            raise ValueError(
+                f"depth {depth}, blocks {blocks!r}, norm {norm!r}; expected one of {list(DEPTHS)}, "
+                f"{list(GROUPS)} and {list(NORMS)}"
+            )
+        self.in_channels, self.num_classes = in_channels, num_classes
+        self.image_scales = TWO_SCALES if two_scales else (1.0,)
+        self.trunks = nn.ModuleList(
+            ResidualTrunk(in_channels, depth, norm, scale) for _ in self.image_scales
+        )
+        self.groups = GROUPS[blocks]
+        channels, wide, narrow = self.trunks[0].channels, scaled(WIDE, scale), scaled(NARROW, scale)
+        repeat, previous = len(self.image_scales), 0
+        self.blocks = nn.ModuleList()
+        for group in self.groups:
+            entering = [channels[level] for level in group for _ in range(repeat)]
+            widths = [wide if level == 3 else narrow for level in group for _ in range(repeat)]
+            block = RefineBlock(entering, widths, previous, light, links, pool_first, norm)
+            self.blocks.append(block)
+            previous = block.out_channels
+        self.dropout = nn.Dropout(0.5)
+        self.score = nn.Conv2d(previous, num_classes, 3, padding=1)
+        nn.init.normal_(self.score.weight, 0.0, 0.01)
+        nn.init.zeros_(self.score.bias)
+        shrink = 0 if light else 2  # of each convolution at the coarsest resolution, in its pixels
+        reach = shrink * (1 + 2 * 2 + links + 2 * 3) + 4 * links
+        self.receptive_field = TRUNK_FIELDS[depth] + 32 * reach
+
+    def refined(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to the last block's maps, at about a quarter of the resolution."""
+        sizes = [[max(round(n * factor), 1) for n in x.shape[2:]] for factor in self.image_scales]
+        maps = [trunk(resized(x, size)) for trunk, size in zip(self.trunks, sizes, strict=True)]
+        refined = None
+        for group, block in zip(self.groups, self.blocks, strict=True):
+            entering = [
+                self.dropout(of_scale[level]) if level >= 2 else of_scale[level]
+                for level in group
+                for of_scale in maps
+            ]
+            refined = block(entering, refined)
+        return refined
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to logits (N, classes, H, W)."""
+        scores = self.score(self.dropout(self.refined(x)))
+        return resized(scores, x.shape[2:])
+
+
+class ResidualTrunk(nn.Module):
+    """MONAI's residual network in two dimensions, with the layers and names of the published weights.
+
+    Source: He et al. 2016, "Deep residual learning", table 1; the stride in the 3 x 3 convolutions.
+
+    Args:
+        in_channels: image channels.
+        depth: 50, 101 or 152.
+        norm: 'none' keeps batch normalisation as it was trained, also in training; 'group' replaces it.
+        scale: factor of all widths.
+    """
+
+    def __init__(self, in_channels: int, depth: int, norm: str, scale: float):
+        from monai.networks.nets import ResNet
+
+        super().__init__()
+        planes = [scaled(width, scale) for width in (64, 128, 256, 512)]
+        self.body = ResNet(
+            "bottleneck", list(DEPTHS[depth]), planes, spatial_dims=2, n_input_channels=in_channels,
+            conv1_t_size=7, conv1_t_stride=2, bias_downsample=False, feed_forward=False,
+        )  # fmt: skip
+        self.channels = [4 * width for width in planes]
+        self.frozen = norm == "none"
+        if norm == "group":
+            _exchange_norms(self.body)
+
+    def train(self, mode: bool = True) -> "ResidualTrunk":
+        """Set the training mode; statistics of batch normalisation stay as they are."""
+        super().train(mode)
+        for layer in self.modules():
+            if self.frozen and isinstance(layer, nn.BatchNorm2d):
+                layer.eval()
+        return self
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Map (N, C, H, W) to the maps of four stages, at 1/4, 1/8, 1/16 and 1/32."""
+        body = self.body
+        x = body.maxpool(body.act(body.bn1(body.conv1(x))))
+        maps = []
+        for stage in (body.layer1, body.layer2, body.layer3, body.layer4):
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+def _exchange_norms(parent: nn.Module) -> None:
+    for name, child in parent.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            groups = next(n for n in (32, 16, 8, 4, 2, 1) if child.num_features % n == 0)
+            setattr(parent, name, nn.GroupNorm(groups, child.num_features))
+        else:
+            _exchange_norms(child)
