@@ -1,7 +1,6 @@
 """The classification networks that dense prediction is built on, without their classifiers.
 
-Layers carry the names of the published weight files, so that these can be read (`weight_files`). All poolings
-round up, as the networks were trained.
+`weight_files` reads published weights into them. All poolings round up, as the networks were trained.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,8 +45,6 @@ class VGG16(nn.Module):
         dilated: drop the last two poolings and dilate what follows, without any padding (Yu & Koltun 2016).
     """
 
-    fc6_size = 7
-
     def __init__(
         self,
         in_channels: int = 3,
@@ -85,8 +82,6 @@ class CaffeNet(nn.Module):
         in_channels, first_padding, scale: as for `VGG16`.
     """
 
-    fc6_size = 6
-
     def __init__(self, in_channels: int = 3, first_padding: int = 0, scale: float = 1.0):
         super().__init__()
         a, b, c = (scaled(width, scale, 2) for width in (96, 256, 384))
@@ -100,6 +95,30 @@ class CaffeNet(nn.Module):
         self.stages = nn.ModuleList(nn.Sequential(*layers) for layers in stages)
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(b, 6, self.width)
+        self.tap_channels = []
+
+
+class AlexNet(nn.Module):
+    """Five convolutions without groups and normalisation, then fc6 and fc7, as torchvision has it.
+
+    Source: Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks".
+
+    Args:
+        in_channels, first_padding, scale: as for `VGG16`.
+    """
+
+    def __init__(self, in_channels: int = 3, first_padding: int = 2, scale: float = 1.0):
+        super().__init__()
+        a, b, c, d = (scaled(width, scale) for width in (64, 192, 384, 256))
+        stages = (
+            (*convolution(in_channels, a, 11, stride=4, padding=first_padding), pool(3, 2)),
+            (*convolution(a, b, 5, padding=2), pool(3, 2)),
+            (*convolution(b, c, 3, padding=1), *convolution(c, d, 3, padding=1),
+             *convolution(d, d, 3, padding=1), pool(3, 2)),
+        )  # fmt: skip
+        self.stages = nn.ModuleList(nn.Sequential(*layers) for layers in stages)
+        self.width = scaled(4096, scale)
+        self.classifier = dense_classifier(d, 6, self.width)
         self.tap_channels = []
 
 
@@ -184,6 +203,7 @@ class GoogLeNet(nn.Module):
 TRUNKS: dict[str, Callable[..., nn.Module]] = {
     "VGG16": VGG16,
     "AlexNet": CaffeNet,
+    "AlexNet2014": AlexNet,
     "GoogLeNet": GoogLeNet,
 }
 

@@ -1,0 +1,146 @@
+"""Published weights: files of the true shapes, generated here, find their layers."""
+
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from scripted_models.errors import ModelError
+from scripted_models.networks.fcn import FCN
+from scripted_models.networks.refinenet import ResidualTrunk
+from scripted_models.networks.trunks import TRUNKS
+from scripted_models.networks.weight_files import (
+    CAFFE,
+    LAYER_NAMES,
+    TORCHVISION,
+    convolutions_of,
+    inflated,
+    load_convolutions,
+    load_residual,
+    read_weights,
+)
+
+FILES = [(kind, index) for kind, files in LAYER_NAMES.items() for index in range(len(files))]
+
+
+def without_values(build):
+    """Build a module whose values are not initialised, which takes no time."""
+    with torch.device("meta"):
+        module = build()
+    return module.to_empty(device="cpu")
+
+
+def published(kind, index, trunk):
+    """Weights under a file's names; each layer has a value of its own, stored once."""
+    scale, names = LAYER_NAMES[kind][index]
+    weights = {}
+    for number, (name, layer) in enumerate(
+        zip(names, convolutions_of(trunk), strict=True), start=1
+    ):
+        shape = list(layer.weight.shape)
+        if scale is TORCHVISION and name.startswith("classifier"):
+            shape = [shape[0], shape[1] * shape[2] * shape[3]]
+        weights[f"{name}.weight"] = torch.tensor(float(number)).expand(shape)
+        weights[f"{name}.bias"] = torch.tensor(-float(number)).expand(shape[0])
+    return weights
+
+
+@pytest.mark.parametrize(("kind", "index"), FILES)
+def test_every_layer_gets_its_own_weights(kind, index, tmp_path):
+    trunk = without_values(TRUNKS[kind])
+    torch.save({"state_dict": published(kind, index, trunk)}, tmp_path / "weights.pth")
+    scale = load_convolutions(trunk, read_weights(tmp_path / "weights.pth"))
+    assert scale is LAYER_NAMES[kind][index][0]
+    for number, layer in enumerate(convolutions_of(trunk), start=1):
+        assert layer.weight.amin() == layer.weight.amax() == number
+        assert layer.bias.amin() == layer.bias.amax() == -number
+
+
+def test_names_of_layers_of_googlenet_may_have_strokes(tmp_path):
+    trunk = without_values(TRUNKS["GoogLeNet"])
+    weights = published("GoogLeNet", 0, trunk)
+    stroked = {name.replace("_1x1", "/1x1").replace("inception_3a_", "inception_3a/"): value
+               for name, value in weights.items()}  # fmt: skip
+    assert stroked.keys() != weights.keys()
+    torch.save(stroked, tmp_path / "weights.pth")
+    assert load_convolutions(trunk, read_weights(tmp_path / "weights.pth")) is CAFFE
+
+
+def test_a_fully_connected_layer_is_the_same_as_its_convolution():
+    torch.manual_seed(0)
+    trunk = TRUNKS["VGG16"](scale=1 / 64)
+    connected = nn.Linear(trunk.classifier[0].in_channels * 49, trunk.width)
+    weights = {}
+    for name, layer in zip(LAYER_NAMES["VGG16"][0][1], convolutions_of(trunk), strict=True):
+        weights[f"{name}.weight"], weights[f"{name}.bias"] = layer.weight, layer.bias
+    weights["classifier.0.weight"], weights["classifier.0.bias"] = connected.weight, connected.bias
+    load_convolutions(trunk, weights)
+    maps = torch.randn(2, trunk.classifier[0].in_channels, 7, 7)
+    with torch.no_grad():
+        expected = connected(maps.flatten(1))
+        torch.testing.assert_close(trunk.classifier[0](maps)[:, :, 0, 0], expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 12])
+def test_filters_of_colours_are_spread_over_sequences(channels):
+    filters = torch.randn(5, 3, 3, 3)
+    found = inflated(filters, channels)
+    assert found.shape == (5, channels, 3, 3)
+    grey = torch.randn(1, 1, 8, 8)
+    of_colours = nn.functional.conv2d(grey.expand(-1, 3, -1, -1), filters)
+    of_sequences = nn.functional.conv2d(grey.expand(-1, channels, -1, -1), found)
+    torch.testing.assert_close(of_sequences, of_colours)
+
+
+def test_a_network_for_four_sequences_takes_weights_for_colours():
+    trunk = without_values(TRUNKS["GoogLeNet"])
+    network = FCN(in_channels=4, num_classes=5, trunk="GoogLeNet")
+    load_convolutions(network.trunk, published("GoogLeNet", 0, trunk))
+    first = convolutions_of(network.trunk)[0].weight
+    torch.testing.assert_close(first, torch.full_like(first, 3 / 4))
+
+
+@pytest.mark.parametrize("depth", [50, 101, 152])
+def test_a_residual_network_takes_torchvisions_names(depth, tmp_path):
+    body = without_values(lambda: ResidualTrunk(4, depth, "none", 1.0)).body
+    weights = {"fc.weight": torch.zeros(()).expand(1000, 2048), "fc.bias": torch.zeros(1000)}
+    for number, (name, value) in enumerate(body.state_dict().items(), start=1):
+        shape = (64, 3, 7, 7) if name == "conv1.weight" else value.shape
+        weights[name] = torch.tensor(float(number)).expand(shape)
+    torch.save(weights, tmp_path / "weights.pth")
+    assert load_residual(body, read_weights(tmp_path / "weights.pth")) is TORCHVISION
+    for number, (name, value) in enumerate(body.state_dict().items(), start=1):
+        expected = number * 3 / 4 if name == "conv1.weight" else number
+        assert value.float().mean() == pytest.approx(expected, rel=1e-4), name
+    with pytest.raises(ModelError, match="same depth"):
+        load_residual(body, {name: v for name, v in weights.items() if "layer3" not in name})
+
+
+class TestRefusals:
+    def test_weights_of_another_network(self):
+        trunk = without_values(TRUNKS["AlexNet"])
+        with pytest.raises(ModelError, match=r"features.0.weight.*expected those of AlexNet"):
+            load_convolutions(trunk, {"features.0.weight": torch.zeros(64, 3, 11, 11)})
+
+    def test_another_width(self):
+        trunk = TRUNKS["GoogLeNet"](scale=1 / 8)
+        weights = published("GoogLeNet", 0, without_values(TRUNKS["GoogLeNet"]))
+        with pytest.raises(ModelError, match=r"\(64, 3, 7, 7\), expected \(8, 3, 7, 7\)"):
+            load_convolutions(trunk, weights)
+
+    def test_a_file_with_code_is_not_run(self, tmp_path):
+        class Payload:
+            def __reduce__(self):
+                return (open, (str(tmp_path / "owned"), "w"))
+
+        (tmp_path / "weights.pth").write_bytes(pickle.dumps({"a": Payload()}))
+        with pytest.raises(ModelError, match="not a file of weights alone"):
+            read_weights(tmp_path / "weights.pth")
+        assert not (tmp_path / "owned").exists()
+
+    @pytest.mark.parametrize("content", [[1, 2], {"a": 3}, {"state_dict": {"a": "b"}}])
+    def test_other_content(self, content, tmp_path):
+        torch.save(content, tmp_path / "weights.pth")
+        with pytest.raises(ModelError, match="no state dict"):
+            read_weights(tmp_path / "weights.pth")

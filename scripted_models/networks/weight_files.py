@@ -1,0 +1,192 @@
+"""Published weights, read into a trunk: files that users have, with the layer names of torchvision or of Caffe.
+
+A file is a dictionary of tensors and nothing else; no code of it is run. What the weights expect of an image,
+the order of its colours and its scale, is stated beside them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from scripted_models.errors import ModelError
+from scripted_models.networks.trunks import TRUNKS, layers_of
+
+
+@dataclass(frozen=True)
+class ImageScale:
+    """What weights expect of an image: (value * scale - mean) / std for each colour.
+
+    Attributes:
+        colours: order of the channels, 'RGB' or 'BGR'.
+        scale: factor of values from 0 to 1.
+        mean, std: of each channel, in that order.
+    """
+
+    colours: str
+    scale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+CAFFE = ImageScale("BGR", 255.0, (104.007, 116.669, 122.679), (1.0, 1.0, 1.0))
+TORCHVISION = ImageScale("RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+_VGG_DEPTHS = (2, 2, 3, 3, 3)
+_INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+_BRANCHES = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
+
+# Trunk -> the names of its convolutions in their order, for each kind of file.
+LAYER_NAMES: dict[str, tuple[tuple[ImageScale, tuple[str, ...]], ...]] = {
+    "VGG16": (
+        (TORCHVISION,
+         (*(f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
+          "classifier.0", "classifier.3")),
+        (CAFFE,
+         (*(f"conv{s}_{i}" for s, n in enumerate(_VGG_DEPTHS, 1) for i in range(1, n + 1)),
+          "fc6", "fc7")),
+    ),
+    "AlexNet": ((CAFFE, (*(f"conv{i}" for i in range(1, 6)), "fc6", "fc7")),),
+    "AlexNet2014": (
+        (TORCHVISION,
+         (*(f"features.{i}" for i in (0, 3, 6, 8, 10)), "classifier.1", "classifier.4")),
+    ),
+    "GoogLeNet": (
+        (CAFFE,
+         ("conv1_7x7_s2", "conv2_3x3_reduce", "conv2_3x3",
+          *(f"inception_{name}_{branch}" for name in _INCEPTIONS for branch in _BRANCHES))),
+    ),
+}  # fmt: skip
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read a file of tensors by name; a dictionary inside it named 'state_dict' or 'model' is taken.
+
+    Raises:
+        ModelError: not readable, or more than tensors.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for foreign content
+        raise ModelError(
+            f"{path}: not a file of weights alone ({type(error).__name__}), expected what torch.save makes of "
+            "a state dict; get it from a source you trust."
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(torch.is_tensor(v) for v in content.values()):
+        raise ModelError(
+            f"{path}: found no state dict, expected tensors by name; choose another file."
+        )
+    return {_layer_name(key): value for key, value in content.items()}
+
+
+def _layer_name(key: object) -> str:
+    """Return a name without what wrappers put before it, and with one kind of separator."""
+    return str(key).removeprefix("module.").replace("/", "_")
+
+
+def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> ImageScale:
+    """Copy published weights into a trunk; fully connected layers become convolutions.
+
+    Filters of RGB are spread over any other number of image channels.
+
+    Args:
+        trunk: one of `TRUNKS` in its full width.
+        weights: tensors by name, see `read_weights`.
+
+    Returns:
+        What the weights expect of an image.
+
+    Raises:
+        ModelError: names or shapes of another network.
+    """
+    kind = next(name for name, cls in TRUNKS.items() if isinstance(trunk, cls))
+    scale, names = _layer_names(kind, weights)
+    for layer, name in zip(convolutions_of(trunk), names, strict=True):
+        _copy(layer, weights[f"{name}.weight"], weights.get(f"{name}.bias"), name == names[0])
+    return scale
+
+
+def _layer_names(
+    kind: str, weights: Mapping[str, torch.Tensor]
+) -> tuple[ImageScale, tuple[str, ...]]:
+    """Return the names that a file has for the convolutions of a trunk, and what it expects of an image."""
+    known = LAYER_NAMES[kind]
+    for scale, names in known:
+        if all(f"{name}.weight" in weights for name in names):
+            return scale, names
+    wanted = [f"{names[0]}.weight ... {names[-1]}.weight" for _, names in known]
+    raise ModelError(
+        f"Found weights of other layers ({', '.join(sorted(weights)[:3])} ...), expected those of {kind}: "
+        f"{' or '.join(wanted)}; choose another file or trunk."
+    )
+
+
+def convolutions_of(trunk: nn.Module) -> list[nn.Conv2d]:
+    """Return the convolutions of a trunk in their order."""
+    parts = (part for layer in layers_of(trunk) for part in layer.modules())
+    return [part for part in parts if isinstance(part, nn.Conv2d)]
+
+
+def load_residual(body: nn.Module, weights: Mapping[str, torch.Tensor]) -> ImageScale:
+    """Copy torchvision's weights of a residual network into MONAI's, which has the same names.
+
+    Raises:
+        ModelError: names or shapes of another network.
+    """
+    own = body.state_dict()
+    given = {name: value for name, value in weights.items() if not name.startswith("fc.")}
+    counted = {name for name in own if not name.endswith("num_batches_tracked")}
+    if missing := sorted(counted - set(given)):
+        raise ModelError(
+            f"Found weights without {', '.join(missing[:3])}, expected those of torchvision's residual network "
+            "of the same depth; choose another file or depth."
+        )
+    for name, value in given.items():
+        if name in own:
+            fitted = inflated(value, own[name].shape[1]) if name == "conv1.weight" else value
+            _refuse_shape(fitted, own[name], name)
+            own[name].copy_(fitted)
+    return TORCHVISION
+
+
+def inflated(filters: torch.Tensor, channels: int) -> torch.Tensor:
+    """Spread filters of three colours over another number of channels, for the same mean response.
+
+    Args:
+        filters: (out, 3, height, width).
+        channels: wanted.
+    """
+    if filters.shape[1] == channels:
+        return filters
+    mean = filters.mean(dim=1, keepdim=True) * (filters.shape[1] / channels)
+    return mean.expand(-1, channels, -1, -1)
+
+
+@torch.no_grad()
+def _copy(
+    layer: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | None, is_first: bool
+) -> None:
+    if weight.dim() == 2 and weight.shape[0] == layer.out_channels:  # a fully connected layer
+        inputs = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
+        if weight.shape[1] == inputs:
+            weight = weight.reshape(layer.weight.shape)
+    if is_first:
+        weight = inflated(weight, layer.in_channels)
+    _refuse_shape(weight, layer.weight, "a kernel")
+    layer.weight.copy_(weight)
+    if bias is not None:
+        _refuse_shape(bias.reshape(-1), layer.bias, "a bias")
+        layer.bias.copy_(bias.reshape(-1))
+
+
+def _refuse_shape(found: torch.Tensor, wanted: torch.Tensor, name: str) -> None:
+    if found.shape != wanted.shape:
+        raise ModelError(
+            f"Found {name} of shape {tuple(found.shape)}, expected {tuple(wanted.shape)}; choose the weights "
+            "of this network."
+        )
