@@ -11,6 +11,7 @@ from scripted_models.inference import padded_window, predict_slice
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.layers import DensePool, RowConv2d
 from scripted_models.patchwise import predict_slice_patchwise, predict_voxels, with_plain_layers
+from scripted_models.training.cases import MERGED_CORE
 from scripted_models.training.losses import pixel_cross_entropy
 from scripted_models.training.precision import MixedPrecision
 from scripted_models.training.run import PixelLogits
@@ -94,7 +95,8 @@ def crops_and_patches(network, crops, pixels, output=4):
     edge = field + output - 1
     images = torch.randn(crops, 4, edge, edge, generator=generator, dtype=dtype)
     chosen = torch.randint(output**2, (crops, pixels), generator=generator)
-    targets = torch.randint(6, (crops * pixels,), generator=generator)  # with merged ones
+    targets = torch.randint(6, (crops * pixels,), generator=generator)
+    targets[targets == 5] = MERGED_CORE
     patches = [
         image[:, y : y + field, x : x + field]
         for image, flat in zip(images, chosen.tolist(), strict=True)

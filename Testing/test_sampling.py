@@ -188,6 +188,18 @@ class TestLoss:
         assert losses[0] == pytest.approx(losses[1], rel=1e-2)
         assert losses[0] < 0.01 < 5 < losses[2]
 
+    @pytest.mark.parametrize("classes", [2, 5, 21])
+    def test_any_number_of_classes_without_merged_ones(self, classes):
+        torch.manual_seed(0)
+        logits, target = torch.randn(200, classes), torch.randint(classes, (200,))
+        expected = F.cross_entropy(logits, target, reduction="none")
+        target[::7] = IGNORED
+        expected[::7] = 0
+        assert pixel_cross_entropy(logits, target).item() == pytest.approx(expected.mean().item())
+        target[0] = classes  # a label that the network does not have
+        with pytest.raises((IndexError, RuntimeError)):
+            pixel_cross_entropy(logits[:, : classes - 1], target)
+
     def test_region_dice_is_that_of_the_regions(self):
         """With certain labels the loss is 1 - Dice, up to the 1 that smooths it; 1 and 3 are alike."""
         rng = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from scripted_models.labels import NUM_CLASSES, REGIONS
 
 IGNORED = 255  # outside the brain
 MERGED_LABELS = (1, 3)
-MERGED_CORE = NUM_CLASSES  # truth says "necrosis or non-enhancing" (BraTS 2017 and later)
+MERGED_CORE = 254  # truth says "necrosis or non-enhancing" (BraTS 2017 and later)
 REGIONS_OF_TARGETS = {  # region -> the targets that belong to it
     region: (*labels, MERGED_CORE) if set(MERGED_LABELS) <= set(labels) else labels
     for region, labels in REGIONS.items()
@@ -24,10 +24,10 @@ class TrainingCase:
     Attributes:
         name: case name.
         image: float32 (C, z, y, x).
-        target: uint8 (z, y, x): 0-4, MERGED_CORE, or IGNORED.
+        target: uint8 (z, y, x): a label, MERGED_CORE, or IGNORED.
         voxels: int32, flat indices of all voxels with a label, those of label 0 first.
-        sizes: number of voxels that crops of each label 0-4 are drawn from; MERGED_CORE counts as 1.
-        counts: number of voxels with each target 0-4 and MERGED_CORE.
+        sizes: number of voxels that crops of each label are drawn from; MERGED_CORE counts as 1.
+        counts: number of voxels with each label, and last with MERGED_CORE.
     """
 
     name: str
@@ -38,12 +38,14 @@ class TrainingCase:
     counts: tuple[int, ...]
 
     @classmethod
-    def of(cls, name: str, image: np.ndarray, target: np.ndarray) -> "TrainingCase":
-        """Make a case from its arrays."""
+    def of(
+        cls, name: str, image: np.ndarray, target: np.ndarray, classes: int = NUM_CLASSES
+    ) -> "TrainingCase":
+        """Make a case from its arrays; its labels are below the number of classes."""
         flat = target.reshape(-1)
         drawn = np.where(flat == MERGED_CORE, 1, flat)
-        groups = [np.flatnonzero(drawn == label).astype(np.int32) for label in range(NUM_CLASSES)]
-        counts = np.bincount(flat, minlength=NUM_CLASSES + 1)[: NUM_CLASSES + 1]
+        groups = [np.flatnonzero(drawn == label).astype(np.int32) for label in range(classes)]
+        counts = np.bincount(flat, minlength=256)[[*range(classes), MERGED_CORE]]
         sizes = tuple(len(group) for group in groups)
         return cls(name, image, target, np.concatenate(groups), sizes, tuple(counts.tolist()))
 

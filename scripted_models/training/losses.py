@@ -21,15 +21,20 @@ def pixel_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Ten
 
     Args:
         logits: (P, classes).
-        target: (P,) int64 with labels 0-4, MERGED_CORE, or IGNORED, which counts as a loss of 0.
+        target: (P,) int64 with labels, MERGED_CORE, or IGNORED, which counts as a loss of 0.
 
     Returns:
         Scalar.
     """
     log_probabilities = F.log_softmax(logits.float(), dim=1)
-    merged = log_probabilities[:, list(MERGED_LABELS)].logsumexp(dim=1, keepdim=True)
-    table = torch.cat([log_probabilities, merged], dim=1)
-    likelihoods = table.gather(1, target.clamp_max(MERGED_CORE)[:, None])[:, 0]
+    classes = logits.shape[1]
+    merged = [label for label in MERGED_LABELS if label < classes]
+    either = log_probabilities[:, merged].logsumexp(dim=1, keepdim=True)
+    table = torch.cat([log_probabilities, either], dim=1)
+    column = torch.where(
+        target >= MERGED_CORE, classes, target
+    )  # that of ignored ones does not count
+    likelihoods = table.gather(1, column[:, None])[:, 0]
     return -torch.where(target == IGNORED, 0.0, likelihoods).mean()
 
 

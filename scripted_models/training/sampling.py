@@ -15,23 +15,24 @@ from torch.utils.data import Dataset
 
 from scripted_models.config import TrainingConfig
 from scripted_models.inference import slab
-from scripted_models.labels import NUM_CLASSES
 from scripted_models.networks.slice_network import PLANES, SliceNetwork
 from scripted_models.training.augmentation import build_augmentation
-from scripted_models.training.cases import IGNORED, MERGED_CORE, TrainingCase
+from scripted_models.training.cases import IGNORED, TrainingCase
 
 
 def label_frequencies(cases: list[TrainingCase], healthy_share: float = 0.0) -> torch.Tensor:
-    """Return the shares of the five labels inside the brains, float32 (5,).
+    """Return the shares of the labels where there is truth, float32 (classes,).
 
     Voxels of MERGED_CORE are split like labels 1 and 3 of the cases that tell them apart.
     With a `healthy_share` label 0 has this share and the others keep their ratios.
     """
     counts = sum(np.asarray(case.counts, np.float64) for case in cases)
-    merged, counts = counts[MERGED_CORE], counts[:NUM_CLASSES]
-    known = counts[1] + counts[3]
-    counts[1] += merged * (counts[1] / known if known else 1.0)
-    counts[3] += merged * (counts[3] / known if known else 0.0)
+    merged, counts = counts[-1], counts[:-1]
+    if merged:
+        known = counts[1] + counts[3]
+        share = counts[1] / known if known else 1.0
+        counts[1] += merged * share
+        counts[3] += merged * (1.0 - share)
     counts = np.maximum(counts, 1.0)
     if healthy_share:
         counts[0] = counts[1:].sum() * healthy_share / (1.0 - healthy_share)
@@ -141,7 +142,7 @@ def choose_pixels(
     """Choose the pixels of a crop that enter the loss.
 
     Args:
-        target: (h, w) with labels 0-4, MERGED_CORE or IGNORED.
+        target: (h, w) with labels, MERGED_CORE or IGNORED.
         count: pixels wanted, drawn with replacement, so that every crop has the same weight; 0: all.
         rng: source of all randomness.
         only: the one target to choose, as with the paper's patches; None takes all.
