@@ -150,6 +150,19 @@ class TestFolds:
                 parts |= json.loads(path.read_text())["cases"]
             assert content["cases"] == parts
 
+    def test_expected_dice_stands_beside_the_measured_one(self, validated):
+        for row in FOLDED:
+            with (validated / "scores" / row / "confidence.csv").open() as stream:
+                lines = list(csv.DictReader(stream))
+            assert {line["case"] for line in lines} == set(NAMES)
+            content = json.loads((validated / "scores" / row / "metrics.json").read_text())
+            for line in lines:
+                measured = content["cases"][line["case"]][line["region"]]["dice"]
+                assert float(line["dice"]) == pytest.approx(measured, abs=1e-4)
+                (report,) = validated.glob(f"fold*/{row}/test/{line['case']}/report.json")
+                promised = json.loads(report.read_text())["expected_dice"][line["region"]]
+                assert float(line["expected_dice"]) == pytest.approx(promised, abs=1e-4)
+
     def test_networks_of_the_folds_become_an_ensemble(self, validated):
         for row in FOLDED:
             model = load_model(str(validated / "models" / row))

@@ -4,19 +4,25 @@ Each fold is a list run of its own, which tests on the fold and trains on the ot
 such a run can do, going on after a stop included, holds for folds too.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from scripted_models.case_output import REPORT
 from scripted_models.cases.patients import site_name, split_patients
 from scripted_models.config import Experiment
 from scripted_models.errors import InputError
+from scripted_models.evaluation.confidence_table import write_confidence
 from scripted_models.evaluation.experiment_table import ExperimentRow
 from scripted_models.evaluation.folders import Evaluation, join_evaluations, write_reports
 from scripted_models.experiment_list import (
     CASES,
     TABLE,
+    TEST,
     ListRun,
     model_of,
     run_facts,
@@ -35,6 +41,8 @@ from scripted_models.training.data import usable_cases
 from scripted_models.training.experiment import write_ensemble
 
 SCORES, MODELS, INCOMPLETE = "scores", "models", "incomplete"
+CHECKED_PERCENT = 15  # of the cases, those with the lowest expectation
+LEAST_CASES = 10  # to say what a low expectation is
 
 
 def folds_of(data: Path, number: int = 0, seed: int = 0) -> dict[str, list[str]]:
@@ -117,6 +125,9 @@ def cross_validate(
             write_experiment_table(rows, facts, run.output / TABLE, title)
             for row in rows:
                 write_reports(row.evaluation, run.output / SCORES / row.name)
+    expected = {row.name: _expected_dice(row, folds, run.output) for row in rows}
+    for row in rows:
+        write_confidence(row.evaluation, expected[row.name], run.output / SCORES / row.name)
     by_set = {row.name: _by_set(row, reduced[row.name]) for row in rows}
     for name, scores in by_set.items():
         if len(scores) > 1:
@@ -125,6 +136,7 @@ def cross_validate(
         for experiment in experiments:
             of_folds = [model_of(experiment, experiments, run.output / name) for name in folds]
             measured = _measured(by_set.get(experiment.name, {}), len(folds))
+            measured |= _check_below(expected.get(experiment.name, {}))
             write_ensemble(experiment, of_folds, run.output / MODELS / experiment.name, measured)
     return rows
 
@@ -138,6 +150,26 @@ def _score_incomplete(experiments, run: ListRun, names: Sequence[str], reduced: 
         scores = score_incomplete(model, [found[name] for name in names], folder, run)
         for key, evaluation in scores.items():
             reduced[experiment.name][key].append(evaluation)
+
+
+def _expected_dice(
+    row: ExperimentRow, folds: Mapping[str, Sequence[str]], output: Path
+) -> dict[str, dict[str, float]]:
+    """Return the Dice that the tested networks promised, by case and region."""
+    found = {}
+    for fold, names in folds.items():
+        for name in set(names) & set(row.evaluation.cases):
+            report = output / fold / row.name / TEST / name / REPORT
+            found[name] = json.loads(report.read_text(encoding="utf-8"))["expected_dice"]
+    return found
+
+
+def _check_below(expected: Mapping[str, Mapping[str, float]]) -> dict:
+    """Return the Dice for the complete tumour below which a model should ask for a check."""
+    values = [dice["complete"] for dice in expected.values() if "complete" in dice]
+    if len(values) < LEAST_CASES:
+        return {}
+    return {"check_below": {"complete": round(float(np.percentile(values, CHECKED_PERCENT)), 3)}}
 
 
 def _by_set(row: ExperimentRow, reduced: Mapping[str, list[Evaluation]]) -> dict[str, Evaluation]:

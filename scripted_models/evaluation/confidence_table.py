@@ -1,0 +1,36 @@
+"""The Dice that segmentations promise beside the Dice that they have."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from scripted_models.evaluation.folders import Evaluation
+from scripted_models.files import write_file
+
+
+def write_confidence(
+    evaluation: Evaluation, expected: Mapping[str, Mapping[str, float]], folder: Path
+) -> None:
+    """Write confidence.csv and .md: expected beside measured Dice of each case, and how they correlate.
+
+    Raises:
+        ResourceError: the folder cannot be written.
+    """
+    lines, notes = ["case,region,expected_dice,dice"], []
+    for region in evaluation.mean:
+        pairs = [
+            (name, expected[name][region], scores[region]["dice"])
+            for name, scores in sorted(evaluation.cases.items())
+            if region in scores and region in expected.get(name, {})
+        ]
+        lines += [f"{name},{region},{promised:.4f},{dice:.4f}" for name, promised, dice in pairs]
+        values = np.array([pair[1:] for pair in pairs]).T
+        if len(pairs) > 2 and values.std(axis=1).all():
+            gap = np.abs(values[0] - values[1]).mean()
+            notes.append(
+                f"- {region}: Pearson's r {np.corrcoef(values)[0, 1]:.2f} over {len(pairs)} cases, mean "
+                f"difference {gap:.3f}\n"
+            )
+    write_file(folder / "confidence.csv", "\n".join(lines) + "\n")
+    write_file(folder / "confidence.md", "Expected against measured Dice:\n\n" + "".join(notes))
