@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from scripted_models.errors import ModelError
+from scripted_models.config import Experiment, NetworkConfig
+from scripted_models.errors import InputError, ModelError
+from scripted_models.experiment_list import load_list
+from scripted_models.model_folder import load_model, write_model
+from scripted_models.networks import build_network
 from scripted_models.networks.fcn import FCN
 from scripted_models.networks.refinenet import ResidualTrunk
 from scripted_models.networks.trunks import TRUNKS
@@ -20,7 +24,9 @@ from scripted_models.networks.weight_files import (
     load_residual,
     read_weights,
 )
+from scripted_models.training.assembly import make_network
 
+SMALL = {"in_channels": 4, "num_classes": 5, "scale": 1 / 64}
 FILES = [(kind, index) for kind, files in LAYER_NAMES.items() for index in range(len(files))]
 
 
@@ -144,3 +150,51 @@ class TestRefusals:
         torch.save(content, tmp_path / "weights.pth")
         with pytest.raises(ModelError, match="no state dict"):
             read_weights(tmp_path / "weights.pth")
+
+
+class TestStart:
+    """What training begins with: weights of a coarser network, or published ones."""
+
+    def model(self, folder, name, **arguments):
+        torch.manual_seed(1)
+        arguments = {**SMALL, **arguments}
+        network = build_network(name, **arguments)
+        nn.init.normal_(network.score.weight)
+        stated = {**load_model("default").description}
+        stated["network"] = {"name": name, "arguments": arguments}
+        return write_model(folder, network, stated)
+
+    def made(self, name, start, **arguments):
+        config = NetworkConfig(name, {**SMALL, **arguments}, start=str(start))
+        return make_network(Experiment(network=config))[0]
+
+    def test_fcn_16s_begins_as_fcn_32s_and_8s_as_16s(self, tmp_path):
+        coarse = load_model(str(self.model(tmp_path / "32s", "FCN32s"))).network
+        finer = self.made("FCN16s", tmp_path / "32s")
+        for name, value in coarse.state_dict().items():
+            if not name.startswith("upsampling"):  # its size differs
+                assert torch.equal(finer.state_dict()[name], value), name
+        image = torch.randn(1, 4, 64, 64)
+        with torch.no_grad():  # the new skip scores nothing yet
+            difference = finer.eval()(image) - coarse.eval()(image)
+            assert difference.abs().mean() < 0.1 * coarse(image).abs().mean()
+        assert not finer.skips["pool4"].weight.any()
+
+    def test_a_model_of_another_kind_is_refused(self, tmp_path):
+        with pytest.raises(InputError, match="found 1 of"):
+            self.made("RefineNet", self.model(tmp_path / "m", "FCN32s"))
+
+    def test_a_file_of_published_weights(self, tmp_path):
+        trunk = without_values(TRUNKS["GoogLeNet"])
+        torch.save(published("GoogLeNet", 0, trunk), tmp_path / "w.pth")
+        network = self.made("FCN32s", tmp_path / "w.pth", trunk="GoogLeNet", scale=1.0)
+        assert (convolutions_of(network.trunk)[-1].weight == 57).all()
+        config = NetworkConfig("UNet", {}, start=str(tmp_path / "w.pth"))
+        with pytest.raises(ModelError, match="no published trunk"):
+            make_network(Experiment(network=config))
+
+    def test_a_start_of_a_list_comes_first_and_is_found(self, tmp_path):
+        for own, start in (("a", "b"), ("b", "")):
+            text = f'name = "{own}"\n[network]\nname = "FCN16s"\nstart = "{start}"\n'
+            (tmp_path / f"{own}.toml").write_text(text)
+        assert [e.name for e in load_list([tmp_path / "a.toml", tmp_path / "b.toml"])] == ["b", "a"]

@@ -34,6 +34,9 @@ class NetworkConfig:
     name: str = "TwoPathCNN"
     arguments: dict = field(default_factory=dict)
     parts: dict = field(default_factory=dict)  # trained networks inside it: name -> model folder
+    # A model folder, whose weights of the same names and shapes are taken at the start (FCN-16s begins
+    # as FCN-32s); or a file of published weights for the trunk, see networks/weight_files.py.
+    start: str = ""
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,8 @@ def load_list(paths: Sequence[Path], overrides: Sequence[str] = ()) -> list[Expe
 
 
 def _needs(experiment: Experiment, experiments: dict[str, Experiment]) -> list[str]:
-    needed = [part for part in experiment.network.parts.values() if part in experiments]
+    named = (*experiment.network.parts.values(), experiment.network.start)
+    needed = [name for name in named if name in experiments]
     whole = _whole_run(experiment, experiments.values())
     return [*needed, *([whole.name] if whole else [])]
 
@@ -180,7 +181,9 @@ def _train(experiment: Experiment, experiments: Sequence[Experiment], run: ListR
         key: str(run.output / part / MODEL) if part in names else part
         for key, part in experiment.network.parts.items()
     }
-    resolved = replace(experiment, network=replace(experiment.network, parts=parts))
+    start = experiment.network.start
+    start = str(run.output / start / MODEL) if start in names else start
+    resolved = replace(experiment, network=replace(experiment.network, parts=parts, start=start))
     output = run.output / experiment.name
     return train_experiment(
         resolved,

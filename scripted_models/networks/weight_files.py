@@ -89,6 +89,28 @@ def _layer_name(key: object) -> str:
     return str(key).removeprefix("module.").replace("/", "_")
 
 
+def load_published(network: nn.Module, path: Path) -> ImageScale:
+    """Copy published weights from a file into the trunk, or trunks, of a network.
+
+    Returns:
+        What the weights expect of an image.
+
+    Raises:
+        ModelError: a network without such a trunk, or a file for another one.
+    """
+    weights = read_weights(path)
+    if isinstance(getattr(network, "trunks", None), nn.ModuleList):
+        (scale,) = {load_residual(trunk.body, weights) for trunk in network.trunks}
+    elif isinstance(getattr(network, "trunk", None), tuple(TRUNKS.values())):
+        scale = load_convolutions(network.trunk, weights)
+    else:
+        raise ModelError(
+            f"{path}: found weights for a {type(network).__name__}, which has no published trunk, expected an "
+            "FCN, a dilated network or a RefineNet; leave network.start out."
+        )
+    return scale
+
+
 def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> ImageScale:
     """Copy published weights into a trunk; fully connected layers become convolutions.
 

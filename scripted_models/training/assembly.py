@@ -11,6 +11,7 @@ from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
 from scripted_models.model_folder import Model, load_model
 from scripted_models.networks import NETWORKS, build_network
+from scripted_models.networks.weight_files import load_published
 from scripted_models.training.augmentation import KEPT
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.data import space_of
@@ -46,7 +47,24 @@ def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
     for name, model in loaded.items():
         getattr(network, name).load_state_dict(model.network.state_dict())
     arguments.pop("initialisation", None)
+    if config.start:
+        _start_from(network, config.start)
     return network, arguments
+
+
+def _start_from(network: nn.Module, start: str) -> None:
+    """Take weights from a model folder, or published ones from a file."""
+    if Path(start).is_file():
+        load_published(network, Path(start))
+        return
+    given, own = load_model(start).network.state_dict(), network.state_dict()
+    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    if len(fitting) < len(given) / 2:
+        raise InputError(
+            f"network.start: found {len(fitting)} of {len(given)} weights of {start} with the names and shapes "
+            f"of a {type(network).__name__}, expected half of them or more; name another model."
+        )
+    network.load_state_dict({**own, **fitting})
 
 
 def load_parts(experiment: Experiment) -> dict[str, Model]:
