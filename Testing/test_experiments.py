@@ -1,8 +1,10 @@
 """The list of experiments: trained, tested, and set beside the paper's rows."""
 
 import csv
+import importlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -162,6 +164,20 @@ class TestFolds:
                 (report,) = validated.glob(f"fold*/{row}/test/{line['case']}/report.json")
                 promised = json.loads(report.read_text())["expected_dice"][line["region"]]
                 assert float(line["expected_dice"]) == pytest.approx(promised, abs=1e-4)
+
+    def test_shares_of_regions_can_be_measured_on_it(self, validated, data, monkeypatch, capsys):
+        monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+        thresholds = importlib.import_module("region_thresholds")
+        assert thresholds.main([str(validated), FOLDED[0], "--data", str(data)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        (likeliest,) = [line for line in lines if line.startswith("likeliest label")]
+        content = json.loads((validated / "scores" / FOLDED[0] / "metrics.json").read_text())
+        assert len([line for line in lines if line.startswith("fold")]) == 3
+        found = [float(word) for word in likeliest.split()[2:] if word != "/"]
+        measured = [content["mean"][region]["dice"] for region in ("complete", "core", "enhancing")]
+        # postprocessing comes after the labels and is left out here
+        assert len(found) == len(measured) == 3
+        assert all(0 <= value <= 1 for value in found)
 
     def test_networks_of_the_folds_become_an_ensemble(self, validated):
         for row in FOLDED:

@@ -115,7 +115,11 @@ def _report(
         "case": case.name,
         "inputs": {m: str(s.path) for m, s in case.images.items()},
         "missing": list(case.missing),
-        "model": {"name": model.name, "weights_sha256": model.checksum},
+        "model": {
+            "name": model.name,
+            "weights_sha256": model.checksum,
+            "method_sha256": model.method_checksum,
+        },
         "labels": _label_table(coding, result.known_labels),
         "known_labels": list(result.known_labels),
         "coding": coding.name,

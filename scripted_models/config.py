@@ -154,6 +154,7 @@ class Experiment:
     preprocessing: tuple[dict, ...] = DEFAULT_PREPROCESSING
     postprocessing: tuple[dict, ...] = DEFAULT_POSTPROCESSING
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    decision: dict = field(default_factory=dict)  # see decision.py; empty: the likeliest label
     weights: typing.Literal["float32", "float16"] = "float32"  # of kernels in the model folder
 
     def to_dict(self) -> dict:

@@ -199,9 +199,10 @@ def _has_started(output: Path) -> bool:
 
 
 def segment_cases(model: Model, cases: Sequence[Case], output: Path, run: ListRun) -> None:
-    """Segment the cases that these weights have not segmented yet; processes share them."""
+    """Segment the cases that this model has not segmented yet; processes share them."""
     output = make_folder(output)
-    open_cases = [case for case in cases if _weights_of(output / case.name) != model.checksum]
+    own = (model.checksum, model.method_checksum)
+    open_cases = [case for case in cases if _model_of(output / case.name) != own]
     mine = distributed.share(open_cases)
     _, reason = place_network(model.network, run.device)
     for index, case in enumerate(mine):
@@ -211,13 +212,13 @@ def segment_cases(model: Model, cases: Sequence[Case], output: Path, run: ListRu
         write_outputs(output, case, result, model, reason, CODINGS["internal"])
 
 
-def _weights_of(folder: Path) -> str:
-    """Return the checksum of the weights that wrote a result folder, empty when there is none."""
+def _model_of(folder: Path) -> tuple[str, str]:
+    """Return the checksums of the model that wrote a result folder, empty ones when there is none."""
     try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        return report["model"]["weights_sha256"]
+        stated = json.loads((folder / REPORT).read_text(encoding="utf-8"))["model"]
+        return stated["weights_sha256"], stated["method_sha256"]
     except (OSError, ValueError, KeyError):
-        return ""
+        return "", ""
 
 
 def _evaluate(experiment: Experiment, model: Model, split: Split, run: ListRun) -> ExperimentRow:

@@ -107,6 +107,7 @@ def card_text(description: dict, network: SliceNetwork) -> str:
         f"{', '.join(network.planes)} slices in LPS orientation, about 1 mm in the plane (other inputs are "
         "brought there).",
         "Labels: " + ", ".join(f"{k} {v}" for k, v in description["labels"].items()) + ".",
+        _decision(description.get("decision", {})),
         "## Network",
         f"{stated['name']} with {json.dumps(stated['arguments'])}.",
         "## Training",
@@ -133,6 +134,11 @@ def _time(seconds: dict) -> list[str]:
     if not seconds:
         return []
     return ["## Time", *(f"{device}: {value:.0f} s per case." for device, value in seconds.items())]
+
+
+def _decision(least: dict) -> str:
+    regions = ", ".join(f"{region} from {share:g}" for region, share in least.items())
+    return f"A region is given from a probability on: {regions}." if least else ""
 
 
 def _dice_table(title: str, head: str, rows: dict) -> list[str]:

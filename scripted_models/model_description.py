@@ -161,6 +161,11 @@ def _check_conventions(path: Path, description: dict) -> None:
         expected = f"channels {channels}, expected {list(MODALITIES)}"
     elif "0" not in labels or len(labels) < 2 or not labels.items() <= table.items():
         expected = f"labels {labels}, expected 0 and others of {table}"
+    elif not _can_decide(description):
+        expected = (
+            f"decision {description['decision']} for labels {labels}, expected a share for each of "
+            f"{list(REGIONS)} and labels of each region"
+        )
     elif not _are_shares(description.get("check_below", {})):
         expected = f"check_below {description['check_below']}, expected regions with shares"
     elif not _are_sequences(description.get("needs_one_of", [])):
@@ -176,6 +181,13 @@ def _check_conventions(path: Path, description: dict) -> None:
             f"{path}: found a training space that cannot be used ({type(error).__name__}: {error}), "
             "expected orientation, spacing_xyz_mm and tolerance; get the model folder again."
         ) from error
+
+
+def _can_decide(description: dict) -> bool:
+    """Tell whether the regions can be decided as a description says, if it says how."""
+    least, labels = description.get("decision", {}), set(description["labels"])
+    complete = isinstance(least, dict) and set(least) == set(REGIONS) and _are_shares(least)
+    return least == {} or (complete and {"0", "2", "4"} <= labels and bool(labels & {"1", "3"}))
 
 
 def _are_shares(value: object) -> bool:

@@ -35,6 +35,8 @@ from scripted_models.postprocessing import build_postprocessing
 from scripted_models.preprocessing import build_preprocessing
 from scripted_models.space import TrainingSpace
 
+_METHOD = ("network", "labels", "training_space", "preprocessing", "postprocessing", "decision")
+
 
 @dataclass(frozen=True)
 class Model:
@@ -56,6 +58,12 @@ class Model:
     def name(self) -> str:
         """Name of the model: of the user's own the one that it was imported under."""
         return self.folder.name if is_user_model(self.folder) else self.description["name"]
+
+    @property
+    def method_checksum(self) -> str:
+        """SHA-256 of all that decides a result beside the weights."""
+        method = {key: self.description.get(key) for key in _METHOD}
+        return hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()
 
     @property
     def space(self) -> TrainingSpace:

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from scripted_models.cases.discovery import Case
 from scripted_models.confidence import doubtful_slices, expected_dice
+from scripted_models.decision import decide_labels
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.image_findings import (
@@ -202,7 +203,9 @@ def _finish_labels(
 ) -> np.ndarray:
     pipeline = build_postprocessing(model.description["postprocessing"])
     data = {
-        "labels": np.array(model.known_labels, np.uint8)[probabilities.argmax(axis=0)],
+        "labels": decide_labels(
+            probabilities, model.known_labels, model.description.get("decision")
+        ),
         "brain": brain,
         "voxel_volume_ml": grid.voxel_volume_ml,
         "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],

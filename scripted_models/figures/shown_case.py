@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from torch import nn
 
 from scripted_models.cases.discovery import Case, find_cases
+from scripted_models.decision import decide_labels
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.inference import iterate_slices, predict_slice
@@ -132,7 +133,7 @@ class SlicePredictor:
     """
 
     def __init__(self, model: Model, case: ShownCase):
-        self.known_labels = np.array(model.known_labels, np.uint8)
+        self.known_labels, self.decision = model.known_labels, model.description.get("decision")
         pipeline = build_preprocessing(model.description["preprocessing"])
         self.prepared = preprocess(pipeline, np.stack([case.volumes[m] for m in MODALITIES]))
         self.shape = case.brain.shape
@@ -145,7 +146,7 @@ class SlicePredictor:
         if not 0 <= inner < len(brain) or not brain[inner].any():
             return plane
         rows, columns, values = predict_slice(network, self.prepared["image"], brain, inner)
-        found = self.known_labels[values.argmax(axis=0)]
+        found = decide_labels(values, self.known_labels, self.decision)
         found[~brain[inner, rows, columns]] = 0
         plane[box[1:]][rows, columns] = found
         return plane

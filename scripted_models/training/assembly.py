@@ -151,6 +151,7 @@ def describe(
         },
         "preprocessing": list(experiment.preprocessing),
         "postprocessing": list(experiment.postprocessing),
+        **({"decision": dict(experiment.decision)} if experiment.decision else {}),
         "training": {
             "statement": experiment.data.statement.strip(),
             "train": [name for name in names[0] if not name.startswith("phantom_")],

@@ -1,0 +1,93 @@
+"""Labels from probabilities: the likeliest one, or regions inside each other."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_fixtures import write_small_case
+
+from scripted_models.cli import main
+from scripted_models.decision import decide_labels
+from scripted_models.errors import ModelError
+from scripted_models.labels import REGIONS, region_mask
+from scripted_models.model_folder import load_model, write_model
+
+KNOWN = (0, 1, 2, 3, 4)
+SHARES = st.floats(0.0, 1.0)
+
+
+def random_probabilities(seed, classes=5, shape=(3, 4, 50)):
+    p = np.random.default_rng(seed).dirichlet(np.full(classes, 0.5), shape)
+    return np.moveaxis(p, -1, 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("known", [KNOWN, (0, 2, 4), (0, 1, 2, 4)])
+def test_without_shares_the_likeliest_label_wins(known):
+    p = random_probabilities(0, len(known))
+    assert np.array_equal(decide_labels(p, known), np.array(known)[p.argmax(axis=0)])
+    assert decide_labels(p, known, {}).dtype == np.uint8
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 99), shares=st.tuples(SHARES, SHARES, SHARES))
+def test_regions_are_where_their_probabilities_reach_the_share_inside_the_larger_region(
+    seed, shares
+):
+    p, least = random_probabilities(seed), dict(zip(REGIONS, shares, strict=True))
+    labels = decide_labels(p, KNOWN, least)
+    inside = np.ones(labels.shape, bool)
+    together = {"complete": 1 - p[0], "core": p[4] + p[[1, 3]].sum(axis=0), "enhancing": p[4]}
+    for region in REGIONS:
+        inside = inside & (together[region] >= least[region])
+        assert np.array_equal(region_mask(labels, region), inside)
+    rest = np.isin(labels, (1, 3))
+    assert (labels[rest] == np.where(p[1] >= p[3], 1, 3)[rest]).all()
+
+
+def test_labels_that_a_model_does_not_know_are_not_given():
+    p = random_probabilities(3, 4)
+    labels = decide_labels(p, (0, 1, 2, 4), dict.fromkeys(REGIONS, 0.2))
+    assert set(np.unique(labels)) == {0, 1, 2, 4}
+
+
+class TestModel:
+    def model(self, folder, small_network, **changes):
+        stated = {**load_model("default").description, **changes}
+        stated["network"] = {"name": "TwoPathCNN", "arguments": {}}
+        stated["postprocessing"] = [{"step": "inside_brain"}]
+        return write_model(folder, small_network, stated)
+
+    def test_a_model_decides_as_it_says(self, small_network, tmp_path):
+        write_small_case(tmp_path / "data", "Brats18_A_1_1", 1)
+        volumes = []
+        for share in (0.0, 1.0):
+            least = {"complete": share, "core": 0.5, "enhancing": 0.5}
+            folder = self.model(tmp_path / f"m{share}", small_network, decision=least)
+            out = tmp_path / f"out{share}"
+            options = ["--output", str(out), "--model", str(folder), "--progress", "none"]
+            assert main(["segment", str(tmp_path / "data"), *options]) == 0
+            report = json.loads((out / "Brats18_A_1_1" / "report.json").read_text())
+            volumes.append(report["volumes_ml"]["complete"])
+            assert "complete from" in (folder / "docs" / "README.md").read_text()
+        assert volumes[0] == pytest.approx(6 * 22 * 22 / 1000)  # the whole brain
+        assert volumes[1] == 0
+
+    @pytest.mark.parametrize(
+        "decision",
+        [{"complete": 0.5}, {**dict.fromkeys(REGIONS, 0.5), "core": 2}],
+    )
+    def test_impossible_shares_are_refused(self, decision, small_network, tmp_path):
+        folder = self.model(tmp_path / "m", small_network, decision=decision)
+        with pytest.raises(ModelError, match="decision"):
+            load_model(str(folder))
+
+    def test_other_shares_are_told_by_the_checksum(self, small_network, tmp_path):
+        folders = [self.model(tmp_path / str(share), small_network,
+                              decision=dict.fromkeys(REGIONS, share)) for share in (0.4, 0.5, 0.4)]  # fmt: skip
+        sums = [load_model(str(folder)).method_checksum for folder in folders[:2]]
+        assert sums[0] != sums[1]
+        again = self.model(tmp_path / "again", small_network, decision=dict.fromkeys(REGIONS, 0.4),
+                           summary="other words")  # fmt: skip
+        assert load_model(str(again)).method_checksum == sums[0]
