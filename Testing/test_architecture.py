@@ -19,6 +19,7 @@ LAYERS = (
     ("volumes", "space", "image_findings"),
     ("networks", "preprocessing", "postprocessing", "phantom", "pictures", "cases"),
     ("inference", "patchwise", "model_card", "model_description", "model_archive", "evaluation"),
+    ("voc",),
     ("model_folder", "model_store", "measurement", "confidence", "decision", "report"),
     ("segmentation", "training"),
     ("case_output", "figures"),

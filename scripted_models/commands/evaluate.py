@@ -1,4 +1,4 @@
-"""`scripted-models evaluate`: predictions against expert labels."""
+"""`scripted-models evaluate`: predictions against expert labels, or against those of PASCAL VOC."""
 
 from pathlib import Path
 
@@ -10,11 +10,17 @@ def add_parser(subparsers) -> None:
     from scripted_models.labels import CODINGS
 
     parser = subparsers.add_parser("evaluate", help="score predictions against expert labels")
-    parser.add_argument("--predictions", type=Path, required=True, help="what `segment` wrote")
-    parser.add_argument("--truth", type=Path, required=True, help="folder of cases with label maps")
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder for metrics.csv and .json"
-    )
+    parser.add_argument("--predictions", type=Path, required=True,
+                        help="what `segment` wrote; for VOC a folder of NAME.png")  # fmt: skip
+    truth = parser.add_mutually_exclusive_group(required=True)
+    truth.add_argument("--truth", type=Path, help="folder of cases with label maps")
+    truth.add_argument("--voc", type=Path, help="folder VOC20xx of PASCAL VOC: its four metrics")
+    parser.add_argument("--split", default="",
+                        help="VOC: list of images (val, seg11valid, a file; default: all)")  # fmt: skip
+    parser.add_argument("--sbd", type=Path, help="VOC: folder of SBD, which seg11valid needs")
+    parser.add_argument("--overlays", action="store_true",
+                        help="VOC: write the pictures with the predictions laid over them")  # fmt: skip
+    parser.add_argument("--output", type=Path, required=True, help="folder for the metrics")
     parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the truth")
     parser.add_argument("--prediction-coding", choices=sorted(CODINGS),
                         help="label coding of the predictions (default: internal labels 0-4)")  # fmt: skip
@@ -23,11 +29,13 @@ def add_parser(subparsers) -> None:
 
 
 def run(options, progress: Progress) -> int:
-    """Score all cases, write the metrics and print them beside the paper's."""
+    """Score all cases or images, write the metrics and print them beside the papers'."""
+    progress.stage("score", 0.0)
+    if options.voc:
+        return _voc(options, progress)
     from scripted_models.evaluation.folders import comparison_table, evaluate_folders
     from scripted_models.labels import CODINGS
 
-    progress.stage("score", 0.0)
     evaluation = evaluate_folders(
         options.predictions,
         options.truth,
@@ -37,4 +45,33 @@ def run(options, progress: Progress) -> int:
         on_case=lambda done, total, name: progress.update(done / total),
     )
     print(comparison_table(evaluation))
+    return 0
+
+
+def _voc(options, progress: Progress) -> int:
+    from scripted_models.errors import InputError
+    from scripted_models.files import make_folder
+    from scripted_models.voc.folders import comparison, evaluate_voc
+    from scripted_models.voc.layout import seg11valid, voc_images
+    from scripted_models.voc.masks import read_image, read_mask, write_overlay
+
+    if options.split == "seg11valid" and not options.sbd:
+        raise InputError(
+            "--split seg11valid leaves out what SBD trains on, expected --sbd; add its folder."
+        )
+    if options.split == "seg11valid":
+        images = seg11valid(options.voc, options.sbd)
+    else:
+        images = voc_images(options.voc, options.split)
+    scores = evaluate_voc(
+        options.predictions,
+        images,
+        options.output,
+        on_image=lambda done, total, name: progress.update(done / total),
+    )
+    for image in images if options.overlays else ():
+        path = make_folder(options.output / "overlays") / f"{image.name}.png"
+        predicted = read_mask(options.predictions / f"{image.name}.png")
+        write_overlay(path, read_image(image.picture), predicted)
+    print(comparison(scores, len(images), options.predictions.resolve().name))
     return 0

@@ -1,0 +1,1 @@
+"""PASCAL VOC: its classes, files and scores."""
