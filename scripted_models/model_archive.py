@@ -19,7 +19,7 @@ from typing import BinaryIO
 from scripted_models.errors import ModelError
 
 MAX_ENTRIES = 100
-MAX_WEIGHTS_BYTES = 256 << 20
+MAX_WEIGHTS_BYTES = 1 << 30  # a RefineNet with two trunks has 0.9 GB
 MAX_OTHER_BYTES = 4 << 20
 _FILES = re.compile(
     r"LICENSE(\.txt|\.md)?|configs/[\w-]+\.json|models/(model\.pt|SHA256SUMS)|docs/[\w-]+\.(md|txt|png|jpg)",
