@@ -100,8 +100,8 @@ class TestReadme:
     def test_commands_named_exist(self):
         from scripted_models.cli import COMMANDS
 
-        known = {command.__name__.rsplit(".", 1)[1] for command in COMMANDS}
-        used = set(re.findall(r"scripted-models (?!/)([a-z]+)", self.text))
+        known = {command.__name__.rsplit(".", 1)[1].replace("_", "-") for command in COMMANDS}
+        used = set(re.findall(r"scripted-models (?!/)([a-z]+(?:-[a-z]+)*)", self.text))
         assert used <= known
         assert known <= used
 

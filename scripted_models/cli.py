@@ -17,13 +17,16 @@ from scripted_models.commands import (
     models,
     networks,
     phantom,
+    predict_voc,
     segment,
     train,
 )
 from scripted_models.errors import Cancelled, InputError, ResourceError, ScriptedModelsError
 from scripted_models.progress import Progress, make_progress
 
-COMMANDS = (demo, segment, evaluate, cases, train, experiments, figures, phantom, networks, models)
+COMMANDS = (
+    demo, segment, evaluate, cases, train, experiments, figures, phantom, networks, models, predict_voc,
+)  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):

@@ -49,6 +49,12 @@ class DataConfig:
     """
 
     folder: str = ""
+    layout: typing.Literal["brains", "voc"] = "brains"
+    voc_train: str = "train"  # lists of VOC's ImageSets/Segmentation, or text files of names
+    voc_validation: str = "val"  # "": none
+    image_scale: typing.Literal["torchvision", "caffe"] = (
+        "torchvision"  # of pictures, as weights have it
+    )
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()

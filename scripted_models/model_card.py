@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from scripted_models import __version__
-from scripted_models.modalities import MODALITIES
 from scripted_models.networks.slice_network import SliceNetwork
 
 
@@ -38,7 +37,8 @@ def _metadata(description: dict, network: SliceNetwork) -> dict:
         }
 
     patch = 64
-    names = [name for _, name in sorted(description["labels"].items())]
+    names = [description["labels"][key] for key in sorted(description["labels"], key=int)]
+    brains = description.get("layout", "brains") == "brains"
     outputs = tensor("image", len(names), patch - sum(network.margins), dict(enumerate(names)))
     return {
         "version": description.get("version", "0.1.0"),
@@ -48,7 +48,9 @@ def _metadata(description: dict, network: SliceNetwork) -> dict:
         "numpy_version": np.__version__,
         "required_packages_version": {"scripted_models": __version__},
         "name": description["name"],
-        "task": "Brain tumour segmentation in four MRI sequences",
+        "task": "Brain tumour segmentation in four MRI sequences"
+        if brains
+        else "Segmentation of pictures",
         "description": description.get("summary", ""),
         "authors": "BrainTumorSeg contributors",
         "copyright": "Copyright BrainTumorSeg contributors",
@@ -56,18 +58,20 @@ def _metadata(description: dict, network: SliceNetwork) -> dict:
         "data_source": description.get("training", {}).get("statement", ""),
         "network_data_format": {
             "inputs": {
-                "image": tensor("image", network.input_channels, patch, _channel_names(network))
+                "image": tensor(
+                    "image", network.input_channels, patch, _channel_names(description, network)
+                )
             },
             "outputs": {"pred": outputs},
         },
     }
 
 
-def _channel_names(network: SliceNetwork) -> dict[int, str]:
-    """Return the names of the input channels: sequences, and which slice, where there are several."""
+def _channel_names(description: dict, network: SliceNetwork) -> dict[int, str]:
+    """Return the names of the input channels, and which slice, where there are several."""
     around = range(-network.context_slices, network.context_slices + 1)
     places = [f" (slice {offset:+d})" if offset else "" for offset in around]
-    return dict(enumerate(name + place for name in MODALITIES for place in places))
+    return dict(enumerate(name + place for name in description["channels"] for place in places))
 
 
 def _inference(description: dict) -> dict:
@@ -103,9 +107,7 @@ def card_text(description: dict, network: SliceNetwork) -> str:
         description.get("summary", ""),
         "Research only. Not a medical device; not for diagnosis or treatment.",
         "## Input and output",
-        f"Channels: {', '.join(description['channels'])}; skull-stripped, co-registered, background 0; "
-        f"{', '.join(network.planes)} slices in LPS orientation, about 1 mm in the plane (other inputs are "
-        "brought there).",
+        _inputs(description, network),
         "Labels: " + ", ".join(f"{k} {v}" for k, v in description["labels"].items()) + ".",
         _decision(description.get("decision", {})),
         "## Network",
@@ -134,6 +136,17 @@ def _time(seconds: dict) -> list[str]:
     if not seconds:
         return []
     return ["## Time", *(f"{device}: {value:.0f} s per case." for device, value in seconds.items())]
+
+
+def _inputs(description: dict, network: SliceNetwork) -> str:
+    channels = f"Channels: {', '.join(description['channels'])}; "
+    if scale := description.get("image_scale"):
+        factor, mean, std = (scale[key] for key in ("scale", "mean", "std"))
+        return f"{channels}(value * {factor:g} - {mean}) / {std} of values from 0 to 1."
+    return (
+        f"{channels}skull-stripped, co-registered, background 0; {', '.join(network.planes)} slices in LPS "
+        "orientation, about 1 mm in the plane (other inputs are brought there)."
+    )
 
 
 def _decision(least: dict) -> str:

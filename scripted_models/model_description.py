@@ -129,11 +129,15 @@ def user_models() -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
-def read_description(folder: Path) -> dict:
+def read_description(folder: Path, layout: str = "brains") -> dict:
     """Read model.json without loading weights.
 
+    Args:
+        folder: of the model.
+        layout: what the model must be for, 'brains' or 'voc'.
+
     Raises:
-        ModelError: unreadable, incomplete, of another format version, or made for other channels,
+        ModelError: unreadable, incomplete, of another format version or layout, or made for other channels,
             labels or spaces than this program knows.
     """
     path = Path(folder) / MODEL_JSON
@@ -148,7 +152,13 @@ def read_description(folder: Path) -> dict:
             f"{path}: found format {stated.get('format')} with unusable {', '.join(wrong) or 'version'}, "
             f"expected format {FORMAT_VERSION}; use a model folder written by this program."
         )
-    _check_conventions(path, description)
+    found = description.get("layout", "brains")
+    if found != layout:
+        raise ModelError(
+            f"{path}: found a model for {found}, expected one for {layout}; choose another."
+        )
+    if layout == "brains":
+        _check_conventions(path, description)
     return description
 
 

@@ -76,15 +76,19 @@ class Model:
         return known_labels(self.description)
 
 
-def load_model(name_or_path: str) -> Model:
+def load_model(name_or_path: str, layout: str = "brains") -> Model:
     """Load a model after verifying it.
+
+    Args:
+        name_or_path: a shipped name, a name of the user's, or a folder.
+        layout: what it must be for, 'brains' or 'voc'.
 
     Raises:
         ModelError: not found, damaged, or made for other channels, labels or networks.
     """
     folder = find_model(name_or_path)
     verify_checksums(folder)
-    description = read_description(folder)
+    description = read_description(folder, layout)
     network = _build(folder, description)
     content = (folder / WEIGHTS).read_bytes()
     network.load_state_dict(_read_weights(folder, network, content))
@@ -95,7 +99,8 @@ def _build(folder: Path, description: dict) -> SliceNetwork:
     """Build the network, and the pipelines once to see that they can be built."""
     stated, classes = description["network"], len(known_labels(description))
     try:
-        build_preprocessing(description["preprocessing"])
+        if description.get("layout", "brains") == "brains":
+            build_preprocessing(description["preprocessing"])
         build_postprocessing(description["postprocessing"])
         network = build_network(stated["name"], **stated["arguments"])
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:

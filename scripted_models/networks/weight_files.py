@@ -34,6 +34,8 @@ class ImageScale:
 CAFFE = ImageScale("BGR", 255.0, (104.007, 116.669, 122.679), (1.0, 1.0, 1.0))
 TORCHVISION = ImageScale("RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
+IMAGE_SCALES = {"torchvision": TORCHVISION, "caffe": CAFFE}
+
 _VGG_DEPTHS = (2, 2, 3, 3, 3)
 _INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 _BRANCHES = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")

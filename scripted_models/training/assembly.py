@@ -1,6 +1,7 @@
 """Networks made from trained parts, and the description of what a run has made."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
@@ -11,10 +12,11 @@ from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
 from scripted_models.model_folder import Model, load_model
 from scripted_models.networks import NETWORKS, build_network
-from scripted_models.networks.weight_files import load_published
+from scripted_models.networks.weight_files import IMAGE_SCALES, load_published
 from scripted_models.training.augmentation import KEPT
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.data import space_of
+from scripted_models.voc.labels import CLASSES
 
 
 def trains(experiment: Experiment) -> bool:
@@ -48,16 +50,16 @@ def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
         getattr(network, name).load_state_dict(model.network.state_dict())
     arguments.pop("initialisation", None)
     if config.start:
-        _start_from(network, config.start)
+        _start_from(network, config.start, experiment.data.layout)
     return network, arguments
 
 
-def _start_from(network: nn.Module, start: str) -> None:
+def _start_from(network: nn.Module, start: str, layout: str) -> None:
     """Take weights from a model folder, or published ones from a file."""
     if Path(start).is_file():
         load_published(network, Path(start))
         return
-    given, own = load_model(start).network.state_dict(), network.state_dict()
+    given, own = load_model(start, layout).network.state_dict(), network.state_dict()
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if len(fitting) < len(given) / 2:
         raise InputError(
@@ -141,9 +143,7 @@ def describe(
         "name": experiment.name,
         "summary": experiment.description,
         "network": {"name": experiment.network.name, "arguments": arguments},
-        "channels": list(MODALITIES),
-        **_optional_sequences(experiment),
-        "labels": {str(label): name for label, name in LABELS.items()},
+        **(_voc(experiment) if experiment.data.layout == "voc" else _brains(experiment)),
         "training_space": {
             "orientation": space.orientation,
             "spacing_xyz_mm": list(space.spacing_xyz_mm),
@@ -162,6 +162,26 @@ def describe(
             "seconds": round(state.seconds, 1),
             "validation_dice": _kept_dice(experiment, state),
         },
+    }
+
+
+def _voc(experiment: Experiment) -> dict:
+    """Return what a description says of pictures and their classes."""
+    scale = IMAGE_SCALES[experiment.data.image_scale]
+    return {
+        "layout": "voc",
+        "channels": list(scale.colours),
+        "image_scale": asdict(scale),
+        "labels": {str(index): name for index, name in enumerate(CLASSES)},
+    }
+
+
+def _brains(experiment: Experiment) -> dict:
+    """Return what a description says of sequences and labels."""
+    return {
+        "channels": list(MODALITIES),
+        **_optional_sequences(experiment),
+        "labels": {str(label): name for label, name in LABELS.items()},
     }
 
 

@@ -19,7 +19,7 @@ from scripted_models.files import make_folder
 from scripted_models.training.cases import TrainingCase
 
 _CODE = ("cases/discovery.py", "geometry.py", "labels.py", "phantom", "preprocessing.py", "space.py",
-         "training/cases.py", "training/data.py", "volumes")  # fmt: skip
+         "training/cases.py", "training/data.py", "training/voc.py", "voc", "volumes")  # fmt: skip
 _LIBRARIES = ("monai", "numpy", "SimpleITK")
 
 

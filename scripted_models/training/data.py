@@ -19,6 +19,7 @@ from scripted_models.space import TrainingSpace, resample
 from scripted_models.training import distributed
 from scripted_models.training.cache import CaseCache, digest
 from scripted_models.training.cases import TrainingCase, make_target
+from scripted_models.training.voc import Maker, voc_makers
 
 PHANTOM_SEED = 100_000  # training phantoms never share a seed with those of `demo`
 
@@ -101,26 +102,34 @@ def load_cases(
     Of several processes each makes its share of the entries that are missing.
 
     Returns:
-        Training cases (phantoms included) and validation cases, mapped from the cache.
+        Training cases (phantoms included) and validation cases, mapped from the cache; of VOC an image is a
+        case of one slice.
     """
-    found = usable_cases(folder)
-    split = split_cases(experiment.data, sorted(found))
-    makers = [_of_case(experiment, found[n], coding) for n in (*split.train, *split.validation)]
-    first = PHANTOM_SEED
-    makers += [_of_phantom(experiment, first + i) for i in range(experiment.data.phantoms)]
-    for name, key, make in distributed.share(makers):
+    if experiment.data.layout == "voc":
+        train, validation = voc_makers(experiment, folder)
+    else:
+        train, validation = _brain_makers(experiment, folder, coding)
+    for name, key, make in distributed.share([*train, *validation]):
         on_case(name)
         cache.get(key, make)
     distributed.wait_for_all()
-    opened = [cache.get(key, make) for _, key, make in makers]
-    last = len(split.train) + len(split.validation)
-    return opened[: len(split.train)] + opened[last:], opened[len(split.train) : last]
+    return tuple([cache.get(key, make) for _, key, make in part] for part in (train, validation))
 
 
-_Maker = tuple[str, str, Callable[[], TrainingCase]]  # name, key in the cache, function
+def _brain_makers(
+    experiment: Experiment, folder: Path, coding: LabelCoding | None
+) -> tuple[list[Maker], list[Maker]]:
+    found = usable_cases(folder)
+    split = split_cases(experiment.data, sorted(found))
+    train, validation = (
+        [_of_case(experiment, found[name], coding) for name in names]
+        for names in (split.train, split.validation)
+    )
+    phantoms = range(PHANTOM_SEED, PHANTOM_SEED + experiment.data.phantoms)
+    return [*train, *(_of_phantom(experiment, seed) for seed in phantoms)], validation
 
 
-def _of_case(experiment: Experiment, case: Case, coding: LabelCoding | None) -> _Maker:
+def _of_case(experiment: Experiment, case: Case, coding: LabelCoding | None) -> Maker:
     case.require_images()
     coding = coding or case.coding
     sources = [case.images[m] for m in MODALITIES]
@@ -135,7 +144,7 @@ def _of_case(experiment: Experiment, case: Case, coding: LabelCoding | None) -> 
     return case.name, key, lambda: _prepare(case, experiment, coding)
 
 
-def _of_phantom(experiment: Experiment, seed: int) -> _Maker:
+def _of_phantom(experiment: Experiment, seed: int) -> Maker:
     key = digest([], phantom=seed, preprocessing=experiment.preprocessing)
     return f"phantom_{seed}", key, lambda: _prepare_phantom(seed, experiment)
 

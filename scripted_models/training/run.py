@@ -33,6 +33,7 @@ from scripted_models.training.precision import MixedPrecision
 from scripted_models.training.records import write_records, write_snapshot
 from scripted_models.training.sampling import CropSampler, EpochCrops, label_frequencies
 from scripted_models.training.validation import validate
+from scripted_models.training.voc import validate_voc
 
 
 class PixelLogits(nn.Module):
@@ -211,6 +212,8 @@ class Trainer:
     def _validate(self, loss: float) -> dict[str, float]:
         if not self.validation_cases:
             return {"score": -loss}
+        if self.experiment.data.layout == "voc":
+            return validate_voc(self._kept, self.validation_cases)
         return validate(self._kept, self.validation_cases, self.experiment.data.validation_slices)
 
     def _keep(self, state: TrainingState, score: float, phase: PhaseConfig) -> None:

@@ -1,0 +1,156 @@
+"""Training on pictures of PASCAL VOC by the loop that trains on brains; prediction and scores of the result."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from scripted_models.cli import main
+from scripted_models.model_folder import load_model
+from scripted_models.networks.weight_files import CAFFE, TORCHVISION
+from scripted_models.voc.masks import read_mask, write_mask
+from scripted_models.voc.prediction import predict_picture, scaled
+
+EXPERIMENT = """
+name = "voc"
+preprocessing = []
+postprocessing = []
+[network]
+name = "{network}"
+arguments = {arguments}
+[data]
+layout = "voc"
+[training]
+seed = 1
+threads = 1
+phases = 1
+optimiser = "adam"
+balance = "none"
+pixels_per_crop = 0
+output_bias = "zero"
+output_size = 32
+batch_size = 2
+[training.phase1]
+epochs = 2
+steps_per_epoch = {steps}
+learning_rate = 0.01
+final_learning_rate = 0.001
+"""
+UNET = (
+    '{ in_channels = 3, num_classes = 21, widths = [8, 8], context_slices = 0, planes = ["axial"] }'
+)
+FCN = "{ scale = 0.015625 }"
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """Four pictures whose colours tell their classes, with a void border around these."""
+    folder = tmp_path / "VOC2012"
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (folder / part).mkdir(parents=True)
+    for seed, name in enumerate("abcd"):
+        rng = np.random.default_rng(seed)
+        mask = np.zeros((40, 44), np.uint8)
+        top, left = rng.integers(4, 14, 2)
+        mask[top - 1 : top + 17, left - 1 : left + 17] = 255
+        mask[top : top + 16, left : left + 16] = (7, 15)[seed % 2]
+        colours = np.array([[90, 90, 90], [220, 40, 40], [40, 60, 220]])
+        picture = colours[np.searchsorted((0, 7, 15), np.where(mask == 255, 0, mask))]
+        picture = (picture + rng.normal(0, 8, picture.shape)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / "JPEGImages" / f"{name}.png")
+        write_mask(folder / "SegmentationClass" / f"{name}.png", mask)
+    for split, names in (("train", "abc"), ("val", "d")):
+        (folder / "ImageSets/Segmentation" / f"{split}.txt").write_text("\n".join(names))
+    return folder
+
+
+def train(voc, output, *options, network="UNet", arguments=UNET, steps=40):
+    path = voc.parent / "voc.toml"
+    path.write_text(EXPERIMENT.format(network=network, arguments=arguments, steps=steps))
+    start = ["train", str(path), "--data", str(voc), "--output", str(output)]
+    return main([*start, "--progress", "none", *options])
+
+
+def predict(voc, model, output, *options):
+    start = ["predict-voc", "--model", str(model), "--voc", str(voc), "--output", str(output)]
+    return main([*start, "--progress", "none", *options])
+
+
+def test_a_network_learns_classes_that_colours_tell(voc, tmp_path):
+    assert train(voc, tmp_path / "run") == 0
+    model = load_model(str(tmp_path / "run" / "model"), layout="voc")
+    assert model.description["channels"] == ["R", "G", "B"]
+    assert model.description["labels"]["15"] == "person"
+    assert "sheep" in (tmp_path / "run" / "model" / "configs" / "metadata.json").read_text()
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    assert "mean_iu" in rows[0]
+    out = tmp_path / "predicted"
+    assert predict(voc, tmp_path / "run" / "model", out, "--overlays") == 0
+    assert len(list((out / "overlays").iterdir())) == 4
+    scores = ["--predictions", str(out), "--output", str(tmp_path / "scores"), "--progress", "none"]
+    assert main(["evaluate", "--voc", str(voc), *scores]) == 0
+    content = json.loads((tmp_path / "scores" / "voc_metrics.json").read_text())
+    assert content["pixel_accuracy"] > 0.95
+    assert content["mean_iu"] > 0.8
+
+
+def test_an_fcn_goes_the_same_way_and_starts_from_another(voc, tmp_path):
+    assert train(voc, tmp_path / "32s", network="FCN32s", arguments=FCN, steps=1) == 0
+    start = ["--set", f"network.start={str(tmp_path / '32s' / 'model')!r}"]
+    assert train(voc, tmp_path / "16s", *start, network="FCN16s", arguments=FCN, steps=1) == 0
+    options = ["--split", "val", "--scales", "0.75", "1.25"]
+    assert predict(voc, tmp_path / "16s" / "model", tmp_path / "p", *options) == 0
+    assert [path.name for path in (tmp_path / "p").iterdir()] == ["d.png"]
+    assert read_mask(tmp_path / "p" / "d.png").shape == (40, 44)
+
+
+@pytest.mark.parametrize("scale", [TORCHVISION, CAFFE], ids=["torchvision", "caffe"])
+def test_pictures_are_scaled_as_the_weights_expect(scale):
+    picture = np.zeros((2, 3, 3), np.uint8)
+    picture[..., 0] = 255  # red
+    found = scaled(picture, scale)
+    assert found.shape == (3, 2, 3)
+    red = 0 if scale is TORCHVISION else 2
+    expected = -np.array(scale.mean) / scale.std
+    expected[red] += scale.scale / scale.std[red]
+    np.testing.assert_allclose(found[:, 0, 0], expected, rtol=1e-5)
+
+
+def test_several_sizes_are_averaged(voc, tmp_path):
+    assert train(voc, tmp_path / "run", steps=1) == 0
+    network = load_model(str(tmp_path / "run" / "model"), layout="voc").network
+    image = np.random.default_rng(0).standard_normal((3, 20, 24)).astype(np.float32)
+    expected = []
+    with torch.no_grad():
+        for size in ((20, 24), (30, 36)):
+            x = F.interpolate(torch.from_numpy(image)[None], size, mode="bilinear")
+            expected.append(F.interpolate(network(x).softmax(1), (20, 24), mode="bilinear")[0])
+    found = predict_picture(network, image, (1.0, 1.5))
+    np.testing.assert_allclose(found, sum(expected) / 2, atol=1e-5)
+
+
+class TestRefusals:
+    def test_brains_and_pictures_are_not_mixed_up(self, voc, tmp_path, capsys):
+        assert train(voc, tmp_path / "run", steps=1) == 0
+        model = str(tmp_path / "run" / "model")
+        assert (
+            main(["segment", str(tmp_path), "--output", str(tmp_path / "o"), "--model", model]) == 3
+        )
+        assert "found a model for voc, expected one for brains" in capsys.readouterr().err
+        assert predict(voc, "default", tmp_path / "p") == 3
+        assert "found a model for brains, expected one for voc" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        "setting", ["training.dice=1.0", 'preprocessing=[{step="mark_brain"}]']
+    )
+    def test_settings_for_brains(self, setting, voc, tmp_path, capsys):
+        assert train(voc, tmp_path / "run", "--set", setting) == 2
+        assert "no regions and no preprocessing" in capsys.readouterr().err
+
+    def test_a_mask_of_another_size(self, voc, tmp_path, capsys):
+        write_mask(voc / "SegmentationClass" / "a.png", np.zeros((3, 3), np.uint8))
+        assert train(voc, tmp_path / "run") == 2
+        assert "(3, 3) pixels for a picture of (40, 44)" in capsys.readouterr().err

@@ -1,0 +1,53 @@
+"""`scripted-models predict-voc`: label maps of pictures by a network that was trained on PASCAL VOC."""
+
+from pathlib import Path
+
+from scripted_models.errors import InputError
+from scripted_models.progress import FORMATS, Progress
+
+
+def add_parser(subparsers) -> None:
+    """Add the sub-command."""
+    parser = subparsers.add_parser("predict-voc", help="write label maps of pictures of PASCAL VOC")
+    parser.add_argument("--model", required=True, help="folder of a model that was trained on VOC")
+    parser.add_argument("--voc", type=Path, required=True, help="folder VOC20xx")
+    parser.add_argument("--split", default="",
+                        help="list of images (val, or a file; default: all with labels)")  # fmt: skip
+    parser.add_argument("--output", type=Path, required=True, help="receives NAME.png")
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0],
+                        help="sizes of the picture whose probabilities are averaged")  # fmt: skip
+    parser.add_argument("--overlays", action="store_true",
+                        help="also draw them over the pictures, in the folder overlays")  # fmt: skip
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--progress", choices=FORMATS, default="bar")
+    parser.set_defaults(run=run)
+
+
+def run(options, progress: Progress) -> int:
+    """Predict all images of the list."""
+    if min(options.scales) <= 0:
+        raise InputError(f"--scales: found {min(options.scales):g}, expected factors above 0.")
+    from scripted_models.files import make_folder
+    from scripted_models.inference import place_network
+    from scripted_models.model_folder import load_model
+    from scripted_models.networks.weight_files import ImageScale
+    from scripted_models.voc.layout import voc_images
+    from scripted_models.voc.masks import read_image, write_mask, write_overlay
+    from scripted_models.voc.prediction import predict_picture, scaled
+
+    images = voc_images(options.voc, options.split, with_masks=False)
+    model = load_model(options.model, layout="voc")
+    _, reason = place_network(model.network, options.device)
+    progress.message(f"model {model.name} on {reason}")
+    scale = ImageScale(**model.description["image_scale"])
+    output = make_folder(options.output)
+    for done, image in enumerate(images, start=1):
+        picture = read_image(image.picture)
+        probabilities = predict_picture(model.network, scaled(picture, scale), options.scales)
+        indices = probabilities.argmax(axis=0)
+        write_mask(output / f"{image.name}.png", indices)
+        if options.overlays:
+            write_overlay(make_folder(output / "overlays") / f"{image.name}.png", picture, indices)
+        progress.update(done / len(images))
+    progress.result(predictions=str(output), text=f"{len(images)} label maps: {output}")
+    return 0
