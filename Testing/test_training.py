@@ -1,9 +1,12 @@
 """Whole training runs that are stopped, killed and resumed."""
 
+import contextlib
 import csv
+import io
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from training_fixtures import make_case
 
+from scripted_models.cli import main
 from scripted_models.config import Experiment, PhaseConfig, TrainingConfig, load_experiment
 from scripted_models.errors import InputError
 from scripted_models.model_folder import load_model
@@ -52,13 +56,12 @@ def experiment(tmp_path):
 
 
 def train(experiment, data, output, *options):
-    command = [sys.executable, "-m", "scripted_models", "train", experiment, "--data", data]
-    return subprocess.run(
-        [*map(str, command), "--output", str(output), "--progress", "none", *options],
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    """Run the command in this process; its exit code and its words."""
+    said = io.StringIO()
+    start = ["train", str(experiment), "--data", str(data), "--output", str(output)]
+    with contextlib.redirect_stderr(said):
+        code = main([*start, "--progress", "none", *options])
+    return SimpleNamespace(returncode=code, stderr=said.getvalue())
 
 
 @pytest.fixture(scope="module")
