@@ -72,13 +72,12 @@ def test_a_model_of_fewer_labels_tells_its_regions():
     assert set(expected_dice(labels, probabilities, (0, 2, 4))) == {"enhancing"}
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_doubt_is_found_where_it_was_put(axis):
+def test_doubt_is_found_where_it_was_put():
     labels = np.zeros((9, 10, 11), np.uint8)
     labels[2:7, 2:7, 2:7] = 4
     probabilities = np.moveaxis(np.eye(5, dtype=np.float32)[labels], -1, 0).copy()
-    np.moveaxis(probabilities, axis + 1, 0)[5] = 0.2
-    assert doubtful_slices(labels, probabilities, KNOWN, axis) == [5]
+    probabilities[:, 5] = 0.2
+    assert doubtful_slices(labels, probabilities, KNOWN) == [5]
 
 
 class TestReport:

@@ -202,6 +202,7 @@ class TestFolds:
             (["--folds", "3", "--fold", "fold9"], "fold9"),
             (["--fold", "fold1"], "--folds or --by-site"),
             (["--sequences"], "--folds or --by-site"),
+            (["--folds", "3", "--set", "data.folds=2"], "data.folds = 2"),
         ],
     )
     def test_impossible_folds(self, options, message, tmp_path, capsys):

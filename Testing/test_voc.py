@@ -252,6 +252,19 @@ class TestCommand:
         assert self.run(folder, tmp_path, tmp_path / "out", "--split", "seg11valid") == 2
         assert "--sbd" in capsys.readouterr().err
 
+    def test_options_of_voc_belong_to_voc(self, tmp_path, capsys):
+        start = [
+            "evaluate",
+            "--truth",
+            str(tmp_path),
+            "--predictions",
+            str(tmp_path),
+            "--split",
+            "val",
+        ]
+        assert main([*start, "--output", str(tmp_path / "o"), "--progress", "none"]) == 2
+        assert "belong to --voc" in capsys.readouterr().err
+
     def test_real_images(self, real_data, tmp_path):
         for image in voc_images(real_data / "voc"):
             mask = read_mask(image.mask)

@@ -58,20 +58,19 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
 
 
 def doubtful_slices(
-    labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int], axis: int = 0
+    labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int]
 ) -> list[int]:
-    """Return the slices with most voxels that are expected to be wrong about the complete tumour.
+    """Return the slices along the first axis with most voxels that are expected to be wrong about the complete tumour.
 
     Args:
         labels, probabilities, known_labels: as for `expected_dice`.
-        axis: of (z, y, x), along which slices are counted.
 
     Returns:
         Up to `DOUBTFUL_SLICES` indices, ascending; fewer where less than one wrong voxel is expected.
     """
     tumour = region_probability(probabilities, known_labels, "complete")
     wrong = np.abs(tumour - (labels > 0))
-    per_slice = wrong.sum(axis=tuple({0, 1, 2} - {axis}))
+    per_slice = wrong.sum(axis=(1, 2))
     most = np.argsort(per_slice)[::-1][:DOUBTFUL_SLICES]
     return sorted(int(index) for index in most if per_slice[index] >= 1)
 

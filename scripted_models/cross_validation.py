@@ -206,6 +206,11 @@ def _testing_on(experiment: Experiment, cases: Sequence[str]) -> Experiment:
 
 def _refuse_own_split(experiment: Experiment) -> None:
     data = experiment.data
+    if data.folds:
+        raise InputError(
+            f"The experiment {experiment.name} has data.folds = {data.folds}, expected 0, because the networks of "
+            "the folds become an ensemble anyway; take it out."
+        )
     if data.train or data.validation or data.test:
         raise InputError(
             f"The experiment {experiment.name} names cases in data.train, data.validation or data.test, "

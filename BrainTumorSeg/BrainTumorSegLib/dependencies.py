@@ -286,7 +286,7 @@ def _failure(need: Need, log: Sequence[str], installer: Installer) -> str:
     if any(NO_CONNECTION.search(line) for line in log):
         return (
             f"{TITLES[need.package]} could not be downloaded because there is no connection to the "
-            "server, expected a way to pypi.org and download.pytorch.org; connect this computer, set "
+            "server, expected a way to the Python Package Index and that of PyTorch; connect this computer, set "
             "HTTPS_PROXY when there is a proxy, or put the wheel files into a folder and run "
             f"{_command([need], installer, '--no-index --find-links FOLDER ')}."
         )

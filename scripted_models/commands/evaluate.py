@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from scripted_models.errors import InputError
 from scripted_models.progress import FORMATS, Progress
 
 
@@ -33,6 +34,8 @@ def run(options, progress: Progress) -> int:
     progress.stage("score", 0.0)
     if options.voc:
         return _voc(options, progress)
+    if options.split or options.sbd or options.overlays:
+        raise InputError("--split, --sbd and --overlays belong to --voc; leave them out.")
     from scripted_models.evaluation.folders import comparison_table, evaluate_folders
     from scripted_models.labels import CODINGS
 
@@ -49,7 +52,6 @@ def run(options, progress: Progress) -> int:
 
 
 def _voc(options, progress: Progress) -> int:
-    from scripted_models.errors import InputError
     from scripted_models.files import make_folder
     from scripted_models.voc.folders import comparison, evaluate_voc
     from scripted_models.voc.layout import seg11valid, voc_images

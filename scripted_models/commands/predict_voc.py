@@ -31,11 +31,17 @@ def run(options, progress: Progress) -> int:
     from scripted_models.inference import place_network
     from scripted_models.model_folder import load_model
     from scripted_models.networks.weight_files import ImageScale
-    from scripted_models.voc.layout import voc_images
+    from scripted_models.voc.layout import find_voc, voc_images
     from scripted_models.voc.masks import read_image, write_mask, write_overlay
     from scripted_models.voc.prediction import predict_picture, scaled
 
     images = voc_images(options.voc, options.split, with_masks=False)
+    root = find_voc(options.voc).resolve()
+    if root in (options.output.resolve(), *options.output.resolve().parents):
+        raise InputError(
+            f"--output {options.output}: lies in the folder of VOC, where label maps would replace its own; choose "
+            "another folder."
+        )
     model = load_model(options.model, layout="voc")
     _, reason = place_network(model.network, options.device)
     progress.message(f"model {model.name} on {reason}")

@@ -125,7 +125,7 @@ def read_shown_case(
 class SlicePredictor:
     """Segments single axial slices of a case, as the network sees them.
 
-    Small components are a matter of the whole volume and stay in.
+    Small components are a matter of the whole volume and stay in, and of several planes it is the axial one.
 
     Args:
         model: says how to preprocess and which labels its classes are.
