@@ -60,7 +60,7 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
 def doubtful_slices(
     labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int]
 ) -> list[int]:
-    """Return the slices along the first axis with most voxels that are expected to be wrong about the complete tumour.
+    """Return the slices along the first axis where most voxels of the complete tumour are likely wrong.
 
     Args:
         labels, probabilities, known_labels: as for `expected_dice`.

@@ -208,8 +208,8 @@ def _refuse_own_split(experiment: Experiment) -> None:
     data = experiment.data
     if data.folds:
         raise InputError(
-            f"The experiment {experiment.name} has data.folds = {data.folds}, expected 0, because the networks of "
-            "the folds become an ensemble anyway; take it out."
+            f"The experiment {experiment.name} has data.folds = {data.folds}, expected 0, because the networks "
+            "of the folds become an ensemble anyway; take it out."
         )
     if data.train or data.validation or data.test:
         raise InputError(

@@ -286,8 +286,8 @@ def _failure(need: Need, log: Sequence[str], installer: Installer) -> str:
     if any(NO_CONNECTION.search(line) for line in log):
         return (
             f"{TITLES[need.package]} could not be downloaded because there is no connection to the "
-            "server, expected a way to the Python Package Index and that of PyTorch; connect this computer, set "
-            "HTTPS_PROXY when there is a proxy, or put the wheel files into a folder and run "
+            "server, expected a way to the Python Package Index and that of PyTorch; connect this computer, "
+            "set HTTPS_PROXY when there is a proxy, or put the wheel files into a folder and run "
             f"{_command([need], installer, '--no-index --find-links FOLDER ')}."
         )
     said = [line.strip() for line in log if line.strip()] or ["nothing"]

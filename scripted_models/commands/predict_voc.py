@@ -39,8 +39,8 @@ def run(options, progress: Progress) -> int:
     root = find_voc(options.voc).resolve()
     if root in (options.output.resolve(), *options.output.resolve().parents):
         raise InputError(
-            f"--output {options.output}: lies in the folder of VOC, where label maps would replace its own; choose "
-            "another folder."
+            f"--output {options.output}: lies in the folder of VOC, where label maps would replace its own; "
+            "choose another folder."
         )
     model = load_model(options.model, layout="voc")
     _, reason = place_network(model.network, options.device)
