@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from zoo_fixtures import SCALE, count, on_meta
 
 from scripted_models.errors import ModelError
 from scripted_models.networks import build_network
@@ -14,17 +15,6 @@ from scripted_models.networks.dilated import ContextModule, DilatedVGG, reflecte
 from scripted_models.networks.placement import moved, receptive_field
 from scripted_models.networks.refinenet import ChainedResidualPooling, RefineNet, ResidualConvUnit
 from scripted_models.networks.trunks import layers_of
-
-SCALE = 1 / 32
-
-
-def count(network):
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def on_meta(network, **arguments):
-    with torch.device("meta"):
-        return network(**arguments)
 
 
 class TestDilated:

@@ -9,23 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from training_fixtures import write_small_case
+from zoo_fixtures import SCALE, count, on_meta
 
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.networks import build_network
 from scripted_models.networks.fcn import FCN, BilinearUpsampling
 from scripted_models.networks.placement import Placed, moved, receptive_field
-
-SCALE = 1 / 32
-
-
-def count(network):
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def on_meta(network, **arguments):
-    with torch.device("meta"):
-        return network(**arguments)
 
 
 class TestFCN:

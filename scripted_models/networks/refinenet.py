@@ -35,8 +35,13 @@ def same_convolution(
     nn.init.normal_(layer.weight, 0.0, 0.01)
     if norm == "none":
         return layer
-    groups = next(number for number in (32, 16, 8, 4, 2, 1) if after % number == 0)
-    return nn.Sequential(layer, nn.GroupNorm(groups, after))
+    return nn.Sequential(layer, group_norm(after))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Return a group normalisation with up to 32 groups."""
+    groups = next(number for number in (32, 16, 8, 4, 2, 1) if channels % number == 0)
+    return nn.GroupNorm(groups, channels)
 
 
 class ResidualConvUnit(nn.Module):
@@ -274,7 +279,6 @@ class ResidualTrunk(nn.Module):
 def _exchange_norms(parent: nn.Module) -> None:
     for name, child in parent.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            groups = next(n for n in (32, 16, 8, 4, 2, 1) if child.num_features % n == 0)
-            setattr(parent, name, nn.GroupNorm(groups, child.num_features))
+            setattr(parent, name, group_norm(child.num_features))
         else:
             _exchange_norms(child)

@@ -1,6 +1,8 @@
 """Label maps of images as files: palette PNG of VOC, .mat of SBD; pictures of them."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +34,25 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def _read_picture(path: Path) -> np.ndarray:
+    with _opened(path, "label map", "a PNG of indices") as image:
+        if image.mode in ("P", "L"):
+            return np.array(image, np.uint8)
+        return _indices_of_colours(np.array(image.convert("RGB")), path)
+
+
+@contextmanager
+def _opened(path: Path, kind: str, expected: str) -> Iterator:
+    """Open a picture file with Pillow, read whole."""
     image_module = _pillow()
     try:
         with image_module.open(path) as image:
             image.load()
-            if image.mode in ("P", "L"):
-                return np.array(image, np.uint8)
-            return _indices_of_colours(np.array(image.convert("RGB")), path)
+            yield image
     except InputError:
         raise
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise InputError(
-            f"{path}: not a readable label map ({error}), expected a PNG of indices; get the file again."
+            f"{path}: not a readable {kind} ({error}), expected {expected}; get the file again."
         ) from error
 
 
@@ -99,15 +108,8 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: not readable.
     """
-    try:
-        with _pillow().open(path) as image:
-            return np.array(image.convert("RGB"))
-    except InputError:
-        raise
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise InputError(
-            f"{path}: not a readable picture ({error}), expected a JPEG or PNG; get the file again."
-        ) from error
+    with _opened(path, "picture", "a JPEG or PNG") as image:
+        return np.array(image.convert("RGB"))
 
 
 def write_overlay(
@@ -122,8 +124,14 @@ def write_overlay(
         share: of the colours; background and void stay as they are.
 
     Raises:
+        InputError: sizes that differ.
         ResourceError: the file cannot be written.
     """
+    if picture.shape[:2] != indices.shape:
+        raise InputError(
+            f"{path}: found a picture of {picture.shape[:2]} and a label map of {indices.shape} pixels (rows, "
+            "columns), expected the same size; predict at the picture's own size."
+        )
     labelled = (indices > 0) & (indices != VOID)
     mixed = (1 - share) * picture + share * palette()[indices]
     out = np.where(labelled[..., None], mixed, picture).round().astype(np.uint8)
