@@ -28,7 +28,7 @@ from scripted_models.inference.spectral import (
 )
 from scripted_models.inference.volume import Predictor
 from scripted_models.networks import NETWORKS, build_network
-from scripted_models.networks.layers import Maxout, RowConv2d
+from scripted_models.networks.layers import LargeConv2d, Maxout
 from scripted_models.networks.slice_network import SliceNetwork
 
 HAVAEI = sorted(name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei"))
@@ -109,7 +109,7 @@ class TestSpectralForm:
 
     def test_sizes_may_follow_each_other(self):
         """The room for the spectra is used again; what a larger size left there must not show."""
-        layer = RowConv2d(3, 2, 11)
+        layer = LargeConv2d(3, 2, 11)
         spectral = SpectralConv2d(layer)
         with torch.no_grad():
             for size in ((60, 31), (12, 12), (31, 60), (61, 31), (60, 31)):

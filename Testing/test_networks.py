@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.ensembles import VotedEnsemble
-from scripted_models.networks.layers import DensePool, Maxout, RowConv2d
+from scripted_models.networks.layers import DensePool, LargeConv2d, Maxout
 from scripted_models.networks.slice_network import SliceNetwork
 
 PARAMETERS = {
@@ -276,12 +276,34 @@ class TestLayers:
         x = torch.randn(2, 3, 11, 9)
         assert torch.equal(DensePool(size)(x), F.max_pool2d(x, size, 1))
 
-    def test_row_convolution_is_convolution(self):
-        layer = RowConv2d(6, 5, 21).double()
-        x = torch.randn(2, 6, 30, 25, dtype=torch.float64)
-        expected = F.conv2d(x, layer.weight, layer.bias)
-        torch.testing.assert_close(layer(x), expected, rtol=1e-10, atol=1e-10)
+    @pytest.mark.parametrize("shape", [(30, 25), (42, 47)])  # by rows, and by FFT where it trains
+    @pytest.mark.parametrize("trains", [(False, False), (True, False), (False, True), (True, True)])
+    def test_large_convolution_is_convolution(self, shape, trains):
+        layer = LargeConv2d(6, 5, 21).double()
+        layer.weight.requires_grad_(False)
+        x = torch.randn(2, 6, *shape, dtype=torch.float64)
+        wanted = [
+            t.requires_grad_(on) for t, on in zip((x, layer.weight), trains, strict=True) if on
+        ]
+        expected, result = F.conv2d(x, layer.weight, layer.bias), layer(x)
+        torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10)
+        by_fourier = "FourierConvolution" in _functions_of(result)
+        assert by_fourier == (any(trains) and shape == (42, 47))
+        gradient = torch.randn_like(expected)
+        wanted.append(layer.bias)
+        for ours, plain in zip(
+            torch.autograd.grad(result, wanted, gradient),
+            torch.autograd.grad(expected, wanted, gradient),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, plain, rtol=1e-10, atol=1e-10)
 
     def test_maxout_takes_the_largest_piece(self):
         x = torch.arange(8.0).reshape(1, 4, 1, 2)
         assert torch.equal(Maxout(2)(x), x[:, 2:])
+
+
+def _functions_of(result: torch.Tensor) -> str:
+    """Return the names of the functions behind a tensor, two levels deep."""
+    nodes = [result.grad_fn, *(node for node, _ in result.grad_fn.next_functions)]
+    return " ".join(type(node).__name__ for node in nodes)

@@ -9,7 +9,7 @@ from torch import nn
 
 from scripted_models.inference import padded_window, predict_slice
 from scripted_models.networks import NETWORKS, build_network
-from scripted_models.networks.layers import DensePool, RowConv2d
+from scripted_models.networks.layers import DensePool, LargeConv2d
 from scripted_models.patchwise import predict_slice_patchwise, predict_voxels, with_plain_layers
 from scripted_models.training.cases import MERGED_CORE
 from scripted_models.training.losses import pixel_cross_entropy
@@ -61,7 +61,7 @@ class TestPrediction:
         brain[0, 1, 2] = brain[0, 3, 3] = brain[1, 0, 0] = True
         rows, columns, dense = predict_slice(network, image, brain, 0)
         plain = with_plain_layers(network)
-        assert not any(isinstance(m, RowConv2d | DensePool) for m in plain.modules())
+        assert not any(isinstance(m, LargeConv2d | DensePool) for m in plain.modules())
         *box, patchwise = predict_slice_patchwise(plain, image, brain, 0)
         assert box == [rows, columns]
         assert patchwise.dtype == dense.dtype

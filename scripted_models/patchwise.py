@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from scripted_models.inference import brain_box
-from scripted_models.networks.layers import DensePool, RowConv2d
+from scripted_models.networks.layers import DensePool, LargeConv2d
 from scripted_models.networks.slice_network import SliceNetwork
 
 
@@ -77,14 +77,14 @@ def with_plain_layers(network: nn.Module) -> nn.Module:
     plain = copy.deepcopy(network)
     for parent in list(plain.modules()):
         for name, layer in parent.named_children():
-            if isinstance(layer, RowConv2d):
+            if isinstance(layer, LargeConv2d):
                 setattr(parent, name, _plain_convolution(layer))
             elif isinstance(layer, DensePool):
                 setattr(parent, name, nn.MaxPool2d(layer.size, stride=1))
     return plain
 
 
-def _plain_convolution(layer: RowConv2d) -> nn.Conv2d:
+def _plain_convolution(layer: LargeConv2d) -> nn.Conv2d:
     plain = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size)
     plain.weight, plain.bias = layer.weight, layer.bias
     return plain

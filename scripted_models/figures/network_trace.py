@@ -13,10 +13,10 @@ import torch
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from scripted_models.networks.layers import DensePool, Maxout, RowConv2d
+from scripted_models.networks.layers import DensePool, LargeConv2d, Maxout
 
 IMAGE, MAPS, JOINED, NETWORK = "image", "maps", "joined", "network"
-_LEAVES = (nn.Conv2d, RowConv2d, Maxout, DensePool, nn.Dropout)
+_LEAVES = (nn.Conv2d, LargeConv2d, Maxout, DensePool, nn.Dropout)
 _SIGNS = {
     "add": "+",
     "sub": "−",

@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 import torch
 from torch import nn
 
+from scripted_models.networks.fourier import smooth_size
 from scripted_models.networks.layers import Maxout
 
 SMALLEST_KERNEL = 11  # below, a direct convolution is as fast
@@ -149,21 +150,6 @@ def _dft_matrix(size: int, count: int) -> torch.Tensor:
     """Return the first `count` columns of the matrix of the discrete Fourier transform, complex128."""
     turns = torch.outer(torch.arange(size), torch.arange(count)) % size
     return torch.exp(turns.to(torch.complex128) * (-2j * math.pi / size))
-
-
-def smooth_size(least: int) -> int:
-    """Return the smallest even number from `least` on without prime factors above 7: fast to transform."""
-    size = least + least % 2
-    while not _is_smooth(size):
-        size += 2
-    return size
-
-
-def _is_smooth(number: int) -> bool:
-    for prime in (2, 3, 5, 7):
-        while number % prime == 0:
-            number //= prime
-    return number == 1
 
 
 class SpectralNetwork(nn.Module):

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import nn
 
-from scripted_models.networks.layers import DensePool, Maxout, RowConv2d
+from scripted_models.networks.layers import DensePool, LargeConv2d, Maxout
 from scripted_models.networks.slice_network import SliceNetwork
 
 INITIALISATIONS = ("paper", "he")
@@ -87,7 +87,7 @@ class OneStageCNN(SliceNetwork):
         super().__init__()
         self.in_channels, self.num_classes = in_channels, num_classes
         self.input_dropout = nn.Dropout(input_dropout)
-        self.output = RowConv2d(self._make_paths(maxout_pieces, dropout), num_classes, 21)
+        self.output = LargeConv2d(self._make_paths(maxout_pieces, dropout), num_classes, 21)
         initialise(self, initialisation)
 
     def _make_paths(self, maxout_pieces: int, dropout: float) -> int:

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scripted_models.networks.fourier import FourierConvolution
+
 
 class Maxout(nn.Module):
     """Maximum over `pieces` groups of channels (Goodfellow et al. 2013).
@@ -46,16 +48,29 @@ def _running_max(x: torch.Tensor, size: int, dim: int) -> torch.Tensor:
     return x
 
 
-class RowConv2d(nn.Conv2d):
-    """Valid 2-D convolution evaluated row by row: same weights and result as `nn.Conv2d`.
+class LargeConv2d(nn.Conv2d):
+    """Valid 2-D convolution with a large kernel and few outputs: same weights and result as `nn.Conv2d`.
 
-    A large kernel with few output channels leaves most of a vector register empty. All kernel rows
-    together are one 1 x k convolution with k times the output channels, whose results are added with
-    a shift of one line each.
+    Such a kernel leaves most of a vector register empty. All kernel rows together are one 1 x k convolution
+    with k times the output channels, whose results are added with a shift of one line each. The gradients of
+    that are slow on CPUs; where they will be asked for, the convolution is evaluated by FFT.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (N, out, H - k + 1, W - k + 1)."""
+        by_fourier = self._needs_gradients(x) and self._suits_fourier(x)
+        result = FourierConvolution.apply(x, self.weight) if by_fourier else self._by_rows(x)
+        return result + self.bias.view(1, -1, 1, 1)
+
+    def _needs_gradients(self, x: torch.Tensor) -> bool:
+        return torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+
+    def _suits_fourier(self, x: torch.Tensor) -> bool:
+        large = min(x.shape[2:]) >= 2 * self.kernel_size[0]
+        exact = x.dtype == self.weight.dtype and x.dtype in (torch.float32, torch.float64)
+        return large and exact and x.device.type == "cpu"
+
+    def _by_rows(self, x: torch.Tensor) -> torch.Tensor:
         rows, out_channels = self.kernel_size[0], self.out_channels
         weight = self.weight.permute(2, 0, 1, 3).reshape(
             rows * out_channels, self.in_channels, 1, -1
@@ -66,4 +81,4 @@ class RowConv2d(nn.Conv2d):
         for row in range(1, rows):
             channel = row * out_channels
             total = total + lines[:, channel : channel + out_channels, row : row + height]
-        return total + self.bias.view(1, -1, 1, 1)
+        return total
