@@ -30,6 +30,7 @@ PARAMETERS = {
     "DilatedBasic": 134_374_973,
     "DilatedLarge": 141_149_720,
     "RefineNet": 99_060_309,
+    "CRFRNN": 134_362_751 + 21 * (2 + 21),
 }
 # One kernel per map and no biases; of a cascade the second network. The paper's figures print the last
 # four; the first two and their sum follow from the same tables.
@@ -45,7 +46,7 @@ PRINTED_WEIGHTS = {
 }
 RECEPTIVE_FIELDS = {"InputCascadeCNN": 65, "LocalCascadeCNN": 56, "MFCascadeCNN": 53}
 FEWER = {"VotedEnsemble": {"members": 2}}  # arguments that make a test quicker
-ZOO = [name for name in NETWORKS if name.startswith(("FCN", "Dilated", "Refine"))]
+ZOO = [name for name in NETWORKS if name.startswith(("FCN", "Dilated", "Refine", "CRF"))]
 FEWER |= {name: {"scale": 1 / 8 if name == "RefineNet" else 1 / 32} for name in ZOO}
 HAVAEI = [name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei")]
 CASCADES = [name for name in NETWORKS if "first" in NETWORKS[name].parts]

@@ -10,6 +10,7 @@ import traceback
 from scripted_models import __version__
 from scripted_models.commands import (
     cases,
+    crf,
     demo,
     evaluate,
     experiments,
@@ -26,6 +27,7 @@ from scripted_models.progress import Progress, make_progress
 
 COMMANDS = (
     demo, segment, evaluate, cases, train, experiments, figures, phantom, networks, models, predict_voc,
+    crf,
 )  # fmt: skip
 
 

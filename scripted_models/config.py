@@ -161,6 +161,7 @@ class Experiment:
     postprocessing: tuple[dict, ...] = DEFAULT_POSTPROCESSING
     training: TrainingConfig = field(default_factory=TrainingConfig)
     decision: dict = field(default_factory=dict)  # see decision.py; empty: the likeliest label
+    crf: dict = field(default_factory=dict)  # of probabilities, see crf/inference.py; empty: none
     weights: typing.Literal["float32", "float16"] = "float32"  # of kernels in the model folder
 
     def to_dict(self) -> dict:

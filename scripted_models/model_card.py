@@ -109,6 +109,7 @@ def card_text(description: dict, network: SliceNetwork) -> str:
         "## Input and output",
         _inputs(description, network),
         "Labels: " + ", ".join(f"{k} {v}" for k, v in description["labels"].items()) + ".",
+        _crf(description),
         _decision(description.get("decision", {})),
         "## Network",
         f"{stated['name']} with {json.dumps(stated['arguments'])}.",
@@ -147,6 +148,12 @@ def _inputs(description: dict, network: SliceNetwork) -> str:
         f"{channels}skull-stripped, co-registered, background 0; {', '.join(network.planes)} slices in LPS "
         "orientation, about 1 mm in the plane (other inputs are brought there)."
     )
+
+
+def _crf(description: dict) -> str:
+    settings = description.get("crf", {})
+    stated = ", ".join(f"{key} {value}" for key, value in settings.items())
+    return f"A dense CRF refines the probabilities: {stated}." if settings else ""
 
 
 def _decision(least: dict) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from scripted_models.crf.inference import build_crf
 from scripted_models.errors import ModelError
 from scripted_models.files import make_folder, write_file
 from scripted_models.model_card import bundle_files, card_text
@@ -35,7 +36,15 @@ from scripted_models.postprocessing import build_postprocessing
 from scripted_models.preprocessing import build_preprocessing
 from scripted_models.space import TrainingSpace
 
-_METHOD = ("network", "labels", "training_space", "preprocessing", "postprocessing", "decision")
+_METHOD = (
+    "network",
+    "labels",
+    "training_space",
+    "preprocessing",
+    "postprocessing",
+    "crf",
+    "decision",
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class Model:
     @property
     def method_checksum(self) -> str:
         """SHA-256 of all that decides a result beside the weights."""
-        method = {key: self.description.get(key) for key in _METHOD}
+        method = {key: self.description[key] for key in _METHOD if key in self.description}
         return hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -102,6 +111,7 @@ def _build(folder: Path, description: dict) -> SliceNetwork:
         if description.get("layout", "brains") == "brains":
             build_preprocessing(description["preprocessing"])
         build_postprocessing(description["postprocessing"])
+        build_crf(classes, description.get("crf", {}), description.get("layout", "brains"))
         network = build_network(stated["name"], **stated["arguments"])
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from scripted_models.cases.discovery import Case
 from scripted_models.confidence import doubtful_slices, expected_dice
+from scripted_models.crf.inference import build_crf, refine_brain
 from scripted_models.decision import decide_labels
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
@@ -134,6 +135,9 @@ def segment_case(
         progress.warning(f"The network now runs on the {CPU_AFTER_GPU}.")
         inner = predict_volume(model.network.to("cpu"), *volume, stages.network, cancelled)
     stages.enter("postprocess")
+    if settings := model.description.get("crf"):
+        spacing = training_grid.spacing_xyz_mm[::-1]
+        inner = refine_brain(build_crf(len(inner), settings), inner, done["image"], spacing)
     probabilities = np.zeros((len(inner), *training_grid.shape_zyx), np.float32)
     probabilities[0] = 1.0
     probabilities[(slice(None), *done["box"])] = inner

@@ -18,6 +18,10 @@ def add_parser(subparsers) -> None:
                         help="sizes of the picture whose probabilities are averaged")  # fmt: skip
     parser.add_argument("--overlays", action="store_true",
                         help="also draw them over the pictures, in the folder overlays")  # fmt: skip
+    parser.add_argument("--crf", action="store_true",
+                        help="run a dense CRF on the probabilities, also where the model has none")  # fmt: skip
+    parser.add_argument("--probabilities", action="store_true",
+                        help="also write probabilities/NAME.npy (classes, rows, columns)")  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)
@@ -27,13 +31,15 @@ def run(options, progress: Progress) -> int:
     """Predict all images of the list."""
     if min(options.scales) <= 0:
         raise InputError(f"--scales: found {min(options.scales):g}, expected factors above 0.")
+    from scripted_models.crf.inference import build_crf, refine
     from scripted_models.files import make_folder
     from scripted_models.inference import place_network
     from scripted_models.model_folder import load_model
     from scripted_models.networks.weight_files import ImageScale
+    from scripted_models.voc.labels import CLASSES
     from scripted_models.voc.layout import find_voc, voc_images
     from scripted_models.voc.masks import read_image, write_mask, write_overlay
-    from scripted_models.voc.prediction import predict_picture, scaled
+    from scripted_models.voc.prediction import predict_picture, scaled, write_probabilities
 
     images = voc_images(options.voc, options.split, with_masks=False)
     root = find_voc(options.voc).resolve()
@@ -46,10 +52,18 @@ def run(options, progress: Progress) -> int:
     _, reason = place_network(model.network, options.device)
     progress.message(f"model {model.name} on {reason}")
     scale = ImageScale(**model.description["image_scale"])
+    settings = model.description.get("crf", {})
+    crf = build_crf(len(CLASSES), settings, "voc") if settings or options.crf else None
     output = make_folder(options.output)
     for done, image in enumerate(images, start=1):
         picture = read_image(image.picture)
         probabilities = predict_picture(model.network, scaled(picture, scale), options.scales)
+        if options.probabilities:
+            write_probabilities(
+                make_folder(output / "probabilities") / f"{image.name}.npy", probabilities
+            )
+        if crf is not None:
+            probabilities = refine(crf, probabilities, picture.transpose(2, 0, 1))
         indices = probabilities.argmax(axis=0)
         write_mask(output / f"{image.name}.png", indices)
         if options.overlays:

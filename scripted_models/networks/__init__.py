@@ -9,6 +9,7 @@ from torch import nn
 
 from scripted_models.errors import ModelError
 from scripted_models.networks.cascades import InputCascadeCNN, LocalCascadeCNN, MFCascadeCNN
+from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.dilated import DilatedVGG
 from scripted_models.networks.ensembles import AverageCNN, VotedEnsemble
 from scripted_models.networks.fcn import FCN
@@ -60,6 +61,10 @@ def _voted_ensemble(
     return VotedEnsemble([build_network(network, **arguments) for _ in range(members)], voting)
 
 
+def _crf_rnn(network: str = "FCN8s", crf: dict | None = None, **arguments) -> CRFRNN:
+    return CRFRNN(build_network(network, **arguments), crf)
+
+
 _HAVAEI = "Havaei et al. 2017, Medical Image Analysis 35, "
 _LONG = "Long et al. 2015, CVPR, "
 _YU = "Yu & Koltun 2016, ICLR, "
@@ -93,6 +98,7 @@ NETWORKS: dict[str, NetworkEntry] = {
             "DilatedLarge", partial(DilatedVGG, context="large"), _YU + "table 1", drawn=False
         ),
         NetworkEntry("RefineNet", RefineNet, "Lin et al. 2017, CVPR, figure 2", drawn=False),
+        NetworkEntry("CRFRNN", _crf_rnn, "Zheng et al. 2015, ICCV, section 5", drawn=False),
     )
 }
 

@@ -12,6 +12,7 @@ from scripted_models.labels import LABELS
 from scripted_models.modalities import MODALITIES
 from scripted_models.model_folder import Model, load_model
 from scripted_models.networks import NETWORKS, build_network
+from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.weight_files import IMAGE_SCALES, load_published
 from scripted_models.training.augmentation import KEPT
 from scripted_models.training.checkpoint import TrainingState
@@ -59,7 +60,10 @@ def _start_from(network: nn.Module, start: str, layout: str) -> None:
     if Path(start).is_file():
         load_published(network, Path(start))
         return
-    given, own = load_model(start, layout).network.state_dict(), network.state_dict()
+    model = load_model(start, layout).network
+    if isinstance(network, CRFRNN) and not isinstance(model, CRFRNN):
+        network = network.unary
+    given, own = model.state_dict(), network.state_dict()
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if len(fitting) < len(given) / 2:
         raise InputError(
@@ -151,6 +155,7 @@ def describe(
         },
         "preprocessing": list(experiment.preprocessing),
         "postprocessing": list(experiment.postprocessing),
+        **({"crf": dict(experiment.crf)} if experiment.crf else {}),
         **({"decision": dict(experiment.decision)} if experiment.decision else {}),
         "training": {
             "statement": experiment.data.statement.strip(),

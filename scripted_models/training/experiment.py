@@ -77,7 +77,7 @@ def train_experiment(experiment: Experiment, run: TrainingRun) -> Path:
     if not trains(experiment):
         return _join_parts(experiment, run)
     plain = experiment.to_dict()
-    for later in ("postprocessing", "decision"):  # matter at inference only
+    for later in ("postprocessing", "decision", "crf"):  # matter at inference only
         plain.pop(later)
     state = _first_state(Path(run.output), plain, run)
     torch.manual_seed(experiment.training.seed)

@@ -1,11 +1,14 @@
 """Label maps of pictures from a trained network."""
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from scripted_models.files import write_file
 from scripted_models.inference import predict_slice
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.networks.weight_files import ImageScale
@@ -42,6 +45,13 @@ def predict_picture(
         probabilities = _whole(network, _resized(image, other))
         total = total + _resized(probabilities, size)
     return total / np.float32(len(factors))
+
+
+def write_probabilities(path: Path, probabilities: np.ndarray) -> None:
+    """Write class probabilities (classes, H, W) as a .npy file in half precision."""
+    buffer = io.BytesIO()
+    np.save(buffer, probabilities.astype(np.float16), allow_pickle=False)
+    write_file(path, buffer.getvalue())
 
 
 def _whole(network: SliceNetwork, image: np.ndarray) -> np.ndarray:
