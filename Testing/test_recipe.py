@@ -7,12 +7,18 @@ import pytest
 import torch
 from training_fixtures import make_case
 
-from scripted_models.config import Experiment, PhaseConfig, TrainingConfig
+from scripted_models.config import Experiment, PhaseConfig, TrainingConfig, load_experiment
 from scripted_models.errors import InputError
 from scripted_models.networks import build_network
 from scripted_models.progress import Progress
 from scripted_models.training.checkpoint import TrainingState
-from scripted_models.training.optimiser import adam_rate_scale, bound_kernels, rates
+from scripted_models.training.optimiser import (
+    adam_rate_scale,
+    bound_kernels,
+    make_optimiser,
+    rates,
+    set_rates,
+)
 from scripted_models.training.run import Trainer
 from scripted_models.training.sampling import label_frequencies
 
@@ -69,6 +75,57 @@ def train(tmp_path, network, steps=1, phase2_steps=0, **changes):
     )
     trainer.run(TrainingState({}))
     return network
+
+
+class TestRates:
+    def test_factors_belong_to_parts_of_names(self):
+        network = build_network("TwoPathCNN")
+        settings = TrainingConfig(rates={"bias": 2.0, "output": 0.1, "local_path": 3.0})
+        optimiser = make_optimiser(network, settings)
+        found = {id(p): g["rate_scale"] for g in optimiser.param_groups for p in g["params"]}
+        assert found[id(network.output.bias)] == pytest.approx(0.2)
+        assert found[id(network.output.weight)] == pytest.approx(0.1)
+        assert found[id(network.local_path.layer1[0].bias)] == pytest.approx(6)
+        assert found[id(network.global_path[0].weight)] == 1
+        set_rates(optimiser, 0.5, 0.9)
+        assert {g["lr"] for g in optimiser.param_groups} == {0.5, 1.0, 0.1, 0.05, 1.5, 3.0}
+        adam = make_optimiser(network, TrainingConfig(optimiser="adam", rates={"output": 0.1}))
+        found = {id(p): g["rate_scale"] for g in adam.param_groups for p in g["params"]}
+        scale = adam_rate_scale(network.output.weight)
+        assert found[id(network.output.weight)] == pytest.approx(0.1 * scale)
+
+    def test_frozen_weights_are_left_out(self):
+        network = build_network("InputCascadeCNN")
+        optimiser = make_optimiser(network, TrainingConfig(rates={"first": 0.1}))
+        (group,) = optimiser.param_groups
+        assert len(group["params"]) == len(list(network.second.parameters()))
+
+    def test_a_part_that_no_weight_has(self):
+        with pytest.raises(InputError, match="'trunk'"):
+            make_optimiser(build_network("TwoPathCNN"), TrainingConfig(rates={"trunk": 0.1}))
+
+    @pytest.mark.parametrize(
+        ("reduction", "rate", "fits"),
+        [
+            ("sum", 1e-10, True),
+            ("sum", 0.0001, False),
+            ("pixels", 0.0001, True),
+            ("labelled", 1e-08, True),
+            ("labelled", 1e-10, False),
+            ("pixels", 1e-10, False),
+        ],
+    )
+    def test_rates_of_sums_and_means_are_not_mixed_up(self, tmp_path, reduction, rate, fits):
+        path = tmp_path / "e.toml"
+        path.write_text(
+            f'[training]\nphases = 1\nreduction = "{reduction}"\nphase1 = {{learning_rate = {rate}}}\n',
+            encoding="utf-8",
+        )
+        if fits:
+            assert load_experiment(path).training.reduction == reduction
+        else:
+            with pytest.raises(InputError, match=r"'learning_rate' is .* loss, expected"):
+                load_experiment(path)
 
 
 class TestOptions:

@@ -155,6 +155,22 @@ class TestCrops:
                 for a, b in zip(crop, whole[step * 6 + index], strict=True):
                     assert torch.equal(a, b)
 
+    @pytest.mark.parametrize("size", [8, 24, 60])
+    def test_inside_crops_hold_as_much_of_the_image_as_fits(self, size):
+        case = make_case()
+        height, width = case.target.shape[1:]
+        source = sampler([case], (0, 0), output_size=size, crops="inside", pixels_per_crop=0)
+        for step in range(30):
+            _, _, targets = source.crop(2, 0, step, 0)
+            assert (targets >= 0).all()
+            plane = source._cut(case, step, np.random.default_rng(step))[0]
+            held = (plane != 0).any(axis=0)
+            assert held.sum() <= min(size, height) * min(size, width)
+        case.image[:] = 1.0
+        for seed in range(30):
+            window, _, _ = source._cut(case, int(seed * 37), np.random.default_rng(seed))
+            assert (window[0] == 1).sum() == min(size, height) * min(size, width)
+
 
 class TestPixels:
     def test_ignored_pixels_are_left_alone(self):
@@ -199,6 +215,20 @@ class TestLoss:
         target[0] = classes  # a label that the network does not have
         with pytest.raises((IndexError, RuntimeError)):
             pixel_cross_entropy(logits[:, : classes - 1], target)
+
+    @pytest.mark.parametrize("shape", [(200, 21), (6, 2)])
+    def test_reductions_are_those_of_pytorch(self, shape):
+        torch.manual_seed(0)
+        logits, target = torch.randn(*shape), torch.randint(shape[1], shape[:1])
+        target[::5] = IGNORED
+        for ours, theirs in (("sum", "sum"), ("labelled", "mean")):
+            expected = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction=theirs)
+            torch.testing.assert_close(pixel_cross_entropy(logits, target, ours), expected)
+
+    @pytest.mark.parametrize("reduction", ["pixels", "labelled", "sum"])
+    def test_nothing_labelled_weighs_nothing(self, reduction):
+        target = torch.full((9,), IGNORED)
+        assert pixel_cross_entropy(torch.randn(9, 3), target, reduction).item() == 0
 
     def test_region_dice_is_that_of_the_regions(self):
         """With certain labels the loss is 1 - Dice, up to the 1 that smooths it; 1 and 3 are alike."""

@@ -9,8 +9,13 @@ from PIL import Image
 from torch.nn import functional as F
 
 from scripted_models.cli import main
+from scripted_models.commands.train import EXPERIMENTS
+from scripted_models.config import load_experiment
 from scripted_models.model_folder import load_model
+from scripted_models.networks import build_network
 from scripted_models.networks.weight_files import CAFFE, TORCHVISION
+from scripted_models.training.augmentation import build_augmentation
+from scripted_models.training.optimiser import make_optimiser
 from scripted_models.voc.masks import read_mask, write_mask
 from scripted_models.voc.prediction import predict_picture, scaled
 
@@ -130,6 +135,18 @@ def test_several_sizes_are_averaged(voc, tmp_path):
             expected.append(F.interpolate(network(x).softmax(1), (20, 24), mode="bilinear")[0])
     found = predict_picture(network, image, (1.0, 1.5))
     np.testing.assert_allclose(found, sum(expected) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", sorted((EXPERIMENTS / "voc").glob("*.toml")), ids=lambda p: p.stem)
+def test_the_papers_recipes_fit_their_networks(path):
+    experiment = load_experiment(path)
+    config = experiment.network
+    with torch.device("meta"):
+        network = build_network(config.name, **config.arguments)
+    make_optimiser(network, experiment.training)
+    build_augmentation(experiment.training.augmentation)
+    assert (experiment.data.layout, experiment.training.phases) == ("voc", 1)
+    assert network.num_classes == 21
 
 
 class TestRefusals:

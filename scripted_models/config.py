@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ try:
     import tomllib
 except ImportError:  # Python 3.10
     import tomli as tomllib
+
+HIGHEST_RATE_OF_SUMS, LOWEST_RATE_OF_MEANS = 1e-7, 1e-8
 
 DEFAULT_PREPROCESSING: tuple[dict, ...] = (
     {"step": "mark_brain"},
@@ -105,6 +108,8 @@ class TrainingConfig:
     snapshot_every: int = 0  # epochs between snapshots of the weights; 0: none
     batch_size: int = 8  # crops of one step, of each process
     output_size: int = 32  # edge of the crops' output in pixels; 1: the paper's patches
+    # Where crops lie: around the drawn pixel, also over the edge, or inside of the image as far as they fit.
+    crops: typing.Literal["anywhere", "inside"] = "anywhere"
     pixels_per_crop: int = 250  # that enter the loss; 0: all
     average_decay: float = 0.0  # of the moving average of the weights, which is kept; 0: none
     # Phase 1. 'labels': of a crop only the label it was drawn for enters the loss, so that labels are
@@ -116,6 +121,11 @@ class TrainingConfig:
     dice: float = (
         0.0  # factor of the regions' soft Dice beside the cross-entropy; the paper has none
     )
+    # Of the cross-entropy: the mean over all chosen pixels, over those with a label, or the sum, whose rate
+    # is smaller by the number of pixels (Long et al.'s release: 1e-10).
+    reduction: typing.Literal["pixels", "labelled", "sum"] = "pixels"
+    # Factors of the learning rate of weights with this part of a name: { bias = 2.0, trunk = 0.1 }.
+    rates: dict = field(default_factory=dict)
     # When the logarithms of the label frequencies are added to the output bias: at the start, as the
     # paper's sentence says, or when the labels begin to be drawn with these frequencies.
     output_bias: typing.Literal["phase1", "phase2", "zero"] = "phase2"
@@ -144,6 +154,24 @@ class TrainingConfig:
             (0, None),
         )
         _require(self, **at_least_one, **not_negative, average_decay=(0, 1), healthy_share=(0, 1))
+        if not all(isinstance(x, int | float) and 0 <= x < math.inf for x in self.rates.values()):
+            raise ValueError(f"'rates' is {self.rates}, expected numbers from 0 on")
+        if self.optimiser == "sgd":
+            for phase in (self.phase1, self.phase2)[: self.phases]:
+                self._check_rate(phase.learning_rate)
+
+    def _check_rate(self, rate: float) -> None:
+        """Raise ValueError for a rate that belongs to the other reduction: it diverges, or learns nothing."""
+        if self.reduction == "sum" and rate > HIGHEST_RATE_OF_SUMS:
+            raise ValueError(
+                f"'learning_rate' is {rate:g} with the summed loss, expected at most {HIGHEST_RATE_OF_SUMS:g} "
+                "(as with 1e-10 for pictures), because a sum is larger than a mean by the number of pixels"
+            )
+        if self.reduction != "sum" and 0 < rate < LOWEST_RATE_OF_MEANS:
+            raise ValueError(
+                f"'learning_rate' is {rate:g} with the mean loss, expected at least {LOWEST_RATE_OF_MEANS:g} "
+                '(as with 1e-4), or reduction = "sum"'
+            )
 
 
 @dataclass(frozen=True)

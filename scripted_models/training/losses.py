@@ -13,8 +13,10 @@ from scripted_models.training.cases import (
 )
 
 
-def pixel_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean negative log-likelihood of pixels.
+def pixel_cross_entropy(
+    logits: torch.Tensor, target: torch.Tensor, reduction: str = "pixels"
+) -> torch.Tensor:
+    """Negative log-likelihood of pixels.
 
     Where the truth only says "necrosis or non-enhancing", the likelihood is the sum of both
     probabilities, so a network learns the region from such cases and the split from the others.
@@ -22,6 +24,7 @@ def pixel_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Ten
     Args:
         logits: (P, classes).
         target: (P,) int64 with labels, MERGED_CORE, or IGNORED, which counts as a loss of 0.
+        reduction: 'pixels', the mean over all; 'labelled', over those that are not ignored; or 'sum'.
 
     Returns:
         Scalar.
@@ -35,7 +38,11 @@ def pixel_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Ten
         target >= MERGED_CORE, classes, target
     )  # that of ignored ones does not count
     likelihoods = table.gather(1, column[:, None])[:, 0]
-    return -torch.where(target == IGNORED, 0.0, likelihoods).mean()
+    total = -torch.where(target == IGNORED, 0.0, likelihoods).sum()
+    if reduction == "sum":
+        return total
+    counted = (target != IGNORED).sum() if reduction == "labelled" else target.numel()
+    return total / max(counted, 1)
 
 
 def region_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -5,23 +5,47 @@ momentum from 0.5 to 0.9, learning rate from 0.005 "decreased by a factor at eve
 factor of 0.1, weights bounded in magnitude.
 """
 
-from collections.abc import Iterable
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import nn
 
 from scripted_models.config import PhaseConfig, TrainingConfig
+from scripted_models.errors import InputError
 
 
-def make_optimiser(
-    parameters: Iterable[nn.Parameter], settings: TrainingConfig
-) -> torch.optim.Optimizer:
-    """Return the optimiser of one phase; `set_schedule` gives it its rates."""
-    parameters = list(parameters)
+def make_optimiser(network: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
+    """Return the optimiser of what trains in a phase; `set_rates` gives it its rates.
+
+    Raises:
+        InputError: a factor for weights that the network does not have.
+    """
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    factors = _factors([name for name, _ in network.named_parameters()], settings.rates)
     if settings.optimiser == "adam":
-        groups = [{"params": [p], "rate_scale": adam_rate_scale(p)} for p in parameters]
-        return torch.optim.Adam(groups)
-    return torch.optim.SGD(parameters, lr=0.1, momentum=0.5)
+        scales = {name: adam_rate_scale(p) * factors[name] for name, p in named}
+        return torch.optim.Adam([{"params": [p], "rate_scale": scales[name]} for name, p in named])
+    by_factor = defaultdict(list)
+    for name, parameter in named:
+        by_factor[factors[name]].append(parameter)
+    groups = [{"params": group, "rate_scale": factor} for factor, group in by_factor.items()]
+    return torch.optim.SGD(groups, lr=0.1, momentum=0.5)
+
+
+def _factors(names: Sequence[str], stated: Mapping[str, float]) -> dict[str, float]:
+    """Return the factor of every weight; one whose name has several stated parts gets their product."""
+    parts = {part for name in names for part in name.split(".")}
+    if unknown := sorted(set(stated) - parts):
+        raise InputError(
+            f"training.rates: found {unknown}, expected parts of the names of weights, such as "
+            f"{sorted(p for p in parts if not p.isdigit())[:8]}; mend them."
+        )
+    return {
+        name: math.prod(factor for part, factor in stated.items() if part in name.split("."))
+        for name in names
+    }
 
 
 def adam_rate_scale(weight: torch.Tensor) -> float:

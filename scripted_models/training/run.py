@@ -137,7 +137,7 @@ class Trainer:
         with_bias = self.settings.output_bias == f"phase{state.phase}"
         if with_bias and not state.epoch and self.network.has_two_phases:
             self._add_label_frequencies()
-        optimiser = make_optimiser((p for p in self.trainable if p.requires_grad), self.settings)
+        optimiser = make_optimiser(self.network, self.settings)
         if state.optimiser:
             optimiser.load_state_dict(state.optimiser)
         self.precision.load_state(state.scaler)
@@ -191,7 +191,7 @@ class Trainer:
     def _step(self, module: nn.Module, batch, optimiser: torch.optim.Optimizer) -> float:
         images, chosen, targets = (part.to(self.device, non_blocking=True) for part in batch)
         logits, targets = module(images, chosen), targets.flatten()
-        loss = pixel_cross_entropy(logits, targets)
+        loss = pixel_cross_entropy(logits, targets, self.settings.reduction)
         if self.settings.dice:
             loss = loss + self.settings.dice * region_dice_loss(logits, targets)
         optimiser.zero_grad(set_to_none=True)

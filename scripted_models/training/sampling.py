@@ -116,10 +116,20 @@ class CropSampler:
         place = np.unravel_index(voxel, case.target.shape)
         image, target = np.moveaxis(case.image, axis + 1, 1), np.moveaxis(case.target, axis, 0)
         z, y, x = (int(place[axis]), *(int(v) for i, v in enumerate(place) if i != axis))
-        top, left = (v - int(rng.integers(size)) for v in (y, x))
+        top, left = (
+            self._start(*where, rng) for where in zip((y, x), target.shape[1:], strict=True)
+        )
         plane = slab(image, z, self.context)
         window = _window(plane, top - margin, left - margin, size + 2 * margin, 0.0)
         return window, _window(target[z], top, left, size, IGNORED), int(target[z, y, x])
+
+    def _start(self, place: int, length: int, rng: np.random.Generator) -> int:
+        """Draw the first pixel of a crop along an axis of a length, so that it holds a place."""
+        size = self.settings.output_size
+        low, high = place - size + 1, place
+        if self.settings.crops == "inside":  # or, of a smaller image, around all of it
+            low, high = max(low, min(0, length - size)), min(high, max(0, length - size))
+        return high - int(rng.integers(high - low + 1))
 
 
 def _window(plane: np.ndarray, top: int, left: int, size: int, fill: float) -> np.ndarray:
