@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from training_fixtures import write_small_case
 
 from scripted_models.cli import main
-from scripted_models.decision import decide_labels
+from scripted_models.decision import EXPECTED_DICE, best_share, decide_labels
 from scripted_models.errors import ModelError
 from scripted_models.labels import REGIONS, region_mask
 from scripted_models.model_folder import load_model, write_model
@@ -46,6 +46,33 @@ def test_regions_are_where_their_probabilities_reach_the_share_inside_the_larger
     assert (labels[rest] == np.where(p[1] >= p[3], 1, 3)[rest]).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 999), sharpness=st.floats(0.05, 3))
+def test_the_best_share_has_the_greatest_expected_dice(seed, sharpness):
+    p = np.random.default_rng(seed).beta(0.3 * sharpness, sharpness, (4, 5, 30)).astype(np.float32)
+    promised = lambda share: 2 * p[p >= share].sum() / ((p >= share).sum() + p.sum())  # noqa: E731
+    best = best_share(p)
+    others = [promised(share) for share in np.linspace(0.01, 0.99, 99)]
+    assert promised(best) >= max(others) - 1e-5
+    if (p >= 0.01).any():
+        # half of the greatest value, within the distance of neighbouring probabilities
+        below, above = p[p < best], p[p >= best]
+        assert above.min() >= promised(best) / 2 - 1e-5
+        assert below.max(initial=0.01) <= max(promised(best) / 2, 0.01) + 1e-5
+
+
+def test_certain_regions_are_cut_at_one_half_and_absent_ones_stay_absent():
+    p = np.array([0.0, 1.0, 1.0, 0.49, 0.51] * 20)
+    assert best_share(p) in (1.0, 0.51)
+    assert best_share(np.zeros(9)) == 1.0
+    labels = decide_labels(
+        np.array([[1.0, 0.999], [0, 0], [0, 0.001], [0, 0], [0, 0]], np.float32),
+        KNOWN,
+        dict.fromkeys(REGIONS, EXPECTED_DICE),
+    )
+    assert not labels.any()
+
+
 def test_labels_that_a_model_does_not_know_are_not_given():
     p = random_probabilities(3, 4)
     labels = decide_labels(p, (0, 1, 2, 4), dict.fromkeys(REGIONS, 0.2))
@@ -76,7 +103,12 @@ class TestModel:
 
     @pytest.mark.parametrize(
         "decision",
-        [{"complete": 0.5}, {**dict.fromkeys(REGIONS, 0.5), "core": 2}],
+        [
+            {"complete": 0.5},
+            {**dict.fromkeys(REGIONS, 0.5), "core": "best"},
+            [0.5],
+            {**dict.fromkeys(REGIONS, 0.5), "core": 2},
+        ],
     )
     def test_impossible_shares_are_refused(self, decision, small_network, tmp_path):
         folder = self.model(tmp_path / "m", small_network, decision=decision)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from scripted_models import __version__
+from scripted_models.decision import EXPECTED_DICE
 from scripted_models.networks.slice_network import SliceNetwork
 
 
@@ -157,8 +158,14 @@ def _crf(description: dict) -> str:
 
 
 def _decision(least: dict) -> str:
-    regions = ", ".join(f"{region} from {share:g}" for region, share in least.items())
-    return f"A region is given from a probability on: {regions}." if least else ""
+    if not least:
+        return ""
+    best = "the one with the greatest expected Dice"
+    regions = (
+        f"{region} from {best if share == EXPECTED_DICE else share}"
+        for region, share in least.items()
+    )
+    return f"A region is given from a probability on: {', '.join(regions)}."
 
 
 def _dice_table(title: str, head: str, rows: dict) -> list[str]:

@@ -22,6 +22,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from scripted_models.decision import EXPECTED_DICE
 from scripted_models.errors import ModelError, ResourceError
 from scripted_models.image_findings import WARNING, Finding, listed
 from scripted_models.labels import LABELS, REGIONS
@@ -173,8 +174,8 @@ def _check_conventions(path: Path, description: dict) -> None:
         expected = f"labels {labels}, expected 0 and others of {table}"
     elif not _can_decide(description):
         expected = (
-            f"decision {description['decision']} for labels {labels}, expected a share for each of "
-            f"{list(REGIONS)} and labels of each region"
+            f"decision {description['decision']} for labels {labels}, expected a share or '{EXPECTED_DICE}' "
+            f"for each of {list(REGIONS)} and labels of each region"
         )
     elif not _are_shares(description.get("check_below", {})):
         expected = f"check_below {description['check_below']}, expected regions with shares"
@@ -196,7 +197,9 @@ def _check_conventions(path: Path, description: dict) -> None:
 def _can_decide(description: dict) -> bool:
     """Tell whether the regions can be decided as a description says, if it says how."""
     least, labels = description.get("decision", {}), set(description["labels"])
-    complete = isinstance(least, dict) and set(least) == set(REGIONS) and _are_shares(least)
+    stated = least.items() if isinstance(least, dict) else ()
+    numbers = {region: share for region, share in stated if share != EXPECTED_DICE}
+    complete = {region for region, _ in stated} == set(REGIONS) and _are_shares(numbers)
     return least == {} or (complete and {"0", "2", "4"} <= labels and bool(labels & {"1", "3"}))
 
 
