@@ -61,9 +61,10 @@ def test_the_best_share_has_the_greatest_expected_dice(seed, sharpness):
         assert below.max(initial=0.01) <= max(promised(best) / 2, 0.01) + 1e-5
 
 
-def test_certain_regions_are_cut_at_one_half_and_absent_ones_stay_absent():
-    p = np.array([0.0, 1.0, 1.0, 0.49, 0.51] * 20)
-    assert best_share(p) in (1.0, 0.51)
+def test_certain_regions_are_as_they_are_and_absent_ones_stay_absent():
+    assert best_share(np.array([0.0, 1.0, 1.0] * 20)) == 1.0
+    assert best_share(np.array([0.99] * 30 + [0.4] * 3)) > 0.4
+    assert best_share(np.array([0.6] * 30 + [0.4] * 30)) < 0.41
     assert best_share(np.zeros(9)) == 1.0
     labels = decide_labels(
         np.array([[1.0, 0.999], [0, 0], [0, 0.001], [0, 0], [0, 0]], np.float32),
@@ -103,12 +104,7 @@ class TestModel:
 
     @pytest.mark.parametrize(
         "decision",
-        [
-            {"complete": 0.5},
-            {**dict.fromkeys(REGIONS, 0.5), "core": "best"},
-            [0.5],
-            {**dict.fromkeys(REGIONS, 0.5), "core": 2},
-        ],
+        [{"complete": 0.5}, *({**dict.fromkeys(REGIONS, 0.5), "core": x} for x in ("best", 2))],
     )
     def test_impossible_shares_are_refused(self, decision, small_network, tmp_path):
         folder = self.model(tmp_path / "m", small_network, decision=decision)
