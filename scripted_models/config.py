@@ -69,6 +69,7 @@ class DataConfig:
     validation_slices: int = 8  # axial slices per validation case, spread over the brain
     slice_spacing_mm: float = 0.0  # distance of slices that cases are resampled to; 0: as it is
     phantoms: int = 0  # procedural cases added to the training cases
+    real: bool = True  # false: of the cases none trains
     statement: str = ""  # attribution, written into the model card
 
     def __post_init__(self):

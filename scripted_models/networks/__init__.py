@@ -15,6 +15,7 @@ from scripted_models.networks.ensembles import AverageCNN, VotedEnsemble
 from scripted_models.networks.fcn import FCN
 from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN, TwoPathCNN
 from scripted_models.networks.refinenet import RefineNet
+from scripted_models.networks.threshold import ThresholdBaseline
 from scripted_models.networks.unet import UNet
 
 
@@ -82,6 +83,13 @@ NETWORKS: dict[str, NetworkEntry] = {
         NetworkEntry("LocalCascadeCNN", LocalCascadeCNN, _HAVAEI + "figure 3", _FIRST),
         NetworkEntry("MFCascadeCNN", MFCascadeCNN, _HAVAEI + "figure 3", _FIRST),
         NetworkEntry("VotedEnsemble", _voted_ensemble, _HAVAEI + "BRATS 2015", trains=False),
+        NetworkEntry(
+            "ThresholdBaseline",
+            ThresholdBaseline,
+            "bright FLAIR and T1c",
+            trains=False,
+            drawn=False,
+        ),
         NetworkEntry("UNet", UNet, "Ronneberger et al. 2015, MICCAI, LNCS 9351"),
         NetworkEntry("FCN32s", FCN, _LONG + "FCN-32s", drawn=False),
         NetworkEntry("FCN16s", partial(FCN, stride=16), _LONG + "FCN-16s", drawn=False),

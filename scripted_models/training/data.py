@@ -61,8 +61,8 @@ def split_cases(data: DataConfig, names: list[str]) -> Split:
         if every and not parts[part]:
             parts[part] = _draw(rest, every, data.split_seed)
             rest = [name for name in rest if name not in parts[part]]
-    train = listed["train"] or rest
-    if not train:
+    train = (listed["train"] or rest) if data.real else []
+    if data.real and not train:
         raise InputError(
             f"Found {len(names)} cases with four images and a label map and none is left for training; "
             "expected at least one that neither validates nor tests."
