@@ -141,7 +141,8 @@ def _time(seconds: dict) -> list[str]:
 
 
 def _inputs(description: dict, network: SliceNetwork) -> str:
-    channels = f"Channels: {', '.join(description['channels'])}; "
+    names = description.get("sequences", description["channels"])
+    channels = f"Channels: {', '.join(names)}; "
     if scale := description.get("image_scale"):
         factor, mean, std = (scale[key] for key in ("scale", "mean", "std"))
         return f"{channels}(value * {factor:g} - {mean}) / {std} of values from 0 to 1."

@@ -183,6 +183,8 @@ def _check_conventions(path: Path, description: dict) -> None:
         expected = (
             f"needs_one_of {description['needs_one_of']}, expected some of {list(MODALITIES)}"
         )
+    elif not _are_sequences(description.get("sequences", [])):
+        expected = f"sequences {description['sequences']}, expected some of {list(MODALITIES)}"
     if expected:
         raise ModelError(f"{path}: found {expected}; use a model folder written by this program.")
     try:
@@ -242,8 +244,9 @@ def dice_with(description: dict, sequences: Collection[str]) -> dict[str, float]
 
 
 def missing_finding(description: dict, present: Collection[str]) -> Finding | None:
-    """Say which sequences are missing and what that costs; None when all are there."""
-    missing = tuple(m for m in MODALITIES if m not in present)
+    """Say which sequences are missing and what that costs; None when all that the model uses are there."""
+    used = description.get("sequences", MODALITIES)
+    missing = tuple(m for m in used if m not in present)
     if not missing:
         return None
     without, complete = dice_with(description, present), dice_with(description, MODALITIES)

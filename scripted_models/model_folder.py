@@ -33,7 +33,7 @@ from scripted_models.model_description import (
 from scripted_models.networks import build_network
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.postprocessing import build_postprocessing
-from scripted_models.preprocessing import build_preprocessing
+from scripted_models.preprocessing import build_preprocessing, kept_sequences
 from scripted_models.space import TrainingSpace
 
 _METHOD = (
@@ -118,6 +118,13 @@ def _build(folder: Path, description: dict) -> SliceNetwork:
             f"{folder}: found a description that cannot be used ({type(error).__name__}: {error}), expected "
             "one written by this program; get the model folder again."
         ) from error
+    if description.get("layout", "brains") == "brains":
+        seen = len(kept_sequences(description["preprocessing"]))
+        if network.in_channels != seen:
+            raise ModelError(
+                f"{folder}: found a network of {network.in_channels} image channels, expected one for each of "
+                f"the {seen} sequences that its preprocessing keeps; get the model folder again."
+            )
     if network.num_classes != classes:
         raise ModelError(
             f"{folder}: found a network of {network.num_classes} classes, expected one for each of the "

@@ -155,6 +155,33 @@ class ShiftBraind(MapTransform):
         return {**data, "image": shifted}
 
 
+class KeepSequencesd(MapTransform):
+    """Leave only some channels, for networks that see fewer than four sequences.
+
+    Args:
+        names: of sequences, kept in the order of `MODALITIES`.
+
+    Raises:
+        ValueError: no name, or an unknown one.
+    """
+
+    def __init__(self, names: Sequence[str], keys: Sequence[str] = ("image",)):
+        super().__init__(keys)
+        if not names or set(names) - set(MODALITIES):
+            raise ValueError(f"expected 'names' to be some of {list(MODALITIES)}")
+        self.indices = [index for index, name in enumerate(MODALITIES) if name in names]
+
+    def __call__(self, data: dict) -> dict:
+        """Return the dictionary with 'image' (names, z, y, x)."""
+        return {**data, "image": data["image"][self.indices]}
+
+
+def kept_sequences(steps: Sequence[dict]) -> tuple[str, ...]:
+    """Return the sequences that reach the network after these steps."""
+    stated = [step["names"] for step in steps if step["step"] == "keep_sequences"]
+    return tuple(m for m in MODALITIES if all(m in names for names in stated))
+
+
 def _crop_to_brain(margin: int = 0) -> CropForegroundd:
     return CropForegroundd(
         keys=("image", "brain", "labels"),
@@ -184,6 +211,7 @@ STEPS = {
     "n4": N4BiasFieldd,
     "crop_to_brain": _crop_to_brain,
     "zscore": _zscore,
+    "keep_sequences": KeepSequencesd,
 }
 
 
@@ -208,6 +236,11 @@ def _check_order(steps: Sequence[dict]) -> None:
     for index, step in enumerate(steps):
         if step["step"] == "n4":
             _require_before("zscore", "it needs positive intensities", names, index)
+        if step["step"] == "keep_sequences" and index != len(names) - 1:
+            raise ModelError(
+                f"Found the preprocessing step '{names[index + 1]}' after 'keep_sequences', expected this one "
+                "last, because the others count on four sequences; change the order."
+            )
         if step.get("region") == "volume":
             _require_before("crop_to_brain", "it counts the whole volume", names, index)
 

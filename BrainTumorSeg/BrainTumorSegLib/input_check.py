@@ -154,7 +154,8 @@ def choice_findings(nodes: Mapping[str, object], description: Mapping = NO_MODEL
 def _missing_findings(missing: tuple[str, ...], description: Mapping) -> list[Finding]:
     one_of, present = needs_one_of(description), set(MODALITIES) - set(missing)
     if present.intersection(one_of):
-        return [missing_finding(description, present)]
+        cost = missing_finding(description, present)
+        return [cost] if cost else []
     text = f"No volume is chosen for {', '.join(TITLES[m] for m in missing)}"
     needed = f"{' or '.join(TITLES[m] for m in one_of)} is" if one_of else "all four sequences are"
     return [Finding(STOP, missing, text, f"choose one, {needed} needed")]

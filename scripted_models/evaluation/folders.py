@@ -5,7 +5,7 @@ import io
 import json
 import platform
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,8 @@ from scripted_models.evaluation.pairing import (
 from scripted_models.evaluation.paper_tables import markdown_beside_paper
 from scripted_models.files import make_folder, write_file
 from scripted_models.geometry import Grid
-from scripted_models.labels import REGIONS, LabelCoding, decode_labels, region_mask
+from scripted_models.labels import LABELS, REGIONS, LabelCoding, decode_labels, region_mask
+from scripted_models.voc.scores import VocScores, score
 from scripted_models.volumes.io import read_label_map
 
 COLUMNS = (*METRICS, "truth_ml", "prediction_ml")
@@ -44,12 +45,20 @@ class Evaluation:
             not define is absent.
         coding_notes: sentences about the label codings of the truth.
         warnings: sentences about files that were not used.
+        confusion: of all cases together, int64 (labels, labels), voxels of each true label by predicted label;
+            where a truth has necrosis and non-enhancing tumour together, both are 1.
     """
 
     name: str
     cases: dict[str, Scores]
     coding_notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    confusion: np.ndarray = field(default_factory=lambda: np.zeros((len(LABELS),) * 2, np.int64))
+
+    @property
+    def voxels(self) -> VocScores:
+        """The four metrics of semantic segmentation over the voxels of all cases."""
+        return VocScores(self.confusion, tuple(LABELS.values()))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -81,7 +90,14 @@ class Evaluation:
             "notes": self.notes,
             "warnings": self.warnings,
             "cases": self.cases,
+            "voxels": self._voxels(),
         }
+
+    def _voxels(self) -> dict[str, object]:
+        found = self.voxels
+        iu = zip(found.classes, found.class_iu, strict=True)
+        table = {name: float(value) for name, value in iu if not np.isnan(value)}
+        return {**found.summary, "iu": table} if self.confusion.any() else {}
 
     def _regions(self) -> list[str]:
         return [r for r in REGIONS if any(r in scores for scores in self.cases.values())]
@@ -138,14 +154,17 @@ def evaluate_folders(
     if only is not None:
         cases = chosen_cases(cases, only, Path(truth))
     require_predictions(cases, found, Path(predictions))
-    scores = {}
+    scores, confusion = {}, np.zeros((len(LABELS),) * 2, np.int64)
     for done, case in enumerate(cases, start=1):
-        scores[case.name] = _score_case(case, found[case.name], truth_coding, prediction_coding)
+        scores[case.name], voxels = _score_case(
+            case, found[case.name], truth_coding, prediction_coding
+        )
+        confusion += voxels
         if on_case:
             on_case(done, len(cases), case.name)
     name = Path(predictions).resolve().name
     notes = tuple(_coding_notes(cases, truth_coding))
-    evaluation = Evaluation(name, scores, notes, tuple(warnings))
+    evaluation = Evaluation(name, scores, notes, tuple(warnings), confusion)
     if output is not None:
         write_reports(evaluation, Path(output))
     return evaluation
@@ -156,13 +175,15 @@ def join_evaluations(name: str, parts: Sequence[Evaluation]) -> Evaluation:
     cases = {case: scores for part in parts for case, scores in part.cases.items()}
     notes = dict.fromkeys(note for part in parts for note in part.coding_notes)
     warnings = dict.fromkeys(warning for part in parts for warning in part.warnings)
-    return Evaluation(name, dict(sorted(cases.items())), tuple(notes), tuple(warnings))
+    confusion = sum(part.confusion for part in parts)
+    return Evaluation(name, dict(sorted(cases.items())), tuple(notes), tuple(warnings), confusion)
 
 
 def comparison_table(evaluation: Evaluation) -> str:
     """Return the mean scores beside the paper's rows as Markdown."""
     table = markdown_beside_paper(evaluation.mean, evaluation.name, len(evaluation.cases))
-    notes = "".join(f"- {note}\n" for note in (*evaluation.notes, *evaluation.warnings))
+    every = (*evaluation.notes, *_voxel_notes(evaluation), *evaluation.warnings)
+    notes = "".join(f"- {note}\n" for note in every)
     return f"{table}\n{notes}" if notes else table
 
 
@@ -184,7 +205,7 @@ def write_reports(evaluation: Evaluation, output: Path) -> None:
 
 def _score_case(
     case: Case, path: Path, truth_coding: LabelCoding | None, stated: LabelCoding | None
-) -> Scores:
+) -> tuple[Scores, np.ndarray]:
     truth, grid = case.read_truth(truth_coding)
     known = truth_coding or case.coding
     coding = stated or assumed_coding(case.name, path, known)
@@ -199,7 +220,9 @@ def _score_case(
     for region, row in scores.items():
         row["truth_ml"] = _volume_ml(truth, region, grid)
         row["prediction_ml"] = _volume_ml(prediction, region, grid)
-    return scores
+    if known.merged_necrosis:
+        prediction, truth = (np.where(labels == 3, 1, labels) for labels in (prediction, truth))
+    return scores, score(truth, prediction, tuple(LABELS)).confusion
 
 
 def _read_prediction(path: Path, coding: LabelCoding) -> tuple[np.ndarray, Grid]:
@@ -246,6 +269,13 @@ def _empty_notes(evaluation: Evaluation) -> list[str]:
                 f"(Dice 1, HD95 0) and {one} in one of the two (Dice 0, HD95 the image diagonal)."
             )
     return notes
+
+
+def _voxel_notes(evaluation: Evaluation) -> list[str]:
+    if not evaluation.confusion.any():
+        return []
+    values = (f"{name.replace('_', ' ')} {x:.3f}" for name, x in evaluation.voxels.summary.items())
+    return [f"Over the voxels of all cases, as PASCAL VOC counts pixels: {', '.join(values)}."]
 
 
 def _csv_text(evaluation: Evaluation) -> str:

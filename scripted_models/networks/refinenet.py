@@ -39,9 +39,9 @@ def same_convolution(
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Return a group normalisation with up to 32 groups."""
-    groups = next(number for number in (32, 16, 8, 4, 2, 1) if channels % number == 0)
-    return nn.GroupNorm(groups, channels)
+    """Return a group normalisation with up to 32 groups of at least 4 channels."""
+    fitting = (number for number in (32, 16, 8, 4, 2) if channels % (4 * number) == 0)
+    return nn.GroupNorm(next(fitting, 1), channels)
 
 
 class ResidualConvUnit(nn.Module):

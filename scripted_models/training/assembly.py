@@ -14,6 +14,7 @@ from scripted_models.model_folder import Model, load_model
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.weight_files import IMAGE_SCALES, load_published
+from scripted_models.preprocessing import kept_sequences
 from scripted_models.training.augmentation import KEPT
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.data import space_of
@@ -47,12 +48,23 @@ def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
     arguments = {name: model.description["network"]["arguments"] for name, model in loaded.items()}
     arguments.update(config.arguments)
     network = build_network(config.name, **arguments)
+    _refuse_other_channels(experiment, network.in_channels)
     for name, model in loaded.items():
         getattr(network, name).load_state_dict(model.network.state_dict())
     arguments.pop("initialisation", None)
     if config.start:
         _start_from(network, config.start, experiment.data.layout)
     return network, arguments
+
+
+def _refuse_other_channels(experiment: Experiment, found: int) -> None:
+    kept = kept_sequences(experiment.preprocessing)
+    if experiment.data.layout == "brains" and kept and found != len(kept):
+        raise InputError(
+            f"The network {experiment.network.name} has {found} image channels and the preprocessing keeps "
+            f"{', '.join(kept)}, expected a channel for each; set in_channels = {len(kept)} in "
+            "network.arguments, or keep other sequences."
+        )
 
 
 def _start_from(network: nn.Module, start: str, layout: str) -> None:
@@ -191,7 +203,10 @@ def _brains(experiment: Experiment) -> dict:
 
 
 def _optional_sequences(experiment: Experiment) -> dict[str, list[str]]:
-    """Say which sequence is needed where training left others out."""
+    """Say which sequences are used, and which one is needed where training left others out."""
+    kept = kept_sequences(experiment.preprocessing)
+    if len(kept) < len(MODALITIES):
+        return {"sequences": list(kept), **({"needs_one_of": list(kept)} if len(kept) == 1 else {})}
     dropped = [s for s in experiment.training.augmentation if s["step"] == "drop_sequences"]
     return {"needs_one_of": list(dropped[0].get("keep", KEPT))} if dropped else {}
 

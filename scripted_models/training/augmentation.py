@@ -114,7 +114,7 @@ class PerChannel(Randomizable):
 
     def __call__(self, data: dict) -> dict:
         """Return the dictionary with a changed copy of 'image', (channels * slices, H, W)."""
-        channels = data["image"].chunk(len(MODALITIES))
+        channels = data["image"].chunk(data["channels"])
         changed = [self.transform(channel) for channel in channels]
         return {**data, "image": torch.cat(changed)}
 
@@ -167,11 +167,12 @@ class Augmentation:
     """A pipeline of random steps; `build_augmentation` makes it.
 
     Args:
-        steps: transforms of dictionaries with 'image', 'target' and 'brain', each (C, H, W).
+        steps: transforms of dictionaries with 'image', 'target' and 'brain', each (C, H, W), and 'channels'.
+        channels: image channels, each with the same number of slices.
     """
 
-    def __init__(self, steps: Sequence[Randomizable]):
-        self._steps = steps
+    def __init__(self, steps: Sequence[Randomizable], channels: int = len(MODALITIES)):
+        self._steps, self._channels = steps, channels
         # All steps draw from one generator: seeding it takes 2 us, Compose.set_random_state 400 us a step.
         self._random = np.random.RandomState()
         for step in steps:
@@ -200,6 +201,7 @@ class Augmentation:
         coded = np.zeros((1, *image.shape[1:]), np.uint8)
         coded[(0, *window)] = target.astype(np.uint8) + np.uint8(1)  # 255 becomes 0, as the padding
         data = {
+            "channels": self._channels,
             "image": torch.from_numpy(image),
             "target": torch.from_numpy(coded.astype(np.float32)),
             "brain": torch.from_numpy((image != 0).any(axis=0, keepdims=True).astype(np.float32)),
@@ -224,12 +226,22 @@ def _plain_tensors() -> Iterator[None]:
         set_track_meta(before)
 
 
-def build_augmentation(steps: Sequence[dict]) -> Augmentation:
+def build_augmentation(steps: Sequence[dict], channels: int = len(MODALITIES)) -> Augmentation:
     """Build the pipeline that a list of steps describes.
 
+    Args:
+        steps: as an experiment has them.
+        channels: image channels of the crops.
+
     Raises:
-        InputError: unknown step or parameter, or a probability outside 0 to 1.
+        InputError: unknown step or parameter, a probability outside 0 to 1, or sequences to drop from images
+            that do not have all four.
     """
+    if channels != len(MODALITIES) and "drop_sequences" in [step.get("step") for step in steps]:
+        raise InputError(
+            f"The augmentation step 'drop_sequences' is for {len(MODALITIES)} sequences and the network has "
+            f"{channels} channels; take it out."
+        )
     for step in steps:
         prob = step.get("prob", 0)
         if not isinstance(prob, int | float) or not 0 <= prob <= 1:
@@ -238,6 +250,6 @@ def build_augmentation(steps: Sequence[dict]) -> Augmentation:
                 "0 to 1; correct it."
             )
     try:
-        return Augmentation([build_step(step, STEPS, "augmentation") for step in steps])
+        return Augmentation([build_step(s, STEPS, "augmentation") for s in steps], channels)
     except ModelError as error:
         raise InputError(str(error)) from error

@@ -18,7 +18,7 @@ from scripted_models.preprocessing import build_preprocessing, preprocess
 from scripted_models.space import TrainingSpace, resample
 from scripted_models.training import distributed
 from scripted_models.training.cache import CaseCache, digest
-from scripted_models.training.cases import TrainingCase, make_target
+from scripted_models.training.cases import IGNORED, TrainingCase, make_target
 from scripted_models.training.voc import Maker, voc_makers
 
 PHANTOM_SEED = 100_000  # training phantoms never share a seed with those of `demo`
@@ -138,14 +138,20 @@ def _of_case(experiment: Experiment, case: Case, coding: LabelCoding | None) -> 
         channels=[source.channel for source in sources],
         coding=coding.name if coding else "",
         preprocessing=experiment.preprocessing,
+        **_upper(experiment),
         space=asdict(space_of(experiment.data)),
         name=case.name,
     )
     return case.name, key, lambda: _prepare(case, experiment, coding)
 
 
+def _upper(experiment: Experiment) -> dict[str, float]:
+    share = experiment.data.upper_share
+    return {"upper": share} if share < 1 else {}
+
+
 def _of_phantom(experiment: Experiment, seed: int) -> Maker:
-    key = digest([], phantom=seed, preprocessing=experiment.preprocessing)
+    key = digest([], phantom=seed, preprocessing=experiment.preprocessing, **_upper(experiment))
     return f"phantom_{seed}", key, lambda: _prepare_phantom(seed, experiment)
 
 
@@ -178,4 +184,17 @@ def _prepare_phantom(seed: int, experiment: Experiment) -> TrainingCase:
 
 def _training_case(name, image, labels, experiment: Experiment, merged: bool) -> TrainingCase:
     done = preprocess(build_preprocessing(experiment.preprocessing), image, labels)
-    return TrainingCase.of(name, done["image"], make_target(done["labels"], done["brain"], merged))
+    target = make_target(done["labels"], done["brain"], merged)
+    target[: lower_slices(done["brain"], experiment.data.upper_share)] = IGNORED
+    return TrainingCase.of(name, done["image"], target)
+
+
+def lower_slices(brain: np.ndarray, upper_share: float) -> int:
+    """Return how many slices lie below the upper share of the brain's.
+
+    Args:
+        brain: bool (z, y, x), z from the feet up.
+        upper_share: above 0, at most 1.
+    """
+    found = np.flatnonzero(brain.any(axis=(1, 2)))
+    return int(found[0] + round(len(found) * (1 - upper_share))) if upper_share < 1 else 0

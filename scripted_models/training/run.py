@@ -190,7 +190,7 @@ class Trainer:
 
     def _step(self, module: nn.Module, batch, optimiser: torch.optim.Optimizer) -> float:
         images, chosen, targets = (part.to(self.device, non_blocking=True) for part in batch)
-        logits, targets = module(images, chosen), targets.flatten()
+        logits, targets = self._logits(module, images, chosen), targets.flatten()
         loss = pixel_cross_entropy(logits, targets, self.settings.reduction)
         if self.settings.dice:
             loss = loss + self.settings.dice * region_dice_loss(logits, targets)
@@ -208,6 +208,18 @@ class Trainer:
                 "(training.phase1.learning_rate, training.phase2.learning_rate)."
             )
         return value
+
+    def _logits(self, module: nn.Module, images, chosen) -> torch.Tensor:
+        try:
+            return module(images, chosen)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise InputError(
+                f"Crops of {self.settings.output_size} pixels leave a {type(self.network).__name__} a single "
+                "value in its coarsest maps, which cannot be normalised, expected more; raise "
+                "training.output_size."
+            ) from error
 
     def _validate(self, loss: float) -> dict[str, float]:
         if not self.validation_cases:

@@ -55,7 +55,7 @@ class CropSampler:
         self.axes = [PLANES.index(plane) for plane in network.planes]
         self.sizes = np.array([case.sizes for case in cases], np.int64)  # (cases, labels)
         self.labels = np.flatnonzero(self.sizes.any(axis=0))
-        self._augment = build_augmentation(settings.augmentation)
+        self._augment = build_augmentation(settings.augmentation, network.in_channels)
 
     def crop(self, *place: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Draw one crop.
