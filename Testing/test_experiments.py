@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from training_fixtures import write_small_case
 
 from scripted_models.cli import main
@@ -221,21 +222,21 @@ class TestSequences:
         drop = 'training.augmentation=[{step="drop_sequences", keep=["flair"]}]'
         small = [*SMALL[3:8], "training.output_size=8", "network.arguments.widths=[2,3]", drop]
         options = ["--folds", "3", "--sequences", "--progress", "none", "--set", *small]
-        start = ["experiments", "UNet", "--data", str(data), "--output", str(output)]
+        start = ["experiments", "shipped/default", "--data", str(data), "--output", str(output)]
         assert main([*start, *options]) == 0
         return output
 
     def test_every_set_with_flair_is_scored_over_all_cases(self, studied):
-        with (studied / "table" / "UNet_sequences.csv").open() as stream:
+        with (studied / "table" / "default_sequences.csv").open() as stream:
             rows = list(csv.DictReader(stream))
         sets = {tuple(row[m] for m in ("t1", "t1c", "t2", "flair")) for row in rows}
         assert len(sets) == 8
         assert all(held[3] == "1" for held in sets)
         assert {row["cases"] for row in rows} == {"3"}
-        assert len((studied / "table" / "UNet_sequences.md").read_text().splitlines()) == 2 + 8
+        assert len((studied / "table" / "default_sequences.md").read_text().splitlines()) == 2 + 8
 
     def test_the_ensemble_states_what_was_measured(self, studied):
-        model = load_model(str(studied / "models" / "UNet"))
+        model = load_model(str(studied / "models" / "default"))
         stated = model.description
         assert stated["needs_one_of"] == ["flair"]
         assert len(stated["dice_by_sequences"]) == 8
@@ -246,8 +247,19 @@ class TestSequences:
             stated["dice_by_sequences"]["t1+t1c+t2+flair"]["complete"] == means["complete"]["dice"]
         )
         assert model.network.voting == "soft"
-        card = (studied / "models" / "UNet" / "docs" / "README.md").read_text()
+        card = (studied / "models" / "default" / "docs" / "README.md").read_text()
         assert all(words in card for words in ("Dice by case", "t1c+flair", *NAMES))
+
+    def test_the_worst_cases_are_drawn(self, studied):
+        folder = studied / "worst" / "default"
+        text = (folder / "worst.md").read_text(encoding="utf-8")
+        dice = json.loads((studied / "scores" / "default" / "metrics.json").read_text())["cases"]
+        mean = {n: sum(r["dice"] for r in rows.values()) / len(rows) for n, rows in dice.items()}
+        order = sorted(NAMES, key=mean.get)
+        assert sorted(order, key=text.index) == order
+        for name in NAMES:
+            width, height = Image.open(folder / f"{name}.png").size
+            assert min(height, width) > 28
 
 
 class TestRefusals:

@@ -28,6 +28,7 @@ from scripted_models.experiment_list import (
     run_facts,
     run_list,
 )
+from scripted_models.failure_gallery import write_gallery
 from scripted_models.missing_sequences import (
     ALL,
     dice_by_set,
@@ -40,7 +41,7 @@ from scripted_models.training import distributed
 from scripted_models.training.data import usable_cases
 from scripted_models.training.experiment import write_ensemble
 
-SCORES, MODELS, INCOMPLETE = "scores", "models", "incomplete"
+SCORES, MODELS, INCOMPLETE, WORST = "scores", "models", "incomplete", "worst"
 CHECKED_PERCENT = 15  # of the cases, those with the lowest expectation
 LEAST_CASES = 10  # to say what a low expectation is
 
@@ -87,7 +88,7 @@ def cross_validate(
     Args:
         experiments: their own lists of cases must be empty.
         run: its output receives a folder for each fold, the preprocessed cases, `table`, in `scores` the
-            scores of every case, and in `models` the ensembles.
+            scores of every case, in `worst` pictures of the worst ones, and in `models` the ensembles.
         folds: see `folds_of`.
         only: names of the folds to run; empty: all.
         sequences: also test without some sequences, where a model can do without.
@@ -125,6 +126,11 @@ def cross_validate(
             write_experiment_table(rows, facts, run.output / TABLE, title)
             for row in rows:
                 write_reports(row.evaluation, run.output / SCORES / row.name)
+    if distributed.rank() == 0:
+        found = usable_cases(run.data)
+        for row in rows:
+            results = _results(row, folds, run.output)
+            write_gallery(row.evaluation, found, results, run.output / WORST / row.name, run.coding)
     expected = {row.name: _expected_dice(row, folds, run.output) for row in rows}
     for row in rows:
         write_confidence(row.evaluation, expected[row.name], run.output / SCORES / row.name)
@@ -156,12 +162,22 @@ def _expected_dice(
     row: ExperimentRow, folds: Mapping[str, Sequence[str]], output: Path
 ) -> dict[str, dict[str, float]]:
     """Return the Dice that the tested networks promised, by case and region."""
-    found = {}
-    for fold, names in folds.items():
-        for name in set(names) & set(row.evaluation.cases):
-            report = output / fold / row.name / TEST / name / REPORT
-            found[name] = json.loads(report.read_text(encoding="utf-8"))["expected_dice"]
-    return found
+    return {
+        name: json.loads((folder / REPORT).read_text(encoding="utf-8"))["expected_dice"]
+        for name, folder in _results(row, folds, output).items()
+    }
+
+
+def _results(
+    row: ExperimentRow, folds: Mapping[str, Sequence[str]], output: Path
+) -> dict[str, Path]:
+    """Return the folder of each tested case's segmentation."""
+    return {
+        name: output / fold / row.name / TEST / name
+        for fold, names in folds.items()
+        for name in names
+        if name in row.evaluation.cases
+    }
 
 
 def _check_below(expected: Mapping[str, Mapping[str, float]]) -> dict:

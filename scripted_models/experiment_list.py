@@ -114,7 +114,14 @@ def _phase1(experiment: Experiment) -> Experiment:
     """Return what decides the first phase of an experiment."""
     training = replace(experiment.training, phases=1, phase2=PhaseConfig(), **_DECIDES_NOTHING)
     return replace(
-        experiment, name="", description="", paper_row="", postprocessing=(), training=training
+        experiment,
+        name="",
+        description="",
+        paper_row="",
+        postprocessing=(),
+        decision={},
+        crf={},
+        training=training,
     )
 
 
