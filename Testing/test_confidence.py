@@ -101,7 +101,7 @@ class TestReport:
 
     @pytest.mark.parametrize(("least", "asked"), [(1.0, True), (0.0, False)])
     def test_low_expectations_ask_for_a_check(self, case, least, asked):
-        model = load_model("default")
+        model = load_model("TwoPathCNN")
         description = {**model.description, "check_below": {"complete": least}}
         (found,) = find_cases(case)
         changed = dataclasses.replace(model, description=description)

@@ -388,9 +388,9 @@ def test_description_says_so(tmp_path):
     from scripted_models.model_folder import load_model, write_model
 
     description = json.loads(
-        (load_model("default").folder / "configs" / "model.json").read_text(encoding="utf-8")
+        (load_model("TwoPathCNN").folder / "configs" / "model.json").read_text(encoding="utf-8")
     )
-    network = load_model("default").network
+    network = load_model("TwoPathCNN").network
     write_model(tmp_path / "m", network, {**description, "crf": {"position_width": 4.0}})
     assert load_model(str(tmp_path / "m")).description["crf"] == {"position_width": 4.0}
     card = (tmp_path / "m" / "docs" / "README.md").read_text(encoding="utf-8")

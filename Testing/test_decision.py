@@ -82,7 +82,7 @@ def test_labels_that_a_model_does_not_know_are_not_given():
 
 class TestModel:
     def model(self, folder, small_network, **changes):
-        stated = {**load_model("default").description, **changes}
+        stated = {**load_model("TwoPathCNN").description, **changes}
         stated["network"] = {"name": "TwoPathCNN", "arguments": {}}
         stated["postprocessing"] = [{"step": "inside_brain"}]
         return write_model(folder, small_network, stated)

@@ -38,7 +38,7 @@ PATHS = {"LocalPathCNN": ["local path"], "GlobalPathCNN": ["global path"]}
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory, small_network):
-    description = {**load_model("default").description, "name": "small"}
+    description = {**load_model("TwoPathCNN").description, "name": "small"}
     description["network"] = {"name": "TwoPathCNN", "arguments": {}}
     description["postprocessing"] = [{"step": "inside_brain"}]
     return write_model(tmp_path_factory.mktemp("run") / "model", small_network, description)

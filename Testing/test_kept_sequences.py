@@ -119,7 +119,7 @@ def test_crops_too_small_to_normalise_are_one_sentence(tmp_path, capsys):
 
 
 def test_a_model_folder_of_other_channels_is_refused(tmp_path):
-    description = load_model("default").description
+    description = load_model("TwoPathCNN").description
     steps = [*description["preprocessing"], {"step": "keep_sequences", "names": ["t1"]}]
     stated = {"name": "UNet", "arguments": {"widths": [4, 8]}}
     network = build_network("UNet", widths=[4, 8])

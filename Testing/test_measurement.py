@@ -265,7 +265,9 @@ def written_report(labels, grid, folder):
     volumes = {modality: np.ones(labels.shape, np.float32) for modality in MODALITIES}
     probabilities = np.eye(len(LABELS), dtype=np.float32)[labels].transpose(3, 0, 1, 2)
     result = Segmented(labels, probabilities, grid, volumes)
-    write_outputs(folder, Case("c", {}), result, load_model("default"), "CPU", CODINGS["internal"])
+    write_outputs(
+        folder, Case("c", {}), result, load_model("TwoPathCNN"), "CPU", CODINGS["internal"]
+    )
     return json.loads((folder / "c" / "report.json").read_text(encoding="utf-8"))
 
 

@@ -18,7 +18,7 @@ from scripted_models.errors import ModelError
 from scripted_models.model_archive import copy_model
 from scripted_models.model_description import SHIPPED
 
-DEFAULT = SHIPPED / "default"
+DEFAULT = SHIPPED / "TwoPathCNN"
 FILES = {p.relative_to(DEFAULT).as_posix(): p for p in DEFAULT.rglob("*") if p.is_file()}
 CONTENT = {name: path.read_bytes() for name, path in FILES.items()}
 SEVERAL = settings(

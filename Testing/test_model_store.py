@@ -18,7 +18,8 @@ from scripted_models.model_description import SHIPPED, find_model, user_models_f
 from scripted_models.model_folder import load_model
 from scripted_models.model_store import import_model, list_models, remove_model
 
-DEFAULT = SHIPPED / "default"
+DEFAULT = SHIPPED / "TwoPathCNN"
+NAMES = ["default", "fast", "TwoPathCNN"]
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +106,7 @@ class TestImport:
         monkeypatch.chdir(tmp_path)
         assert load_model("mine").folder == find_model("mine") == user_models_folder() / "mine"
         assert load_model("mine").name == "mine"
-        with pytest.raises(ModelError, match=r"\['default', 'mine'\]"):
+        with pytest.raises(ModelError, match=r"\['default', .*'mine'\]"):
             find_model("other")
 
     def test_without_a_name_it_keeps_its_own(self, tmp_path, small_network, store):
@@ -165,7 +166,7 @@ class TestImport:
         for name, age_s in (("old", 2 * 86400), ("new", 60)):
             left = shutil.copytree(folder, store / f".unfinished-{name}")
             os.utime(left, (time.time() - age_s,) * 2)
-        assert [model.name for model in list_models()] == ["default"]
+        assert [model.name for model in list_models()] == NAMES
         import_model(folder, "mine")
         assert sorted(os.listdir(store)) == [".unfinished-new", "mine"]
 
@@ -175,11 +176,14 @@ class TestList:
         import_model(folder, "another")
         rows = printed(capsys, folder)
         assert [(row["name"], row["user"]) for row in rows] == [
-            *(("default", False), ("default", False)),
+            *((name, False) for name in (*NAMES, "TwoPathCNN")),
             ("another", True),
         ]
-        assert [row["path"] for row in rows[:2]] == [str(DEFAULT), str(folder)]
-        assert all(row["card"].startswith("# default") and not row["problem"] for row in rows)
+        assert [row["path"] for row in rows[:4]] == [
+            *(str(SHIPPED / n) for n in NAMES),
+            str(folder),
+        ]
+        assert all(row["card"].startswith("# ") and not row["problem"] for row in rows)
 
     def test_a_broken_one_is_listed_with_its_problem(self, folder, store, capsys):
         import_model(folder, "sound")
@@ -252,7 +256,7 @@ def test_an_imported_model_is_the_same_network(folder, tmp_path):
         for name, content in contents(folder).items():
             archive.writestr(name, content)
     import_model(tmp_path / "m.zip", "mine")
-    shipped, mine = load_model("default"), load_model("mine")
+    shipped, mine = load_model("TwoPathCNN"), load_model("mine")
     assert shipped.checksum == mine.checksum
     weights = mine.network.state_dict()
     assert all(torch.equal(v, weights[k]) for k, v in shipped.network.state_dict().items())

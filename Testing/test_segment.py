@@ -40,12 +40,16 @@ def files(case):
     return {m: case / f"{case.name}_{SUFFIX[m]}.nii.gz" for m in NAMES}
 
 
+MODEL = "TwoPathCNN"  # the quickest here: it does not resample slices
+
+
 def as_options(paths):
     return [text for m in NAMES for text in (f"--{m}", str(paths[m]))]
 
 
 def run(*arguments):
-    return main(["segment", *map(str, arguments), "--progress", "none"])
+    options = [] if "--model" in arguments else ["--model", MODEL]
+    return main(["segment", *map(str, arguments), *options, "--progress", "none"])
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +90,7 @@ class TestOutputs:
             if int(value):
                 expected = (labels == int(value)).sum() * grid.voxel_volume_ml
                 assert report["volumes_ml"][name] == pytest.approx(expected, abs=1e-3)
-        assert report["model"]["name"] == "default"
+        assert report["model"]["name"] == MODEL
         assert set(report["seconds"]) >= {"read", "preprocess", "network", "postprocess", "write"}
 
     def test_four_files_give_the_same_as_the_folder(self, segmented, case, tmp_path):
@@ -143,7 +147,21 @@ class TestOutputs:
         assert len(list(tmp_path.glob("*/segmentation.nii.gz"))) == 3
 
     def test_json_events(self, case, tmp_path, capfd):
-        assert main(["segment", str(case), "--output", str(tmp_path), "--progress", "json"]) == 0
+        assert (
+            main(
+                [
+                    "segment",
+                    str(case),
+                    "--output",
+                    str(tmp_path),
+                    "--model",
+                    MODEL,
+                    "--progress",
+                    "json",
+                ]
+            )
+            == 0
+        )
         events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
         fractions = [e["fraction"] for e in events if "fraction" in e]
         assert fractions == sorted(fractions)
@@ -289,7 +307,7 @@ class TestGpuMemory:
             return self.hidden[0](image)
 
     def segment(self, case, small_network, cpu_fallback):
-        model = load_model("default")
+        model = load_model("TwoPathCNN")
         model = dataclasses.replace(model, network=self.Scarce(small_network))
         (found,), progress = find_cases(case), Progress()
         said = []

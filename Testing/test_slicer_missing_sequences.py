@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     arguments = {"widths": [2, 3], "planes": ["axial"]}
     torch.manual_seed(1)
     network = build_network("UNet", **arguments).eval()
-    stated = {**load_model("default").description, **OPTIONAL}
+    stated = {**load_model("TwoPathCNN").description, **OPTIONAL}
     stated["network"] = {"name": "UNet", "arguments": arguments}
     return write_model(tmp_path_factory.mktemp("models") / "m", network, stated)
 

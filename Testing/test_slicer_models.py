@@ -22,7 +22,7 @@ from scripted_models.model_store import import_model as import_here
 from scripted_models.networks import build_network
 from scripted_models.space import TrainingSpace
 
-DEFAULT = SHIPPED / "default"
+DEFAULT = SHIPPED / "TwoPathCNN"
 
 
 @pytest.fixture(autouse=True)
@@ -63,19 +63,25 @@ def four_class_model(folder, **changes):
 
 
 class TestList:
-    def test_the_default_says_what_its_card_says(self):
-        entry = models.list_models()[0]
-        assert (entry.name, entry.folder, entry.user, entry.problem) == (
-            *("default", DEFAULT, False, ""),
-        )
-        assert entry.card == (DEFAULT / "docs" / "README.md").read_text(encoding="utf-8")
+    @pytest.mark.parametrize(
+        ("name", "cases", "dice", "time"),
+        [
+            ("default", 30, "complete 0.88, core 0.82, enhancing 0.77; Cross-validation", "61 s"),
+            ("fast", 24, "complete 0.86, core 0.78, enhancing 0.74; Cross-validation", "10 s"),
+            ("TwoPathCNN", 21, "complete 0.89, core 0.81, enhancing 0.74; 5 held-out", "17 s"),
+        ],
+    )
+    def test_the_shipped_ones_say_what_their_cards_say(self, name, cases, dice, time):
+        (entry,) = (entry for entry in models.list_models() if entry.name == name)
+        assert (entry.folder, entry.user, entry.problem) == (SHIPPED / name, False, "")
+        assert entry.card == (entry.folder / "docs" / "README.md").read_text(encoding="utf-8")
         assert entry.labels == (0, 1, 2, 3, 4)
-        assert entry.training_space == TrainingSpace()
-        assert entry.trained_on.startswith("21 cases: BraTS 2013-2021 challenge data")
+        assert entry.training_space.orientation == "LPS"
+        assert entry.trained_on.startswith(f"{cases} cases: BraTS 2013-2021 challenge data")
         assert "skull-stripped" in entry.inputs
         (score,) = entry.scores
-        assert score.startswith("complete 0.89, core 0.81, enhancing 0.74; 5 held-out cases")
-        assert entry.time == "17 s per case (two CPU cores, 240 x 240 x 155 voxels)"
+        assert score.startswith(dice)
+        assert entry.time == f"{time} per case (two CPU cores, 240 x 240 x 155 voxels)"
         assert entry.lines == (
             *(entry.summary, f"Trained on: {entry.trained_on}", f"Expects: {entry.inputs}"),
             *(f"Dice: {score}", f"Time: {entry.time}"),
@@ -89,7 +95,7 @@ class TestList:
                 tmp_path / "m", training=validated, scores={}, seconds_per_case=seconds
             )
         )
-        entry = models.list_models()[1]
+        entry = models.list_models()[-1]
         assert entry.labels == (0, 1, 2, 4)
         assert entry.training_space == TrainingSpace("RAS", (1.0, 1.0, 2.5), 0.2)
         assert "RAS orientation, 1 x 1 x 2.5 mm" in entry.inputs
@@ -121,7 +127,7 @@ class TestList:
 
     def test_a_shipped_one_is_not_removed_nor_a_folder_of_its_name(self, store):
         shutil.copytree(DEFAULT, store / "default")
-        shipped, hidden = models.list_models()
+        shipped, *_, hidden = models.list_models()
         with pytest.raises(ModelError, match="comes with the program"):
             models.remove_model(shipped)
         assert os.listdir(store) == ["default"]
@@ -145,7 +151,7 @@ class TestImport:
         packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "m")
         waits = []
         entry = models.import_model(packed, on_wait=lambda: waits.append(time.monotonic()))
-        assert entry == models.list_models()[1]
+        assert entry == models.list_models()[-1]
         assert (entry.name, entry.folder, entry.user) == ("four", store / "four", True)
         assert len(waits) > 3
 

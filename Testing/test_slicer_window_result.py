@@ -147,7 +147,7 @@ def renamed_model(folder):
     from scripted_models.model_description import read_description
     from scripted_models.model_folder import load_model, write_model
 
-    model = load_model("default")
+    model = load_model("TwoPathCNN")
     description = {k: v for k, v in read_description(model.folder).items() if k != "format"}
     write_model(folder / "mine", model.network, {**description, "name": "mine"})
     return shutil.make_archive(str(folder / "mine"), "zip", folder / "mine")

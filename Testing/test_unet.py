@@ -137,7 +137,7 @@ def test_a_network_that_sees_neighbours_is_a_bundle_and_may_be_half_as_large(tmp
     arguments = {"widths": [4, 8, 8], "context_slices": 1, "planes": ["axial", "sagittal"]}
     network = build_network("UNet", **arguments).eval()
     stated = {
-        **load_model("default").description,
+        **load_model("TwoPathCNN").description,
         "network": {"name": "UNet", "arguments": arguments},
     }
     whole = write_model(tmp_path / "whole", network, stated)
@@ -166,7 +166,7 @@ class TestMissingSequences:
     @pytest.fixture(scope="class")
     @staticmethod
     def folder(tmp_path_factory):
-        stated = {**load_model("default").description, "needs_one_of": ["t1c", "flair"]}
+        stated = {**load_model("TwoPathCNN").description, "needs_one_of": ["t1c", "flair"]}
         stated["network"] = {"name": "UNet", "arguments": {**SMALL, "context_slices": 1}}
         stated["dice_by_sequences"] = {
             "t1c+t2+flair": {"complete": 0.5, "core": 0.4, "enhancing": 0.3},
@@ -222,7 +222,7 @@ class TestMissingSequences:
 
     def test_a_model_that_needs_all_says_so(self, case, tmp_path, capsys):
         (case / f"{case.name}_t2.nii.gz").unlink()
-        assert self.run(case, "default", tmp_path / "out") == 2
+        assert self.run(case, "TwoPathCNN", tmp_path / "out") == 2
         assert "expected all of t1, t1c, t2, flair" in capsys.readouterr().err
 
     def test_some_files_by_option(self, case, folder, tmp_path, capsys):
@@ -240,7 +240,7 @@ class TestMissingSequences:
         assert "t2 volume is constant" in capsys.readouterr().err
 
     def test_unknown_sequences_in_a_description(self, tmp_path):
-        stated = {**load_model("default").description, "needs_one_of": ["adc"]}
-        folder = write_model(tmp_path / "m", load_model("default").network, stated)
+        stated = {**load_model("TwoPathCNN").description, "needs_one_of": ["adc"]}
+        folder = write_model(tmp_path / "m", load_model("TwoPathCNN").network, stated)
         with pytest.raises(ModelError, match="needs_one_of"):
             load_model(str(folder))

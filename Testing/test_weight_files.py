@@ -160,7 +160,7 @@ class TestStart:
         arguments = {**SMALL, **arguments}
         network = build_network(name, **arguments)
         nn.init.normal_(network.score.weight)
-        stated = {**load_model("default").description}
+        stated = {**load_model("TwoPathCNN").description}
         stated["network"] = {"name": name, "arguments": arguments}
         return write_model(folder, network, stated)
 

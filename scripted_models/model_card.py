@@ -127,17 +127,37 @@ def card_text(description: dict, network: SliceNetwork) -> str:
         *_dice_table(
             "Mean Dice by sequences", "sequences", description.get("dice_by_sequences", {})
         ),
-        *_time(description.get("seconds_per_case", {})),
+        *_time(description.get("seconds_per_case", {}), description.get("memory_gib_per_case", {})),
+        *_failures(description.get("failures", {}), description.get("dice_by_case", {})),
         "## Limits",
         description.get("limits", "Pre-operative glioma only; other diseases were never seen."),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _time(seconds: dict) -> list[str]:
+def _time(seconds: dict, gib: dict) -> list[str]:
     if not seconds:
         return []
-    return ["## Time", *(f"{device}: {value:.0f} s per case." for device, value in seconds.items())]
+    lines = (
+        f"{device}: {value:.0f} s"
+        + (f", {gib[device]:.1f} GiB" if device in gib else "")
+        + " per case."
+        for device, value in seconds.items()
+    )
+    return ["## Time and memory", *lines]
+
+
+def _failures(reasons: dict, dice: dict) -> list[str]:
+    """Return a section on the worst cases; `experiments --folds` draws them for whoever has the data."""
+    if not reasons:
+        return []
+    lines = [
+        f"- {case} ({' / '.join(f'{value:.2f}' for value in dice[case].values())}): {reason}"
+        if case in dice
+        else f"- {case}: {reason}"
+        for case, reason in reasons.items()
+    ]
+    return ["## The worst cases", "\n".join(lines)]
 
 
 def _inputs(description: dict, network: SliceNetwork) -> str:
@@ -161,12 +181,15 @@ def _crf(description: dict) -> str:
 def _decision(least: dict) -> str:
     if not least:
         return ""
-    best = "the one with the greatest expected Dice"
-    regions = (
-        f"{region} from {best if share == EXPECTED_DICE else share}"
-        for region, share in least.items()
-    )
-    return f"A region is given from a probability on: {', '.join(regions)}."
+    shares = [f"{region} from {share}" for region, share in least.items() if share != EXPECTED_DICE]
+    best = [region for region, share in least.items() if share == EXPECTED_DICE]
+    sentences = [f"A region is given from a probability on: {', '.join(shares)}."] if shares else []
+    if best:
+        sentences.append(
+            "The probability from which on a region is given is chosen in each image for the greatest expected "
+            f"Dice: {', '.join(best)}."
+        )
+    return " ".join(sentences)
 
 
 def _dice_table(title: str, head: str, rows: dict) -> list[str]:

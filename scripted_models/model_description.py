@@ -118,8 +118,9 @@ def is_model_folder(folder: Path) -> bool:
 
 
 def shipped_models() -> list[Path]:
-    """Return the folders of the models that come with the package."""
-    return sorted(path.parents[1] for path in SHIPPED.glob(f"*/{MODEL_JSON}"))
+    """Return the folders of the models that come with the package, the default one first."""
+    folders = (path.parents[1] for path in SHIPPED.glob(f"*/{MODEL_JSON}"))
+    return sorted(folders, key=lambda folder: (folder.name != DEFAULT_MODEL, folder.name.lower()))
 
 
 def user_models() -> list[Path]:
