@@ -27,6 +27,7 @@ from scripted_models.training.sampling import (
 
 def sampler(cases=None, margins=(16, 16), context=0, planes=("axial",), **changes):
     network = SliceNetwork()
+    network.in_channels = 4
     network.margins, network.context_slices, network.planes = margins, context, planes
     changes = {"output_size": 8, "pixels_per_crop": 16, **changes}
     return CropSampler(cases or [make_case()], TrainingConfig(**changes), network)

@@ -81,4 +81,4 @@ def test_a_run_with_two_volumes_gives_a_segmentation(slicer_scene, nodes, folder
 def test_a_model_that_needs_all_four_refuses(nodes):
     nodes["t1"] = None
     with pytest.raises(InputError, match="all four sequences are needed"):
-        logic.segment(nodes, device="cpu")
+        logic.segment(nodes, model="TwoPathCNN", device="cpu")

@@ -115,7 +115,7 @@ class TestSlots:
         slicer_scene.RemoveNode(volumes["flair"])
         window.settle()
         assert window.parameters.flair is None
-        assert not window.ui.segmentButton.enabled
+        assert "FLAIR is missing" in window.ui.findingsLabel.text
         again = add_volume(slicer_scene, "FLAIR", slicer.util.arrayFromVolume(volumes["flair"]))
         window.settle()
         assert window.parameters.flair is again

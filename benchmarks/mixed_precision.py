@@ -168,7 +168,9 @@ def _relative(found: torch.Tensor, exact: torch.Tensor) -> float:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_case_options(parser)
-    parser.add_argument("--model", default="default", help="shipped name or path of a model folder")
+    parser.add_argument(
+        "--model", default="TwoPathCNN", help="shipped name or path of a model folder"
+    )
     parser.add_argument("--slices", type=int, default=4)
     parser.add_argument(
         "--size", type=int, default=48, help="edge of the windows' output in pixels"
