@@ -22,7 +22,7 @@ def add_parser(subparsers) -> None:
 
 def _add_filters(kinds) -> None:
     parser = kinds.add_parser("filters", help="first-layer filters (figure 5)")
-    parser.add_argument("--model", default="default", help="name or path of a model")
+    parser.add_argument("--model", default="TwoPathCNN", help="name or path of a model")
     _add_output(parser, "file, or a folder for one file per path", _filters)
 
 
