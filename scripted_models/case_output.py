@@ -14,7 +14,7 @@ import torch
 from scripted_models import __version__
 from scripted_models.cases.discovery import Case
 from scripted_models.confidence import uncertainty
-from scripted_models.files import make_folder
+from scripted_models.files import make_folder, put_in_place
 from scripted_models.labels import LABELS, LabelCoding, encode_labels, region_mask
 from scripted_models.measurement import axial_diameters, measure
 from scripted_models.model_folder import Model
@@ -57,8 +57,29 @@ def write_outputs(
         result.seconds["write"] = round(time.monotonic() - started, 3)
         report = _report(case, result, model, device_reason, coding)
         (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        _put_in_place(folder, target)
+        if target.exists():
+            stale = [*target.glob("probability_*.nii.gz"), *target.glob(UNCERTAINTY)]
+            put_in_place(folder, target, stale)
+        else:
+            folder.rename(target)
     return report
+
+
+def is_written(
+    output: Path, case: Case, model: Model, coding: LabelCoding, probabilities: bool
+) -> bool:
+    """Tell whether this model has segmented these inputs before; edited results count as results."""
+    folder = Path(output) / case.name
+    wanted = [folder / SEGMENTATION, *([folder / UNCERTAINTY] if probabilities else [])]
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        written_at = (folder / REPORT).stat().st_mtime
+        is_newer = any(s.path.stat().st_mtime > written_at for s in case.images.values())
+    except (OSError, ValueError):
+        return False
+    expected = {"inputs": _inputs(case), "model": _identity(model), "coding": coding.name}
+    same = isinstance(report, dict) and expected.items() <= report.items()
+    return same and not is_newer and all(path.is_file() for path in wanted)
 
 
 def picture_input(result: Segmented, truth: np.ndarray | None = None) -> tuple:
@@ -80,22 +101,6 @@ def _label_table(coding: LabelCoding, known: tuple[int, ...]) -> dict[str, str]:
     return table
 
 
-def _put_in_place(folder: Path, target: Path) -> None:
-    """Move the results to `target`; of a folder that exists only files of the same names are replaced.
-
-    There the label map goes first and comes last: an old one beside a report of another coding would be
-    read wrongly, whatever stops the program in between.
-    """
-    if not target.exists():
-        folder.rename(target)
-        return
-    (target / SEGMENTATION).unlink(missing_ok=True)
-    for stale in (*target.glob("probability_*.nii.gz"), *target.glob(UNCERTAINTY)):
-        stale.unlink()
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == SEGMENTATION):
-        path.replace(target / path.name)
-
-
 def _measurements(result: Segmented) -> dict[str, dict]:
     """Voxels and mL by label and region, with the diameters of the enhancing region."""
     sizes = measure(result.labels, result.grid, result.known_labels)
@@ -108,18 +113,26 @@ def _measurements(result: Segmented) -> dict[str, dict]:
     return table
 
 
+def _inputs(case: Case) -> dict[str, str]:
+    return {m: str(source.path) for m, source in case.images.items()}
+
+
+def _identity(model: Model) -> dict[str, str]:
+    return {
+        "name": model.name,
+        "weights_sha256": model.checksum,
+        "method_sha256": model.method_checksum,
+    }
+
+
 def _report(
     case: Case, result: Segmented, model: Model, device_reason: str, coding: LabelCoding
 ) -> dict:
     return {
         "case": case.name,
-        "inputs": {m: str(s.path) for m, s in case.images.items()},
+        "inputs": _inputs(case),
         "missing": list(case.missing),
-        "model": {
-            "name": model.name,
-            "weights_sha256": model.checksum,
-            "method_sha256": model.method_checksum,
-        },
+        "model": _identity(model),
         "labels": _label_table(coding, result.known_labels),
         "known_labels": list(result.known_labels),
         "coding": coding.name,

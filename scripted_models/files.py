@@ -2,9 +2,15 @@
 
 import os
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import filelock
+
 from scripted_models.errors import ResourceError
+
+LOCK = ".writing.lock"
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -52,3 +58,74 @@ def make_folder(path: Path) -> Path:
             f"{path}: the folder could not be created ({error.strerror}); choose another --output."
         ) from error
     return path
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[Path]:
+    """Make an output folder and keep other runs out of it; a folder made in vain goes again.
+
+    The lock ends with the process, however that ends.
+
+    Raises:
+        ResourceError: the folder cannot be made or written, or another run writes there.
+    """
+    is_new = not Path(folder).exists()
+    folder = make_folder(folder)
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise ResourceError(
+            f"{folder}: found another run that writes there, expected a folder of one run; wait for it, or "
+            "choose another --output."
+        ) from error
+    except OSError as error:
+        raise ResourceError(
+            f"{folder}: could not be written ({error.strerror}); choose another --output."
+        ) from error
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # on Windows the lock goes with its release
+            (folder / LOCK).unlink()
+        lock.release()
+        if is_new:
+            with suppress(OSError):  # it holds results
+                folder.rmdir()
+
+
+def write_together(folder: Path, contents: Mapping[str, str]) -> None:
+    """Write files that belong together; those of a former run stay until all new ones are on the disk.
+
+    Args:
+        folder: of the files, made when absent.
+        contents: file name -> text.
+
+    Raises:
+        ResourceError: the folder cannot be made or written, or another run writes there.
+    """
+    with (
+        only_writer(folder) as folder,
+        tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as scratch,
+    ):
+        for name, text in contents.items():
+            write_file(Path(scratch) / name, text)
+        put_in_place(Path(scratch), folder, ())
+
+
+def put_in_place(folder: Path, target: Path, stale: Iterable[Path]) -> None:
+    """Move all files of a folder into another one of the same disk.
+
+    The files that they replace go first: an old one beside a new one would be read wrongly, whatever stops
+    the program in between.
+
+    Args:
+        folder: its files are moved.
+        target: folder that exists; its other files stay.
+        stale: files of the target that belong to a former run.
+    """
+    paths = sorted(folder.iterdir())
+    for path in (*(target / path.name for path in paths), *stale):
+        path.unlink(missing_ok=True)
+    for path in paths:
+        path.replace(target / path.name)

@@ -32,7 +32,7 @@ def run(options, progress: Progress) -> int:
     if min(options.scales) <= 0:
         raise InputError(f"--scales: found {min(options.scales):g}, expected factors above 0.")
     from scripted_models.crf.inference import build_crf, refine
-    from scripted_models.files import make_folder
+    from scripted_models.files import make_folder, only_writer
     from scripted_models.inference import place_network
     from scripted_models.model_folder import load_model
     from scripted_models.networks.weight_files import ImageScale
@@ -54,20 +54,22 @@ def run(options, progress: Progress) -> int:
     scale = ImageScale(**model.description["image_scale"])
     settings = model.description.get("crf", {})
     crf = build_crf(len(CLASSES), settings, "voc") if settings or options.crf else None
-    output = make_folder(options.output)
-    for done, image in enumerate(images, start=1):
-        picture = read_image(image.picture)
-        probabilities = predict_picture(model.network, scaled(picture, scale), options.scales)
-        if options.probabilities:
-            write_probabilities(
-                make_folder(output / "probabilities") / f"{image.name}.npy", probabilities
-            )
-        if crf is not None:
-            probabilities = refine(crf, probabilities, picture.transpose(2, 0, 1))
-        indices = probabilities.argmax(axis=0)
-        write_mask(output / f"{image.name}.png", indices)
-        if options.overlays:
-            write_overlay(make_folder(output / "overlays") / f"{image.name}.png", picture, indices)
-        progress.update(done / len(images))
+    with only_writer(options.output) as output:
+        for done, image in enumerate(images, start=1):
+            picture = read_image(image.picture)
+            probabilities = predict_picture(model.network, scaled(picture, scale), options.scales)
+            if options.probabilities:
+                write_probabilities(
+                    make_folder(output / "probabilities") / f"{image.name}.npy", probabilities
+                )
+            if crf is not None:
+                probabilities = refine(crf, probabilities, picture.transpose(2, 0, 1))
+            indices = probabilities.argmax(axis=0)
+            write_mask(output / f"{image.name}.png", indices)
+            if options.overlays:
+                write_overlay(
+                    make_folder(output / "overlays") / f"{image.name}.png", picture, indices
+                )
+            progress.update(done / len(images))
     progress.result(predictions=str(output), text=f"{len(images)} label maps: {output}")
     return 0

@@ -28,6 +28,12 @@ def add_parser(subparsers) -> None:
         action="store_true",
         help="write class probabilities and the uncertainty too",
     )
+    parser.add_argument(
+        "--continue",
+        action="store_true",
+        dest="go_on",
+        help="leave out cases that the same model has segmented before into --output",
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.add_argument("--end-with", type=int, metavar="PID",
@@ -36,7 +42,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(options, progress: Progress) -> int:
-    """Segment all chosen cases; the first problem with one ends the run before anything is computed."""
+    """Segment all chosen cases; of several cases those that cannot be used are left out and told."""
     if options.end_with is not None:
         end_with(options.end_with)
     give_way()
@@ -44,56 +50,82 @@ def run(options, progress: Progress) -> int:
 
     one_of = needs_one_of(read_description(find_model(options.model)))
     cases = chosen_cases(options, one_of)
-    for case in cases:
-        case.require_images(one_of)
+    if len(cases) == 1:
+        cases[0].require_images(one_of)
     _refuse_input_as_output(options.output, cases)
     progress.stage("load", 0.0)
     import torch
 
-    from scripted_models.case_output import OVERLAY, REPORT, SEGMENTATION, write_outputs
-    from scripted_models.files import make_folder
-    from scripted_models.inference import CPU_AFTER_GPU, place_network
-    from scripted_models.labels import CODINGS
+    from scripted_models.files import only_writer
+    from scripted_models.inference import place_network
     from scripted_models.model_folder import load_model
-    from scripted_models.segmentation import segment_case
 
     if options.threads > 0:
         torch.set_num_threads(options.threads)
     model = load_model(options.model)
-    device, reason = place_network(model.network, options.device)
-    may_fall_back = options.device == "auto"
+    _, reason = place_network(model.network, options.device)
     progress.message(f"model {model.name} on {reason}")
-    make_folder(options.output)
+    with only_writer(options.output):
+        failed = _segment_all(cases, model, reason, options, progress)
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(cases)} cases were not segmented ({', '.join(failed)}), expected usable "
+            "ones; the reasons are above, mend them and run again with --continue."
+        )
+    return 0
+
+
+def _segment_all(cases: list, model, reason: str, options, progress: Progress) -> list[str]:
+    """Segment and write case after case; return the names of those that could not be used."""
+    from scripted_models.case_output import is_written
+    from scripted_models.labels import CODINGS
+
+    form = (CODINGS[options.coding], options.probabilities)
+    failed = []
     for index, case in enumerate(cases):
         span = (index / len(cases), (index + 1) / len(cases))
-        result = segment_case(case, model, progress, span=span, cpu_fallback=may_fall_back)
-        if next(model.network.parameters()).device.type != device.type:
-            device, reason = torch.device("cpu"), CPU_AFTER_GPU
-        progress.stage("write", span[0] + 0.96 * (span[1] - span[0]))
-        for warning in result.warnings:
-            progress.warning(f"{case.name}: {warning}")
-        report = write_outputs(
-            options.output,
-            case,
-            result,
-            model,
-            reason,
-            CODINGS[options.coding],
-            options.probabilities,
-        )
-        folder = options.output / case.name
-        progress.result(
-            case=case.name,
-            segmentation=str(folder / SEGMENTATION),
-            report=str(folder / REPORT),
-            overlay=str(folder / OVERLAY),
-            volumes_ml=report["volumes_ml"],
-            known_labels=report["known_labels"],
-            device=device.type,
-            text=f"{folder / SEGMENTATION}: {_summary(report['volumes_ml'])}",
-        )
+        if options.go_on and is_written(options.output, case, model, *form):
+            progress.message(f"{case.name}: segmented before")
+            progress.skip(span[1])
+            continue
+        try:
+            reason = _segment_one(case, model, reason, form, options, progress, span)
+        except InputError as error:
+            if len(cases) == 1:
+                raise
+            failed.append(case.name)
+            progress.warning(f"{case.name} was left out: {error}")
         progress.update(span[1])
-    return 0
+    return failed
+
+
+def _segment_one(case, model, reason, form, options, progress: Progress, span) -> str:
+    """Segment and write one case; return the device that the network is on now."""
+    from scripted_models.case_output import OVERLAY, REPORT, SEGMENTATION, write_outputs
+    from scripted_models.inference import CPU_AFTER_GPU
+    from scripted_models.segmentation import segment_case
+
+    before = next(model.network.parameters()).device.type
+    may_fall_back = options.device == "auto"
+    result = segment_case(case, model, progress, span=span, cpu_fallback=may_fall_back)
+    device = next(model.network.parameters()).device.type
+    reason = reason if device == before else CPU_AFTER_GPU
+    progress.stage("write", span[0] + 0.96 * (span[1] - span[0]))
+    for warning in result.warnings:
+        progress.warning(f"{case.name}: {warning}")
+    report = write_outputs(options.output, case, result, model, reason, *form)
+    folder = options.output / case.name
+    progress.result(
+        case=case.name,
+        segmentation=str(folder / SEGMENTATION),
+        report=str(folder / REPORT),
+        overlay=str(folder / OVERLAY),
+        volumes_ml=report["volumes_ml"],
+        known_labels=report["known_labels"],
+        device=device,
+        text=f"{folder / SEGMENTATION}: {_summary(report['volumes_ml'])}",
+    )
+    return reason
 
 
 def chosen_cases(options, one_of: Sequence[str] = ()) -> list:

@@ -24,7 +24,7 @@ from scripted_models.evaluation.pairing import (
     unused_predictions,
 )
 from scripted_models.evaluation.paper_tables import markdown_beside_paper
-from scripted_models.files import make_folder, write_file
+from scripted_models.files import write_together
 from scripted_models.geometry import Grid
 from scripted_models.labels import LABELS, REGIONS, LabelCoding, decode_labels, region_mask
 from scripted_models.voc.scores import VocScores, score
@@ -191,16 +191,14 @@ def write_reports(evaluation: Evaluation, output: Path) -> None:
     """Write metrics.csv, metrics.json and comparison.md into a folder, each whole or not at all.
 
     Raises:
-        ResourceError: the folder cannot be written.
+        ResourceError: the folder cannot be written, or another run writes there.
     """
     texts = {
         "metrics.csv": _csv_text(evaluation),
         "metrics.json": _json_text(evaluation),
         "comparison.md": comparison_table(evaluation),
     }
-    make_folder(output)
-    for name, text in texts.items():
-        write_file(output / name, text)
+    write_together(output, texts)
 
 
 def _score_case(

@@ -1,6 +1,7 @@
 """From an experiment to a trained model folder."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from torch import nn
 from scripted_models.cases.patients import split_patients
 from scripted_models.config import Experiment
 from scripted_models.errors import InputError
-from scripted_models.files import make_folder
+from scripted_models.files import make_folder, only_writer
 from scripted_models.inference import choose_device
 from scripted_models.labels import LabelCoding
 from scripted_models.model_folder import write_model
@@ -88,9 +89,6 @@ def train_experiment(experiment: Experiment, run: TrainingRun) -> Path:
         experiment, run.data, CaseCache(run.cache_folder), run.coding,
         lambda name: run.progress.message(f"reading {name}"),
     )  # fmt: skip
-    make_folder(run.output)
-    run.progress.stage("train", 0.0)
-
     names = [[case.name for case in part] for part in cases]
 
     def write(folder: str) -> Path:
@@ -101,8 +99,10 @@ def train_experiment(experiment: Experiment, run: TrainingRun) -> Path:
         if phase < experiment.training.phases:
             write(MODEL_PHASE1)
 
-    Trainer(experiment, network, cases, run.output, run.progress, after_phase).run(state)
-    return write(MODEL)
+    with only_writer(run.output) if distributed.rank() == 0 else nullcontext():
+        run.progress.stage("train", 0.0)
+        Trainer(experiment, network, cases, run.output, run.progress, after_phase).run(state)
+        return write(MODEL)
 
 
 def _first_state(output: Path, plain: dict, run: TrainingRun) -> TrainingState:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripted_models.errors import InputError
 from scripted_models.evaluation.paper_tables import markdown_table
-from scripted_models.files import make_folder, write_file
+from scripted_models.files import write_together
 from scripted_models.voc.layout import VocImage
 from scripted_models.voc.masks import read_mask
 from scripted_models.voc.papers import PAPER_ROWS
@@ -105,10 +105,12 @@ def _write(scores: VocScores, images: int, name: str, output: Path) -> None:
         "classes": list(scores.classes),
         "confusion": scores.confusion.tolist(),
     }
-    make_folder(output)
-    write_file(output / "voc_metrics.csv", text.getvalue())
-    write_file(output / "voc_metrics.json", json.dumps(content, indent=2) + "\n")
-    write_file(output / "voc_comparison.md", comparison(scores, images, name))
+    texts = {
+        "voc_metrics.csv": text.getvalue(),
+        "voc_metrics.json": json.dumps(content, indent=2) + "\n",
+        "voc_comparison.md": comparison(scores, images, name),
+    }
+    write_together(output, texts)
 
 
 def _percent(value: float | None) -> str:

@@ -151,14 +151,31 @@ def _check_written(partial: Path, extension: str) -> None:
 
 def _read(path: Path) -> sitk.Image:
     extension = volume_extension(path)
+    before = _state(path)
     check_file_integrity(path, extension)
     try:
         if extension in (".nii", ".nii.gz"):
             with readable_by_itk(path) as readable:
-                return _read_with_itk(readable)
-        return _read_with_itk(path)
+                image = _read_with_itk(readable)
+        else:
+            image = _read_with_itk(path)
     except (RuntimeError, OSError, UnicodeError) as error:
         raise InputError(_reading_problem(path, error)) from error
+    if _state(path) != before:
+        raise InputError(
+            f"{path}: found a file that changed while it was read, expected one that is complete; wait until "
+            "it is written and run again."
+        )
+    return image
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written; None for what the check of the file will refuse."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _read_with_itk(path: Path) -> sitk.Image:
