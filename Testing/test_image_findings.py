@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripted_models import image_findings, preprocessing
+from scripted_models.cases.discovery import find_cases
 from scripted_models.geometry import Grid
 from scripted_models.image_findings import Examined, grid_findings, look_at, voxel_findings
 from scripted_models.modalities import MODALITIES
@@ -182,19 +183,38 @@ class TestGrids:
         assert about(self.found(Grid((240, 240, 30), (1, 1, 7)), space), "warning")
 
 
+@pytest.fixture(scope="module")
+def patients(real_data):
+    found = []
+    for case in find_cases(real_data / "brats")[:2]:
+        images = {m: sitk.Shrink(case.images[m].read(), [2, 2, 2]) for m in MODALITIES}
+        arrays = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
+        found.append(examined(arrays, Grid.of(images["t1"])))
+    return found
+
+
 @pytest.mark.real_data
-def test_real_skull_stripped_case_gives_no_finding_and_shows_its_skull(real_data):
-    case = sorted((real_data / "brats").iterdir())[0]
-    files = [p for p in sorted(case.glob("*.nii*")) if "seg" not in p.name]
-    images = {m: sitk.ReadImage(str(p)) for m, p in zip(MODALITIES, files, strict=True)}
-    images = {m: sitk.Shrink(image, [2, 2, 2]) for m, image in images.items()}
-    grid = Grid.of(images["t1"])
-    arrays = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
-    volumes = examined(arrays, grid)
-    assert voxel_findings(volumes) == []
-    head = with_skull(arrays["t1"], grid)
-    spoilt = {**volumes, "t1": replace(volumes["t1"], facts=look_at(head))}
-    assert "skull" in voxel_findings(spoilt)[0].text
+class TestRealCases:
+    def test_a_skull_stripped_case_gives_no_finding_and_shows_its_skull(self, patients):
+        assert voxel_findings(patients[0]) == []
+        small = patients[0]["t1"].facts.look.values
+        grid = Grid(small.shape[::-1], (6.0, 6.0, 4.0))
+        spoilt = {**patients[0], "t1": Examined("t1", look_at(with_skull(small, grid)), grid)}
+        assert any("skull" in text for text in about(voxel_findings(spoilt)))
+
+    @pytest.mark.parametrize("pair", list(combinations(MODALITIES, 2)))
+    def test_exchanged_sequences_are_told(self, patients, pair):
+        a, b = pair
+        spoilt = {**patients[0], a: patients[0][b], b: patients[0][a]}
+        (finding,) = voxel_findings(spoilt)
+        assert (finding.severity, set(finding.slots)) == ("warning", {a, b})
+        assert f"given as {b} looks like {a}" in finding.text
+
+    def test_a_volume_of_another_patient_is_told(self, patients):
+        (finding,) = voxel_findings({**patients[0], "t2": patients[1]["t2"]})
+        assert finding.severity == "warning"
+        assert finding.slots == ("t2",)
+        assert "a Dice of 0.8" in finding.text
 
 
 def test_slicer_needs_no_torch_for_it():

@@ -6,12 +6,13 @@ BraTS delivers: brain only, background exactly 0, about 1 mm.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 import SimpleITK as sitk
 
+from scripted_models import sequence_images
 from scripted_models.geometry import Grid
 from scripted_models.space import TrainingSpace
 
@@ -24,6 +25,7 @@ MIN_FOREGROUND_SHARE = 0.01  # of the field of view; a newborn's brain in a cube
 MIN_EXTENT_MM = 40.0
 MAX_IN_PLANE_RATIO = 1.5  # of the training spacing
 MAX_SLICE_RATIO = 3.0
+MIN_BRAIN_OVERLAP = 0.97  # Dice; 0.98 to 1 between sequences of those 30, 0.96 at most between patients
 MOST_LABELS = 10  # an image has more different values
 SAMPLED_VOXELS = 1 << 16  # in which different values are counted
 
@@ -64,6 +66,7 @@ class VoxelFacts:
         box: first and last index of the foreground along z, y, x; None without foreground.
         values: different values in a sample of the voxels.
         digest: equal for equal voxels, whatever their type.
+        look: the volume made small; None unless it is skull-stripped.
     """
 
     finite: bool
@@ -75,6 +78,7 @@ class VoxelFacts:
     box: tuple[tuple[int, int], ...] | None = None
     values: int = 0
     digest: str = ""
+    look: sequence_images.Look | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def look_at(array: np.ndarray) -> VoxelFacts:
         _box(mask),
         len(np.unique(array.reshape(-1)[::step])),
         _digest(array),
+        sequence_images.look_at(array),
     )
 
 
@@ -143,7 +148,10 @@ def voxel_findings(volumes: Mapping[str, Examined]) -> list[Finding]:
     stopped = {slot for finding in found for slot in finding.slots}
     rest = {m: volume for m, volume in volumes.items() if m not in stopped}
     found += [f for modality, volume in rest.items() for f in _unlike_an_image(modality, volume)]
-    return [*found, *_skull(rest), *_background(rest), *_doubles(rest)]
+    found += [*_skull(rest), *_background(rest), *_doubles(rest)]
+    doubtful = {slot for finding in found for slot in finding.slots}
+    rest = {m: volume for m, volume in rest.items() if volume.facts.look and m not in doubtful}
+    return [*found, *_other_patient(rest), *_exchanged(rest)]
 
 
 def _unusable(modality: str, volume: Examined) -> Iterable[Finding]:
@@ -210,6 +218,41 @@ def _doubles(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
             text = f"{_names(volumes, pair)} hold the same voxels"
             action = "the result will be unreliable, choose two different sequences"
             yield Finding(WARNING, pair, text, action)
+
+
+def _other_patient(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
+    """Skull-stripped volumes of one registered patient have one brain."""
+    shares = {m: [] for m in volumes}
+    for a, b in combinations(volumes, 2):
+        if volumes[a].grid.matches(volumes[b].grid):
+            share = sequence_images.brain_overlap(volumes[a].facts.look, volumes[b].facts.look)
+            shares[a].append(share)
+            shares[b].append(share)
+    shares = {m: found for m, found in shares.items() if found}
+    outlier = min(shares, key=lambda m: np.mean(shares[m]), default=None)
+    if outlier and (least := min(shares[outlier])) < MIN_BRAIN_OVERLAP:
+        text = (
+            f"{volumes[outlier].name}: its brain covers that of another sequence with a Dice of {least:.2f} "
+            f"only, brains of one patient do with more than {MIN_BRAIN_OVERLAP:g}"
+        )
+        action = "it is used as it is, check that the volumes are of one patient and registered"
+        yield Finding(WARNING, (outlier,), text, action)
+
+
+def _exchanged(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
+    """All four volumes of a patient tell by their contrast which sequence each is."""
+    first = next(iter(volumes.values()), None)
+    looks = {m: v.facts.look for m, v in volumes.items() if v.grid.matches(first.grid)}
+    comparison = sequence_images.Comparison(looks)
+    given = {m: m for m in comparison.keys}
+    if len(given) < 4:
+        return
+    best, lead = comparison.best_order(given, given)
+    slots = tuple(key for modality, key in best.items() if modality != key)
+    if slots and lead >= sequence_images.MARGIN:
+        like = [f"what is given as {key} looks like {m}" for m, key in best.items() if m != key]
+        action = "they are used as they were given; check whether they were exchanged"
+        yield Finding(WARNING, slots, f"By the grey values {listed(like)}", action)
 
 
 def grid_findings(

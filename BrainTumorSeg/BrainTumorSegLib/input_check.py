@@ -70,8 +70,8 @@ class InputCheck:
             except InputError as error:
                 text, _, action = str(error).rstrip(".").partition("; ")
                 found.append(Finding(STOP, (modality,), text, action))
-        found += voxel_findings(volumes)
         found += _place_findings(volumes, reference)
+        found += voxel_findings(volumes)
         found += _origin_findings({m: nodes[m] for m in volumes})
         found += grid_findings(volumes, training_space, reference)
         if reference in volumes:

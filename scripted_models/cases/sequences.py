@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripted_models.cases.sequence_images import MARGIN, Comparison, look_at
 from scripted_models.cases.sequence_names import LIKELY, SURE, NameEvidence, read_names
 from scripted_models.errors import ScriptedModelsError
 from scripted_models.modalities import MODALITIES, TITLES
+from scripted_models.sequence_images import MARGIN, Comparison, look_at
 
 
 @dataclass(frozen=True)
