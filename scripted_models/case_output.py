@@ -14,7 +14,8 @@ import torch
 from scripted_models import __version__
 from scripted_models.cases.discovery import Case
 from scripted_models.confidence import uncertainty
-from scripted_models.files import make_folder, put_in_place
+from scripted_models.errors import ResourceError
+from scripted_models.files import BEGUN, make_folder, put_in_place
 from scripted_models.labels import LABELS, LabelCoding, encode_labels, region_mask
 from scripted_models.measurement import axial_diameters, measure
 from scripted_models.model_folder import Model
@@ -42,26 +43,29 @@ def write_outputs(
     """
     started = time.monotonic()
     target = make_folder(output) / case.name
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=output) as scratch:
-        folder = Path(scratch) / "case"
-        folder.mkdir()
-        write_labels(folder / SEGMENTATION, encode_labels(result.labels, coding), result.grid)
-        if probabilities:
-            for label, values in zip(result.known_labels, result.probabilities, strict=True):
-                image = result.grid.image_from(values)
-                write_volume(folder / f"probability_{LABELS[label]}.nii.gz", image)
-            doubt = result.grid.image_from(uncertainty(result.probabilities))
-            write_volume(folder / UNCERTAINTY, doubt)
-        picture = render_overlay(*picture_input(result))
-        write_png(folder / OVERLAY, picture)
-        result.seconds["write"] = round(time.monotonic() - started, 3)
-        report = _report(case, result, model, device_reason, coding)
-        (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        if target.exists():
-            stale = [*target.glob("probability_*.nii.gz"), *target.glob(UNCERTAINTY)]
-            put_in_place(folder, target, stale)
-        else:
-            folder.rename(target)
+    try:
+        with tempfile.TemporaryDirectory(prefix=BEGUN, dir=output) as scratch:
+            folder = Path(scratch) / case.name
+            folder.mkdir()
+            write_labels(folder / SEGMENTATION, encode_labels(result.labels, coding), result.grid)
+            if probabilities:
+                for label, values in zip(result.known_labels, result.probabilities, strict=True):
+                    image = result.grid.image_from(values)
+                    write_volume(folder / f"probability_{LABELS[label]}.nii.gz", image)
+                doubt = result.grid.image_from(uncertainty(result.probabilities))
+                write_volume(folder / UNCERTAINTY, doubt)
+            picture = render_overlay(*picture_input(result))
+            write_png(folder / OVERLAY, picture)
+            result.seconds["write"] = round(time.monotonic() - started, 3)
+            report = _report(case, result, model, device_reason, coding)
+            (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            if target.exists():
+                stale = [*target.glob("probability_*.nii.gz"), *target.glob(UNCERTAINTY)]
+                put_in_place(folder, target, stale)
+            else:
+                folder.rename(target)
+    except ResourceError as error:  # about a file that is gone by now
+        raise ResourceError(str(error).replace(scratch, str(output))) from error
     return report
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import traceback
+from pathlib import Path
 
 from scripted_models import __version__
 from scripted_models.commands import (
@@ -55,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = build_parser().parse_args(arguments)
+    for name, value in vars(options).items():
+        if isinstance(value, Path) and str(value).startswith("~"):  # which shells leave in --t1=~/a.nii
+            setattr(options, name, value.expanduser())
     progress = make_progress(getattr(options, "progress", "bar"))
     _cancel_on_signals()
     try:

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ import filelock
 from scripted_models.errors import ResourceError
 
 LOCK = ".writing.lock"
+BEGUN = ".writing-"  # start of the names of what is not whole yet
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -26,7 +28,7 @@ def write_file(path: Path, content: bytes | str) -> None:
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        handle, partial = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+        handle, partial = tempfile.mkstemp(prefix=BEGUN, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
@@ -53,6 +55,10 @@ def make_folder(path: Path) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ResourceError(
+            f"{path}: found a file, expected a folder or a new name; choose another --output."
+        ) from error
     except OSError as error:
         raise ResourceError(
             f"{path}: the folder could not be created ({error.strerror}); choose another --output."
@@ -81,9 +87,11 @@ def only_writer(folder: Path) -> Iterator[Path]:
         ) from error
     except OSError as error:
         raise ResourceError(
-            f"{folder}: could not be written ({error.strerror}); choose another --output."
+            f"{folder}: found a folder that cannot be written ({error.strerror}), expected one for "
+            "results; choose another --output."
         ) from error
     try:
+        _remove_remains(folder)
         yield folder
     finally:
         with suppress(OSError):  # on Windows the lock goes with its release
@@ -92,6 +100,15 @@ def only_writer(folder: Path) -> Iterator[Path]:
         if is_new:
             with suppress(OSError):  # it holds results
                 folder.rmdir()
+
+
+def _remove_remains(folder: Path) -> None:
+    """Remove what a run that was killed had begun to write."""
+    for path in folder.glob(f"{BEGUN}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_together(folder: Path, contents: Mapping[str, str]) -> None:
@@ -106,7 +123,7 @@ def write_together(folder: Path, contents: Mapping[str, str]) -> None:
     """
     with (
         only_writer(folder) as folder,
-        tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as scratch,
+        tempfile.TemporaryDirectory(prefix=BEGUN, dir=folder) as scratch,
     ):
         for name, text in contents.items():
             write_file(Path(scratch) / name, text)

@@ -1,7 +1,7 @@
 """The main job: four volumes in, a label map on their grid out."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,9 @@ from scripted_models.decision import decide_labels
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.image_findings import (
+    STOP,
     Examined,
+    Finding,
     grid_findings,
     listed,
     look_at,
@@ -126,6 +128,8 @@ def segment_case(
     stages.enter("read")
     images = read_on_one_grid(case, needs_one_of(model.description))
     grid = Grid.of(next(iter(images.values())))
+    volumes = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
+    findings = _findings(case, volumes, grid, model)
     stages.enter("preprocess")
     done, training_grid = _preprocessed(images, model)
     stages.enter("network")
@@ -142,7 +146,6 @@ def segment_case(
     probabilities[0] = 1.0
     probabilities[(slice(None), *done["box"])] = inner
     probabilities = model.space.to_input(probabilities, training_grid, grid)
-    volumes = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
     brain = np.any([volume != 0 for volume in volumes.values()], axis=0)
     labels = _finish_labels(model, probabilities, brain, grid)
     stages.leave()
@@ -152,7 +155,7 @@ def segment_case(
     certainty = (labels, probabilities, model.known_labels)
     result.expected_dice = expected_dice(*certainty)
     result.doubtful_slices = doubtful_slices(*certainty)
-    result.warnings = _warnings(result, model)
+    result.warnings = [finding.sentence for finding in findings] + _doubts(result, model)
     return result
 
 
@@ -217,17 +220,28 @@ def _finish_labels(
     return pipeline(data)["labels"]
 
 
-def _warnings(result: Segmented, model: Model) -> list[str]:
-    volumes = {m: Examined(m, look_at(v), result.grid) for m, v in result.volumes.items()}
-    found = [*voxel_findings(volumes), *grid_findings(volumes, model.space, next(iter(volumes)))]
-    if cost := missing_finding(model.description, volumes):
-        found.append(cost)
-    nothing = [] if result.labels.any() else ["No tumour was found."]
-    return [*(finding.sentence for finding in found), *nothing, *_doubts(result, model)]
+def _findings(
+    case: Case, volumes: Mapping[str, np.ndarray], grid: Grid, model: Model
+) -> list[Finding]:
+    """Look at the volumes before anything is computed.
+
+    Raises:
+        InputError: a volume that the model uses is of no use.
+    """
+    examined = {m: Examined(m, look_at(v), grid) for m, v in volumes.items()}
+    used = model.description.get("sequences", MODALITIES)
+    found = voxel_findings(examined) + grid_findings(examined, model.space, next(iter(examined)))
+    for finding in found:
+        if finding.severity == STOP and finding.slots[0] in used:
+            raise InputError(f"{case.images[finding.slots[0]].path}: {finding.sentence}")
+    cost = missing_finding(model.description, examined)
+    return [*found, cost] if cost else found
 
 
 def _doubts(result: Segmented, model: Model) -> list[str]:
     """Ask for a check where less Dice is expected than the model says to be usual."""
+    if not result.labels.any():
+        return ["No tumour was found."]
     low = {
         region: result.expected_dice[region]
         for region, least in model.description.get("check_below", {}).items()

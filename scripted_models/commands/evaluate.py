@@ -47,8 +47,15 @@ def run(options, progress: Progress) -> int:
         prediction_coding=CODINGS[options.prediction_coding] if options.prediction_coding else None,
         on_case=lambda done, total, name: progress.update(done / total),
     )
-    print(comparison_table(evaluation))
+    _tell(comparison_table(evaluation), options, progress)
     return 0
+
+
+def _tell(table: str, options, progress: Progress) -> None:
+    """Print the table; programs get it as an event."""
+    progress.result(output=str(options.output), table=table)
+    if options.progress != "json":
+        print(table)
 
 
 def _voc(options, progress: Progress) -> int:
@@ -75,5 +82,6 @@ def _voc(options, progress: Progress) -> int:
         path = make_folder(options.output / "overlays") / f"{image.name}.png"
         predicted = read_mask(options.predictions / f"{image.name}.png")
         write_overlay(path, read_image(image.picture), predicted)
-    print(comparison(scores, len(images), options.predictions.resolve().name))
+    table = comparison(scores, len(images), options.predictions.resolve().name)
+    _tell(table, options, progress)
     return 0

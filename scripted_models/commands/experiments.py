@@ -70,7 +70,8 @@ def run(options, progress: Progress) -> int:
             run_list(experiments, run)
     if main:
         table = options.output / TABLE
-        print((table / "table.md").read_text(encoding="utf-8"))
+        if options.progress != "json":
+            print((table / "table.md").read_text(encoding="utf-8"))
         progress.result(table=str(table / "table.html"), text=f"table: {table / 'table.html'}")
     return 0
 

@@ -1,5 +1,6 @@
 """`scripted-models segment`: one case, four files, or a folder of cases."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -163,19 +164,19 @@ def _common_name(files: dict[str, Path]) -> str:
     return (
         stems.pop()
         if len(stems) == 1
-        else next(iter(files.values())).resolve().parent.name or "case"
+        else Path(os.path.realpath(next(iter(files.values())))).parent.name or "case"
     )
 
 
 def _refuse_input_as_output(output: Path, cases: list) -> None:
     """Writing `output/<case>` must never replace the folder that holds a case's own files."""
     for case in cases:
-        target = (output / case.name).resolve()
+        target = Path(os.path.realpath(output / case.name))  # no error for links in a circle
         for source in case.images.values():
-            if target in source.path.resolve().parents:
+            if target in Path(os.path.realpath(source.path)).parents:
                 raise InputError(
-                    f"--output {output}: the result of case {case.name} would replace the folder of its "
-                    "input; choose another output folder."
+                    f"--output {output}: found the folder of the input of case {case.name}, expected another "
+                    "one, where its result replaces nothing; choose another output folder."
                 )
 
 

@@ -38,6 +38,14 @@ def run(options, progress: Progress) -> int:
 
     path = Path(options.experiment)
     shipped = EXPERIMENTS / f"{options.experiment}.toml"
+    if not path.exists() and not shipped.is_file():
+        names = sorted(
+            p.relative_to(EXPERIMENTS).with_suffix("") for p in EXPERIMENTS.rglob("*.toml")
+        )
+        raise InputError(
+            f"{path}: found no such experiment file, expected a TOML file or one of the shipped "
+            f"{', '.join(name.as_posix() for name in names)}; check the name."
+        )
     experiment = load_experiment(
         shipped if not path.is_file() and shipped.is_file() else path,
         [override for group in options.set for override in group],

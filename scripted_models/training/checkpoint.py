@@ -84,7 +84,8 @@ def load_state(folder: Path, experiment: dict, processes: int = 1) -> TrainingSt
         state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds for damaged files
         raise InputError(
-            f"{path}: not a readable checkpoint ({error}); start a new run."
+            f"{path}: not a readable checkpoint ({type(error).__name__}), expected the one of this run; start "
+            "a new run in another folder."
         ) from error
     stored = _completed(state.experiment, experiment, Experiment().to_dict())
     changed = _differences(stored, experiment)

@@ -38,6 +38,11 @@ def check_file_integrity(path: Path, extension: str | None) -> None:
             check_voxel_count(path, payload.size)
             _check_payload(path, payload)
     except (EOFError, zlib.error, OSError) as error:
+        if "Not a gzipped file" in str(error):
+            raise InputError(
+                f"{path}: found no gzip data, expected a .nii.gz file; check that the extension tells the true "
+                "type, or copy it again."
+            ) from error
         raise InputError(
             f"{path}: found data that is truncated or damaged ({error}), expected a whole file; "
             "download or copy it again."

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.errors import InputError, ResourceError
+from scripted_models.files import BEGUN
 from scripted_models.geometry import Grid
 from scripted_models.volumes.integrity import (
     check_file_integrity,
@@ -115,7 +116,7 @@ def write_volume(path: Path, image: sitk.Image) -> None:
     check_file_name(path)
     _check_finite(image, path)
     try:
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=BEGUN, dir=path.parent) as folder:
             partial = Path(folder) / f"volume{extension}"
             sitk.WriteImage(image, str(partial), useCompression=extension != ".nii")
             _check_written(partial, extension)

@@ -1,0 +1,183 @@
+"""Faults 60 and 61: models and runs."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+
+import torch
+from fault_table import INPUT, fault
+
+from scripted_models.model_store import shipped_models
+
+
+def model(inputs, change, checksums=True):
+    """Copy a shipped model, spoil it, mend its checksums, and segment with it."""
+    (source,) = [path for path in shipped_models() if path.name == "TwoPathCNN"]
+    folder = inputs.root / "model"
+    shutil.copytree(source, folder)
+    change(folder)
+    if checksums:
+        sums = folder / "models" / "SHA256SUMS"
+        names = [line.split("  ")[1] for line in sums.read_text().splitlines()]
+        digests = [hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names]
+        sums.write_text("".join(f"{d}  {n}\n" for d, n in zip(digests, names, strict=True)))
+    inputs.options = ["--model", str(folder)]
+
+
+def with_state(change):
+    def spoil(folder):
+        path = folder / "models" / "model.pt"
+        state = torch.load(path, weights_only=True)
+        torch.save(change(state), path)
+
+    return spoil
+
+
+def with_description(**fields):
+    def spoil(folder):
+        path = folder / "configs" / "model.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+    return spoil
+
+
+@fault(
+    60,
+    "weights of another network",
+    3,
+    "{ROOT}/model: the weights do not fit UNet (for example [('global_path.0.bias', (320,)), "
+    "('global_path.0.weight', (320, 4, 13, 13)), ('joined.0.0.weight', (128, 256, 3, 3))]); the "
+    "folder mixes files of different models.",
+)
+def other_network(inputs):
+    model(inputs, with_description(network={"name": "UNet", "arguments": {}}))
+
+
+@fault(
+    60,
+    "weights without one tensor",
+    3,
+    "{ROOT}/model: the weights do not fit TwoPathCNN (for example [('local_path.layer1.0.weight', "
+    "(128, 4, 7, 7))]); the folder mixes files of different models.",
+)
+def key_missing(inputs):
+    model(inputs, with_state(lambda state: dict(list(state.items())[1:])))
+
+
+@fault(
+    60,
+    "weights of another number of classes",
+    3,
+    "{ROOT}/model: found a network of 5 classes, expected one for each of the 3 labels; get the model"
+    " folder again.",
+)
+def other_classes(inputs):
+    model(inputs, with_description(labels={"0": "background", "1": "necrosis", "2": "oedema"}))
+
+
+@fault(
+    60,
+    "a NaN weight",
+    3,
+    "{ROOT}/model: the weights ['local_path.layer1.0.weight'] hold NaN or infinity; train again.",
+)
+def nan_weight(inputs):
+    def change(state):
+        next(iter(state.values())).view(-1)[0] = float("nan")
+        return state
+
+    model(inputs, with_state(change))
+
+
+@fault(
+    60,
+    "a flipped byte in the weights",
+    3,
+    "{ROOT}/model/models/model.pt: its checksum differs from models/SHA256SUMS; the file was damaged "
+    "or changed, get the model folder again.",
+)
+def flipped_weight(inputs):
+    def change(folder):
+        path = folder / "models" / "model.pt"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(bytes(content))
+
+    model(inputs, change, checksums=False)
+
+
+class _Code:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code was run')",))
+
+
+@fault(
+    60,
+    "weights that are a pickle with code",
+    3,
+    "{ROOT}/model: the weights are not a plain state dict and were not loaded (UnpicklingError); get "
+    "the model folder again from a source you trust.",
+)
+def pickle_with_code(inputs):
+    model(inputs, with_state(lambda state: {**state, "code": _Code()}))
+
+
+@fault(
+    60,
+    "a zip file of a model with a path out of its folder",
+    3,
+    "{ROOT}/model.zip: found the path '../evil.txt' that leads elsewhere, expected only the files of "
+    "a model folder (configs, models, docs, LICENSE); nothing was imported, get the model again from "
+    "a source you trust.",
+)
+def zip_with_parent(inputs):
+    path = inputs.root / "model.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../evil.txt", "x")
+    return ["models", "--import", str(path)]
+
+
+@fault(
+    60,
+    "no model of this name",
+    3,
+    "Model 'nobody' not found; expected one of ['default', 'fast', 'TwoPathCNN'] or the path of a "
+    "model folder (with configs/model.json).",
+)
+def unknown_model(inputs):
+    inputs.options = ["--model", "nobody"]
+
+
+@fault(
+    61,
+    "CUDA where there is none",
+    4,
+    "No CUDA device is available to PyTorch, but --device cuda asks for one; use --device auto or "
+    "install a CUDA build of PyTorch and the driver.",
+    INPUT,
+)
+def no_cuda(inputs):
+    inputs.options = ["--device", "cuda"]
+
+
+@fault(
+    61,
+    "a resumed run whose checkpoint was cut",
+    2,
+    "{ROOT}/run/checkpoint.pt: not a readable checkpoint (RuntimeError), expected the one of this "
+    "run; start a new run in another folder.",
+)
+def cut_checkpoint(inputs):
+    run = inputs.root / "run"
+    run.mkdir()
+    (run / "checkpoint.pt").write_bytes(b"PK\x03\x04 half")
+    return [
+        "train",
+        "shipped/TwoPathCNN",
+        "--data",
+        str(inputs.folder),
+        "--output",
+        str(run),
+        "--resume",
+    ]

@@ -1,0 +1,229 @@
+"""Faults 37 to 53: grey values and sequences."""
+
+import numpy as np
+import SimpleITK as sitk
+from fault_table import NAMES, OTHERS, fault
+from faults_in_geometry import regrid
+
+
+@fault(
+    37,
+    "the same value everywhere",
+    2,
+    "{t2}: t2 is constant (7); choose an MRI sequence.",
+)
+def constant(inputs):
+    inputs.change("t2", lambda v: np.full_like(v, 7))
+
+
+@fault(
+    38,
+    "zero everywhere",
+    2,
+    "{t2}: t2 is constant (0); choose an MRI sequence.",
+)
+def zeros(inputs):
+    inputs.change("t2", np.zeros_like)
+
+
+@fault(
+    38,
+    "zero everywhere, all four",
+    2,
+    "{t1}: t1 is constant (0); choose an MRI sequence.",
+)
+def all_zeros(inputs):
+    for name in NAMES:
+        inputs.change(name, np.zeros_like)
+
+
+def spoilt(value, share):
+    def change(voxels):
+        voxels = voxels.copy()
+        voxels.reshape(-1)[: max(1, int(share * voxels.size))] = value
+        return voxels
+
+    return change
+
+
+@fault(
+    39,
+    "half of the voxels NaN (NIfTI)",
+    2,
+    "{t2}: found 11200 voxels that are NaN or infinite, expected numbers; repair the volume (for "
+    "example by setting them to 0) before segmentation.",
+)
+def nan(inputs):
+    inputs.change("t2", spoilt(np.nan, 0.5))
+
+
+@fault(
+    40,
+    "infinite voxels (NIfTI)",
+    2,
+    "{t2}: found 224 voxels that are NaN or infinite, expected numbers; repair the volume (for "
+    "example by setting them to 0) before segmentation.",
+)
+def infinite(inputs):
+    inputs.change("t2", spoilt(np.inf, 0.01))
+
+
+@fault(
+    41,
+    "one NaN voxel (.nrrd)",
+    2,
+    "{t2}: found 1 voxels that are NaN or infinite, expected numbers; repair the volume (for example "
+    "by setting them to 0) before segmentation.",
+)
+def one_nan(inputs):
+    inputs.change("t2", spoilt(np.nan, 0), "t2.nrrd")
+
+
+@fault(
+    42,
+    "a background of -7",
+    0,
+    "case: t2: the background is -7, expected 0; it will be taken for brain, set it to 0 first.",
+)
+def negative_background(inputs):
+    inputs.change("t2", lambda v: np.where(v == 0, -7, v).astype(np.float32))
+
+
+@fault(43, "16-bit, 32-bit and double numbers", 0)
+def number_types(inputs):
+    for name, kind in (("t1", np.uint16), ("t1c", np.int32), ("t2", np.float64)):
+        inputs.change(name, lambda v, kind=kind: v.astype(kind))
+
+
+@fault(
+    43,
+    "complex numbers",
+    2,
+    "{t2}: found vector of 32-bit float pixels, expected one number per voxel; export a grey-value "
+    "image.",
+)
+def complex_numbers(inputs):
+    image = inputs.image("t2")
+    inputs.write("t2", sitk.RealAndImaginaryToComplex(image, image), "t2.mha")
+
+
+@fault(44, "saturated: the upper half of the values cut", 0)
+def saturated(inputs):
+    inputs.change("t2", lambda v: np.minimum(v, np.median(v[v > 0])))
+
+
+@fault(45, "one voxel of 1e9", 0)
+def outlier(inputs):
+    def change(voxels):
+        voxels = voxels.copy()
+        voxels[7, 20, 20] = 1e9
+        return voxels
+
+    inputs.change("t2", change)
+
+
+@fault(
+    46,
+    "heads that are not skull-stripped, all four",
+    0,
+    "case: t1, t1c, t2 and flair: 2688 mL differ from the background, a brain has at most 2000 mL, so"
+    " skull or noise is still there; nothing is removed and the result will be unreliable, "
+    "skull-strip first (for example with HD-BET; in 3D Slicer the extension HD Brain Extraction).",
+)
+def noise_around(inputs):
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        inputs.change(name, lambda v: (v + rng.uniform(1, 50, v.shape)).astype(np.float32))
+    regrid(inputs, spacing=(2, 2, 30))
+
+
+@fault(
+    47,
+    "a label map given as image",
+    0,
+    "case: t2 holds only 3 different values and may be a label map; it is used as it is; choose the "
+    "image if this is a segmentation or mask.",
+)
+def label_map(inputs):
+    inputs.change("t2", lambda v: np.digitize(v, [1, 400, 800]).astype(np.uint8))
+
+
+@fault(
+    48,
+    "60 voxels that differ from 0",
+    2,
+    "{t1}: t1 has 60 voxels that differ from 0, expected a brain of at least 100; choose another "
+    "volume.",
+)
+def few_voxels(inputs):
+    def change(voxels):
+        few = np.zeros_like(voxels)
+        few[6, 20:26, 20:30] = np.arange(60).reshape(6, 10) + 1
+        return few
+
+    for name in NAMES:
+        inputs.change(name, change)
+
+
+@fault(
+    49,
+    "one file for two sequences",
+    0,
+    "case: t1 and t1c hold the same voxels; the result will be unreliable, choose two different "
+    "sequences.",
+)
+def twice(inputs):
+    inputs.paths["t1"] = inputs.paths["t1c"]
+
+
+@fault(
+    50,
+    "three files for a model that needs four",
+    2,
+    "Missing --flair; the model needs all four sequences.",
+)
+def three_files(inputs):
+    del inputs.paths["flair"]
+
+
+@fault(
+    50,
+    "a case folder without FLAIR, for a model that needs four",
+    2,
+    "Case case: found t1 (case_t1.nii.gz), t1c (case_t1c.nii.gz), t2 (case_t2.nii.gz) and no flair, "
+    "expected all of t1, t1c, t2, flair; add the files or name them with --t1 --t1c --t2 --flair.",
+)
+def three_in_a_folder(inputs):
+    inputs.paths["flair"].unlink()
+    return ["segment", str(inputs.folder), "--output", str(inputs.output), "--model", "TwoPathCNN"]
+
+
+@fault(50, "three files for a model that accepts it", 0)
+def three_suffice(inputs):
+    del inputs.paths["t1"]
+    inputs.options = ["--model", "fast"]
+
+
+@fault(
+    50,
+    "a folder of cases of which one has no FLAIR",
+    2,
+    "1 of 3 cases were not segmented (b), expected usable ones; the reasons are above, mend them and "
+    "run again with --continue.",
+    OTHERS,
+)
+def one_of_three(inputs):
+    for name in ("b", "c"):
+        for modality, path in list(inputs.paths.items()):
+            copy = inputs.folder.parent / name / f"{name}_{modality}.nii.gz"
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    (inputs.folder.parent / "b" / "b_flair.nii.gz").unlink()
+    return [
+        "segment",
+        str(inputs.folder.parent),
+        "--output",
+        str(inputs.output),
+        "--model",
+        "TwoPathCNN",
+    ]
