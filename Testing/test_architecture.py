@@ -15,7 +15,7 @@ PACKAGE = ROOT / "scripted_models"
 LAYERS = (
     ("errors",),
     ("labels", "modalities", "geometry", "files", "progress", "config", "decision"),
-    ("process_watch", "own_process", "sequence_images"),
+    ("process_watch", "own_process", "sequence_images", "memory"),
     ("volumes", "space", "image_findings"),
     ("crf",),
     ("networks", "preprocessing", "postprocessing", "phantom", "pictures", "cases"),

@@ -152,6 +152,7 @@ def _report(
         },
         "device": device_reason,
         "form": result.form,
+        "memory_steps": result.memory_steps,
         "seconds": result.seconds,
         "warnings": result.warnings,
         "versions": {

@@ -24,6 +24,7 @@ from scripted_models.commands import (
     train,
 )
 from scripted_models.errors import Cancelled, InputError, ResourceError, ScriptedModelsError
+from scripted_models.memory import is_shortage
 from scripted_models.progress import Progress, make_progress
 
 COMMANDS = (
@@ -78,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _expected(error: Exception) -> ScriptedModelsError | None:
     """Name the faults of the machine and of files that no code has put into a sentence."""
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+    if is_shortage(error):
         return ResourceError("The machine ran out of memory; close other programs.")
     if "CUDA out of memory" in str(error):
         return ResourceError("The GPU ran out of memory; free it, or run with --device cpu.")

@@ -80,4 +80,7 @@ def region_probability(
 ) -> np.ndarray:
     """Return the summed probabilities of a region's labels, float32 (z, y, x)."""
     classes = [i for i, label in enumerate(known_labels) if label in REGIONS[region]]
-    return probabilities[classes].sum(axis=0)
+    total = probabilities[classes[0]].copy()  # class by class: no copy of them all
+    for index in classes[1:]:
+        total += probabilities[index]
+    return total

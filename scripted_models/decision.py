@@ -36,7 +36,9 @@ def decide_labels(
         return known[probabilities.argmax(axis=0)]
     inner = [index for index, label in enumerate(known) if label in CORE_WITHOUT_ENHANCING]
     enhancing = probabilities[list(known).index(ENHANCING)]
-    core = enhancing + probabilities[inner].sum(axis=0)
+    core = enhancing.copy()
+    for index in inner:
+        core += probabilities[index]
     tumour = 1.0 - probabilities[0]
     share = {
         region: best_share(p) if least[region] == EXPECTED_DICE else least[region]

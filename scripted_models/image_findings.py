@@ -23,7 +23,7 @@ MAX_BRAIN_ML = 2000.0
 MIN_FOREGROUND_VOXELS = 100  # what preprocessing asks for
 MIN_FOREGROUND_SHARE = 0.01  # of the field of view; a newborn's brain in a cube of 256 mm has 2 %
 MIN_EXTENT_MM = 40.0
-MIN_LARGEST_EXTENT_MM = 30.0
+TINY_EXTENT_MM, TINY_SPACING_MM = 30.0, 0.25  # a head whose header has no millimetres
 MAX_IN_PLANE_RATIO = 1.5  # of the training spacing
 MAX_SLICE_RATIO = 3.0
 MIN_BRAIN_OVERLAP = 0.97  # Dice; 0.98 to 1 between sequences of those 30, 0.96 at most between patients
@@ -284,7 +284,7 @@ def grid_findings(
 def _tiny(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     for modality, volume in volumes.items():
         extents = np.multiply(volume.grid.size_xyz, volume.grid.spacing_xyz_mm)
-        if extents.max() < MIN_LARGEST_EXTENT_MM:
+        if extents.max() < TINY_EXTENT_MM and min(volume.grid.spacing_xyz_mm) < TINY_SPACING_MM:
             text = f"{volume.name} measures {_by(extents)} mm, expected a head of more than 100 mm"
             action = "check whether its header gives centimetres or metres"
             yield Finding(STOP, (modality,), text, action)

@@ -24,18 +24,22 @@ from scripted_models.image_findings import (
 )
 from scripted_models.inference import (
     CPU_AFTER_GPU,
+    MOST_WORKERS,
     GpuMemoryError,
     choose_form,
     predict_volume,
 )
 from scripted_models.labels import LABELS, region_mask
+from scripted_models.memory import check_memory, is_shortage
 from scripted_models.modalities import MODALITIES
 from scripted_models.model_description import known_regions, missing_finding, needs_one_of
 from scripted_models.model_folder import Model
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.postprocessing import build_postprocessing
 from scripted_models.preprocessing import build_preprocessing, preprocess
 from scripted_models.progress import Progress
 
+ONE_SLICE = "on one slice at a time, because the memory did not suffice for more"
 _STAGES = {"read": 0.0, "preprocess": 0.05, "network": 0.12, "postprocess": 0.92, "write": 0.96}
 
 
@@ -53,6 +57,7 @@ class Segmented:
         known_labels: internal labels that the model can give, ascending.
         form: how the network was evaluated, one of `inference.FORMS`.
         expected_dice: region -> Dice that the probabilities promise (see `confidence`).
+        memory_steps: how the network went on after memory had run out; usually none.
         doubtful_slices: indices along the first axis where most voxels are expected to be wrong.
     """
 
@@ -65,6 +70,7 @@ class Segmented:
     known_labels: tuple[int, ...] = tuple(LABELS)
     form: str = ""
     expected_dice: dict[str, float] = field(default_factory=dict)
+    memory_steps: list[str] = field(default_factory=list)
     doubtful_slices: list[int] = field(default_factory=list)
 
     def volumes_ml(self) -> dict[str, float]:
@@ -130,14 +136,16 @@ def segment_case(
     grid = Grid.of(next(iter(images.values())))
     volumes = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
     findings = _findings(case, volumes, grid, model)
+    check_memory(volumes[next(iter(volumes))].size, model.space.training_voxels(grid))
     stages.enter("preprocess")
     done, training_grid = _preprocessed(images, model)
+    del images  # `volumes` holds the same
     stages.enter("network")
     volume = (done["image"], done["brain"])
-    inner = _predict(model.network, volume, stages.network, cancelled, cpu_fallback)
-    if inner is None:
-        progress.warning(f"The network now runs on the {CPU_AFTER_GPU}.")
-        inner = predict_volume(model.network.to("cpu"), *volume, stages.network, cancelled)
+    steps: list[str] = []
+    inner = _predict(model.network, volume, (stages.network, cancelled), cpu_fallback, steps)
+    for step in steps:
+        progress.warning(f"The network now runs {step}.")
     stages.enter("postprocess")
     if settings := model.description.get("crf"):
         spacing = training_grid.spacing_xyz_mm[::-1]
@@ -150,7 +158,7 @@ def segment_case(
     labels = _finish_labels(model, probabilities, brain, grid)
     stages.leave()
     result = Segmented(labels, probabilities, grid, volumes, stages.seconds)
-    result.known_labels = model.known_labels
+    result.known_labels, result.memory_steps = model.known_labels, steps
     result.form = choose_form(model.network)
     certainty = (labels, probabilities, model.known_labels)
     result.expected_dice = expected_dice(*certainty)
@@ -171,14 +179,26 @@ def _preprocessed(images: dict[str, sitk.Image], model: Model) -> tuple[dict, Gr
     return preprocess(pipeline, stack, missing=missing), grid
 
 
-def _predict(network, volume, on_slice, cancelled, cpu_fallback: bool) -> np.ndarray | None:
-    """Predict on the network's device; None when its memory does not suffice and the CPU may take over."""
+def _predict(
+    network: SliceNetwork, volume: tuple, told: tuple, cpu_fallback: bool, steps: list[str]
+) -> np.ndarray:
+    """Predict a volume; where memory runs out once more with less of it, which `steps` tells.
+
+    A GPU has taken fewer slices at a time before it gives up. Half precision is no step: it changes labels.
+    """
     try:
-        return predict_volume(network, *volume, on_slice, cancelled)
+        workers = 1 if ONE_SLICE in steps else MOST_WORKERS
+        return predict_volume(network, *volume, *told, workers=workers)
     except GpuMemoryError:
         if not cpu_fallback:
             raise
-    return None
+        network.to("cpu")
+        steps.append(f"on the {CPU_AFTER_GPU}")
+    except (MemoryError, RuntimeError) as error:
+        if ONE_SLICE in steps or not is_shortage(error):
+            raise
+        steps.append(ONE_SLICE)
+    return _predict(network, volume, told, cpu_fallback, steps)
 
 
 def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.Image]:
@@ -240,18 +260,18 @@ def _findings(
 
 def _doubts(result: Segmented, model: Model) -> list[str]:
     """Ask for a check where less Dice is expected than the model says to be usual."""
-    if not result.labels.any():
-        return ["No tumour was found."]
+    nothing = [] if result.labels.any() else ["No tumour was found."]
     low = {
         region: result.expected_dice[region]
         for region, least in model.description.get("check_below", {}).items()
         if result.expected_dice.get(region, 1.0) < least
     }
-    if not low:
-        return []
+    if not low or not result.doubtful_slices:
+        return nothing
     promised = listed([f"{value:.2f} for the region {region}" for region, value in low.items()])
     slices = listed([str(index + 1) for index in result.doubtful_slices])
     return [
+        *nothing,
         f"The network is in doubt, it expects a Dice of {promised}; check the result, first slices {slices} of "
-        f"{len(result.labels)}."
+        f"{len(result.labels)}.",
     ]

@@ -5,6 +5,7 @@ the plane. An input in another orientation is permuted and flipped without loss;
 in-plane spacing is resampled, and its probabilities are resampled back onto its own grid.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,11 +38,21 @@ class TrainingSpace:
 
     def resamples(self, grid: Grid) -> bool:
         """True when volumes on this grid change their spacing on the way to the network."""
+        return self._target_grid(self._oriented(grid)) is not None
+
+    def training_voxels(self, grid: Grid) -> int:
+        """Return how many voxels a volume on this grid has in this space, about."""
+        oriented = self._oriented(grid)
+        target = self._target_grid(oriented) or oriented
+        share = math.prod(oriented.spacing_xyz_mm) / math.prod(target.spacing_xyz_mm)
+        return math.ceil(math.prod(grid.size_xyz) * share)
+
+    def _oriented(self, grid: Grid) -> Grid:
+        """Return a grid of one voxel, oriented like this space."""
         blank = sitk.Image([1, 1, 1], sitk.sitkUInt8)
         blank.SetSpacing(grid.spacing_xyz_mm)
         blank.SetDirection(grid.direction)
-        oriented = sitk.DICOMOrient(blank, self.orientation)
-        return self._target_grid(Grid.of(oriented)) is not None
+        return Grid.of(sitk.DICOMOrient(blank, self.orientation))
 
     def to_input(self, probabilities: np.ndarray, training: Grid, original: Grid) -> np.ndarray:
         """Carry class probabilities (C, z, y, x) from the training grid to the input's grid.
@@ -53,15 +64,15 @@ class TrainingSpace:
         code, resamples = orientation_code(original.direction), self.resamples(original)
         if code == self.orientation and not resamples:
             return probabilities
-        moved = []
+        moved = np.empty((len(probabilities), *original.shape_zyx), np.float32)
         for index, channel in enumerate(probabilities):
             image = training.image_from(channel)
             if resamples:
                 image = resample(image, original, sitk.sitkLinear, outside=float(index == 0))
             else:
                 image = sitk.DICOMOrient(image, code)
-            moved.append(sitk.GetArrayFromImage(image))
-        return np.stack(moved)
+            moved[index] = sitk.GetArrayViewFromImage(image)
+        return moved
 
     def _target_grid(self, grid: Grid) -> Grid | None:
         wanted = [w or s for w, s in zip(self.spacing_xyz_mm, grid.spacing_xyz_mm, strict=True)]

@@ -11,11 +11,18 @@ from scripted_models.inference.devices import (
     choose_device,
     place_network,
 )
-from scripted_models.inference.volume import FORMS, choose_form, predict_slice, predict_volume
+from scripted_models.inference.volume import (
+    FORMS,
+    MOST_WORKERS,
+    choose_form,
+    predict_slice,
+    predict_volume,
+)
 
 __all__ = [
     "CPU_AFTER_GPU",
     "FORMS",
+    "MOST_WORKERS",
     "GpuMemoryError",
     "brain_box",
     "choose_device",

@@ -39,6 +39,7 @@ def predict_volume(
     on_slice: Callable[[float], None] = lambda fraction: None,
     cancelled: Callable[[], bool] = lambda: False,
     form: str | None = None,
+    workers: int = MOST_WORKERS,
 ) -> np.ndarray:
     """Compute class probabilities of a volume, slice by slice; the mean over the planes of the network.
 
@@ -52,6 +53,7 @@ def predict_volume(
         on_slice: called with the fraction of slices done.
         cancelled: asked between slices.
         form: one of `FORMS`; by default what `choose_form` says.
+        workers: slices at a time on the CPU, at most.
 
     Returns:
         float32 (classes, z, y, x); background 1 outside the brain, of which networks learn nothing.
@@ -64,7 +66,7 @@ def predict_volume(
     form = form or choose_form(network)
     total, done = None, 0
     counts = [int(brain.any(axis=tuple({0, 1, 2} - {axis})).sum()) for axis in axes]
-    with _workers(_on_cpu(network), max(counts)) as pool, _without_tf32():
+    with _workers(_on_cpu(network), min(workers, max(counts))) as pool, _without_tf32():
         for axis in axes:
             moved = np.ascontiguousarray(np.moveaxis(image, axis + 1, 1))
             predictor = Predictor(network, moved, np.moveaxis(brain, axis, 0), form)

@@ -1,0 +1,145 @@
+"""Memory: estimated before it is taken, kept within bounds, and given up step by step where it runs out."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from fault_table import NAMES, make_inputs
+
+from scripted_models import memory
+from scripted_models.cases.discovery import Case, ImageSource
+from scripted_models.errors import ResourceError
+from scripted_models.geometry import Grid
+from scripted_models.model_folder import load_model
+from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.progress import Progress
+from scripted_models.segmentation import ONE_SLICE, segment_case
+from scripted_models.space import TrainingSpace
+
+GIB = 2**30
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[1]), int(sys.argv[1])))
+from scripted_models.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def full_size(tmp_path_factory):
+    """Volumes of 240 x 240 x 155 voxels with a brain in a few slices, so that they are done soon."""
+    inputs = make_inputs(tmp_path_factory.mktemp("full"))
+    for name in NAMES:
+        small = inputs.image(name)
+        whole = np.zeros((155, 240, 240), np.float32)
+        whole[70:84, 100:140, 100:140] = sitk.GetArrayFromImage(small)
+        inputs.write(name, sitk.GetImageFromArray(whole), f"{name}.nii")
+    return inputs
+
+
+def limited(inputs, gib, output):
+    command = inputs.command()
+    command[command.index("--output") + 1] = str(output)
+    command[command.index("--model") + 1] = "fast"
+    limit = str(int(gib * GIB))
+    return subprocess.run([sys.executable, "-c", LIMITED, limit, *command, "--progress", "json"],
+                          capture_output=True, text=True)  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts all memory on Linux only")
+class TestLimit:
+    def test_a_case_of_brats_fits_into_2_gib(self, full_size, tmp_path):
+        done = limited(full_size, 2, tmp_path / "out")
+        assert done.returncode == 0, done.stderr[-2000:]
+        report = json.loads((tmp_path / "out" / "case" / "report.json").read_text())
+        assert report["memory_steps"] == []
+
+    def test_what_does_not_fit_is_refused_before_it_is_tried(self, full_size, tmp_path):
+        done = limited(full_size, 1.2, tmp_path / "out")
+        assert done.returncode == 4
+        event = json.loads(done.stdout.splitlines()[-1])
+        assert event["code"] == "resource"
+        assert event["text"].startswith("Found 1.2 GiB of memory for a case of 8.9 million voxels")
+        assert not (tmp_path / "out").exists()
+
+
+class TestEstimate:
+    def test_it_grows_with_both_grids(self):
+        assert memory.needed_bytes(10**6, 10**6) < memory.needed_bytes(10**8, 10**6)
+        assert memory.needed_bytes(10**6, 10**6) < memory.needed_bytes(10**6, 10**8)
+        assert 1.2 * GIB < memory.needed_bytes(240 * 240 * 155, 240 * 240 * 155) < 2 * GIB
+
+    def test_this_machine_tells(self):
+        assert memory.obtainable_bytes() > 10**8
+
+    def test_the_smallest_limit_counts(self, monkeypatch):
+        monkeypatch.setattr(memory, "_container_limits", lambda: [3 * GIB])
+        monkeypatch.setattr(memory, "_process_limits", lambda: [5 * GIB])
+        assert memory.obtainable_bytes() <= 3 * GIB
+
+    def test_a_system_that_does_not_tell_refuses_nothing(self, monkeypatch):
+        monkeypatch.setattr(memory, "obtainable_bytes", lambda: None)
+        memory.check_memory(10**12, 10**12)
+        monkeypatch.setattr(memory, "obtainable_bytes", lambda: 0)
+        with pytest.raises(ResourceError, match="Found 0"):
+            memory.check_memory(1, 1)
+
+    @pytest.mark.parametrize(
+        "direction", [(1, 0, 0, 0, 1, 0, 0, 0, 1), (0, 0, 1, 1, 0, 0, 0, 1, 0)]
+    )
+    def test_the_grid_of_the_network_is_known_without_resampling(self, direction):
+        space = TrainingSpace(spacing_xyz_mm=(1.0, 1.0, 2.0))
+        grid = Grid((30, 40, 24), (0.5, 1.0, 3.0), direction=direction)
+        image = space.to_training(grid.image_from(np.zeros(grid.shape_zyx, np.float32)))
+        found = np.prod(image.GetSize())
+        assert space.training_voxels(grid) == pytest.approx(found, rel=0.1)
+
+
+class Crowded(SliceNetwork):
+    """Has memory for one slice at a time."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.hidden = [network]  # no sub-module: its layers stay as they are
+        self.at_work, self.lock = 0, threading.Lock()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.num_classes, self.margins = network.num_classes, network.margins
+        self.receptive_field = network.receptive_field
+
+    def forward(self, image):
+        with self.lock:
+            self.at_work += 1
+            alone = self.at_work == 1
+        try:
+            time.sleep(0.05)
+            if not alone:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+            return self.hidden[0](image)
+        finally:
+            with self.lock:
+                self.at_work -= 1
+
+
+def test_slices_are_taken_one_by_one_where_memory_runs_out(tmp_path, small_network):
+    inputs = make_inputs(tmp_path)
+    case = Case("case", {m: ImageSource(path) for m, path in inputs.paths.items()})
+    model, said, threads = load_model("TwoPathCNN"), [], torch.get_num_threads()
+    expected = segment_case(case, dataclasses.replace(model, network=small_network), Progress())
+    progress = Progress()
+    progress.warning = said.append
+    torch.set_num_threads(2)
+    try:
+        model = dataclasses.replace(model, network=Crowded(small_network))
+        result = segment_case(case, model, progress)
+    finally:
+        torch.set_num_threads(threads)
+    assert result.memory_steps == [ONE_SLICE]
+    assert said == [f"The network now runs {ONE_SLICE}."]
+    assert np.array_equal(result.labels, expected.labels)

@@ -1,0 +1,98 @@
+"""How much memory a case needs and how much there is, so that neither is found out too late."""
+
+import ctypes
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripted_models.errors import ResourceError
+
+# Largest resident sizes of `segment` with the model `fast` on two cores: 1.2 GB for 240 x 240 x 155 voxels of
+# 1 mm, 5.7 GB for 512 x 512 x 400 voxels of 0.4 to 0.5 mm. The formula gives 1.7 and 6.5 GB.
+_PROGRAM_BYTES = 700e6
+_BYTES_PER_INPUT_VOXEL = 50
+_BYTES_PER_TRAINING_VOXEL = 60
+
+
+def needed_bytes(voxels: int, training_voxels: int) -> int:
+    """Estimate the memory of a whole process that segments a case.
+
+    Args:
+        voxels: of the input.
+        training_voxels: of the grid that the network works on.
+    """
+    inner = _BYTES_PER_TRAINING_VOXEL * training_voxels
+    return int(_PROGRAM_BYTES + _BYTES_PER_INPUT_VOXEL * voxels + inner)
+
+
+def check_memory(voxels: int, training_voxels: int) -> None:
+    """Refuse a case that this machine has no memory for; arguments as for `needed_bytes`.
+
+    Raises:
+        ResourceError: less than the estimate can be had, swap space included.
+    """
+    needed, there = needed_bytes(voxels, training_voxels), obtainable_bytes()
+    if there is not None and needed > there:
+        raise ResourceError(
+            f"Found {there / 2**30:.1f} GiB of memory for a case of {voxels / 1e6:.1f} million voxels, "
+            f"expected about {needed / 2**30:.1f} GiB; close other programs, or crop the volumes to the brain "
+            "or resample them to 1 mm first."
+        )
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Tell whether an error says that the memory of the machine (not of a GPU) did not suffice."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)
+
+
+def obtainable_bytes() -> int | None:
+    """Return what this process has and can still get; None where the system does not tell."""
+    if os.name == "nt":
+        return _windows()
+    own = _kilobytes("/proc/self/status", ("VmRSS",))
+    if own is None:  # macOS: all that is built in
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = _kilobytes("/proc/meminfo", ("MemAvailable", "SwapFree"))
+    limits = [own + free] if free is not None else []
+    return min([*limits, *_container_limits(), *_process_limits()], default=None)
+
+
+def _kilobytes(path: str, names: Sequence[str]) -> int | None:
+    """Add up lines such as 'MemAvailable:  123 kB', in bytes."""
+    try:
+        lines = [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return None
+    found = [int(words[1]) for words in lines if words and words[0].rstrip(":") in names]
+    return 1024 * sum(found) if found else None
+
+
+def _container_limits() -> list[int]:
+    """Return what a container (control group) may use, less than the machine has."""
+    limits = []
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(path).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        limits += [int(text)] if text.isdigit() else []
+    return limits
+
+
+def _process_limits() -> list[int]:
+    import resource  # not on Windows
+
+    soft = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    return [] if soft == resource.RLIM_INFINITY else [soft]
+
+
+def _windows() -> int | None:
+    class Status(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong),
+                    *((name, ctypes.c_ulonglong) for name in (
+                        "total", "free", "total_page", "free_page", "total_virtual", "free_virtual",
+                        "free_extended"))]  # fmt: skip
+
+    status = Status(length=ctypes.sizeof(Status))
+    known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    return int(status.free_page) if known else None
