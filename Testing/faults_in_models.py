@@ -142,8 +142,8 @@ def zip_with_parent(inputs):
     60,
     "no model of this name",
     3,
-    "Model 'nobody' not found; expected one of ['default', 'fast', 'TwoPathCNN'] or the path of a "
-    "model folder (with configs/model.json).",
+    "Model 'nobody' not found; expected one of ['default', 'fast', 'InputCascadeCNN', 'TwoPathCNN'] or "
+    "the path of a model folder (with configs/model.json).",
 )
 def unknown_model(inputs):
     inputs.options = ["--model", "nobody"]

@@ -19,7 +19,7 @@ from scripted_models.model_folder import load_model
 from scripted_models.model_store import import_model, list_models, remove_model
 
 DEFAULT = SHIPPED / "TwoPathCNN"
-NAMES = ["default", "fast", "TwoPathCNN"]
+NAMES = ["default", "fast", "InputCascadeCNN", "TwoPathCNN"]
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +179,7 @@ class TestList:
             *((name, False) for name in (*NAMES, "TwoPathCNN")),
             ("another", True),
         ]
-        assert [row["path"] for row in rows[:4]] == [
+        assert [row["path"] for row in rows[: len(NAMES) + 1]] == [
             *(str(SHIPPED / n) for n in NAMES),
             str(folder),
         ]

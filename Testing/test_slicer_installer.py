@@ -269,7 +269,7 @@ class TestDiagnostics:
 
         (user_models_folder() / "Smith_John").mkdir(parents=True)
         text = report.diagnostics()
-        assert "3 shipped, 1 in ~/" in text
+        assert "4 shipped, 1 in ~/" in text
         elsewhere = home.parent / "jane.doe.models"
         monkeypatch.setenv("SCRIPTED_MODELS_HOME", str(elsewhere))
         text += report.diagnostics()

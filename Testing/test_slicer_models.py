@@ -68,6 +68,7 @@ class TestList:
         [
             ("default", 30, "complete 0.88, core 0.82, enhancing 0.77; Cross-validation", "61 s"),
             ("fast", 24, "complete 0.86, core 0.78, enhancing 0.74; Cross-validation", "14 s"),
+            ("InputCascadeCNN", 24, "complete 0.88, core 0.83, enhancing 0.71; 6 held-out", "42 s"),
             ("TwoPathCNN", 21, "complete 0.89, core 0.81, enhancing 0.74; 5 held-out", "17 s"),
         ],
     )

@@ -134,7 +134,7 @@ class TestModels:
         qt_names.FileDialog.answers = [str(file)]
         window.click("importZipButton")
         assert "broken.zip" in dialogs.errors[0]
-        assert window.ui.modelComboBox.count == 3
+        assert window.ui.modelComboBox.count == 4
         assert "broken.zip" in str(dialogs.uncaught.pop())
 
     def test_card_is_shown(self, window):

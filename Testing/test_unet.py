@@ -237,7 +237,7 @@ class TestMissingSequences:
         path = case / f"{case.name}_t2.nii.gz"
         sitk.WriteImage(sitk.ReadImage(str(path)) * 0, str(path))
         assert self.run(case, folder, tmp_path / "out") == 2
-        assert "t2 volume is constant" in capsys.readouterr().err
+        assert "t2 is constant" in capsys.readouterr().err
 
     def test_unknown_sequences_in_a_description(self, tmp_path):
         stated = {**load_model("TwoPathCNN").description, "needs_one_of": ["adc"]}

@@ -48,7 +48,7 @@ def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
     arguments = {name: model.description["network"]["arguments"] for name, model in loaded.items()}
     arguments.update(config.arguments)
     network = build_network(config.name, **arguments)
-    _refuse_other_channels(experiment, network.in_channels)
+    _refuse_other_sizes(experiment, network)
     for name, model in loaded.items():
         getattr(network, name).load_state_dict(model.network.state_dict())
     arguments.pop("initialisation", None)
@@ -57,13 +57,19 @@ def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
     return network, arguments
 
 
-def _refuse_other_channels(experiment: Experiment, found: int) -> None:
+def _refuse_other_sizes(experiment: Experiment, network: nn.Module) -> None:
+    """Refuse a network whose channels and classes are not those of the data."""
     kept = kept_sequences(experiment.preprocessing)
-    if experiment.data.layout == "brains" and kept and found != len(kept):
+    is_voc = experiment.data.layout == "voc"
+    channels = 3 if is_voc else len(kept or MODALITIES)
+    classes = len(CLASSES) if is_voc else len(LABELS)
+    if (network.in_channels, network.num_classes) != (channels, classes):
+        images = "pictures" if is_voc else ", ".join(kept or MODALITIES)
         raise InputError(
-            f"The network {experiment.network.name} has {found} image channels and the preprocessing keeps "
-            f"{', '.join(kept)}, expected a channel for each; set in_channels = {len(kept)} in "
-            "network.arguments, or keep other sequences."
+            f"The network {experiment.network.name} has {network.in_channels} image channels and "
+            f"{network.num_classes} classes, expected {channels} (of {images}) and {classes}; set "
+            f"in_channels = {channels} and num_classes = {classes} in network.arguments, or change the "
+            "preprocessing."
         )
 
 
