@@ -1,0 +1,87 @@
+"""The result does not depend on how volumes are stored, on the number of threads, or on the run."""
+
+import dataclasses
+import tempfile
+from itertools import permutations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from fault_table import MODEL, NAMES, make_inputs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripted_models.cases.discovery import Case, ImageSource
+from scripted_models.geometry import Grid
+from scripted_models.model_folder import load_model
+from scripted_models.progress import Progress
+from scripted_models.segmentation import segment_case
+from scripted_models.volumes.io import read_volume, write_volume
+
+
+def sequences(folder):
+    """A case of small volumes, 40 x 40 x 14 voxels of 1 x 1 x 3 mm."""
+    paths = make_inputs(folder).paths
+    return Case("case", {m: ImageSource(path) for m, path in paths.items()})
+
+
+CODES = ["".join(code) for axes in permutations(("RL", "AP", "IS")) for code in product(*axes)]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return sequences(tmp_path_factory.mktemp("straight"))
+
+
+@pytest.fixture(scope="module")
+def expected(case, small_network):
+    model = dataclasses.replace(load_model(MODEL), network=small_network)
+    labels = segment_case(case, model, Progress()).labels
+    assert len(np.unique(labels)) > 2
+    return case, model, labels
+
+
+class TestOrientation:
+    @given(code=st.sampled_from(CODES))
+    @settings(max_examples=12, deadline=None)
+    def test_permuted_and_mirrored_inputs_give_the_same_physical_result(self, expected, code):
+        case, model, labels = expected
+        with tempfile.TemporaryDirectory() as folder:
+            moved = {m: ImageSource(Path(folder) / f"{m}.nrrd") for m in NAMES}
+            for m, source in moved.items():
+                write_volume(source.path, sitk.DICOMOrient(case.images[m].read(), code))
+            result = segment_case(Case("moved", moved), model, Progress())
+            assert result.grid.matches(Grid.of(read_volume(moved["t1"].path)))
+        back = sitk.DICOMOrient(result.grid.image_from(result.labels), "LPS")
+        assert np.array_equal(sitk.GetArrayFromImage(back), labels)
+
+
+class TestRepeatability:
+    """Same input, same model, same machine: the same bits."""
+
+    def results(self, case, network, threads):
+        model, before = (
+            dataclasses.replace(load_model(MODEL), network=network),
+            torch.get_num_threads(),
+        )
+        torch.set_num_threads(threads)
+        try:
+            return segment_case(case, model, Progress())
+        finally:
+            torch.set_num_threads(before)
+
+    def test_the_same_bits_again(self, case, small_network):
+        first, second = (self.results(case, small_network, 2) for _ in range(2))
+        assert np.array_equal(first.probabilities, second.probabilities)
+        assert np.array_equal(first.labels, second.labels)
+
+    @pytest.mark.parametrize("threads", [1, 3, 4])
+    def test_other_thread_counts_change_no_label(self, case, small_network, threads):
+        one, other = (
+            self.results(case, small_network, 2),
+            self.results(case, small_network, threads),
+        )
+        assert np.array_equal(one.labels, other.labels)
+        assert np.allclose(one.probabilities, other.probabilities, atol=1e-5)
