@@ -155,7 +155,7 @@ def attack(job: Job, rng: random.Random, tally: Counter) -> list[str]:
     job.fresh()
     command, wrong = job.command, []
     for _ in range(rng.randint(1, 5)):
-        kept = {p: p.stat().st_mtime_ns for p in job.output.rglob("segmentation.nii.gz")}
+        kept = {p: p.stat().st_mtime_ns for p in job.output.glob("[!.]*/segmentation.nii.gz")}
         code, how = kill(job, command, rng)
         tally[job.name, "finished first" if code == 0 else how] += 1
         if code not in (0, 130, -signal.SIGKILL, -signal.SIGTERM):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_voc import make_sbd
 from torch.nn import functional as F
 
 from scripted_models.cli import main
@@ -16,6 +17,7 @@ from scripted_models.networks import build_network
 from scripted_models.networks.weight_files import CAFFE, TORCHVISION
 from scripted_models.training.augmentation import build_augmentation
 from scripted_models.training.optimiser import make_optimiser
+from scripted_models.training.voc import voc_makers
 from scripted_models.voc.masks import read_mask, write_mask
 from scripted_models.voc.prediction import predict_picture, scaled
 
@@ -147,6 +149,28 @@ def test_the_papers_recipes_fit_their_networks(path):
     build_augmentation(experiment.training.augmentation)
     assert (experiment.data.layout, experiment.training.phases) == ("voc", 1)
     assert network.num_classes == 21
+
+
+def test_sbd_joins_the_training_images_without_those_that_validate(voc, tmp_path):
+    make_sbd(tmp_path, ["a", "x"], ["d", "y"])
+    settings = [
+        f"data.sbd='{tmp_path / 'benchmark_RELEASE'}'",
+        "data.layout='voc'",
+        "preprocessing=[]",
+    ]
+    path = EXPERIMENTS / "voc" / "DilatedFrontEnd.toml"
+    train, validation = voc_makers(load_experiment(path, settings), voc)
+    assert [name for name, _, _ in train] == ["a", "b", "c", "x", "y"]
+    assert [name for name, _, _ in validation] == ["d"]
+    assert train[0][2]().target.shape == (1, 40, 44)  # VOC's own picture and label map
+    assert train[4][2]().target.shape == (1, 20, 24)
+
+
+@pytest.mark.parametrize(("key", "value"), [("in_channels", 4), ("num_classes", 5)])
+def test_networks_for_other_data_are_refused(voc, tmp_path, capsys, key, value):
+    arguments = UNET.replace(f"{key} = {3 if key == 'in_channels' else 21}", f"{key} = {value}")
+    assert train(voc, tmp_path / "run", arguments=arguments) == 2
+    assert "expected 3 (of pictures) and 21; set in_channels = 3" in capsys.readouterr().err
 
 
 class TestRefusals:

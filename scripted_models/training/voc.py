@@ -14,7 +14,7 @@ from scripted_models.training import distributed
 from scripted_models.training.cache import digest
 from scripted_models.training.cases import TrainingCase
 from scripted_models.voc.labels import CLASSES
-from scripted_models.voc.layout import VocImage, voc_images
+from scripted_models.voc.layout import VocImage, sbd_images, voc_images
 from scripted_models.voc.masks import read_image, read_mask
 from scripted_models.voc.prediction import predict_picture, scaled
 from scripted_models.voc.scores import VocScores, score
@@ -37,6 +37,9 @@ def voc_makers(experiment: Experiment, folder: Path) -> tuple[list[Maker], list[
     scale = IMAGE_SCALES[data.image_scale]
     train = voc_images(folder, data.voc_train)
     validation = voc_images(folder, data.voc_validation) if data.voc_validation else []
+    for split in ("train", "val") if data.sbd else ():
+        known = [image.name for image in (*train, *validation)]
+        train += sbd_images(Path(data.sbd), split, known)
     return [_maker(i, scale) for i in train], [_maker(i, scale) for i in validation]
 
 
