@@ -1,10 +1,12 @@
 """What the probabilities promise, and whether it comes true when the probabilities are right."""
 
+import csv
 import dataclasses
 import json
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from training_fixtures import write_small_case
 
 from scripted_models.cases.discovery import find_cases
@@ -111,3 +113,30 @@ class TestReport:
         if asked:
             assert f"{result.expected_dice['complete']:.2f} for the region complete" in said[0]
             assert f"{result.doubtful_slices[0] + 1}" in said[0]
+
+
+class TestShipped:
+    """What the shipped `default` promised of held-out cases and what they had (benchmarks/shipped_models)."""
+
+    @pytest.fixture
+    def table(self):
+        path = REPOSITORY / "benchmarks" / "shipped_models" / "confidence.csv"
+        with path.open(encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+
+    @pytest.mark.parametrize("region", REGIONS)
+    def test_expected_and_measured_dice_correlate_over_the_held_out_cases(self, table, region):
+        rows = [row for row in table if row["region"] == region]
+        promised, measured = (
+            [float(row[key]) for row in rows] for key in ("expected_dice", "dice")
+        )
+        assert len(rows) == 30
+        assert np.corrcoef(promised, measured)[0, 1] > 0.5
+
+    def test_the_cases_that_are_doubted_are_worse(self, table):
+        least = load_model("default").description["check_below"]["complete"]
+        rows = [row for row in table if row["region"] == "complete"]
+        doubted = [float(row["dice"]) for row in rows if float(row["expected_dice"]) < least]
+        trusted = [float(row["dice"]) for row in rows if float(row["expected_dice"]) >= least]
+        assert doubted
+        assert np.mean(doubted) < np.mean(trusted) - 0.05
