@@ -28,6 +28,7 @@ from scripted_models.inference import (
 )
 from scripted_models.model_folder import load_model
 from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.phantom.case import write_phantom_case
 from scripted_models.progress import Progress
 from scripted_models.segmentation import segment_case
 from scripted_models.volumes.io import read_label_map, read_volume, write_volume
@@ -53,8 +54,20 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def case(phantom_folder):
-    return phantom_folder / "Phantom_00001"
+def cases(tmp_path_factory):
+    """Three phantoms of 40 x 40 x 14 voxels that claim to be small: few voxels for the network, too."""
+    folder = tmp_path_factory.mktemp("cases")
+    for seed in (1, 2, 3):
+        for path in write_phantom_case(folder, seed, (40, 40, 14)).glob("*.nii.gz"):
+            image = sitk.ReadImage(str(path))
+            image.SetSpacing((2, 2, 4))
+            sitk.WriteImage(image, str(path))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def case(cases):
+    return cases / "Phantom_00001"
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +155,8 @@ class TestOutputs:
         assert json.loads((target / "report.json").read_text())["coding"] == "brats2023"
         assert not (target / "segmentation.nii.gz").exists()
 
-    def test_a_folder_of_cases_gives_a_folder_each(self, phantom_folder, tmp_path):
-        assert run(phantom_folder, "--output", tmp_path) == 0
+    def test_a_folder_of_cases_gives_a_folder_each(self, cases, tmp_path):
+        assert run(cases, "--output", tmp_path) == 0
         assert len(list(tmp_path.glob("*/segmentation.nii.gz"))) == 3
 
     def test_json_events(self, case, tmp_path, capfd):
@@ -215,8 +228,6 @@ class TestErrors:
         self.fails(capsys, 2, tmp_path / "none", "--output", tmp_path / "o")
 
     def test_cancelled_run_leaves_nothing(self, tmp_path):
-        from scripted_models.phantom.case import write_phantom_case
-
         case = write_phantom_case(tmp_path / "in", 4, (160, 160, 60))
         command = [sys.executable, "-m", "scripted_models", "segment", str(case),
                    "--output", str(tmp_path / "o"), "--progress", "json"]  # fmt: skip
