@@ -99,7 +99,14 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
     """Return sound files of each kind."""
     image = make_inputs(folder).image("t1")[10:22, 10:20, 3:9]
     found: dict[str, list[bytes]] = {kind: [] for kind in READERS}
-    for kind, compressed in ((".nii", 0), (".nii.gz", 1), (".mha", 0), (".mha", 1), (".nrrd", 0), (".nrrd", 1)):
+    for kind, compressed in (
+        (".nii", 0),
+        (".nii.gz", 1),
+        (".mha", 0),
+        (".mha", 1),
+        (".nrrd", 0),
+        (".nrrd", 1),
+    ):
         for typed in (image, sitk.Cast(image, sitk.sitkUInt8)):
             path = folder / f"a{kind}"
             sitk.WriteImage(typed, str(path), useCompression=bool(compressed))
@@ -107,7 +114,9 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
     for kind in (".png", ".jpg"):
         stream = io.BytesIO()
         mode = "L" if kind == ".png" else "RGB"
-        Image.new(mode, (12, 9), 3 if mode == "L" else (1, 2, 3)).save(stream, kind[1:].replace("jpg", "jpeg"))
+        Image.new(mode, (12, 9), 3 if mode == "L" else (1, 2, 3)).save(
+            stream, kind[1:].replace("jpg", "jpeg")
+        )
         found[kind].append(stream.getvalue())
     stream = io.BytesIO()
     savemat(stream, {"GTcls": {"Segmentation": np.zeros((5, 6), np.uint8)}})
@@ -204,7 +213,11 @@ def fuzz(minutes: float, kinds: list[str], seed: int) -> int:
                 print(f"{kind}: {said[:300]}", flush=True)
     print("| kind | read | refused | findings |\n|---|---|---|---|")
     for kind in kinds:
-        print(f"| {kind} | " + " | ".join(str(tally[kind, k]) for k in ("read", "refused", "finding")) + " |")
+        print(
+            f"| {kind} | "
+            + " | ".join(str(tally[kind, k]) for k in ("read", "refused", "finding"))
+            + " |"
+        )
     return len(found)
 
 

@@ -55,8 +55,12 @@ def batch(cases: int, folder: Path) -> bool:
                  "--progress", "none"])  # fmt: skip
     written = len(list((folder / "out").glob("*/segmentation.nii.gz")))
     first = max(sizes[: max(1, cases // 10)])
-    print(f"batch: {written} of {cases} cases, exit code {code}, {time.monotonic() - started:.0f} s")
-    print(f"memory in MB: {first:.0f} in the first tenth, {max(sizes):.0f} at most, {sizes[-1]:.0f} at the end")
+    print(
+        f"batch: {written} of {cases} cases, exit code {code}, {time.monotonic() - started:.0f} s"
+    )
+    print(
+        f"memory in MB: {first:.0f} in the first tenth, {max(sizes):.0f} at most, {sizes[-1]:.0f} at the end"
+    )
     return code == 0 and written == cases and max(sizes) <= 1.1 * first
 
 

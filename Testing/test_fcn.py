@@ -28,6 +28,7 @@ class TestFCN:
             ({"trunk": "VGG16", "stride": 8}, 134_260_544, 134_362_751, 404),
             ({"trunk": "GoogLeNet"}, 5_973_552, 5_995_077, 715),
             ({"trunk": "GoogLeNet", "average_pool": True}, 5_973_552, 5_995_077, 907),
+            ({"trunk": "GoogLeNetBN"}, 5_592_624, 5_614_149, 379),
         ],
         ids=str,
     )
@@ -96,7 +97,7 @@ class TestFCN:
     @pytest.mark.parametrize(
         "arguments",
         [{}, {"stride": 16}, {"stride": 8}, {"trunk": "AlexNet"}, {"trunk": "GoogLeNet"},
-         {"trunk": "GoogLeNet", "average_pool": True}],
+         {"trunk": "GoogLeNet", "average_pool": True}, {"trunk": "GoogLeNetBN"}],
         ids=str,
     )  # fmt: skip
     @pytest.mark.parametrize("size", [(1, 1), (33, 70), (97, 64)])

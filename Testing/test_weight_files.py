@@ -48,7 +48,12 @@ def published(kind, index, trunk):
         if scale is TORCHVISION and name.startswith("classifier"):
             shape = [shape[0], shape[1] * shape[2] * shape[3]]
         weights[f"{name}.weight"] = torch.tensor(float(number)).expand(shape)
-        weights[f"{name}.bias"] = torch.tensor(-float(number)).expand(shape[0])
+        own = {f"{name}.bias": -float(number)}
+        if name.endswith(".conv"):  # normalised: times 2 and over the root of 4
+            bn = name.removesuffix("conv") + "bn"
+            own = {f"{bn}.weight": 2.0, f"{bn}.running_var": 4 - 0.001,
+                   f"{bn}.bias": 1.0, f"{bn}.running_mean": number + 1.0}  # fmt: skip
+        weights |= {key: torch.tensor(value).expand(shape[0]) for key, value in own.items()}
     return weights
 
 
@@ -59,8 +64,8 @@ def test_every_layer_gets_its_own_weights(kind, index, tmp_path):
     scale = load_convolutions(trunk, read_weights(tmp_path / "weights.pth"))
     assert scale is LAYER_NAMES[kind][index][0]
     for number, layer in enumerate(convolutions_of(trunk), start=1):
-        assert layer.weight.amin() == layer.weight.amax() == number
-        assert layer.bias.amin() == layer.bias.amax() == -number
+        for values, expected in ((layer.weight.detach(), number), (layer.bias.detach(), -number)):
+            assert values.amin() == values.amax() == pytest.approx(expected)
 
 
 def test_names_of_layers_of_googlenet_may_have_strokes(tmp_path):
@@ -86,6 +91,29 @@ def test_a_fully_connected_layer_is_the_same_as_its_convolution():
     with torch.no_grad():
         expected = connected(maps.flatten(1))
         torch.testing.assert_close(trunk.classifier[0](maps)[:, :, 0, 0], expected)
+
+
+def test_a_batch_normalisation_is_in_its_convolution():
+    torch.manual_seed(0)
+    trunk = TRUNKS["GoogLeNetBN"](scale=1 / 16)
+    convolution = nn.Conv2d(3, 4, 7, stride=2, padding=3, bias=False)
+    norm = nn.BatchNorm2d(4, eps=0.001).eval()
+    for values in (norm.weight, norm.bias, norm.running_mean):
+        nn.init.normal_(values)
+    nn.init.uniform_(norm.running_var, 0.1, 3)
+    weights = {}
+    for name, layer in zip(LAYER_NAMES["GoogLeNetBN"][0][1], convolutions_of(trunk), strict=True):
+        bn = nn.BatchNorm2d(layer.out_channels) if weights else norm
+        weights[f"{name}.weight"] = layer.weight if weights else convolution.weight
+        weights |= {f"{name.removesuffix('conv')}bn.{key}": v for key, v in bn.state_dict().items()}
+    load_convolutions(trunk, weights)
+    image = torch.randn(1, 3, 40, 40)
+    with torch.no_grad():
+        expected = norm(convolution(image)).relu()
+        torch.testing.assert_close(trunk.stages[0][:2](image), expected)
+    del weights["conv2.bn.running_var"]
+    with pytest.raises(ModelError, match=r"Found no conv2\.bn\.running_var"):
+        load_convolutions(trunk, weights)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 12])

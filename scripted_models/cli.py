@@ -58,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = build_parser().parse_args(arguments)
     for name, value in vars(options).items():
-        if isinstance(value, Path) and str(value).startswith("~"):  # which shells leave in --t1=~/a.nii
+        if isinstance(value, Path) and str(value).startswith(
+            "~"
+        ):  # which shells leave in --t1=~/a.nii
             setattr(options, name, value.expanduser())
     progress = make_progress(getattr(options, "progress", "bar"))
     _cancel_on_signals()

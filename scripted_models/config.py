@@ -56,7 +56,7 @@ class DataConfig:
     voc_train: str = "train"  # lists of VOC's ImageSets/Segmentation, or text files of names
     voc_validation: str = "val"  # "": none
     sbd: str = ""  # folder of SBD, all of whose images train that are in none of the two lists
-    image_scale: typing.Literal["torchvision", "caffe"] = (
+    image_scale: typing.Literal["torchvision", "caffe", "symmetric"] = (
         "torchvision"  # of pictures, as weights have it
     )
     train: tuple[str, ...] = ()

@@ -26,7 +26,9 @@ MIN_EXTENT_MM = 40.0
 TINY_EXTENT_MM, TINY_SPACING_MM = 30.0, 0.25  # a head whose header has no millimetres
 MAX_IN_PLANE_RATIO = 1.5  # of the training spacing
 MAX_SLICE_RATIO = 3.0
-MIN_BRAIN_OVERLAP = 0.97  # Dice; 0.98 to 1 between sequences of those 30, 0.96 at most between patients
+MIN_BRAIN_OVERLAP = (
+    0.97  # Dice; 0.98 to 1 between sequences of those 30, 0.96 at most between patients
+)
 MOST_LABELS = 10  # an image has more different values
 SAMPLED_VOXELS = 1 << 16  # in which different values are counted
 

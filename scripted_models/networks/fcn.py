@@ -85,8 +85,9 @@ class FCN(SliceNetwork):
         super().__init__()
         _check(trunk, stride)
         self.in_channels, self.num_classes, self.output_stride = in_channels, num_classes, stride
-        own = {"average_pool": average_pool} if trunk == "GoogLeNet" else {}
-        if pad_image and (trunk != "GoogLeNet" or average_pool):
+        inception = trunk in ("GoogLeNet", "GoogLeNetBN")
+        own = {"average_pool": average_pool} if inception else {}
+        if pad_image and (not inception or average_pool):
             own["first_padding"] = IMAGE_PADDING
         self.trunk = TRUNKS[trunk](in_channels, scale=scale, **own)
         if not pad_image:

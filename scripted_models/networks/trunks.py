@@ -128,9 +128,10 @@ class Inception(nn.Module):
     Args:
         in_channels: of the input.
         widths: 1 x 1; 3 x 3 reduction, 3 x 3; 5 x 5 reduction, 5 x 5; projection after pooling.
+        largest: edge of the kernels that are 5 x 5 in the paper.
     """
 
-    def __init__(self, in_channels: int, widths: tuple[int, ...]):
+    def __init__(self, in_channels: int, widths: tuple[int, ...], largest: int = 5):
         super().__init__()
         one, reduce3, three, reduce5, five, projection = widths
         self.branch1 = nn.Sequential(*convolution(in_channels, one, 1))
@@ -138,14 +139,16 @@ class Inception(nn.Module):
             *convolution(in_channels, reduce3, 1), *convolution(reduce3, three, 3, padding=1)
         )
         self.branch3 = nn.Sequential(
-            *convolution(in_channels, reduce5, 1), *convolution(reduce5, five, 5, padding=2)
+            *convolution(in_channels, reduce5, 1),
+            *convolution(reduce5, five, largest, padding=largest // 2),
         )
         self.branch4 = nn.Sequential(
             nn.MaxPool2d(3, 1, 1), *convolution(in_channels, projection, 1)
         )
         self.out_channels = one + three + five + projection
         # The widest branch, for the place and the receptive field of its output.
-        self.kernel_size, self.stride, self.padding, self.dilation = 5, 1, 2, 1
+        self.kernel_size, self.stride, self.dilation = largest, 1, 1
+        self.padding = largest // 2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to (N, out_channels, H, W)."""
@@ -172,6 +175,9 @@ class GoogLeNet(nn.Module):
             they discard it; the receptive field of 907 that they print needs it.
     """
 
+    normalised = True  # by local responses
+    largest, last_pool = 5, 3  # edges of the largest kernels of a module, and of the last pooling
+
     def __init__(
         self,
         in_channels: int = 3,
@@ -181,18 +187,21 @@ class GoogLeNet(nn.Module):
     ):
         super().__init__()
         a, b = scaled(64, scale), scaled(192, scale)
-        norm = lambda: nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)  # noqa: E731
+        norm = [nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)] if self.normalised else []
         stages: list[list[nn.Module]] = [
-            [*convolution(in_channels, a, 7, stride=2, padding=first_padding), pool(3, 2), norm()],
-            [*convolution(a, a, 1), *convolution(a, b, 3, padding=1), norm(), pool(3, 2)],
+            [*convolution(in_channels, a, 7, stride=2, padding=first_padding), pool(3, 2), *norm],
+            [*convolution(a, a, 1), *convolution(a, b, 3, padding=1), *norm, pool(3, 2)],
         ]
         before = b
         for index, modules in enumerate(_INCEPTIONS):
             layers: list[nn.Module] = []
             for widths in modules:
-                layers.append(Inception(before, tuple(scaled(width, scale) for width in widths)))
+                own = tuple(scaled(width, scale) for width in widths)
+                layers.append(Inception(before, own, self.largest))
                 before = layers[-1].out_channels
-            stages.append([*layers, *([pool(3, 2)] if index < 2 else [])])
+            if index < 2:
+                layers.append(pool(3 if index == 0 else self.last_pool, 2))
+            stages.append(layers)
         self.stages = nn.ModuleList(nn.Sequential(*layers) for layers in stages)
         self.width = before
         average = [nn.AvgPool2d(7, 1)] if average_pool else []
@@ -200,11 +209,22 @@ class GoogLeNet(nn.Module):
         self.tap_channels = []
 
 
+class GoogLeNetBN(GoogLeNet):
+    """GoogLeNet as torchvision has it: 3 x 3 for 5 x 5, batch normalisation, a smaller last pooling.
+
+    The normalisation is part of the convolutions here, as it is at prediction. Arguments as for `GoogLeNet`.
+    """
+
+    normalised = False
+    largest, last_pool = 3, 2
+
+
 TRUNKS: dict[str, Callable[..., nn.Module]] = {
     "VGG16": VGG16,
     "AlexNet": CaffeNet,
     "AlexNet2014": AlexNet,
     "GoogLeNet": GoogLeNet,
+    "GoogLeNetBN": GoogLeNetBN,
 }
 
 

@@ -33,11 +33,14 @@ class ImageScale:
 
 CAFFE = ImageScale("BGR", 255.0, (104.007, 116.669, 122.679), (1.0, 1.0, 1.0))
 TORCHVISION = ImageScale("RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SYMMETRIC = ImageScale("RGB", 1.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # torchvision's GoogLeNet
 
-IMAGE_SCALES = {"torchvision": TORCHVISION, "caffe": CAFFE}
+IMAGE_SCALES = {"torchvision": TORCHVISION, "caffe": CAFFE, "symmetric": SYMMETRIC}
 
 _VGG_DEPTHS = (2, 2, 3, 3, 3)
 _INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+_BATCH_NORM_EPSILON = 0.001  # of torchvision's GoogLeNet
+_TORCHVISION_BRANCHES = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
 _BRANCHES = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
 
 # Trunk -> the names of its convolutions in their order, for each kind of file.
@@ -59,6 +62,11 @@ LAYER_NAMES: dict[str, tuple[tuple[ImageScale, tuple[str, ...]], ...]] = {
         (CAFFE,
          ("conv1_7x7_s2", "conv2_3x3_reduce", "conv2_3x3",
           *(f"inception_{name}_{branch}" for name in _INCEPTIONS for branch in _BRANCHES))),
+    ),
+    "GoogLeNetBN": (
+        (SYMMETRIC,
+         (*(f"conv{i}.conv" for i in (1, 2, 3)),
+          *(f"inception{name}.{branch}.conv" for name in _INCEPTIONS for branch in _TORCHVISION_BRANCHES))),
     ),
 }  # fmt: skip
 
@@ -116,7 +124,8 @@ def load_published(network: nn.Module, path: Path) -> ImageScale:
 def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> ImageScale:
     """Copy published weights into a trunk; fully connected layers become convolutions.
 
-    Filters of RGB are spread over any other number of image channels.
+    Filters of RGB are spread over any other number of image channels. A batch normalisation after a convolution
+    becomes part of it, as it is at prediction.
 
     Args:
         trunk: one of `TRUNKS` in its full width.
@@ -128,11 +137,34 @@ def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> 
     Raises:
         ModelError: names or shapes of another network.
     """
-    kind = next(name for name, cls in TRUNKS.items() if isinstance(trunk, cls))
+    kind = next(name for name, cls in TRUNKS.items() if type(trunk) is cls)
     scale, names = _layer_names(kind, weights)
     for layer, name in zip(convolutions_of(trunk), names, strict=True):
-        _copy(layer, weights[f"{name}.weight"], weights.get(f"{name}.bias"), name == names[0])
+        weight, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias")
+        if name.endswith(".conv"):
+            weight, bias = _with_normalisation(weight, weights, name.removesuffix("conv") + "bn")
+        _copy(layer, weight, bias, name == names[0])
     return scale
+
+
+def _with_normalisation(
+    weight: torch.Tensor, weights: Mapping[str, torch.Tensor], name: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the kernels and biases of a convolution together with the batch normalisation after it."""
+    stated = ("weight", "bias", "running_mean", "running_var")
+    if missing := [f"{name}.{key}" for key in stated if f"{name}.{key}" not in weights]:
+        raise ModelError(
+            f"Found no {', '.join(missing)}, expected each convolution with its batch normalisation; choose "
+            "another file or trunk."
+        )
+    factor, bias, mean, variance = (weights[f"{name}.{key}"].double() for key in stated)
+    if any(value.shape != weight.shape[:1] for value in (factor, bias, mean, variance)):
+        raise ModelError(
+            f"Found {name} of another size than its {weight.shape[0]} maps; choose another file."
+        )
+    factor = factor * (variance + _BATCH_NORM_EPSILON).rsqrt()
+    kernels = weight * factor.reshape(-1, 1, 1, 1)
+    return kernels.to(weight.dtype), (bias - mean * factor).to(weight.dtype)
 
 
 def _layer_names(
