@@ -1,5 +1,7 @@
 """Faults 19 to 35: geometry."""
 
+import struct
+
 import numpy as np
 import SimpleITK as sitk
 from fault_table import GRID, NAMES, fault
@@ -172,6 +174,25 @@ def two_forms(inputs):
     content = bytearray(path.read_bytes())
     content[252] = 1  # a q-form of the identity
     inputs.put("t2", bytes(content), "t2.nii")
+
+
+@fault(
+    29,
+    "q-form and s-form that disagree in all four",
+    0,
+    "case: t1, t1c, t2 and flair: q-form and s-form of the NIfTI header put the volume 10 mm apart; it is "
+    "placed as 3D Slicer does, check that the result lies there in your viewer too.",
+)
+def two_forms_in_all(inputs):
+    for name in NAMES:
+        array = sitk.GetArrayFromImage(inputs.image(name))
+        top = 3 * len(array) - 3
+        sform = ((-1, 0, 0, 90), (0, -1, 0, 0), (0, 0, -3, top))
+        path = write_nifti(inputs.folder / f"{name}.nii", array, pixdim=(-1, 1, 1, 3), sform=sform)
+        content = bytearray(path.read_bytes())
+        content[252] = 1  # a q-form turned about z by half a turn, whose third axis points down
+        struct.pack_into("<6f", content, 256, 0, 0, 1, 90, 10, top)
+        inputs.put(name, bytes(content), f"{name}.nii")
 
 
 @fault(

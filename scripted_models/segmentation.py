@@ -15,6 +15,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.image_findings import (
     STOP,
+    WARNING,
     Examined,
     Finding,
     grid_findings,
@@ -38,7 +39,9 @@ from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.postprocessing import build_postprocessing
 from scripted_models.preprocessing import build_preprocessing, preprocess
 from scripted_models.progress import Progress
+from scripted_models.volumes.nifti import forms_apart_mm
 
+MOST_APART_MM = 1.0  # of a volume's q-form and s-form
 ONE_SLICE = "on one slice at a time, because the memory did not suffice for more"
 _STAGES = {"read": 0.0, "preprocess": 0.05, "network": 0.12, "postprocess": 0.92, "write": 0.96}
 
@@ -254,8 +257,23 @@ def _findings(
     for finding in found:
         if finding.severity == STOP and finding.slots[0] in used:
             raise InputError(f"{case.images[finding.slots[0]].path}: {finding.sentence}")
+    found += _two_forms(case)
     cost = missing_finding(model.description, examined)
     return [*found, cost] if cost else found
+
+
+def _two_forms(case: Case) -> list[Finding]:
+    """Say which files are put into two places by their headers; ITK and 3D Slicer choose one without a word."""
+    apart = {m: forms_apart_mm(source.path) for m, source in case.images.items()}
+    slots = tuple(m for m, millimetres in apart.items() if millimetres > MOST_APART_MM)
+    if not slots:
+        return []
+    text = (
+        f"{listed(slots)}: q-form and s-form of the NIfTI header put the volume {max(apart.values()):.3g} mm "
+        "apart"
+    )
+    action = "it is placed as 3D Slicer does, check that the result lies there in your viewer too"
+    return [Finding(WARNING, slots, text, action)]
 
 
 def _doubts(result: Segmented, model: Model) -> list[str]:

@@ -43,8 +43,9 @@ def check_file_integrity(path: Path, extension: str | None) -> None:
                 f"{path}: found no gzip data, expected a .nii.gz file; check that the extension tells the true "
                 "type, or copy it again."
             ) from error
+        reason = str(error).partition(" 0x")[0]  # without the checksums
         raise InputError(
-            f"{path}: found data that is truncated or damaged ({error}), expected a whole file; "
+            f"{path}: found data that is truncated or damaged ({reason}), expected a whole file; "
             "download or copy it again."
         ) from error
 

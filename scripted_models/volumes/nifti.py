@@ -11,9 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 
 # name: (type and offset in NIfTI-1, type and offset in NIfTI-2)
 _FIELDS = {
@@ -96,6 +98,24 @@ class NiftiHeader:
         return tuple(self.fields["dim"][1 : 1 + int(self.fields["dim"][0])].tolist())
 
     @property
+    def forms_apart_mm(self) -> float:
+        """How far apart q-form and s-form put a corner of the volume; 0 where only one is stated."""
+        fields = self.fields
+        if not (fields["qform_code"] > 0 and fields["sform_code"] > 0):
+            return 0.0
+        offset = fields["quaternion"][3:].astype(float)
+        versor = fields["quaternion"][:3].astype(float)
+        versor /= max(1.0, float(np.linalg.norm(versor)))
+        rotation = sitk.VersorTransform([*versor, np.sqrt(max(0.0, 1.0 - versor @ versor))])
+        spacing = fields["pixdim"][1:4] * (1, 1, -1 if fields["pixdim"][0] < 0 else 1)
+        qform = np.reshape(rotation.GetMatrix(), (3, 3)) * spacing
+        sform = fields["sform"].astype(float).reshape(3, 4)
+        last = [n - 1 for n in (*self.size, 1, 1)[:3]]
+        corners = np.array(list(product(*((0, end) for end in last)))).T
+        apart = (qform - sform[:, :3]) @ corners + (offset - sform[:, 3])[:, np.newaxis]
+        return float(np.linalg.norm(apart, axis=0).max())
+
+    @property
     def needs_copy(self) -> bool:
         """True for files that ITK reads wrongly or not at all: 2-D slices and NIfTI-2."""
         return self.version == 2 or len(self.size) == 2
@@ -119,6 +139,15 @@ class NiftiHeader:
 def open_nifti(path: Path):
     """Open a .nii or .nii.gz file for reading its decompressed bytes."""
     return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def forms_apart_mm(path: Path) -> float:
+    """Return `NiftiHeader.forms_apart_mm` of a file, 0 for files of other kinds."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return 0.0
+    with open_nifti(path) as source:
+        header = NiftiHeader.parse(source.read(HEADER_BYTES))
+    return header.forms_apart_mm if header else 0.0
 
 
 @contextmanager

@@ -1,0 +1,89 @@
+"""The shipped weights on cases that they never saw: the networks of `default`, fold by fold.
+
+Run: python benchmarks/held_out_networks.py OUTPUT --data FOLDER [--planes axial] [--sequences]
+
+FOLDER holds the 30 cases that `default` names in its card, split as by `experiments --folds 5`. OUTPUT receives
+the segmentations, and `table` the scores; a run that was stopped goes on. `--planes axial` measures what `fast`
+sees; `--sequences` also leaves sequences out, every set that the model can do with.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from scripted_models.cross_validation import folds_of
+from scripted_models.evaluation.folders import evaluate_folders, join_evaluations, write_reports
+from scripted_models.experiment_list import ListRun, segment_cases
+from scripted_models.missing_sequences import (
+    ALL,
+    dice_by_set,
+    score_incomplete,
+    write_sequence_table,
+)
+from scripted_models.model_folder import Model, load_model, write_model
+from scripted_models.progress import BarProgress
+from scripted_models.training.data import usable_cases
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Segment, score and write the tables."""
+    options = _parse(arguments)
+    run = ListRun(options.data, options.output, BarProgress())
+    ensemble = load_model("default")
+    folds = folds_of(options.data, len(ensemble.network.members))
+    _refuse_other_cases(ensemble, folds)
+    found = usable_cases(options.data)
+    parts: dict[str, list] = {}
+    for index, (fold, names) in enumerate(folds.items()):
+        model = member(ensemble, index, options.planes, options.output / fold / "model")
+        cases = [found[name] for name in names]
+        place = options.output / fold / ALL
+        segment_cases(model, cases, place, run)
+        scores = {ALL: evaluate_folders(place, options.data, only=names)}
+        if options.sequences:
+            scores |= score_incomplete(model, cases, options.output / fold, run)
+        for key, evaluation in scores.items():
+            parts.setdefault(key, []).append(evaluation)
+    joined = {key: join_evaluations(key, of_folds) for key, of_folds in parts.items()}
+    table = options.output / "table"
+    write_reports(joined[ALL], table)
+    if options.sequences:
+        write_sequence_table(joined, table, "held_out")
+    print(json.dumps(dice_by_set(joined), indent=2))
+    return 0
+
+
+def member(ensemble: Model, index: int, planes: list[str], folder: Path) -> Model:
+    """Write one network of an ensemble as a model folder of its own, and load it."""
+    description = {k: v for k, v in ensemble.description.items() if k not in ("format", "network")}
+    network = ensemble.network.members[index]
+    arguments = {"planes": planes} if planes else {}
+    description |= {
+        "name": f"member{index + 1}",
+        "network": {"name": type(network).__name__, "arguments": arguments},
+    }
+    write_model(folder, network, description)
+    return load_model(str(folder))
+
+
+def _refuse_other_cases(ensemble: Model, folds) -> None:
+    """Refuse data whose folds are not those of the training."""
+    stated, held = set(ensemble.description["dice_by_case"]), {n for f in folds.values() for n in f}
+    if stated != held:
+        raise SystemExit(
+            f"found {len(held)} cases, {len(held - stated)} of them unknown to the model, expected the "
+            f"{len(stated)} of its card; give --data the folder that holds just these."
+        )
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--planes", nargs="+", default=[])
+    parser.add_argument("--sequences", action="store_true")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
