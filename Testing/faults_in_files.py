@@ -194,10 +194,35 @@ def detached_without_voxels(inputs):
     10,
     ".mha that names a file beside it",
     2,
-    "{t2}: found contents that cannot be read (Reason: No such file or directory), expected a volume;"
-    " convert or export the file again.",
+    "{t2}: found a MetaImage header whose voxels lie elsewhere (t2.raw), expected them in the file itself; "
+    "save the volume as one .mha file.",
 )
 def detached_mha(inputs):
     header = ("ObjectType = Image", "NDims = 3", "DimSize = 40 40 14", "ElementType = MET_FLOAT")
     text = "\n".join((*header, "ElementDataFile = t2.raw\n"))
     inputs.put("t2", text.encode(), "t2.mha")
+
+
+@fault(
+    10,
+    ".nrrd that names a file beside it",
+    2,
+    "{t2}: found an NRRD header whose voxels lie elsewhere (data file), expected them in the file itself; "
+    "save the volume as one .nrrd file.",
+)
+def detached_nrrd(inputs):
+    header = ("NRRD0004", "type: float", "dimension: 3", "sizes: 40 40 14", "encoding: raw")
+    inputs.put("t2", "\n".join((*header, "data file: t2.raw\n\n")).encode(), "t2.nrrd")
+
+
+@fault(
+    6,
+    "a spoilt number in the header of a .mha",
+    2,
+    "{t2}: found NDims = 99999999999999999999 3 in the MetaImage header, expected 2, 3 or 4; the header is "
+    "damaged, copy or export the file again.",
+)
+def spoilt_number(inputs):
+    path = inputs.write("t2", inputs.image("t2"), "t2.mha")
+    content = path.read_bytes().replace(b"NDims = 3", b"NDims = 99999999999999999999 3")
+    inputs.put("t2", content, "t2.mha")

@@ -118,9 +118,11 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
             stream, kind[1:].replace("jpg", "jpeg")
         )
         found[kind].append(stream.getvalue())
-    stream = io.BytesIO()
-    savemat(stream, {"GTcls": {"Segmentation": np.zeros((5, 6), np.uint8)}})
-    found[".mat"].append(stream.getvalue())
+    for compressed in (False, True):
+        stream = io.BytesIO()
+        content = {"Segmentation": np.zeros((5, 6), np.uint8), "Boundaries": np.eye(2)}
+        savemat(stream, {"GTcls": content}, do_compression=compressed)
+        found[".mat"].append(stream.getvalue())
     experiments = sorted((ROOT / "scripted_models" / "experiments").rglob("*.toml"))
     found[".toml"] = [path.read_bytes() for path in experiments]
     event = {"event": "progress", "stage": "network", "fraction": 0.5, "remaining_s": 3.0}

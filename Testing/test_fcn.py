@@ -116,6 +116,15 @@ class TestFCN:
             for kind in ("weight", "bias")
         }
 
+    @pytest.mark.parametrize("trunk", ["VGG16", "AlexNet2014", "GoogLeNetBN"])
+    def test_maps_keep_their_scale_through_a_new_trunk(self, trunk):
+        torch.manual_seed(0)
+        network, maps = FCN(trunk=trunk, scale=1 / 8).eval(), torch.randn(1, 3, 96, 96)
+        with torch.no_grad():
+            for stage in network.trunk.stages:
+                maps = stage(maps)
+        assert 0.3 < maps.square().mean().sqrt() < 10
+
     def test_at_once_scales_the_skips(self):
         torch.manual_seed(0)
         plain, at_once = (FCN(stride=8, scale=SCALE, at_once=x).eval() for x in (False, True))

@@ -1,5 +1,6 @@
 """PASCAL VOC: indices, colours, lists, and the four metrics with known and independent results."""
 
+import io
 import json
 
 import numpy as np
@@ -13,6 +14,7 @@ from scripted_models.errors import InputError
 from scripted_models.voc.labels import CLASSES, VOID, palette
 from scripted_models.voc.layout import find_sbd, sbd_images, seg11valid, voc_images
 from scripted_models.voc.masks import read_image, read_mask, write_mask, write_overlay
+from scripted_models.voc.mat_files import read_struct_field
 from scripted_models.voc.scores import SUMMARIES, VocScores, score
 
 
@@ -73,6 +75,48 @@ class TestMasks:
         assert np.array_equal(
             read_mask(folder / "cls" / "a.mat"), random_mask(0, labels=(0, 3, 15))
         )
+
+    @settings(max_examples=30, deadline=None)
+    @given(
+        st.sampled_from(("u1", "i2", "i4", "f4", "f8", "u2", "i8")),
+        st.tuples(st.integers(1, 9), st.integers(1, 9)),
+        st.booleans(),
+        st.randoms(use_true_random=False),
+    )
+    def test_mat_files_are_read_as_scipy_does(self, kind, size, compressed, rng):
+        from scipy.io import loadmat, savemat
+
+        array = np.array(
+            [[rng.randrange(120) for _ in range(size[1])] for _ in range(size[0])], kind
+        )
+        other = {
+            "Boundaries": np.arange(3.0),
+            "Name": "cat",
+            "Segmentation": array,
+            "Last": {"a": 1},
+        }
+        stream = io.BytesIO()
+        savemat(stream, {"first": np.eye(2), "GTcls": other}, do_compression=compressed)
+        found = read_struct_field(stream.getvalue(), "GTcls", "Segmentation")
+        stream.seek(0)
+        np.testing.assert_array_equal(found, loadmat(stream)["GTcls"]["Segmentation"][0, 0])
+
+    @pytest.mark.parametrize(
+        ("spoil", "message"),
+        [
+            (lambda mat: mat[:200], "where fewer are left"),
+            (lambda mat: mat[:126] + b"XX" + mat[128:], "no MATLAB file"),
+            (lambda mat: mat.replace(b"GTcls", b"GTcla"), "no struct GTcls"),
+            (lambda mat: mat.replace(b"Segmentation", b"Sagmentation"), "no field Segmentation"),
+        ],
+    )
+    def test_a_damaged_mat_file_is_refused(self, spoil, message):
+        from scipy.io import savemat
+
+        stream = io.BytesIO()
+        savemat(stream, {"GTcls": {"Segmentation": np.zeros((5, 6), np.uint8)}})
+        with pytest.raises(ValueError, match=message):
+            read_struct_field(spoil(stream.getvalue()), "GTcls", "Segmentation")
 
     @pytest.mark.parametrize(
         ("content", "message"),

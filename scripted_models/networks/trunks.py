@@ -71,6 +71,7 @@ class VGG16(nn.Module):
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(before, 7, self.width, dilation=4 if dilated else 1)
         self.tap_channels = widths[2:4]
+        initialise(self)
 
 
 class CaffeNet(nn.Module):
@@ -96,6 +97,7 @@ class CaffeNet(nn.Module):
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(b, 6, self.width)
         self.tap_channels = []
+        initialise(self)
 
 
 class AlexNet(nn.Module):
@@ -120,6 +122,7 @@ class AlexNet(nn.Module):
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(d, 6, self.width)
         self.tap_channels = []
+        initialise(self)
 
 
 class Inception(nn.Module):
@@ -207,6 +210,7 @@ class GoogLeNet(nn.Module):
         average = [nn.AvgPool2d(7, 1)] if average_pool else []
         self.classifier = nn.Sequential(*average, nn.Dropout(0.4))
         self.tap_channels = []
+        initialise(self)
 
 
 class GoogLeNetBN(GoogLeNet):
@@ -226,6 +230,17 @@ TRUNKS: dict[str, Callable[..., nn.Module]] = {
     "GoogLeNet": GoogLeNet,
     "GoogLeNetBN": GoogLeNetBN,
 }
+
+
+def initialise(trunk: nn.Module) -> None:
+    """Draw kernels whose maps keep their scale through ReLUs; deep trunks learn nothing from smaller ones.
+
+    Source: He et al. 2015, "Delving deep into rectifiers", equation 10.
+    """
+    for layer in trunk.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
 
 
 def scaled(width: int, scale: float, multiple: int = 1) -> int:

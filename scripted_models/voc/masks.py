@@ -10,6 +10,7 @@ import numpy as np
 from scripted_models.errors import InputError
 from scripted_models.files import write_file
 from scripted_models.voc.labels import CLASSES, VOID, palette
+from scripted_models.voc.mat_files import read_struct_field
 
 INSTALL = 'install them with: pip install "scripted-models[voc]"'
 
@@ -30,7 +31,7 @@ def read_mask(path: Path) -> np.ndarray:
             f"{path}: found the indices {wrong[:5].tolist()}, expected 0 to {len(CLASSES) - 1}, and {VOID} for "
             "void; give a label map of VOC."
         )
-    return indices
+    return indices.astype(np.uint8)
 
 
 def _read_picture(path: Path) -> np.ndarray:
@@ -74,13 +75,8 @@ def _indices_of_colours(colours: np.ndarray, path: Path) -> np.ndarray:
 def _read_sbd(path: Path) -> np.ndarray:
     """Read GTcls.Segmentation (Hariharan et al. 2011, "Semantic contours from inverse detectors")."""
     try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise InputError(f"Reading {path} needs scipy; {INSTALL}") from error
-    try:
-        found = loadmat(path, variable_names=["GTcls"])["GTcls"]["Segmentation"][0, 0]
-        indices = np.asarray(found, np.uint8)
-    except Exception as error:  # scipy raises many kinds for damaged files
+        indices = read_struct_field(path.read_bytes(), "GTcls", "Segmentation")
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: found no GTcls.Segmentation ({error}), expected a file of SBD's folder cls; get it again."
         ) from error

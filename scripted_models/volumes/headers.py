@@ -1,6 +1,7 @@
 """What the header of a volume file announces: how many bytes of voxels, where, and how packed."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,14 @@ _META_TYPES = {
     "MET_FLOAT": 4,
     "MET_DOUBLE": 8,
 }
+# Key -> the power of the number of dimensions that is the count of its numbers.
+_META_NUMBERS = {
+    "DimSize": 1, "ElementSpacing": 1, "ElementSize": 1, "Offset": 1, "Position": 1, "Origin": 1,
+    "CenterOfRotation": 1, "TransformMatrix": 2, "Rotation": 2, "Orientation": 2,
+    "CompressedDataSize": 0, "ElementNumberOfChannels": 0,
+}  # fmt: skip
+_META_WHOLE = {"DimSize", "CompressedDataSize", "ElementNumberOfChannels"}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[+-]?(nan|inf)", re.IGNORECASE)
 _NRRD_TYPES = {
     1: "signed char,int8,int8_t,uchar,unsigned char,uint8,uint8_t",
     2: "short,short int,signed short,signed short int,int16,int16_t,"
@@ -62,7 +71,7 @@ class Payload:
 
 
 def read_payload(path: Path, extension: str) -> Payload | None:
-    """Read the announcement of a header; None where only ITK knows (detached or rare encodings).
+    """Read the announcement of a header; None where only ITK knows (rare encodings of NRRD).
 
     Raises:
         InputError: the file is not of the type of its extension, or the header cannot be true.
@@ -133,29 +142,78 @@ def _check_spacing(path: Path, spacing) -> None:
         )
 
 
-def _meta_payload(path: Path, head: bytes) -> Payload | None:
-    fields, offset = {}, 0
-    for line in head.splitlines(keepends=True):
-        offset += len(line)
-        key, _, value = line.decode("latin-1").partition("=")
-        fields[key.strip()] = value.strip()
-        if key.strip() == "ElementDataFile":
-            break
-    if "NDims" not in fields and "ObjectType" not in fields:
+def _meta_payload(path: Path, head: bytes) -> Payload:
+    fields, offset = _meta_fields(path, head)
+    dimensions = int(fields["NDims"])
+    if (size := _whole_numbers(fields["DimSize"])) and 0 in size:
+        raise _meta_error(path, f"DimSize = {fields['DimSize']}", "positive numbers of voxels")
+    spacing = fields.get("ElementSpacing", fields.get("ElementSize", "1 " * dimensions))
+    _check_spacing(path, [float(text) for text in spacing.split()])
+    if fields["ElementDataFile"] != "LOCAL":
+        raise InputError(
+            f"{path}: found a MetaImage header whose voxels lie elsewhere ({fields['ElementDataFile'][:80]}), "
+            "expected them in the file itself; save the volume as one .mha file."
+        )
+    item = _META_TYPES.get(fields["ElementType"])
+    binary = fields.get("BinaryData", "True").lower() == "true"
+    if item is None or not binary or fields.get("HeaderSize", "0") != "0":
+        raise InputError(
+            f"{path}: found a MetaImage of {fields['ElementType'][:80]} voxels in a rare encoding, expected "
+            "binary whole or floating numbers; save the volume again, for example with 3D Slicer."
+        )
+    channels = int(fields.get("ElementNumberOfChannels", "1"))
+    packing = "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"
+    return Payload(size, math.prod(size) * item * channels, offset, packing)
+
+
+def _meta_fields(path: Path, head: bytes) -> tuple[dict[str, str], int]:
+    """Read a MetaImage header; all that ITK would misread without a word, or crash on, is refused.
+
+    Returns:
+        The fields, and the place of the first byte after them.
+    """
+    if not re.match(rb"\s*[A-Za-z]+ *=", head):
         raise InputError(
             f"{path}: found no MetaImage header, expected a .mha image; check that the extension tells "
             "the true type, or copy it again."
         )
-    spacing = fields.get("ElementSpacing", fields.get("ElementSize", ""))
-    _check_spacing(path, [_number(text) for text in spacing.split()])
-    item = _META_TYPES.get(fields.get("ElementType", ""))
-    size = _whole_numbers(fields.get("DimSize", ""))
-    plain = fields.get("BinaryData", "True").lower() == "true" and "HeaderSize" not in fields
-    if fields.get("ElementDataFile") != "LOCAL" or not plain or item is None or not size:
-        return None
-    channels = (_whole_numbers(fields.get("ElementNumberOfChannels", "1")) or (1,))[0]
-    packing = "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"
-    return Payload(size, math.prod(size) * item * channels, offset, packing)
+    fields, offset = {}, 0
+    for line in head.splitlines(keepends=True):
+        offset += len(line)
+        text = line.decode("latin-1").strip()
+        key, sign, value = (part.strip() for part in text.partition("="))
+        if not text:
+            continue
+        if not sign or not 0 < len(key) < 100 or len(value) > 4000 or key in fields:
+            raise _meta_error(path, f"the line '{text[:80]}'", "one line KEY = VALUE for each key")
+        fields[key] = value
+        if key == "ElementDataFile":
+            break
+    missing = {"NDims", "DimSize", "ElementType", "ElementDataFile"} - set(fields)
+    if missing:
+        raise _meta_error(path, f"no {', '.join(sorted(missing))}", "them in the header")
+    if fields["NDims"] not in ("2", "3", "4"):
+        raise _meta_error(path, f"NDims = {fields['NDims'][:80]}", "2, 3 or 4")
+    for key, power in _META_NUMBERS.items():
+        count = int(fields["NDims"]) ** power
+        if key in fields and not _are_numbers(fields[key], count, whole=key in _META_WHOLE):
+            kind = "whole numbers" if key in _META_WHOLE else "numbers"
+            raise _meta_error(path, f"{key} = {fields[key][:80]}", f"{count} {kind}")
+    return fields, offset
+
+
+def _meta_error(path: Path, found: str, expected: str) -> InputError:
+    shown = found.encode("unicode_escape").decode()
+    return InputError(
+        f"{path}: found {shown} in the MetaImage header, expected {expected}; the header is damaged, copy or "
+        "export the file again."
+    )
+
+
+def _are_numbers(text: str, count: int, whole: bool) -> bool:
+    parts = text.split()
+    known = [p.isdecimal() and len(p) < 19 if whole else _NUMBER.fullmatch(p) for p in parts]
+    return len(parts) == count and all(known)
 
 
 def _nrrd_payload(path: Path, head: bytes) -> Payload | None:
@@ -174,9 +232,14 @@ def _nrrd_payload(path: Path, head: bytes) -> Payload | None:
     encodings = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
     packing = encodings.get(fields.get("encoding", ""))
     elsewhere = {"data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip"}
+    if named := elsewhere & set(fields):
+        raise InputError(
+            f"{path}: found an NRRD header whose voxels lie elsewhere ({', '.join(sorted(named))}), expected "
+            "them in the file itself; save the volume as one .nrrd file."
+        )
     item = _NRRD_BYTES.get(fields.get("type", ""))
     size = _whole_numbers(fields.get("sizes", ""))
-    if packing is None or item is None or not size or elsewhere & set(fields):
+    if packing is None or item is None or not size:
         return None
     return Payload(size, math.prod(size) * item, offset, packing)
 
