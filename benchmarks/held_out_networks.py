@@ -9,6 +9,7 @@ sees; `--sequences` also leaves sequences out, every set that the model can do w
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from scripted_models.cross_validation import folds_of
@@ -28,7 +29,7 @@ from scripted_models.training.data import usable_cases
 def main(arguments: list[str] | None = None) -> int:
     """Segment, score and write the tables."""
     options = _parse(arguments)
-    run = ListRun(options.data, options.output, BarProgress())
+    run = ListRun(options.data, options.output, BarProgress(sys.stderr))
     ensemble = load_model("default")
     folds = folds_of(options.data, len(ensemble.network.members))
     _refuse_other_cases(ensemble, folds)
