@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from scripted_models.model_folder import load_model
+from scripted_models.phantom.case import write_phantom_case
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 PHANTOM = ["--phantom-size", "24", "24", "8"]
@@ -96,3 +100,26 @@ def test_whole_brain_sets_the_forms_beside_each_other():
     (errors,) = [line for line in lines if line.startswith("GlobalPathCNN: error")]
     assert float(errors.split()[-1].rstrip(";")) < 2e-6
     assert any(": 0 differ between plain and spectral, 0 from" in line for line in lines)
+
+
+def test_reproducibility_counts_the_labels_that_differ(table_of, tmp_path):
+    write_phantom_case(tmp_path, 1, (24, 24, 8))
+    lines = table_of("reproducibility", str(tmp_path), "--models", "TwoPathCNN")
+    found = [line.strip("| ").split(" | ") for line in lines if line.startswith("| TwoPathCNN")]
+    counts = {how: int(differ) for _, how, differ, _ in found}
+    assert counts["once more"] == counts["threads: 1"] == 0
+    assert counts["plain convolutions"] < 10
+
+
+def test_held_out_networks_are_those_of_the_default_on_its_own_cases(table_of, tmp_path):
+    for seed in range(1, 6):
+        write_phantom_case(tmp_path / "cases", seed, (24, 24, 8))
+    arguments = [str(tmp_path / "out"), "--data", str(tmp_path / "cases")]
+    with pytest.raises(SystemExit, match="5 of them unknown to the model, expected the 30"):
+        table_of("held_out_networks", *arguments)
+    own = importlib.import_module("held_out_networks")
+    ensemble = load_model("default")
+    alone = own.member(ensemble, 2, ["axial"], tmp_path / "member")
+    assert alone.network.planes == ("axial",)
+    expected = ensemble.network.members[2].state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in alone.network.state_dict().items())

@@ -115,9 +115,14 @@ class TestRuns:
                 break
             time.sleep(0.02)
         child.wait()
+        begun = [run / name / ".writing-abc" for name in ("snapshots", "model_phase1/models")]
+        for path in begun:  # as a kill at another moment leaves them
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         resumed = train(experiment, phantom_folder, run, "--resume")
         assert resumed.returncode == 0, resumed.stderr
         assert_same_weights(run, uninterrupted)
+        assert not any(path.exists() for path in begun)
 
     def test_killed_before_its_first_checkpoint_a_run_starts_again(
         self, experiment, phantom_folder, uninterrupted, tmp_path

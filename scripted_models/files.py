@@ -102,13 +102,21 @@ def only_writer(folder: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _remove_remains(folder: Path) -> None:
-    """Remove what a run that was killed had begun to write."""
-    for path in folder.glob(f"{BEGUN}*"):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def _remove_remains(folder: Path, below: int = 0) -> None:
+    """Remove what a run that was killed had begun to write.
+
+    In subfolders, as deep as those of a model folder, only files go: a folder there may be one that another
+    run writes into a cache. A subfolder with a lock belongs to a run of its own.
+    """
+    for path in folder.iterdir():
+        is_folder = path.is_dir() and not path.is_symlink()
+        if path.name.startswith(BEGUN):
+            if not is_folder:
+                path.unlink(missing_ok=True)
+            elif not below:
+                shutil.rmtree(path, ignore_errors=True)
+        elif is_folder and below < 2 and not (path / LOCK).exists():
+            _remove_remains(path, below + 1)
 
 
 def write_together(folder: Path, contents: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from scripted_models.errors import ResourceError
-from scripted_models.files import make_folder
+from scripted_models.files import BEGUN, make_folder
 from scripted_models.training.cases import TrainingCase
 
 _CODE = ("cases/discovery.py", "geometry.py", "labels.py", "phantom", "preprocessing.py", "space.py",
@@ -56,7 +56,7 @@ class CaseCache:
     def _put(self, entry: Path, case: TrainingCase) -> None:
         """Write an entry beside its place and put it there as a whole."""
         try:
-            with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.folder) as scratch:
+            with tempfile.TemporaryDirectory(prefix=BEGUN, dir=self.folder) as scratch:
                 written = Path(scratch) / "case"
                 written.mkdir()
                 case.save(written)

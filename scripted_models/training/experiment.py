@@ -1,7 +1,7 @@
 """From an experiment to a trained model folder."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from torch import nn
 from scripted_models.cases.patients import split_patients
 from scripted_models.config import Experiment
 from scripted_models.errors import InputError
-from scripted_models.files import make_folder, only_writer
+from scripted_models.files import only_writer
 from scripted_models.inference import choose_device
 from scripted_models.labels import LabelCoding
 from scripted_models.model_folder import write_model
@@ -74,9 +74,11 @@ def train_experiment(experiment: Experiment, run: TrainingRun) -> Path:
         InputError: unusable data, or the output holds another run and `resume` is not set.
     """
     if experiment.data.folds:
-        return _train_folds(experiment, run)
+        with _only_writer(run):
+            return _train_folds(experiment, run)
     if not trains(experiment):
-        return _join_parts(experiment, run)
+        with _only_writer(run):
+            return _join_parts(experiment, run)
     plain = experiment.to_dict()
     for later in ("postprocessing", "decision", "crf"):  # matter at inference only
         plain.pop(later)
@@ -99,10 +101,15 @@ def train_experiment(experiment: Experiment, run: TrainingRun) -> Path:
         if phase < experiment.training.phases:
             write(MODEL_PHASE1)
 
-    with only_writer(run.output) if distributed.rank() == 0 else nullcontext():
+    with _only_writer(run):
         run.progress.stage("train", 0.0)
         Trainer(experiment, network, cases, run.output, run.progress, after_phase).run(state)
         return write(MODEL)
+
+
+def _only_writer(run: TrainingRun) -> AbstractContextManager:
+    """Keep other runs out of the output folder; the first process does so for all."""
+    return only_writer(run.output) if distributed.rank() == 0 else nullcontext()
 
 
 def _first_state(output: Path, plain: dict, run: TrainingRun) -> TrainingState:
@@ -156,7 +163,6 @@ def _join_parts(experiment: Experiment, run: TrainingRun) -> Path:
             "The experiment names the network VotedEnsemble, which is not trained itself; name the network of "
             "its members and set data.folds to their number."
         )
-    make_folder(run.output)
     return _write(Path(run.output) / MODEL, *join_parts(experiment), experiment)
 
 
