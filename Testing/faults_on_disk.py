@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import threading
 
 import pytest
 from fault_table import INPUT, fault
 
 from scripted_models.files import only_writer
+from scripted_models.volumes import io
 
 
 @fault(
@@ -134,17 +134,15 @@ def link_loop(inputs):
     "is written and run again.",
 )
 def changing(inputs):
-    stop = threading.Event()
-    path = inputs.paths["t2"]
+    path, check = inputs.paths["t2"], io.check_file_integrity
 
-    def touch():
-        moment = 0
-        while not stop.is_set():
-            os.utime(path, ns=(moment := moment + 1, moment))
+    def check_before_a_change(checked, extension):
+        check(checked, extension)
+        if checked == path:
+            os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
 
-    thread = threading.Thread(target=touch)
-    thread.start()
-    inputs.undo.append(lambda: (stop.set(), thread.join()))
+    io.check_file_integrity = check_before_a_change
+    inputs.undo.append(lambda: setattr(io, "check_file_integrity", check))
 
 
 @fault(
