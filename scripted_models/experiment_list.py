@@ -244,6 +244,7 @@ def _evaluate(experiment: Experiment, model: Model, split: Split, run: ListRun) 
             "trainable_parameters"
         ],
         "epochs of phases 1 and 2": " + ".join(str(n) for n in training["epochs"]),
+        "training phantoms": experiment.data.phantoms,
         "training seconds": training["seconds"],
         "seconds per test case": round(sum(seconds) / len(seconds), 1),
         "weights (SHA-256)": model.checksum[:12],
