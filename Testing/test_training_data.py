@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -94,6 +95,16 @@ class TestCache:
             with pytest.raises(ResourceError, match="No space left on device"):
                 CaseCache(tmp_path).get("key", make_case)
         assert not list(tmp_path.iterdir())
+
+    def test_what_a_killed_run_began_goes_a_day_later(self, tmp_path):
+        for hours in (1, 25):
+            begun = tmp_path / f".writing-{hours}" / "case"
+            begun.mkdir(parents=True)
+            (begun / "image.npy").write_bytes(b"half")
+            then = time.time() - 3600 * hours
+            os.utime(begun.parent, (then, then))
+        CaseCache(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [".writing-1"]
 
     def test_changed_content_is_another_entry_even_with_the_old_date_and_size(self, tmp_path):
         path = tmp_path / "a.nii"

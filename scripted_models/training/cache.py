@@ -10,7 +10,9 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,17 +23,23 @@ from scripted_models.training.cases import TrainingCase
 _CODE = ("cases/discovery.py", "geometry.py", "labels.py", "phantom", "preprocessing.py", "space.py",
          "training/cases.py", "training/data.py", "training/voc.py", "voc", "volumes")  # fmt: skip
 _LIBRARIES = ("monai", "numpy", "SimpleITK")
+_ABANDONED_AFTER = 24 * 3600.0  # seconds; an entry is written within minutes
 
 
 class CaseCache:
     """A folder of preprocessed cases.
 
     Args:
-        folder: created when absent; may be shared by several runs at the same time.
+        folder: created when absent; may be shared by several runs at the same time. Entries that a killed
+            run began more than a day ago go.
     """
 
     def __init__(self, folder: Path):
         self.folder = make_folder(Path(folder))
+        for begun in self.folder.glob(f"{BEGUN}*"):
+            with suppress(OSError):  # another run removes it, too
+                if time.time() - begun.lstat().st_mtime > _ABANDONED_AFTER:
+                    shutil.rmtree(begun)
 
     def get(self, key: str, make: Callable[[], TrainingCase]) -> TrainingCase:
         """Open an entry, after making it if it is not there or damaged.
