@@ -17,10 +17,11 @@ from scripted_models import memory
 from scripted_models.cases.discovery import Case, ImageSource
 from scripted_models.errors import ResourceError
 from scripted_models.geometry import Grid
+from scripted_models.inference import CPU_AFTER_GPU, GpuMemoryError, place_network
 from scripted_models.model_folder import load_model
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.progress import Progress
-from scripted_models.segmentation import ONE_SLICE, segment_case
+from scripted_models.segmentation import HALF, ONE_SLICE, segment_case
 from scripted_models.space import TrainingSpace
 
 GIB = 2**30
@@ -127,9 +128,13 @@ class Crowded(SliceNetwork):
                 self.at_work -= 1
 
 
+def case_of(inputs) -> Case:
+    return Case("case", {m: ImageSource(path) for m, path in inputs.paths.items()})
+
+
 def test_slices_are_taken_one_by_one_where_memory_runs_out(tmp_path, small_network):
     inputs = make_inputs(tmp_path)
-    case = Case("case", {m: ImageSource(path) for m, path in inputs.paths.items()})
+    case = case_of(inputs)
     model, said, threads = load_model("TwoPathCNN"), [], torch.get_num_threads()
     expected = segment_case(case, dataclasses.replace(model, network=small_network), Progress())
     progress = Progress()
@@ -143,3 +148,83 @@ def test_slices_are_taken_one_by_one_where_memory_runs_out(tmp_path, small_netwo
     assert result.memory_steps == [ONE_SLICE]
     assert said == [f"The network now runs {ONE_SLICE}."]
     assert np.array_equal(result.labels, expected.labels)
+
+
+class TestGpuMemory:
+    """The fault is injected: a network that has no memory while it is on another device than the CPU.
+
+    It may have some in half precision, which this machine then really computes in.
+    """
+
+    class Scarce(SliceNetwork):
+        """Claims to be on a GPU until it is moved to the CPU."""
+
+        def __init__(self, network, half_fits):
+            super().__init__()
+            self.hidden = [network]  # no sub-module: its layers stay as they are
+            self.half_fits = half_fits
+            self.on_cpu = False
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.num_classes, self.margins = network.num_classes, network.margins
+            self.receptive_field = network.receptive_field
+
+        def to(self, device):
+            self.on_cpu = torch.device(device).type == "cpu"
+            return self
+
+        def forward(self, image):
+            half = torch.is_autocast_enabled("cpu")
+            if not self.on_cpu and not (half and self.half_fits):
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+            assert half != self.on_cpu
+            return self.hidden[0](image)
+
+    @pytest.fixture
+    def case(self, tmp_path):
+        return case_of(make_inputs(tmp_path))
+
+    def segment(self, case, small_network, cpu_fallback, half_fits=False):
+        model = load_model("TwoPathCNN")
+        model = dataclasses.replace(model, network=self.Scarce(small_network, half_fits))
+        progress, said = Progress(), []
+        progress.warning = said.append
+        return segment_case(case, model, progress, cpu_fallback=cpu_fallback), said
+
+    def test_cpu_takes_over_and_says_so(self, case, small_network):
+        result, said = self.segment(case, small_network, True)
+        expected = [HALF, f"on the {CPU_AFTER_GPU}"]
+        assert result.memory_steps == expected
+        assert said == [f"The network now runs {step}." for step in expected]
+        assert result.labels.any()
+
+    @pytest.mark.parametrize("cpu_fallback", [False, True])
+    def test_half_precision_comes_first(self, case, small_network, cpu_fallback):
+        result, _ = self.segment(case, small_network, cpu_fallback, half_fits=True)
+        assert result.memory_steps == [HALF]
+        model = load_model("TwoPathCNN")
+        single = segment_case(case, dataclasses.replace(model, network=small_network), Progress())
+        apart = np.abs(result.probabilities - single.probabilities).max()
+        assert 0 < apart < 0.02  # the eleven bits of float16, added up over some layers
+
+    def test_device_that_was_asked_for_is_not_left(self, case, small_network):
+        with pytest.raises(GpuMemoryError, match="choose --device cpu"):
+            self.segment(case, small_network, False)
+
+    @pytest.mark.parametrize("wanted", ["auto", "cpu"])
+    def test_network_that_finds_no_room_is_placed_on_the_cpu(self, wanted):
+        class Large(torch.nn.Linear):
+            moves = 0
+
+            def to(self, device):
+                self.moves += 1
+                if self.moves == 1:
+                    raise RuntimeError("CUDA error: out of memory")
+                return super().to(device)
+
+        network = Large(2, 2)
+        if wanted == "cpu":
+            with pytest.raises(RuntimeError):
+                place_network(network, wanted)
+            return
+        device, reason = place_network(network, wanted)
+        assert (device.type, reason) == ("cpu", CPU_AFTER_GPU)

@@ -1,6 +1,5 @@
 """`scripted-models segment` as users run it: files in, files out, nothing partial."""
 
-import dataclasses
 import errno
 import json
 import os
@@ -14,23 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-import torch
 
-from scripted_models.cases.discovery import find_cases
 from scripted_models.cli import main
 from scripted_models.geometry import Grid
 from scripted_models.inference import (
-    CPU_AFTER_GPU,
-    GpuMemoryError,
-    place_network,
     predict_slice,
     predict_volume,
 )
-from scripted_models.model_folder import load_model
-from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.phantom.case import write_phantom_case
-from scripted_models.progress import Progress
-from scripted_models.segmentation import segment_case
 from scripted_models.volumes.io import read_label_map, read_volume, write_volume
 
 NAMES = ("t1", "t1c", "t2", "flair")
@@ -276,63 +266,3 @@ class TestRealCases:
         labels, _ = read_label_map(tmp_path / "BRATS_HG0001" / "segmentation.nii.gz")
         assert labels.shape[0] == 1
         assert labels.any()
-
-
-class TestGpuMemory:
-    """The fault is injected: a network that has no memory while it is on another device than the CPU."""
-
-    class Scarce(SliceNetwork):
-        """Claims to be on a GPU until it is moved to the CPU."""
-
-        def __init__(self, network):
-            super().__init__()
-            self.hidden = [network]  # no sub-module: its layers stay as they are
-            self.on_cpu = False
-            self.weight = torch.nn.Parameter(torch.zeros(1))
-            self.num_classes, self.margins = network.num_classes, network.margins
-            self.receptive_field = network.receptive_field
-
-        def to(self, device):
-            self.on_cpu = torch.device(device).type == "cpu"
-            return self
-
-        def forward(self, image):
-            if not self.on_cpu:
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
-            return self.hidden[0](image)
-
-    def segment(self, case, small_network, cpu_fallback):
-        model = load_model("TwoPathCNN")
-        model = dataclasses.replace(model, network=self.Scarce(small_network))
-        (found,), progress = find_cases(case), Progress()
-        said = []
-        progress.warning = said.append
-        return segment_case(found, model, progress, cpu_fallback=cpu_fallback), said
-
-    def test_cpu_takes_over_and_says_so(self, case, small_network):
-        result, said = self.segment(case, small_network, True)
-        assert said == [f"The network now runs on the {CPU_AFTER_GPU}."]
-        assert result.labels.any()
-
-    def test_device_that_was_asked_for_is_not_left(self, case, small_network):
-        with pytest.raises(GpuMemoryError, match="choose --device cpu"):
-            self.segment(case, small_network, False)
-
-    @pytest.mark.parametrize("wanted", ["auto", "cpu"])
-    def test_network_that_finds_no_room_is_placed_on_the_cpu(self, wanted):
-        class Large(torch.nn.Linear):
-            moves = 0
-
-            def to(self, device):
-                self.moves += 1
-                if self.moves == 1:
-                    raise RuntimeError("CUDA error: out of memory")
-                return super().to(device)
-
-        network = Large(2, 2)
-        if wanted == "cpu":
-            with pytest.raises(RuntimeError):
-                place_network(network, wanted)
-            return
-        device, reason = place_network(network, wanted)
-        assert (device.type, reason) == ("cpu", CPU_AFTER_GPU)

@@ -42,6 +42,7 @@ from scripted_models.progress import Progress
 from scripted_models.volumes.nifti import forms_apart_mm
 
 MOST_APART_MM = 1.0  # of a volume's q-form and s-form
+HALF = "in half precision, because the memory of the GPU did not suffice for single"
 ONE_SLICE = "on one slice at a time, because the memory did not suffice for more"
 _STAGES = {"read": 0.0, "preprocess": 0.05, "network": 0.12, "postprocess": 0.92, "write": 0.96}
 
@@ -126,7 +127,8 @@ def segment_case(
         progress: told about stages.
         cancelled: asked between slices.
         span: share of the whole run that this case takes.
-        cpu_fallback: move the network to the CPU, for good, when the GPU runs out of memory.
+        cpu_fallback: move the network to the CPU, for good, when the GPU runs out of memory even in half
+            precision.
 
     Raises:
         InputError: images missing, damaged or on different grids.
@@ -187,16 +189,19 @@ def _predict(
 ) -> np.ndarray:
     """Predict a volume; where memory runs out once more with less of it, which `steps` tells.
 
-    A GPU has taken fewer slices at a time before it gives up. Half precision is no step: it changes labels.
+    A GPU has taken fewer slices at a time before it gives up, and then computes in half precision.
     """
     try:
         workers = 1 if ONE_SLICE in steps else MOST_WORKERS
-        return predict_volume(network, *volume, *told, workers=workers)
+        return predict_volume(network, *volume, *told, workers=workers, half=steps == [HALF])
     except GpuMemoryError:
-        if not cpu_fallback:
+        if not steps:
+            steps.append(HALF)
+        elif cpu_fallback:
+            network.to("cpu")
+            steps.append(f"on the {CPU_AFTER_GPU}")
+        else:
             raise
-        network.to("cpu")
-        steps.append(f"on the {CPU_AFTER_GPU}")
     except (MemoryError, RuntimeError) as error:
         if ONE_SLICE in steps or not is_shortage(error):
             raise
