@@ -99,7 +99,7 @@ ELSEWHERE = (
               "test_case_naming.py::test_every_alias_behind_every_sign_in_any_case"),
     Elsewhere(53, "a volume of another patient on the same grid", "a warning names it",
               "test_image_findings.py::test_a_volume_of_another_patient_is_told"),
-    Elsewhere(61, "the GPU runs out of memory", "fewer slices at once, half precision, then the CPU; the report says so",
+    Elsewhere(61, "the GPU runs out of memory", "fewer slices, half precision, the CPU; the report says so",
               "test_memory.py::test_cpu_takes_over_and_says_so"),
     Elsewhere(61, "cancelled while the network works", "exit code 130, nothing is left",
               "test_segment.py::test_cancelled_run_leaves_nothing"),
