@@ -206,6 +206,40 @@ def three_suffice(inputs):
 
 @fault(
     50,
+    "a damaged T1 for a model that can do without",
+    2,
+    "{t1}: found data that is truncated or damaged (Compressed file ended before the end-of-stream marker was "
+    "reached), expected a whole file; download or copy it again. The model can do without t1: leave it out (of "
+    "a case folder with --without t1).",
+)
+def damaged_t1(inputs):
+    inputs.put("t1", inputs.paths["t1"].read_bytes()[:-3])
+    return folder_command(inputs)
+
+
+@fault(
+    50,
+    "a constant T1 for a model that can do without",
+    2,
+    "{t1}: t1 is constant (0); choose an MRI sequence. The model can do without t1: leave it out (of a case "
+    "folder with --without t1).",
+)
+def constant_t1(inputs):
+    inputs.change("t1", lambda voxels: voxels * 0)
+    return folder_command(inputs)
+
+
+@fault(50, "a damaged T1 that is left out of a case folder", 0)
+def left_out(inputs):
+    return [*damaged_t1(inputs), "--without", "t1"]
+
+
+def folder_command(inputs):
+    return ["segment", str(inputs.folder), "--output", str(inputs.output), "--model", "fast"]
+
+
+@fault(
+    50,
     "a folder of cases of which one has no FLAIR",
     2,
     "1 of 3 cases were not segmented (b), expected usable ones; the reasons are above, mend them and "

@@ -13,7 +13,7 @@ from fault_table import MODEL, NAMES, make_inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripted_models.cases.discovery import Case, ImageSource
+from scripted_models.cases.case import Case, ImageSource
 from scripted_models.geometry import Grid
 from scripted_models.model_folder import load_model
 from scripted_models.progress import Progress

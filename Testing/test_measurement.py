@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from scripted_models.case_output import write_outputs
-from scripted_models.cases.discovery import Case
+from scripted_models.cases.case import Case
 from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS, LABELS, REGIONS, region_mask
 from scripted_models.measurement import axial_diameters, measure

@@ -14,7 +14,7 @@ import torch
 from fault_table import NAMES, make_inputs
 
 from scripted_models import memory
-from scripted_models.cases.discovery import Case, ImageSource
+from scripted_models.cases.case import Case, ImageSource
 from scripted_models.errors import ResourceError
 from scripted_models.geometry import Grid
 from scripted_models.inference import CPU_AFTER_GPU, GpuMemoryError, place_network

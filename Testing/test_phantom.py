@@ -103,6 +103,20 @@ def test_contrasts_follow_the_real_data(phantoms):
             )
 
 
+def test_low_grade_hardly_enhances_and_has_a_larger_core(phantoms):
+    low = [make_phantom(seed, SMALL, low_grade=True) for seed in range(16)]
+    core = [np.isin(p.labels, (1, 3, 4)).sum() / (p.labels > 0).sum() for p in low]
+    others = [np.isin(p.labels, (1, 3, 4)).sum() / (p.labels > 0).sum() for p in phantoms]
+    assert all((p.labels == 4).sum() < 0.12 * (p.labels > 0).sum() for p in low)
+    assert 0.5 < np.mean([not (p.labels == 4).any() for p in low]) < 1
+    assert np.mean(core) > np.mean(others) + 0.1
+    for phantom in low:
+        fluid, healthy = phantom.labels == 1, (phantom.volumes["t1"] > 0) & (phantom.labels == 0)
+        if fluid.sum() > 30:
+            assert _mean(phantom, "t2", fluid) > 1.3 * _mean(phantom, "t2", healthy)
+            assert _mean(phantom, "t1", fluid) < _mean(phantom, "t1", healthy)
+
+
 def _best_flair_dice(phantom):
     flair, tumour = phantom.volumes["flair"], phantom.labels > 0
     found = [flair > level for level in np.quantile(flair[flair > 0], np.linspace(0.5, 0.995, 40))]

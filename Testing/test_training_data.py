@@ -157,9 +157,14 @@ class TestLoading:
         from scripted_models.phantom import case as phantom_case
 
         small = phantom_case.make_phantom
-        monkeypatch.setattr(phantom_case, "make_phantom", lambda seed: small(seed, (40, 40, 14)))
-        train, _ = self.load(phantom_folder, tmp_path, data=DataConfig(phantoms=1))
-        assert train[-1].name == "phantom_100000"
+        monkeypatch.setattr(
+            phantom_case, "make_phantom", lambda seed, **grade: small(seed, (40, 40, 14), **grade)
+        )
+        data = DataConfig(phantoms=1, low_grade_phantoms=1)
+        train, _ = self.load(phantom_folder, tmp_path, data=data)
+        assert [case.name for case in train[-2:]] == ["phantom_100000", "phantom_200000"]
+        low_grade = small(200_000, (40, 40, 14), low_grade=True)
+        assert train[-1].counts[4] == (low_grade.labels == 4).sum()
 
 
 @pytest.mark.parametrize(("slice_spacing_mm", "slices"), [(0.0, 6), (1.0, 16), (2.5, 6)])

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import torch
 
 from scripted_models import __version__
-from scripted_models.cases.discovery import Case
+from scripted_models.cases.case import Case
 from scripted_models.confidence import uncertainty
 from scripted_models.errors import ResourceError
 from scripted_models.files import BEGUN, make_folder, put_in_place

@@ -71,12 +71,13 @@ class DataConfig:
     slice_spacing_mm: float = 0.0  # distance of slices that cases are resampled to; 0: as it is
     upper_share: float = 1.0  # of the brain's axial slices, counted from the top, which train
     phantoms: int = 0  # procedural cases added to the training cases
+    low_grade_phantoms: int = 0  # and further ones, all of low grade
     real: bool = True  # false: of the cases none trains
     statement: str = ""  # attribution, written into the model card
 
     def __post_init__(self):
         _require(self, validation_every=(0, None), test_every=(0, None), phantoms=(0, None))
-        _require(self, slice_spacing_mm=(0, None))
+        _require(self, low_grade_phantoms=(0, None), slice_spacing_mm=(0, None))
         if not 0 < self.upper_share <= 1:
             raise ValueError(f"'upper_share' is {self.upper_share}, expected above 0 and at most 1")
         if self.folds == 1 or self.folds < 0:

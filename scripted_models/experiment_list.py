@@ -17,7 +17,7 @@ import torch
 
 from scripted_models import __version__
 from scripted_models.case_output import REPORT, write_outputs
-from scripted_models.cases.discovery import Case
+from scripted_models.cases.case import Case
 from scripted_models.config import Experiment, PhaseConfig, load_experiment
 from scripted_models.errors import InputError
 from scripted_models.evaluation.experiment_table import ExperimentRow
@@ -244,7 +244,7 @@ def _evaluate(experiment: Experiment, model: Model, split: Split, run: ListRun) 
             "trainable_parameters"
         ],
         "epochs of phases 1 and 2": " + ".join(str(n) for n in training["epochs"]),
-        "training phantoms": experiment.data.phantoms,
+        "training phantoms": training["phantoms"],
         "training seconds": training["seconds"],
         "seconds per test case": round(sum(seconds) / len(seconds), 1),
         "weights (SHA-256)": model.checksum[:12],

@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.case_output import SEGMENTATION, picture_input
-from scripted_models.cases.discovery import Case
+from scripted_models.cases.case import Case
 from scripted_models.evaluation.folders import Evaluation
 from scripted_models.files import make_folder, write_file
 from scripted_models.geometry import Grid

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from scripted_models.cases.discovery import Case
+from scripted_models.cases.case import Case
 from scripted_models.evaluation.folders import Evaluation, evaluate_folders
 from scripted_models.evaluation.paper_tables import markdown_table
 from scripted_models.experiment_list import ListRun, segment_cases

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.cases.discovery import Case
+from scripted_models.cases.case import Case
 from scripted_models.confidence import doubtful_slices, expected_dice
 from scripted_models.crf.inference import build_crf, refine_brain
 from scripted_models.decision import decide_labels
@@ -220,7 +220,7 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
         InputError: as `Case.require_images`, or grids that differ.
     """
     case.require_images(one_of)
-    images = {m: case.images[m].read() for m in MODALITIES if m in case.images}
+    images = {m: _read(case, m, one_of) for m in MODALITIES if m in case.images}
     first = next(iter(images))
     reference = Grid.of(images[first])
     for modality, image in images.items():
@@ -231,6 +231,21 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
                 "co-registered volumes, resample them onto one grid first."
             )
     return images
+
+
+def _read(case: Case, modality: str, one_of: Sequence[str]) -> sitk.Image:
+    try:
+        return case.images[modality].read()
+    except InputError as error:
+        raise InputError(f"{error}{_way_out(case, modality, one_of)}") from error
+
+
+def _way_out(case: Case, modality: str, one_of: Sequence[str]) -> str:
+    """Say that a sequence of no use can be left out, where the model can do without it."""
+    rest = set(case.images) - {modality}
+    if not rest & set(one_of):
+        return ""
+    return f" The model can do without {modality}: leave it out (of a case folder with --without {modality})."
 
 
 def _finish_labels(
@@ -261,7 +276,9 @@ def _findings(
     found = voxel_findings(examined) + grid_findings(examined, model.space, next(iter(examined)))
     for finding in found:
         if finding.severity == STOP and finding.slots[0] in used:
-            raise InputError(f"{case.images[finding.slots[0]].path}: {finding.sentence}")
+            slot = finding.slots[0]
+            way_out = _way_out(case, slot, needs_one_of(model.description))
+            raise InputError(f"{case.images[slot].path}: {finding.sentence}{way_out}")
     found += _two_forms(case)
     cost = missing_finding(model.description, examined)
     return [*found, cost] if cost else found

@@ -4,130 +4,23 @@ import json
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
-
+from scripted_models.cases.case import TRUTH_KINDS, Case, ImageSource
 from scripted_models.cases.loose_files import are_several_patients, guess_files
 from scripted_models.cases.naming import coding_from_name, file_role
 from scripted_models.cases.sequence_names import SURE
-from scripted_models.cases.sequences import Guess
 from scripted_models.errors import InputError
-from scripted_models.geometry import Grid
-from scripted_models.labels import CODINGS, LabelCoding, decode_labels
+from scripted_models.labels import CODINGS
 from scripted_models.modalities import MODALITIES, modality_from_name
 from scripted_models.volumes.io import (
-    read_channel,
-    read_label_map,
-    read_volume,
     volume_extension,
     volume_stem,
 )
 
-# The first kind that a case has is its truth; each with its coding, None where the naming tells it.
-_TRUTH_KINDS = {
-    "truth5": "brats2013",
-    "truth": None,
-    "truth_atropos": "atropos",
-    "truth_tissue": "brats2012sim",
-}
 _MOST_LOOSE_FILES = 40  # in one folder; more are no patient
-
-
-@dataclass(frozen=True)
-class ImageSource:
-    """Where one sequence lies: a file, and the volume inside it for 4-D files."""
-
-    path: Path
-    channel: int | None = None
-
-    def read(self) -> sitk.Image:
-        """Read the 3-D image."""
-        return (
-            read_volume(self.path)
-            if self.channel is None
-            else read_channel(self.path, self.channel)
-        )
-
-
-@dataclass(frozen=True)
-class Case:
-    """One patient at one time point.
-
-    Attributes:
-        name: unique within the folder that was searched.
-        images: modality ('t1', 't1c', 't2', 'flair') -> source.
-        truth: label map of the experts, None when there is none.
-        coding: coding of `truth`, None when the naming does not tell.
-        problems: sentences about files that could not be placed, each starting with their kind.
-        guesses: modality -> guess with a path as key, where file names are loose; `images` holds the
-            sure ones only.
-    """
-
-    name: str
-    images: dict[str, ImageSource]
-    truth: Path | None = None
-    coding: LabelCoding | None = None
-    problems: tuple[str, ...] = ()
-    guesses: dict[str, Guess] = field(default_factory=dict)
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Modalities without a file."""
-        return tuple(m for m in MODALITIES if m not in self.images)
-
-    def read_truth(self, coding: LabelCoding | None = None) -> tuple[np.ndarray, Grid]:
-        """Read the expert labels as internal labels.
-
-        Args:
-            coding: overrules the coding of the naming.
-
-        Returns:
-            uint8 array (z, y, x) with values 0-4, and its grid.
-        """
-        chosen = coding or self.coding
-        if self.truth is None:
-            raise InputError(
-                f"Case {self.name}: found no label map, expected one beside its images; add "
-                f"{self.name}_seg.nii.gz or leave the case out."
-            )
-        if chosen is None:
-            raise InputError(
-                f"{self.truth}: found a name that does not tell the label coding, expected that of a BraTS "
-                f"year or MSD; choose one of {', '.join(sorted(CODINGS))} with --coding."
-            )
-        self._refuse_problems(*_TRUTH_KINDS)
-        values, grid = read_label_map(self.truth)
-        return decode_labels(values, chosen, str(self.truth)), grid
-
-    def require_images(self, one_of: Sequence[str] = ()) -> None:
-        """Raise InputError unless the sequences that are needed are there, once each and without doubt.
-
-        Args:
-            one_of: sequences of which one suffices; empty: all four are needed.
-        """
-        self._refuse_problems(*MODALITIES)
-        doubtful = any(self.guesses[m].key is not None for m in self.missing if m in self.guesses)
-        if self.missing and (doubtful or not set(one_of) & set(self.images)):
-            needed = (
-                f"{' or '.join(one_of)} at least" if one_of else f"all of {', '.join(MODALITIES)}"
-            )
-            have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
-            sure = "sure " if self.guesses else ""
-            why = [self.guesses[m].reason.rstrip(".") for m in self.missing if m in self.guesses]
-            raise InputError(
-                f"Case {self.name}: found {have} and no {sure}{', '.join(self.missing)}"
-                f"{' (' + ' | '.join(why) + ')' if why else ''}, expected {needed}; add the files or name "
-                "them with --t1 --t1c --t2 --flair."
-            )
-
-    def _refuse_problems(self, *kinds: str) -> None:
-        for problem in self.problems:
-            if problem.split(":")[0] in kinds:
-                raise InputError(f"Case {self.name}: {problem}")
 
 
 @dataclass
@@ -154,7 +47,7 @@ class _Group:
 
     @property
     def has_truth(self) -> bool:
-        return any(kind in _TRUTH_KINDS for kind, _ in self.files)
+        return any(kind in TRUTH_KINDS for kind, _ in self.files)
 
 
 def find_cases(folder: Path) -> list[Case]:
@@ -231,7 +124,7 @@ def _loose(folder: Path, paths: list[Path], strict: list[_Group]) -> tuple[Path,
     if len(told) <= max(placed, 1):
         return None
     sure = [(m, guess.key) for m, guess in told.items() if guess.confidence == SURE]
-    truths = [file for part in here for file in part.files if file[0] in _TRUTH_KINDS]
+    truths = [file for part in here for file in part.files if file[0] in TRUTH_KINDS]
     return folder, replace(_case(_Group(folder, "", sure + truths)), guesses=guesses)
 
 
@@ -278,11 +171,11 @@ def _case(group: _Group) -> Case:
     )
     name = _case_name(group)
     images = {m: ImageSource(by_kind[m][0]) for m in MODALITIES if m in by_kind}
-    kind = next((kind for kind in _TRUTH_KINDS if kind in by_kind), None)
+    kind = next((kind for kind in TRUTH_KINDS if kind in by_kind), None)
     if kind is None:
         return Case(name, images, problems=problems)
     known = (coding_from_name(name, path.as_posix()) for _, path in group.files)
-    coding = _TRUTH_KINDS[kind] or next((c for c in known if c), None)
+    coding = TRUTH_KINDS[kind] or next((c for c in known if c), None)
     return Case(name, images, by_kind[kind][0], CODINGS[coding] if coding else None, problems)
 
 

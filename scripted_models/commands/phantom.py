@@ -16,6 +16,8 @@ def add_parser(subparsers) -> None:
         "--size", type=int, nargs=3, metavar=("X", "Y", "Z"), default=(240, 240, 155),
         help="voxels (default 240 240 155)",
     )  # fmt: skip
+    parser.add_argument("--low-grade", action="store_true",
+                        help="gliomas that hardly enhance")  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -29,7 +31,9 @@ def run(options, progress: Progress) -> int:
     output = make_folder(options.output)
     progress.stage("write", 0.0)
     for index in range(options.cases):
-        folder = write_phantom_case(output, options.seed + index, tuple(options.size))
+        folder = write_phantom_case(
+            output, options.seed + index, tuple(options.size), options.low_grade
+        )
         progress.update((index + 1) / options.cases)
         print(folder)
     return 0

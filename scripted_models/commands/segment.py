@@ -18,6 +18,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="case folder, or a folder of cases")
     for modality in MODALITY_OPTIONS:
         parser.add_argument(f"--{modality}", type=Path, metavar="FILE", help=f"{modality} volume")
+    parser.add_argument("--without", nargs="+", choices=MODALITY_OPTIONS, default=[],
+                        help="leave out sequences of a case folder that are of no use")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--case-name", help="name of the case given as four files")
     parser.add_argument("--model", default="default", help="name or path of a model")
@@ -136,7 +138,8 @@ def chosen_cases(options, one_of: Sequence[str] = ()) -> list:
         options: of the command line.
         one_of: sequences of which one suffices; empty: all four are needed.
     """
-    from scripted_models.cases.discovery import Case, ImageSource, find_cases
+    from scripted_models.cases.case import Case, ImageSource
+    from scripted_models.cases.discovery import find_cases
 
     files = {m: getattr(options, m) for m in MODALITY_OPTIONS if getattr(options, m) is not None}
     if bool(files) == bool(options.folder):
@@ -144,7 +147,12 @@ def chosen_cases(options, one_of: Sequence[str] = ()) -> list:
             "Expected either a case folder or the files --t1 --t1c --t2 --flair, and not both."
         )
     if options.folder:
-        return find_cases(options.folder)
+        return [case.without(options.without) for case in find_cases(options.folder)]
+    if options.without:
+        raise InputError(
+            "--without is for a case folder, expected none beside --t1 --t1c --t2 --flair; leave it out, and "
+            "give no file of these sequences."
+        )
     missing = [f"--{m}" for m in MODALITY_OPTIONS if m not in files]
     if missing and not set(one_of) & set(files):
         needed = f"{' or '.join(one_of)} at least" if one_of else "all four sequences"

@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 import scripted_models
-from scripted_models.cases.discovery import Case
+from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
 from scripted_models.evaluation.pairing import (

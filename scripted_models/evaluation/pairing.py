@@ -4,7 +4,8 @@ import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from scripted_models.cases.discovery import Case, find_cases
+from scripted_models.cases.case import Case
+from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.naming import file_role
 from scripted_models.errors import InputError
 from scripted_models.labels import CODINGS, LabelCoding

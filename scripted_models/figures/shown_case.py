@@ -9,7 +9,8 @@ import numpy as np
 import SimpleITK as sitk
 from torch import nn
 
-from scripted_models.cases.discovery import Case, find_cases
+from scripted_models.cases.case import Case
+from scripted_models.cases.discovery import find_cases
 from scripted_models.decision import decide_labels
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid

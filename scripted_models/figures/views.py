@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from scripted_models.cases.discovery import Case
+from scripted_models.cases.case import Case
 from scripted_models.evaluation.pairing import assumed_coding
 from scripted_models.figures.panel_grid import Cell, Painter, Row, draw_rows
 from scripted_models.figures.shown_case import ShownCase

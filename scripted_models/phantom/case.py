@@ -39,12 +39,16 @@ class Phantom:
     labels: np.ndarray
 
 
-def make_phantom(seed: int, size_xyz: tuple[int, int, int] = FULL_SIZE_XYZ) -> Phantom:
+def make_phantom(
+    seed: int, size_xyz: tuple[int, int, int] = FULL_SIZE_XYZ, low_grade: bool = False
+) -> Phantom:
     """Make the head of a seed.
 
     Args:
         seed: non-negative whole number.
         size_xyz: voxels; the field of view stays 240 x 240 x 155 mm.
+        low_grade: make a low-grade glioma: little or no enhancement, a core that may be nearly the whole
+            tumour, fluid that FLAIR shows dark. Of the others about every seventh lacks enhancement.
 
     Raises:
         InputError: the size is outside 24x24x8 to 512x512x512, or the seed is negative.
@@ -53,7 +57,7 @@ def make_phantom(seed: int, size_xyz: tuple[int, int, int] = FULL_SIZE_XYZ) -> P
     grid = phantom_grid(size_xyz)
     streams = [np.random.default_rng([seed, part]) for part in range(4)]
     head = Head(streams[0])
-    glioma = Glioma(streams[1], head)
+    glioma = Glioma(streams[1], head, low_grade)
     box, axes = _box_axes(grid)
     points, inside = _brain_points(head, axes)
     shape = tuple(len(axis) for axis in axes)[::-1]
@@ -61,7 +65,7 @@ def make_phantom(seed: int, size_xyz: tuple[int, int, int] = FULL_SIZE_XYZ) -> P
     tissue = head.tissue(points, glioma.pushed(points), float(np.mean(grid.spacing_xyz_mm)))
     labels, strength = glioma.labels(points, tissue)
     scene = Scene(points, index, shape, grid.spacing_xyz_mm, tissue, labels, strength)
-    boxed = Scanner(streams[2], streams[3]).scan(scene)
+    boxed = Scanner(streams[2], streams[3], low_grade).scan(scene)
     label_box = np.zeros(shape, np.uint8)
     label_box[index] = labels
     volumes = {name: _unbox(values, box, grid) for name, values in boxed.items()}
@@ -69,7 +73,10 @@ def make_phantom(seed: int, size_xyz: tuple[int, int, int] = FULL_SIZE_XYZ) -> P
 
 
 def write_phantom_case(
-    folder: Path, seed: int, size_xyz: tuple[int, int, int] = FULL_SIZE_XYZ
+    folder: Path,
+    seed: int,
+    size_xyz: tuple[int, int, int] = FULL_SIZE_XYZ,
+    low_grade: bool = False,
 ) -> Path:
     """Write a phantom as a case folder in the manner of BraTS 2021 and return the folder.
 
@@ -79,7 +86,7 @@ def write_phantom_case(
         InputError: as `make_phantom`.
         ResourceError: the folder cannot be written.
     """
-    phantom = make_phantom(seed, size_xyz)
+    phantom = make_phantom(seed, size_xyz, low_grade)
     name = f"Phantom_{seed:05d}"
     case = Path(folder) / name
     case.mkdir(parents=True, exist_ok=True)
@@ -151,11 +158,16 @@ class Glioma:
     Args:
         rng: draws place, volume, shape and composition.
         head: the head that it grows in.
+        low_grade: as for `make_phantom`.
     """
 
-    def __init__(self, rng: np.random.Generator, head: Head):
+    def __init__(self, rng: np.random.Generator, head: Head, low_grade: bool = False):
         self.head = head
         self._draw_sizes(rng)
+        if low_grade:
+            self._draw_low_grade(rng)
+        self.core_ml = self.whole_ml * self.core_share
+        self.radius_mm = float((self.core_ml * 750 / np.pi) ** (1 / 3))
         self.centre = self._draw_centre(rng)
         self._draw_lobes(rng)
         self.push_mm = float(rng.uniform(0.1, 0.3) * self.radius_mm)
@@ -171,8 +183,13 @@ class Glioma:
         self.dull_share = rng.uniform(0.05, 0.35)  # of the core: does not enhance where not dead
         self.necrosis_share = rng.uniform(0.03, 0.2) if self.low_grade else rng.uniform(0.08, 0.55)
         self.fade = rng.uniform(0.2, 0.6)  # loss of contrast at the edge of the oedema
-        self.core_ml = self.whole_ml * self.core_share
-        self.radius_mm = float((self.core_ml * 750 / np.pi) ** (1 / 3))
+
+    def _draw_low_grade(self, rng: np.random.Generator) -> None:
+        """Draw anew what differs: a large core, fluid in half of them, enhancing spots in a third."""
+        self.low_grade = bool(rng.random() < 2 / 3)
+        self.core_share = rng.uniform(0.35, 0.97)
+        self.dull_share = rng.uniform(0.9, 0.995)
+        self.necrosis_share = rng.uniform(0.02, 0.5) * (rng.random() < 0.5)
 
     def _draw_centre(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a point of the cerebrum, not too close to the surface nor in a ventricle."""

@@ -27,6 +27,13 @@ _ROUGHNESS = {  # deviation within labels 1-4, relative
     "t2": (0.14, 0.16, 0.14, 0.15),
     "flair": (0.14, 0.17, 0.14, 0.15),
 }
+# Low grade: factors of necrosis, which is fluid then, and of non-enhancing tumour.
+_LOW_GRADE = {
+    "t1": ((0.5, 0.9), (0.85, 1.05)),
+    "t1c": ((0.5, 0.9), (0.85, 1.0)),
+    "t2": ((0.9, 1.2), (0.85, 1.15)),
+    "flair": ((0.2, 0.8), (0.75, 1.1)),
+}
 _TEXTURE = {"t1": 0.03, "t1c": 0.03, "t2": 0.06, "flair": 0.05}
 _MEAN_SCALE = {"t1": (200, 1400), "t1c": (150, 1200), "t2": (150, 900), "flair": (120, 700)}
 _SLICE_MM = {"t1": (1, 1.5), "t1c": (1, 1.5), "t2": (1, 5), "flair": (1, 5)}  # slice thickness
@@ -61,9 +68,12 @@ class Scanner:
 
     Args:
         rng: draws what belongs to the examination; `noise_rng` draws the noise of each voxel.
+        low_grade: as for `case.make_phantom`.
     """
 
-    def __init__(self, rng: np.random.Generator, noise_rng: np.random.Generator):
+    def __init__(
+        self, rng: np.random.Generator, noise_rng: np.random.Generator, low_grade: bool = False
+    ):
         self.noise_rng = noise_rng
         self.signal = {name: _jitter(rng, name) for name in MODALITIES}
         self.scale = {m: float(np.exp(rng.uniform(*np.log(_MEAN_SCALE[m])))) for m in MODALITIES}
@@ -74,6 +84,9 @@ class Scanner:
         self.caps, self.vessels = rng.uniform(0.1, 0.6), rng.uniform(0.4, 1.2)
         self.bias = {m: Noise(rng, 60) for m in MODALITIES}
         self.patches, self.grain, self.specks = Noise(rng, 9), Noise(rng, 4), Noise(rng, 3)
+        if low_grade:
+            for name in MODALITIES:
+                self.signal[name][[3, 5]] *= [rng.uniform(*bounds) for bounds in _LOW_GRADE[name]]
 
     def scan(self, scene: Scene) -> dict[str, np.ndarray]:
         """Return the four volumes of the box, float32 (z, y, x), above 0 in the brain, 0 outside."""

@@ -178,7 +178,7 @@ def describe(
         "training": {
             "statement": experiment.data.statement.strip(),
             "train": [name for name in names[0] if not name.startswith("phantom_")],
-            "phantoms": experiment.data.phantoms,
+            "phantoms": experiment.data.phantoms + experiment.data.low_grade_phantoms,
             "validation": list(names[1]),
             "seed": experiment.training.seed,
             "epochs": [sum(row["phase"] == phase for row in state.history) for phase in (1, 2)],

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.cases.discovery import Case, find_cases
+from scripted_models.cases.case import Case
+from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.patients import patient_name, split_patients
 from scripted_models.config import DataConfig, Experiment
 from scripted_models.errors import InputError
@@ -22,6 +23,7 @@ from scripted_models.training.cases import IGNORED, TrainingCase, make_target
 from scripted_models.training.voc import Maker, voc_makers
 
 PHANTOM_SEED = 100_000  # training phantoms never share a seed with those of `demo`
+LOW_GRADE_SEED = 200_000
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,16 @@ def _brain_makers(
         [_of_case(experiment, found[name], coding) for name in names]
         for names in (split.train, split.validation)
     )
-    phantoms = range(PHANTOM_SEED, PHANTOM_SEED + experiment.data.phantoms)
-    return [*train, *(_of_phantom(experiment, seed) for seed in phantoms)], validation
+    return [*train, *_phantoms(experiment)], validation
+
+
+def _phantoms(experiment: Experiment) -> list[Maker]:
+    any_grade = range(PHANTOM_SEED, PHANTOM_SEED + experiment.data.phantoms)
+    low_grade = range(LOW_GRADE_SEED, LOW_GRADE_SEED + experiment.data.low_grade_phantoms)
+    return [
+        *(_of_phantom(experiment, seed) for seed in any_grade),
+        *(_of_phantom(experiment, seed, low_grade=True) for seed in low_grade),
+    ]
 
 
 def _of_case(experiment: Experiment, case: Case, coding: LabelCoding | None) -> Maker:
@@ -150,9 +160,12 @@ def _upper(experiment: Experiment) -> dict[str, float]:
     return {"upper": share} if share < 1 else {}
 
 
-def _of_phantom(experiment: Experiment, seed: int) -> Maker:
-    key = digest([], phantom=seed, preprocessing=experiment.preprocessing, **_upper(experiment))
-    return f"phantom_{seed}", key, lambda: _prepare_phantom(seed, experiment)
+def _of_phantom(experiment: Experiment, seed: int, low_grade: bool = False) -> Maker:
+    grade = {"low_grade": True} if low_grade else {}
+    key = digest(
+        [], phantom=seed, preprocessing=experiment.preprocessing, **_upper(experiment), **grade
+    )
+    return f"phantom_{seed}", key, lambda: _prepare_phantom(seed, experiment, grade)
 
 
 def _prepare(case: Case, experiment: Experiment, coding: LabelCoding | None) -> TrainingCase:
@@ -174,10 +187,10 @@ def _prepare(case: Case, experiment: Experiment, coding: LabelCoding | None) -> 
     return _training_case(case.name, image, sitk.GetArrayFromImage(truth), experiment, merged)
 
 
-def _prepare_phantom(seed: int, experiment: Experiment) -> TrainingCase:
+def _prepare_phantom(seed: int, experiment: Experiment, grade: dict) -> TrainingCase:
     from scripted_models.phantom.case import make_phantom
 
-    phantom = make_phantom(seed)
+    phantom = make_phantom(seed, **grade)
     image = np.stack([phantom.volumes[m] for m in MODALITIES])
     return _training_case(f"phantom_{seed}", image, phantom.labels, experiment, merged=False)
 
