@@ -1,6 +1,7 @@
 """Postprocessing steps: what they remove, and what they leave alone."""
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -52,6 +53,27 @@ class TestSmallComponents:
 
     def test_empty_label_map_stays_empty(self):
         assert not self.clean(np.zeros((4, 4, 4), np.uint8), min_volume_ml=1, min_share=0.1).any()
+
+
+class TestSmallEnhancing:
+    STEP: ClassVar = {"step": "replace_small_enhancing", "min_volume_ml": 0.01}
+
+    @pytest.mark.parametrize(("voxels", "stay"), [(9, False), (10, True), (0, True)])
+    def test_little_of_it_is_replaced_as_a_whole(self, voxels, stay):
+        labels = np.full((5, 5, 5), 2, np.uint8)
+        labels.ravel()[:voxels] = 4
+        cleaned = run(self.STEP, labels)
+        assert cleaned.dtype == np.uint8
+        assert np.array_equal(cleaned, labels if stay else np.where(labels == 4, 3, labels))
+
+    def test_the_volume_counts_and_not_the_voxels(self):
+        labels = np.full((5, 5, 5), 4, np.uint8)
+        assert (run(self.STEP, labels, spacing_zyx_mm=(0.4, 0.4, 0.4)) == 3).all()
+
+    @pytest.mark.parametrize("label", [4, 5, -1])
+    def test_its_place_is_taken_by_a_label(self, label):
+        with pytest.raises(ModelError, match="expected another label"):
+            build_postprocessing([{**self.STEP, "label": label}])
 
 
 SHAPE = (40, 48, 44)

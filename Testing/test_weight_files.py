@@ -221,6 +221,17 @@ class TestStart:
         with pytest.raises(ModelError, match="no published trunk"):
             make_network(Experiment(network=config))
 
+    def test_named_parts_are_taken_whatever_the_start_holds(self):
+        def kernel(network):
+            return network.output.weight
+
+        config = NetworkConfig("InputCascadeCNN", {}, {"first": "TwoPathCNN"}, "InputCascadeCNN")
+        made = make_network(Experiment(network=config))[0]
+        whole = load_model("InputCascadeCNN").network
+        assert torch.equal(kernel(made.second), kernel(whole.second))
+        assert torch.equal(kernel(made.first), kernel(load_model("TwoPathCNN").network))
+        assert not torch.equal(kernel(made.first), kernel(whole.first))
+
     def test_a_start_of_a_list_comes_first_and_is_found(self, tmp_path):
         for own, start in (("a", "b"), ("b", "")):
             text = f'name = "{own}"\n[network]\nname = "FCN16s"\nstart = "{start}"\n'

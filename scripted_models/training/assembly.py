@@ -49,11 +49,11 @@ def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
     arguments.update(config.arguments)
     network = build_network(config.name, **arguments)
     _refuse_other_sizes(experiment, network)
+    if config.start:
+        _start_from(network, config.start, experiment.data.layout)
     for name, model in loaded.items():
         getattr(network, name).load_state_dict(model.network.state_dict())
     arguments.pop("initialisation", None)
-    if config.start:
-        _start_from(network, config.start, experiment.data.layout)
     return network, arguments
 
 
