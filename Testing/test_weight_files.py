@@ -237,3 +237,8 @@ class TestStart:
             text = f'name = "{own}"\n[network]\nname = "FCN16s"\nstart = "{start}"\n'
             (tmp_path / f"{own}.toml").write_text(text)
         assert [e.name for e in load_list([tmp_path / "a.toml", tmp_path / "b.toml"])] == ["b", "a"]
+
+    def test_an_experiment_may_start_from_the_shipped_model_of_its_name(self, tmp_path):
+        path = tmp_path / "fast.toml"
+        path.write_text('name = "fast"\n[network]\nname = "UNet"\nstart = "fast"\n')
+        assert [e.name for e in load_list([path])] == ["fast"]

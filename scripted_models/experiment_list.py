@@ -97,7 +97,7 @@ def load_list(paths: Sequence[Path], overrides: Sequence[str] = ()) -> list[Expe
 
 def _needs(experiment: Experiment, experiments: dict[str, Experiment]) -> list[str]:
     named = (*experiment.network.parts.values(), experiment.network.start)
-    needed = [name for name in named if name in experiments]
+    needed = [name for name in named if name in experiments and name != experiment.name]
     whole = _whole_run(experiment, experiments.values())
     return [*needed, *([whole.name] if whole else [])]
 
@@ -183,7 +183,7 @@ def _train(experiment: Experiment, experiments: Sequence[Experiment], run: ListR
     """Train an experiment, or take the weights from the one that it shares its first phase with."""
     if _whole_run(experiment, experiments):
         return model_of(experiment, experiments, run.output)
-    names = {e.name for e in experiments}
+    names = {e.name for e in experiments} - {experiment.name}  # which may be a shipped model's
     parts = {
         key: str(run.output / part / MODEL) if part in names else part
         for key, part in experiment.network.parts.items()
