@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,6 +166,11 @@ class TestLoading:
         assert [case.name for case in train[-2:]] == ["phantom_100000", "phantom_200000"]
         low_grade = small(200_000, (40, 40, 14), low_grade=True)
         assert train[-1].counts[4] == (low_grade.labels == 4).sum()
+        merged = replace(data, phantoms_merged=True)
+        joined, _ = self.load(phantom_folder, tmp_path, data=merged)
+        core = np.isin(low_grade.labels, (1, 3)).sum()
+        assert joined[-1].counts[1] == joined[-1].counts[3] == 0
+        assert joined[-1].counts[-1] == core == train[-1].counts[1] + train[-1].counts[3] > 0
 
 
 @pytest.mark.parametrize(("slice_spacing_mm", "slices"), [(0.0, 6), (1.0, 16), (2.5, 6)])

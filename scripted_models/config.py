@@ -72,6 +72,9 @@ class DataConfig:
     upper_share: float = 1.0  # of the brain's axial slices, counted from the top, which train
     phantoms: int = 0  # procedural cases added to the training cases
     low_grade_phantoms: int = 0  # and further ones, all of low grade
+    # Necrosis and non-enhancing tumour of phantoms are one label, as in BraTS 2017 and later: how they look
+    # is then learnt from real cases alone.
+    phantoms_merged: bool = False
     real: bool = True  # false: of the cases none trains
     statement: str = ""  # attribution, written into the model card
 

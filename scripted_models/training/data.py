@@ -162,8 +162,14 @@ def _upper(experiment: Experiment) -> dict[str, float]:
 
 def _of_phantom(experiment: Experiment, seed: int, low_grade: bool = False) -> Maker:
     grade = {"low_grade": True} if low_grade else {}
+    merged = {"merged": True} if experiment.data.phantoms_merged else {}
     key = digest(
-        [], phantom=seed, preprocessing=experiment.preprocessing, **_upper(experiment), **grade
+        [],
+        phantom=seed,
+        preprocessing=experiment.preprocessing,
+        **_upper(experiment),
+        **grade,
+        **merged,
     )
     return f"phantom_{seed}", key, lambda: _prepare_phantom(seed, experiment, grade)
 
@@ -192,7 +198,9 @@ def _prepare_phantom(seed: int, experiment: Experiment, grade: dict) -> Training
 
     phantom = make_phantom(seed, **grade)
     image = np.stack([phantom.volumes[m] for m in MODALITIES])
-    return _training_case(f"phantom_{seed}", image, phantom.labels, experiment, merged=False)
+    merged = experiment.data.phantoms_merged
+    labels = np.where(phantom.labels == 3, 1, phantom.labels) if merged else phantom.labels
+    return _training_case(f"phantom_{seed}", image, labels, experiment, merged)
 
 
 def _training_case(name, image, labels, experiment: Experiment, merged: bool) -> TrainingCase:
