@@ -66,10 +66,30 @@ class TestList:
     @pytest.mark.parametrize(
         ("name", "cases", "dice", "time"),
         [
-            ("default", 30, "complete 0.88, core 0.81, enhancing 0.74; Cross-validation", "22 s"),
-            ("fast", 30, "complete 0.86, core 0.78, enhancing 0.73; Cross-validation", "4 s"),
-            ("InputCascadeCNN", 24, "complete 0.87, core 0.84, enhancing 0.72; 6 held-out", "18 s"),
-            ("TwoPathCNN", 21, "complete 0.89, core 0.81, enhancing 0.74; 5 held-out", "9 s"),
+            (
+                "default",
+                "30 cases and 14 phantoms",
+                "complete 0.88, core 0.81, enhancing 0.74; Cross-validation",
+                "22 s",
+            ),
+            (
+                "fast",
+                "30 cases and 14 phantoms",
+                "complete 0.86, core 0.78, enhancing 0.73; Cross-validation",
+                "4 s",
+            ),
+            (
+                "InputCascadeCNN",
+                "24 cases and 14 phantoms",
+                "complete 0.87, core 0.84, enhancing 0.72; 6 held-out",
+                "18 s",
+            ),
+            (
+                "TwoPathCNN",
+                "21 cases",
+                "complete 0.89, core 0.81, enhancing 0.74; 5 held-out",
+                "9 s",
+            ),
         ],
     )
     def test_the_shipped_ones_say_what_their_cards_say(self, name, cases, dice, time):
@@ -78,7 +98,7 @@ class TestList:
         assert entry.card == (entry.folder / "docs" / "README.md").read_text(encoding="utf-8")
         assert entry.labels == (0, 1, 2, 3, 4)
         assert entry.training_space.orientation == "LPS"
-        assert entry.trained_on.startswith(f"{cases} cases: BraTS 2013-2021 challenge data")
+        assert entry.trained_on.startswith(f"{cases}: BraTS 2013-2021 challenge data")
         assert "skull-stripped" in entry.inputs
         (score,) = entry.scores
         assert score.startswith(dice)
