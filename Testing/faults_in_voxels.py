@@ -234,6 +234,17 @@ def left_out(inputs):
     return [*damaged_t1(inputs), "--without", "t1"]
 
 
+@fault(
+    50,
+    "a sequence left out beside four files",
+    2,
+    "--without is for a case folder, expected none beside --t1 --t1c --t2 --flair; leave it out, and give "
+    "no file of these sequences.",
+)
+def left_out_beside_files(inputs):
+    inputs.options = ["--without", "t1"]
+
+
 def folder_command(inputs):
     return ["segment", str(inputs.folder), "--output", str(inputs.output), "--model", "fast"]
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-OEDEMA, ENHANCING = 2, 4
+from scripted_models.labels import ENHANCING
+
+OEDEMA = 2
 CORE_WITHOUT_ENHANCING = (1, 3)
 EXPECTED_DICE = "expected_dice"
 LEAST_SHARE = 0.01  # voxels below are not counted among those that a region may have

@@ -11,6 +11,7 @@ import numpy as np
 from scripted_models.errors import InputError
 
 LABELS = {0: "background", 1: "necrosis", 2: "oedema", 3: "non-enhancing", 4: "enhancing"}
+ENHANCING = 4
 NUM_CLASSES = len(LABELS)
 
 # Havaei et al. 2017, section 5: complete (all tumour), core (all but oedema), enhancing.

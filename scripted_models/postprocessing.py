@@ -13,10 +13,8 @@ import numpy as np
 import SimpleITK as sitk
 from monai.transforms import Compose, MapTransform, generate_spatial_bounding_box
 
-from scripted_models.labels import LABELS
+from scripted_models.labels import ENHANCING, LABELS
 from scripted_models.preprocessing import build_step
-
-ENHANCING = 4
 
 
 class InsideBraind(MapTransform):
