@@ -47,6 +47,7 @@ learning_rate = 0.001
 final_learning_rate = 0.001
 """
 UNET = "{ in_channels = %d, widths = [4, 8] }"
+SEGRESNET = "{ in_channels = 1, filters = 8, blocks_down = [1, 1], blocks_up = [1] }"
 FCN = "{ in_channels = 1, num_classes = 5, scale = 0.015625 }"
 REFINENET = '{ in_channels = 1, num_classes = 5, scale = 0.125, norm = "group", blocks = "single" }'
 DILATED = "{ in_channels = 1, num_classes = 5, scale = 0.03125 }"
@@ -71,7 +72,13 @@ def train(folder, names, network="UNet", arguments=UNET % 1, size=16, batch=2):
 
 @pytest.mark.parametrize(
     ("network", "arguments"),
-    [("UNet", UNET % 1), ("FCN8s", FCN), ("DilatedFrontEnd", DILATED), ("RefineNet", REFINENET)],
+    [
+        ("UNet", UNET % 1),
+        ("SegResNet", SEGRESNET),
+        ("FCN8s", FCN),
+        ("DilatedFrontEnd", DILATED),
+        ("RefineNet", REFINENET),
+    ],
 )
 def test_t1c_alone_from_training_to_segmentation(tmp_path, capsys, network, arguments):
     assert train(tmp_path, ["t1c"], network, arguments) == 0

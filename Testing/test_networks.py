@@ -21,6 +21,7 @@ PARAMETERS = {
     "MFCascadeCNN": 820_662,
     "VotedEnsemble": 2 * 809_637,
     "UNet": 1_943_941,
+    "SegResNet": 1_578_037,
     "FCN32s": 134_346_581,
     "FCN16s": 134_357_354,
     "FCN8s": 134_362_751,
@@ -136,7 +137,7 @@ class TestContract:
             assert torch.equal(network.output(network.features(image)), network(image))
 
     def test_channels_and_classes_are_arguments(self, name):
-        dropout = {} if name in [*ZOO, "ThresholdBaseline"] else {"dropout": 0.1}
+        dropout = {} if name in [*ZOO, "ThresholdBaseline", "SegResNet"] else {"dropout": 0.1}
         network = build(name, in_channels=2, num_classes=3, **dropout).eval()
         lost = sum(network.margins)
         with torch.no_grad():

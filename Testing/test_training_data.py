@@ -14,7 +14,7 @@ from scripted_models.config import DataConfig, Experiment
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.training import data as training_data
 from scripted_models.training.cache import CaseCache, digest
-from scripted_models.training.cases import TrainingCase
+from scripted_models.training.cases import MERGED_CORE, TrainingCase
 from scripted_models.training.data import load_cases, space_of, split_cases
 
 NAMES = [f"BraTS-GLI-{patient:05d}-{point:03d}" for patient in range(9) for point in (100, 101)]
@@ -171,6 +171,27 @@ class TestLoading:
         core = np.isin(low_grade.labels, (1, 3)).sum()
         assert joined[-1].counts[1] == joined[-1].counts[3] == 0
         assert joined[-1].counts[-1] == core == train[-1].counts[1] + train[-1].counts[3] > 0
+
+    def test_copies_without_enhancement_join_the_training_cases(self, tmp_path, phantom_folder):
+        plain, validation = self.load(phantom_folder, tmp_path)
+        data = DataConfig(without_enhancement=1)
+        train, also_validation = self.load(phantom_folder, tmp_path, data=data)
+        assert [c.name for c in also_validation] == [c.name for c in validation]
+        assert [c.name for c in train[: len(plain)]] == [c.name for c in plain]
+        (copy,) = train[len(plain) :]
+        (original,) = [case for case in plain if case.name == copy.name]
+        assert original.counts[4] > 0 == copy.counts[4]
+        assert sum(original.counts[1:]) == sum(copy.counts[1:])
+        enhancing = original.target == 4
+        assert set(np.unique(copy.target[enhancing])) <= {3, MERGED_CORE}
+        changed = [(a != b).mean() for a, b in zip(original.image, copy.image, strict=True)]
+        assert changed[0] == changed[2] == changed[3] == 0 < changed[1]
+        assert (copy.image[1] < original.image[1])[enhancing].mean() > 0.9
+
+    def test_there_are_no_more_copies_than_cases(self, tmp_path, phantom_folder):
+        plain, _ = self.load(phantom_folder, tmp_path)
+        every, _ = self.load(phantom_folder, tmp_path, data=DataConfig(without_enhancement=99))
+        assert len(every) == 2 * len(plain)
 
 
 @pytest.mark.parametrize(("slice_spacing_mm", "slices"), [(0.0, 6), (1.0, 16), (2.5, 6)])

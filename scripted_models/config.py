@@ -75,12 +75,16 @@ class DataConfig:
     # Necrosis and non-enhancing tumour of phantoms are one label, as in BraTS 2017 and later: how they look
     # is then learnt from real cases alone.
     phantoms_merged: bool = False
+    # Copies of training cases, of another one each, whose enhancement is taken out: tumour cores are then
+    # also learnt from what the other sequences show.
+    without_enhancement: int = 0
     real: bool = True  # false: of the cases none trains
     statement: str = ""  # attribution, written into the model card
 
     def __post_init__(self):
         _require(self, validation_every=(0, None), test_every=(0, None), phantoms=(0, None))
         _require(self, low_grade_phantoms=(0, None), slice_spacing_mm=(0, None))
+        _require(self, without_enhancement=(0, None))
         if not 0 < self.upper_share <= 1:
             raise ValueError(f"'upper_share' is {self.upper_share}, expected above 0 and at most 1")
         if self.folds == 1 or self.folds < 0:

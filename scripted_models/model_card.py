@@ -118,7 +118,8 @@ def card_text(description: dict, network: SliceNetwork) -> str:
         training.get("statement", ""),
         f"Training cases: {', '.join(training.get('train', [])) or 'not stated'}.",
         f"Validation cases (scored after every epoch): {', '.join(training.get('validation', [])) or 'none'}.",
-        f"Phantoms: {training.get('phantoms', 0)}. Seed: {training.get('seed', 'not stated')}.",
+        f"Phantoms: {training.get('phantoms', 0)}. Copies of training cases whose enhancement was taken out: "
+        f"{training.get('without_enhancement', 0)}. Seed: {training.get('seed', 'not stated')}.",
         training.get("note", ""),
         _MERGED_LABELS if {"1", "3"} <= set(description["labels"]) else "",
         "## Scores",

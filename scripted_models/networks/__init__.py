@@ -15,6 +15,7 @@ from scripted_models.networks.ensembles import AverageCNN, VotedEnsemble
 from scripted_models.networks.fcn import FCN
 from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN, TwoPathCNN
 from scripted_models.networks.refinenet import RefineNet
+from scripted_models.networks.segresnet import SegResNet
 from scripted_models.networks.threshold import ThresholdBaseline
 from scripted_models.networks.unet import UNet
 
@@ -91,6 +92,9 @@ NETWORKS: dict[str, NetworkEntry] = {
             drawn=False,
         ),
         NetworkEntry("UNet", UNet, "Ronneberger et al. 2015, MICCAI, LNCS 9351"),
+        NetworkEntry(
+            "SegResNet", SegResNet, "Myronenko 2018, BrainLes, section 2.1 (MONAI)", drawn=False
+        ),
         NetworkEntry("FCN32s", FCN, _LONG + "FCN-32s", drawn=False),
         NetworkEntry("FCN16s", partial(FCN, stride=16), _LONG + "FCN-16s", drawn=False),
         NetworkEntry("FCN8s", partial(FCN, stride=8), _LONG + "FCN-8s", drawn=False),

@@ -161,6 +161,7 @@ def describe(
         state: of the run, finished or after a phase.
     """
     space = space_of(experiment.data)
+    real = [name for name in names[0] if not name.startswith("phantom_")]
     return {
         "name": experiment.name,
         "summary": experiment.description,
@@ -177,7 +178,8 @@ def describe(
         **({"decision": dict(experiment.decision)} if experiment.decision else {}),
         "training": {
             "statement": experiment.data.statement.strip(),
-            "train": [name for name in names[0] if not name.startswith("phantom_")],
+            "train": list(dict.fromkeys(real)),
+            "without_enhancement": len(real) - len(set(real)),
             "phantoms": experiment.data.phantoms + experiment.data.low_grade_phantoms,
             "validation": list(names[1]),
             "seed": experiment.training.seed,

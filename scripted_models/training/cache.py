@@ -21,7 +21,8 @@ from scripted_models.files import BEGUN, make_folder
 from scripted_models.training.cases import TrainingCase
 
 _CODE = ("cases/discovery.py", "geometry.py", "labels.py", "phantom", "preprocessing.py", "space.py",
-         "training/cases.py", "training/data.py", "training/voc.py", "voc", "volumes")  # fmt: skip
+         "training/cases.py", "training/data.py", "training/enhancement.py", "training/voc.py", "voc",
+         "volumes")  # fmt: skip
 _LIBRARIES = ("monai", "numpy", "SimpleITK")
 _ABANDONED_AFTER = 24 * 3600.0  # seconds; an entry is written within minutes
 

@@ -80,9 +80,15 @@ _FACTS = "case.json"
 
 
 def make_target(labels: np.ndarray, brain: np.ndarray, merged_necrosis: bool) -> np.ndarray:
-    """Return the training target of an internal label map (z, y, x)."""
+    """Return the training target of an internal label map (z, y, x).
+
+    Args:
+        labels: uint8, internal labels.
+        brain: bool; outside of it what has no label is ignored.
+        merged_necrosis: necrosis and non-enhancing tumour become one target.
+    """
     target = labels.astype(np.uint8).copy()
     if merged_necrosis:
-        target[labels == 1] = MERGED_CORE
+        target[np.isin(labels, MERGED_LABELS)] = MERGED_CORE
     target[~brain & (labels == 0)] = IGNORED
     return target

@@ -1,6 +1,6 @@
 """From a folder of cases to the preprocessed cases of an experiment, split by patient."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from scripted_models.space import TrainingSpace, resample
 from scripted_models.training import distributed
 from scripted_models.training.cache import CaseCache, digest
 from scripted_models.training.cases import IGNORED, TrainingCase, make_target
+from scripted_models.training.enhancement import remove_enhancement
 from scripted_models.training.voc import Maker, voc_makers
 
 PHANTOM_SEED = 100_000  # training phantoms never share a seed with those of `demo`
@@ -127,7 +128,15 @@ def _brain_makers(
         [_of_case(experiment, found[name], coding) for name in names]
         for names in (split.train, split.validation)
     )
-    return [*train, *_phantoms(experiment)], validation
+    copied = _draw_names(split.train, experiment.data)
+    copies = [_of_case(experiment, found[name], coding, enhances=False) for name in copied]
+    return [*train, *copies, *_phantoms(experiment)], validation
+
+
+def _draw_names(names: Sequence[str], data: DataConfig) -> list[str]:
+    """Draw the cases of which a copy without enhancement trains, too."""
+    order = np.random.default_rng(data.split_seed).permutation(len(names))
+    return [sorted(names)[index] for index in order[: data.without_enhancement]]
 
 
 def _phantoms(experiment: Experiment) -> list[Maker]:
@@ -139,7 +148,9 @@ def _phantoms(experiment: Experiment) -> list[Maker]:
     ]
 
 
-def _of_case(experiment: Experiment, case: Case, coding: LabelCoding | None) -> Maker:
+def _of_case(
+    experiment: Experiment, case: Case, coding: LabelCoding | None, enhances: bool = True
+) -> Maker:
     case.require_images()
     coding = coding or case.coding
     sources = [case.images[m] for m in MODALITIES]
@@ -151,8 +162,9 @@ def _of_case(experiment: Experiment, case: Case, coding: LabelCoding | None) -> 
         **_upper(experiment),
         space=asdict(space_of(experiment.data)),
         name=case.name,
+        **({} if enhances else {"enhances": False}),
     )
-    return case.name, key, lambda: _prepare(case, experiment, coding)
+    return case.name, key, lambda: _prepare(case, experiment, coding, enhances)
 
 
 def _upper(experiment: Experiment) -> dict[str, float]:
@@ -174,7 +186,9 @@ def _of_phantom(experiment: Experiment, seed: int, low_grade: bool = False) -> M
     return f"phantom_{seed}", key, lambda: _prepare_phantom(seed, experiment, grade)
 
 
-def _prepare(case: Case, experiment: Experiment, coding: LabelCoding | None) -> TrainingCase:
+def _prepare(
+    case: Case, experiment: Experiment, coding: LabelCoding | None, enhances: bool
+) -> TrainingCase:
     labels, label_grid = case.read_truth(coding)
     images = {m: case.images[m].read() for m in MODALITIES}
     for modality, image in images.items():
@@ -189,8 +203,10 @@ def _prepare(case: Case, experiment: Experiment, coding: LabelCoding | None) -> 
     if space.resamples(label_grid):
         truth = resample(truth, Grid.of(moved[0]), sitk.sitkNearestNeighbor)
     image = np.stack([sitk.GetArrayFromImage(m) for m in moved])
-    merged = coding.merged_necrosis
-    return _training_case(case.name, image, sitk.GetArrayFromImage(truth), experiment, merged)
+    labels = sitk.GetArrayFromImage(truth)
+    if not enhances:
+        image, labels = remove_enhancement(image, labels)
+    return _training_case(case.name, image, labels, experiment, coding.merged_necrosis)
 
 
 def _prepare_phantom(seed: int, experiment: Experiment, grade: dict) -> TrainingCase:
@@ -199,8 +215,7 @@ def _prepare_phantom(seed: int, experiment: Experiment, grade: dict) -> Training
     phantom = make_phantom(seed, **grade)
     image = np.stack([phantom.volumes[m] for m in MODALITIES])
     merged = experiment.data.phantoms_merged
-    labels = np.where(phantom.labels == 3, 1, phantom.labels) if merged else phantom.labels
-    return _training_case(f"phantom_{seed}", image, labels, experiment, merged)
+    return _training_case(f"phantom_{seed}", image, phantom.labels, experiment, merged)
 
 
 def _training_case(name, image, labels, experiment: Experiment, merged: bool) -> TrainingCase:
