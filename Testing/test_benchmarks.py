@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from scripted_models.model_folder import load_model
 from scripted_models.phantom.case import write_phantom_case
+from scripted_models.training.data import usable_cases
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 PHANTOM = ["--phantom-size", "24", "24", "8"]
@@ -123,3 +126,19 @@ def test_held_out_networks_are_those_of_the_default_on_its_own_cases(table_of, t
     assert alone.network.planes == ("axial",)
     expected = ensemble.network.members[2].state_dict()
     assert all(torch.equal(v, expected[k]) for k, v in alone.network.state_dict().items())
+
+
+def test_a_copy_without_enhancement_differs_in_t1c_and_truth_alone(tmp_path, monkeypatch):
+    write_phantom_case(tmp_path / "cases", 1, (40, 40, 14))
+    ((name, case),) = usable_cases(tmp_path / "cases").items()
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    own = importlib.import_module("held_out_networks")
+    copy = own.copy_without_enhancement(case, tmp_path / "copies" / name)
+    (before, grid), (after, same_grid) = case.read_truth(), copy.read_truth()
+    assert not grid.difference(same_grid)
+    np.testing.assert_array_equal(after > 0, before > 0)
+    assert (before == 4).any()
+    assert not (after == 4).any()
+    for modality, source in case.images.items():
+        pair = [sitk.GetArrayFromImage(s.read()) for s in (source, copy.images[modality])]
+        assert np.array_equal(*pair) == (modality != "t1c")

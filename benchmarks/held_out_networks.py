@@ -1,10 +1,12 @@
 """The shipped weights on cases that they never saw: the networks of `default`, fold by fold.
 
 Run: python benchmarks/held_out_networks.py OUTPUT --data FOLDER [--planes axial] [--sequences]
+[--without-enhancement]
 
 FOLDER holds the 30 cases that `default` names in its card, split as by `experiments --folds 5`. OUTPUT receives
 the segmentations, and `table` the scores; a run that was stopped goes on. `--planes axial` measures what `fast`
-sees; `--sequences` also leaves sequences out, every set that the model can do with.
+sees; `--sequences` also leaves sequences out, every set that the model can do with. `--without-enhancement`
+takes copies of the cases whose enhancement was taken out: what is called enhancing in them is wrong.
 """
 
 import argparse
@@ -12,35 +14,48 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+import SimpleITK as sitk
+
+from scripted_models.cases.case import Case
 from scripted_models.cross_validation import folds_of
 from scripted_models.evaluation.folders import evaluate_folders, join_evaluations, write_reports
 from scripted_models.experiment_list import ListRun, segment_cases
+from scripted_models.files import make_folder
+from scripted_models.labels import encode_labels
 from scripted_models.missing_sequences import (
     ALL,
     dice_by_set,
     score_incomplete,
     write_sequence_table,
 )
+from scripted_models.modalities import MODALITIES
 from scripted_models.model_folder import Model, load_model, write_model
 from scripted_models.progress import BarProgress
 from scripted_models.training.data import usable_cases
+from scripted_models.training.enhancement import remove_enhancement
+from scripted_models.volumes.io import write_labels
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Segment, score and write the tables."""
     options = _parse(arguments)
-    run = ListRun(options.data, options.output, BarProgress(sys.stderr))
     ensemble = load_model("default")
     folds = folds_of(options.data, len(ensemble.network.members))
     _refuse_other_cases(ensemble, folds)
     found = usable_cases(options.data)
+    data = options.data
+    if options.without_enhancement:
+        data = options.output / "copies"
+        found = {name: copy_without_enhancement(case, data / name) for name, case in found.items()}
+    run = ListRun(data, options.output, BarProgress(sys.stderr))
     parts: dict[str, list] = {}
     for index, (fold, names) in enumerate(folds.items()):
         model = member(ensemble, index, options.planes, options.output / fold / "model")
         cases = [found[name] for name in names]
         place = options.output / fold / ALL
         segment_cases(model, cases, place, run)
-        scores = {ALL: evaluate_folders(place, options.data, only=names)}
+        scores = {ALL: evaluate_folders(place, data, only=names)}
         if options.sequences:
             scores |= score_incomplete(model, cases, options.output / fold, run)
         for key, evaluation in scores.items():
@@ -67,6 +82,21 @@ def member(ensemble: Model, index: int, planes: list[str], folder: Path) -> Mode
     return load_model(str(folder))
 
 
+def copy_without_enhancement(case: Case, folder: Path) -> Case:
+    """Write a copy of a case whose enhancement was taken out, under the same file names; return it."""
+    images = {m: case.images[m].read() for m in MODALITIES}
+    labels, grid = case.read_truth()
+    arrays = np.stack([sitk.GetArrayFromImage(image) for image in images.values()])
+    changed, labels = remove_enhancement(arrays, labels)
+    make_folder(folder)
+    for (modality, image), array in zip(images.items(), changed, strict=True):
+        copy = sitk.GetImageFromArray(array)
+        copy.CopyInformation(image)
+        sitk.WriteImage(copy, str(folder / case.images[modality].path.name))
+    write_labels(folder / case.truth.name, encode_labels(labels, case.coding), grid)
+    return usable_cases(folder.parent)[case.name]
+
+
 def _refuse_other_cases(ensemble: Model, folds) -> None:
     """Refuse data whose folds are not those of the training."""
     stated, held = set(ensemble.description["dice_by_case"]), {n for f in folds.values() for n in f}
@@ -83,6 +113,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--planes", nargs="+", default=[])
     parser.add_argument("--sequences", action="store_true")
+    parser.add_argument("--without-enhancement", action="store_true")
     return parser.parse_args(arguments)
 
 
