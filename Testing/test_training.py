@@ -28,6 +28,7 @@ name = "tiny"
 [data]
 validation_every = 3
 validation_slices = 1
+without_enhancement = 1
 [network]
 name = "TwoPathCNN"
 arguments = { initialisation = "he", dropout = 0.5 }
@@ -93,6 +94,9 @@ class TestRuns:
         stated = model.description["training"]
         assert len(stated["train"]) == 2
         assert {*stated["train"], *stated["validation"]} == {f"Phantom_0000{i}" for i in (1, 2, 3)}
+        assert stated["without_enhancement"] == 1
+        card = (uninterrupted / "model" / "docs" / "README.md").read_text(encoding="utf-8")
+        assert "whose enhancement was taken out: 1." in card
         assert stated["seconds"] > 0
         first = load_model(str(uninterrupted / "model_phase1"))
         assert first.description["training"]["epochs"] == [3, 0]
