@@ -166,6 +166,7 @@ class TestRuns:
         [
             ("training.batch_size=0", "'batch_size' is 0, expected at least 1"),
             ("training.average_decay=1.0", "below 1"),
+            ("training.start_share=1.0", "below 1"),
             ("training.balance=tumour", "'labels' or 'crops'"),
             ("training.phase1.steps_per_epoch=0", "training.phase1"),
             ("training.seed=true", "expected int"),
@@ -193,6 +194,19 @@ class TestRuns:
         assert done.returncode == 0, done.stderr
         trained, before = weights(tmp_path / "run"), weights(uninterrupted)
         assert all(torch.equal(trained[f"first.{key}"], before[key]) for key in before)
+
+    def test_a_share_of_the_start_is_mixed_into_what_is_kept(
+        self, experiment, phantom_folder, uninterrupted, tmp_path
+    ):
+        start = ["--set", f"network.start={uninterrupted / 'model'}"]
+        mixed = [*start, "training.start_share=0.25"]
+        for name, options in (("plain", start), ("mixed", mixed), ("mixed", [*mixed, "--resume"])):
+            done = train(experiment, phantom_folder, tmp_path / name, *options)
+            assert done.returncode == 0, done.stderr
+        before, after = weights(uninterrupted), weights(tmp_path / "plain")
+        assert any(not torch.equal(before[key], after[key]) for key in before)
+        for key, value in weights(tmp_path / "mixed").items():
+            torch.testing.assert_close(value, 0.25 * before[key] + 0.75 * after[key])
 
     def test_cascade_without_first_network_says_what_to_do(self, phantom_folder, tmp_path):
         path = tmp_path / "cascade.toml"

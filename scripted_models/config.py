@@ -125,6 +125,9 @@ class TrainingConfig:
     crops: typing.Literal["anywhere", "inside"] = "anywhere"
     pixels_per_crop: int = 250  # that enter the loss; 0: all
     average_decay: float = 0.0  # of the moving average of the weights, which is kept; 0: none
+    # Share of the weights at the start in those that are kept at the end, so that a network that goes on with
+    # other cases does not forget (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", CVPR).
+    start_share: float = 0.0
     # Phase 1. 'labels': of a crop only the label it was drawn for enters the loss, so that labels are
     # equally frequent and spread as in the brain, as with the paper's patches. 'crops': all its pixels
     # do, so that the shares around a tumour's edge stay as they are. 'none': crops are drawn as in phase 2.
@@ -167,6 +170,7 @@ class TrainingConfig:
             (0, None),
         )
         _require(self, **at_least_one, **not_negative, average_decay=(0, 1), healthy_share=(0, 1))
+        _require(self, start_share=(0, 1))
         if not all(isinstance(x, int | float) and 0 <= x < math.inf for x in self.rates.values()):
             raise ValueError(f"'rates' is {self.rates}, expected numbers from 0 on")
         if self.optimiser == "sgd":

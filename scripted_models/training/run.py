@@ -65,7 +65,7 @@ class Trainer:
 
     Args:
         experiment: settings.
-        network: what is trained; in two phases only if it `has_two_phases`.
+        network: what is trained, as it starts; in two phases only if it `has_two_phases`.
         cases: training and validation cases.
         folder: run folder for checkpoint, records and snapshots.
         progress: receives epochs and the remaining time.
@@ -90,6 +90,7 @@ class Trainer:
         self.precision = MixedPrecision(self.settings.precision, self.device)
         self.trainable = [p for p in network.parameters() if p.requires_grad]
         self.average: AveragedModel | None = None
+        self.start = _copy(network.state_dict()) if self.settings.start_share else {}
 
     def run(self, state: TrainingState) -> TrainingState:
         """Train until all phases are done, from wherever the state stands.
@@ -256,6 +257,8 @@ class Trainer:
     def _finish_phase(self, state: TrainingState) -> None:
         if state.best_network:
             self.network.load_state_dict(state.best_network)
+        if self.start and state.phase == self.settings.phases:
+            self._mix_with_start()
         for parameter in self.trainable:
             parameter.requires_grad_(True)
         self.after_phase(state.phase)
@@ -266,6 +269,13 @@ class Trainer:
         if distributed.rank() == 0:
             save_state(self.folder, state)
         distributed.wait_for_all()
+
+    def _mix_with_start(self) -> None:
+        """Take the weighted mean of the weights and those of the start; whole numbers stay."""
+        share = self.settings.start_share
+        for key, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(self.start[key].to(value.device), share)
 
     def _fraction(self, state: TrainingState, step: int) -> float:
         phases = self._phases()
