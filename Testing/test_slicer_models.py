@@ -69,13 +69,13 @@ class TestList:
             (
                 "default",
                 "30 cases and 14 phantoms",
-                "complete 0.88, core 0.81, enhancing 0.74; Cross-validation",
+                "complete 0.89, core 0.81, enhancing 0.75; Cross-validation",
                 "22 s",
             ),
             (
                 "fast",
                 "30 cases and 14 phantoms",
-                "complete 0.86, core 0.78, enhancing 0.73; Cross-validation",
+                "complete 0.87, core 0.78, enhancing 0.74; Cross-validation",
                 "4 s",
             ),
             (
