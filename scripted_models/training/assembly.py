@@ -161,7 +161,7 @@ def describe(
         state: of the run, finished or after a phase.
     """
     space = space_of(experiment.data)
-    real = [name for name in names[0] if not name.startswith("phantom_")]
+    real = list(dict.fromkeys(name for name in names[0] if not name.startswith("phantom_")))
     return {
         "name": experiment.name,
         "summary": experiment.description,
@@ -178,8 +178,8 @@ def describe(
         **({"decision": dict(experiment.decision)} if experiment.decision else {}),
         "training": {
             "statement": experiment.data.statement.strip(),
-            "train": list(dict.fromkeys(real)),
-            "without_enhancement": len(real) - len(set(real)),
+            "train": real,
+            "without_enhancement": min(experiment.data.without_enhancement, len(real)),
             "phantoms": experiment.data.phantoms + experiment.data.low_grade_phantoms,
             "validation": list(names[1]),
             "seed": experiment.training.seed,
