@@ -139,9 +139,9 @@ class TestCrops:
         assert (target.reshape(-1)[chosen] == 0).mean() == pytest.approx(share, abs=0.04)
         assert label_frequencies([make_case()], share)[0] == pytest.approx(share, abs=1e-6)
 
-    def test_merged_voxels_are_drawn_as_label_one_and_keep_their_target(self):
+    def test_voxels_of_the_merged_core_are_drawn_as_label_one_and_keep_their_target(self):
         labels = drawn(sampler([make_case(merged=True)]), 1, 60)
-        assert set(labels.unique().tolist()) == {0, 2, 3, 4, MERGED_CORE}
+        assert set(labels.unique().tolist()) == {0, 2, 4, MERGED_CORE}
 
     @given(parts=st.sampled_from([(1, 6), (2, 3), (3, 2), (6, 1)]))
     @settings(max_examples=4, deadline=None)
