@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from padded_networks import check_size, furthest_pixel
 
 from scripted_models.errors import ModelError
 from scripted_models.networks import build_network
@@ -20,29 +21,14 @@ def test_a_pixel_depends_on_what_the_receptive_field_says(down, up):
     with torch.no_grad():  # nothing cancels and no map is dead
         for parameter in network.parameters():
             parameter.abs_().add_(0.01)
-    multiple, reach = 2 ** len(up), network.receptive_field // 2
-    edge = 2 * reach + 4 * multiple
-    edge += -edge % multiple
-    image = torch.rand(1, 4, edge, edge, dtype=torch.float64, requires_grad=True)
-    output = network(image).sum(dim=1)
-    first, furthest = edge // 2 // multiple * multiple, 0
-    for place in range(first, first + multiple):
-        (gradient,) = torch.autograd.grad(output[0, place, first], image, retain_graph=True)
-        rows = gradient.abs().sum(dim=(0, 1, 3)).nonzero().flatten()
-        furthest = max(furthest, place - int(rows.min()), int(rows.max()) - place)
-    assert furthest == reach
+    assert furthest_pixel(network, 2 ** len(up)) == network.receptive_field // 2
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 16), (17, 3), (32, 40)])
 def test_any_size_gives_as_many_pixels(size):
     torch.manual_seed(0)
     network = build_network("SegResNet", **SMALL).eval()
-    image = torch.randn(2, 12, *size)
-    grown = torch.nn.functional.pad(image, (0, -size[1] % 4, 0, -size[0] % 4))
-    with torch.no_grad():
-        result = network(image)
-        assert result.shape == (2, 5, *size)
-        torch.testing.assert_close(network(grown)[..., : size[0], : size[1]], result)
+    check_size(network, size, 4)
 
 
 def test_every_weight_takes_part():

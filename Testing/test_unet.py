@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from padded_networks import check_size, furthest_pixel
 from training_fixtures import write_small_case
 
 from scripted_models.cases.discovery import find_cases
@@ -43,28 +44,12 @@ def make_volume(shape=(9, 14, 11), seed=0):
 @pytest.mark.parametrize("widths", [(3,), (2, 3), (2, 3, 4), (1, 2, 2, 3, 3)])
 def test_a_pixel_depends_on_what_the_receptive_field_says(widths):
     network = make(widths=widths, context_slices=0).double()
-    multiple, reach = 2 ** (len(widths) - 1), network.receptive_field // 2
-    edge = 2 * reach + 2 * multiple
-    edge += -edge % multiple
-    image = torch.randn(1, 4, edge, edge, dtype=torch.float64, requires_grad=True)
-    output = network(image).sum(dim=1)
-    first, furthest = edge // 2 // multiple * multiple, 0
-    for place in range(first, first + multiple):
-        (gradient,) = torch.autograd.grad(output[0, place, first], image, retain_graph=True)
-        rows = gradient.abs().sum(dim=(0, 1, 3)).nonzero().flatten()
-        furthest = max(furthest, place - int(rows.min()), int(rows.max()) - place)
-    assert furthest == reach
+    assert furthest_pixel(network, 2 ** (len(widths) - 1)) == network.receptive_field // 2
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 16), (17, 3), (32, 40)])
 def test_any_size_gives_as_many_pixels(size):
-    network = make()
-    image = torch.randn(2, 12, *size)
-    grown = torch.nn.functional.pad(image, (0, -size[1] % 4, 0, -size[0] % 4))
-    with torch.no_grad():
-        result = network(image)
-        assert result.shape == (2, 5, *size)
-        torch.testing.assert_close(network(grown)[..., : size[0], : size[1]], result)
+    check_size(make(), size, 4)
 
 
 @pytest.mark.parametrize("arguments", [{"widths": []}, {"planes": []}, {"planes": ["oblique"]}])
