@@ -167,6 +167,7 @@ class TestRuns:
             ("training.batch_size=0", "'batch_size' is 0, expected at least 1"),
             ("training.average_decay=1.0", "below 1"),
             ("training.start_share=1.0", "below 1"),
+            ("training.start_share=0.5", "without a network to start from"),
             ("training.balance=tumour", "'labels' or 'crops'"),
             ("training.phase1.steps_per_epoch=0", "training.phase1"),
             ("training.seed=true", "expected int"),

@@ -209,6 +209,13 @@ class Experiment:
     crf: dict = field(default_factory=dict)  # of probabilities, see crf/inference.py; empty: none
     weights: typing.Literal["float32", "float16"] = "float32"  # of kernels in the model folder
 
+    def __post_init__(self):
+        if self.training.start_share and not self.network.start:
+            raise ValueError(
+                f"'training.start_share' is {self.training.start_share} without a network to start from, "
+                "expected 0, or a model folder in 'network.start'"
+            )
+
     def to_dict(self) -> dict:
         """Return plain dictionaries, lists and numbers."""
         return dataclasses.asdict(self)
