@@ -299,7 +299,7 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
     def _phantomVolumes(self):
         from BrainTumorSegLib.resampling import ras_matrix
 
-        from scripted_models.phantom.case import make_phantom
+        from scripted_models.cases.phantom.phantom_case import make_phantom
 
         phantom = make_phantom(1, (48, 48, 32))
         matrix = slicer.util.vtkMatrixFromArray(ras_matrix(phantom.grid))

@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from test_labels import MEANINGS, digits
 
-from scripted_models.modalities import MODALITIES
+from scripted_models.sequences import MODALITIES
 
 SHAPE = (3, 4, 4)  # z, y, x
 GREY = {"t1": 10, "t1c": 20, "t2": 30, "flair": 40}

@@ -7,8 +7,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores; ch
 
 import pytest
 
+from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.networks import build_network
-from scripted_models.phantom.case import write_phantom_case
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.phantom.case import make_phantom
+from scripted_models.cases.phantom.phantom_case import make_phantom
 
 NAMES = ("t1", "t1c", "t2", "flair")
 MODEL = "TwoPathCNN"  # the quickest

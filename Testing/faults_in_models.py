@@ -8,7 +8,7 @@ import zipfile
 import torch
 from fault_table import INPUT, fault
 
-from scripted_models.model_store import shipped_models
+from scripted_models.bundle.registry import shipped_models
 
 
 def model(inputs, change, checksums=True):

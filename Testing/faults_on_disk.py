@@ -6,8 +6,8 @@ import subprocess
 import pytest
 from fault_table import INPUT, fault
 
-from scripted_models.files import only_writer
-from scripted_models.volumes import io
+from scripted_models.images import volume_files
+from scripted_models.runtime.atomic_files import only_writer
 
 
 @fault(
@@ -134,15 +134,15 @@ def link_loop(inputs):
     "is written and run again.",
 )
 def changing(inputs):
-    path, check = inputs.paths["t2"], io.check_file_integrity
+    path, check = inputs.paths["t2"], volume_files.check_file_integrity
 
     def check_before_a_change(checked, extension):
         check(checked, extension)
         if checked == path:
             os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
 
-    io.check_file_integrity = check_before_a_change
-    inputs.undo.append(lambda: setattr(io, "check_file_integrity", check))
+    volume_files.check_file_integrity = check_before_a_change
+    inputs.undo.append(lambda: setattr(volume_files, "check_file_integrity", check))
 
 
 @fault(

@@ -34,13 +34,13 @@ from slicer_fixtures import ROOT  # puts the module's library on the path
 # isort: split
 from BrainTumorSegLib.protocol import parse_line
 
-from scripted_models.config import load_experiment
+from scripted_models.bundle.archive import copy_model
+from scripted_models.bundle.registry import shipped_models
+from scripted_models.bundle.weights import load_model
 from scripted_models.errors import ScriptedModelsError
-from scripted_models.model_archive import copy_model
-from scripted_models.model_folder import load_model
-from scripted_models.model_store import shipped_models
-from scripted_models.voc.masks import read_image, read_mask
-from scripted_models.volumes.io import read_label_map, read_volume
+from scripted_models.images.volume_files import read_label_map, read_volume
+from scripted_models.tasks.voc.masks import read_image, read_mask
+from scripted_models.training.experiment_config import load_experiment
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS, BYTES = 20, 3 * 2**30
@@ -123,7 +123,7 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
         content = {"Segmentation": np.zeros((5, 6), np.uint8), "Boundaries": np.eye(2)}
         savemat(stream, {"GTcls": content}, do_compression=compressed)
         found[".mat"].append(stream.getvalue())
-    experiments = sorted((ROOT / "scripted_models" / "experiments").rglob("*.toml"))
+    experiments = sorted((ROOT / "scripted_models" / "experiments" / "recipes").rglob("*.toml"))
     found[".toml"] = [path.read_bytes() for path in experiments]
     event = {"event": "progress", "stage": "network", "fraction": 0.5, "remaining_s": 3.0}
     found[".jsonl"].append((json.dumps(event) + "\n").encode() * 3)

@@ -25,11 +25,11 @@ import torch
 from fault_table import MODEL, NAMES, make_inputs
 from PIL import Image
 
-import scripted_models.segmentation
-import scripted_models.training.experiment  # noqa: F401 - before the forks, so that children start at once
+import scripted_models.segmentation.segmenter
+import scripted_models.training.training_run  # noqa: F401 - before the forks, so that children start at once
+from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
-from scripted_models.model_folder import load_model
-from scripted_models.volumes.io import read_volume
+from scripted_models.images.volume_files import read_volume
 
 EXPERIMENT = """
 name = "tiny"
@@ -176,7 +176,7 @@ def attack(job: Job, rng: random.Random, tally: Counter) -> list[str]:
 
 def make_jobs(root: Path) -> list[Job]:
     """Write three small cases with labels; return a job of each kind."""
-    from scripted_models.phantom.case import write_phantom_case
+    from scripted_models.cases.phantom.phantom_case import write_phantom_case
 
     inputs = make_inputs(root / "one")
     files = [text for m in NAMES for text in (f"--{m}", str(inputs.paths[m]))]

@@ -21,8 +21,8 @@ from slicer_fixtures import ROOT  # puts the module's library on the path
 # isort: split
 from BrainTumorSegLib.runner import SegmentationProcess
 
-from scripted_models import case_output
 from scripted_models.cli import main
+from scripted_models.segmentation import outputs
 
 
 def resident_mb() -> float:
@@ -42,14 +42,14 @@ def batch(cases: int, folder: Path) -> bool:
         for name in NAMES:
             os.link(inputs.paths[name], case / f"{case.name}_{name}.nii.gz")
     sizes: list[float] = []
-    write = case_output.write_outputs
+    write = outputs.write_outputs
 
     def measured(*arguments):
         report = write(*arguments)
         sizes.append(resident_mb())
         return report
 
-    case_output.write_outputs = measured
+    outputs.write_outputs = measured
     started = time.monotonic()
     code = main(["segment", str(folder / "cases"), "--output", str(folder / "out"), "--model", MODEL,
                  "--progress", "none"])  # fmt: skip

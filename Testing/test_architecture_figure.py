@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from scripted_models.figures.architecture import draw_architecture
-from scripted_models.figures.graph_layout import lay_out
-from scripted_models.figures.network_trace import JOINED, MAPS, NETWORK, trace_network
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.reporting.figures.architecture import draw_architecture
+from scripted_models.reporting.figures.graph_layout import lay_out
+from scripted_models.reporting.figures.network_trace import JOINED, MAPS, NETWORK, trace_network
 
 
 class Unseen(SliceNetwork):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scripted_models.errors import InputError
 from scripted_models.training.augmentation import STEPS, build_augmentation
-from scripted_models.training.cases import IGNORED, MERGED_CORE
+from scripted_models.training.training_case import IGNORED, MERGED_CORE
 
 SIZE, MARGIN = 40, 8
 INSIDE = slice(MARGIN, SIZE - MARGIN)

@@ -11,9 +11,9 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from scripted_models.model_folder import load_model
-from scripted_models.phantom.case import write_phantom_case
-from scripted_models.training.data import usable_cases
+from scripted_models.bundle.weights import load_model
+from scripted_models.cases.phantom.phantom_case import write_phantom_case
+from scripted_models.tasks.brains.training_cases import usable_cases
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 PHANTOM = ["--phantom-size", "24", "24", "8"]

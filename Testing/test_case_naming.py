@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from scripted_models.cases.naming import FileRole, coding_from_name, file_role
 from scripted_models.labels import CODINGS
-from scripted_models.modalities import ALIASES, BY_ALIAS, modality_from_name, name_tokens
+from scripted_models.sequences import ALIASES, BY_ALIAS, modality_from_name, name_tokens
 
 ROLES = {
     # the challenges

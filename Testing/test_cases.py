@@ -24,7 +24,7 @@ from test_labels import MEANINGS, digits
 from scripted_models.cases.discovery import find_cases
 from scripted_models.errors import InputError
 from scripted_models.labels import CODINGS
-from scripted_models.modalities import MODALITIES
+from scripted_models.sequences import MODALITIES
 
 
 def check(case, root: Path, layout: Layout) -> None:

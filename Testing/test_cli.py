@@ -8,7 +8,7 @@ import pytest
 
 from scripted_models.cli import main
 from scripted_models.commands import networks
-from scripted_models.progress import BarProgress, JsonProgress
+from scripted_models.runtime.progress import BarProgress, JsonProgress
 
 
 @pytest.fixture

@@ -9,16 +9,20 @@ import pytest
 from conftest import REPOSITORY
 from training_fixtures import write_small_case
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cli import main
-from scripted_models.confidence import doubtful_slices, expected_dice, uncertainty
 from scripted_models.evaluation.metrics import region_metrics
 from scripted_models.geometry import Grid
+from scripted_models.images.volume_files import read_volume
 from scripted_models.labels import REGIONS
-from scripted_models.model_folder import load_model
-from scripted_models.progress import Progress
-from scripted_models.segmentation import segment_case
-from scripted_models.volumes.io import read_volume
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.quality_estimate import (
+    doubtful_slices,
+    expected_dice,
+    uncertainty,
+)
+from scripted_models.segmentation.segmenter import segment_case
 
 KNOWN = (0, 1, 2, 3, 4)
 

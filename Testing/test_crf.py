@@ -8,11 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripted_models.crf import FILTERS, DenseCRF
-from scripted_models.crf.filters import exact_filter, gaussian_filter, normalised, window_filter
-from scripted_models.crf.inference import build_crf
-from scripted_models.crf.permutohedral import PermutohedralLattice
 from scripted_models.errors import ModelError
+from scripted_models.networks.crf import FILTERS, DenseCRF
+from scripted_models.networks.crf.filters import (
+    exact_filter,
+    gaussian_filter,
+    normalised,
+    window_filter,
+)
+from scripted_models.networks.crf.permutohedral import PermutohedralLattice
+from scripted_models.networks.crf.refinement import build_crf
 
 
 def smooth_image(generator, channels, *shape):

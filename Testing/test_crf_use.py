@@ -8,13 +8,13 @@ import SimpleITK as sitk
 import torch
 from PIL import Image
 
+from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.cli import main
-from scripted_models.crf import DenseCRF
-from scripted_models.crf.inference import build_crf, refine, refine_brain
 from scripted_models.errors import ModelError
 from scripted_models.networks import build_network
-from scripted_models.phantom.case import make_phantom
-from scripted_models.voc.masks import read_mask
+from scripted_models.networks.crf import DenseCRF
+from scripted_models.networks.crf.refinement import build_crf, refine, refine_brain
+from scripted_models.tasks.voc.masks import read_mask
 
 
 class TestBrains:
@@ -154,7 +154,7 @@ class TestCommand:
 
 def test_description_says_so(tmp_path):
     """A model with a field says it in its card and refuses impossible settings."""
-    from scripted_models.model_folder import load_model, write_model
+    from scripted_models.bundle.weights import load_model, write_model
 
     description = json.loads(
         (load_model("TwoPathCNN").folder / "configs" / "model.json").read_text(encoding="utf-8")

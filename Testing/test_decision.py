@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from training_fixtures import write_small_case
 
+from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cli import main
-from scripted_models.decision import EXPECTED_DICE, best_share, decide_labels
 from scripted_models.errors import ModelError
 from scripted_models.labels import REGIONS, region_mask
-from scripted_models.model_folder import load_model, write_model
+from scripted_models.transforms.region_thresholds import EXPECTED_DICE, best_share, decide_labels
 
 KNOWN = (0, 1, 2, 3, 4)
 SHARES = st.floats(0.0, 1.0)

@@ -11,11 +11,11 @@ import pytest
 import torch
 from training_fixtures import write_small_case
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.commands.train import EXPERIMENTS
-from scripted_models.model_folder import load_model
-from scripted_models.progress import Progress
+from scripted_models.runtime.progress import Progress
 from scripted_models.training.checkpoint import TrainingState
-from scripted_models.training.experiment import tell_batch
+from scripted_models.training.training_run import tell_batch
 
 EXPERIMENT = """
 name = "two"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripted_models.training.enhancement import remove_enhancement
+from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
 
 
 def make(seed, slope=0.5, offset=40.0, vessels=0.0):

@@ -1,4 +1,4 @@
-"""Evaluation of folders of label maps through real files."""
+"""Evaluation of folders of label maps through real atomic_files."""
 
 import csv
 import json
@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripted_models import files
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.evaluation.folders import (
     COLUMNS,
@@ -18,8 +17,9 @@ from scripted_models.evaluation.folders import (
 )
 from scripted_models.evaluation.metrics import METRICS
 from scripted_models.geometry import Grid
+from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import CODINGS, encode_labels
-from scripted_models.volumes.io import write_labels
+from scripted_models.runtime import atomic_files
 
 GRID = Grid((12, 10, 8), (1.0, 1.0, 2.0))
 NAMES = ("BraTS20_Training_001", "BraTS20_Training_002")
@@ -311,7 +311,7 @@ def test_failed_writing_leaves_the_earlier_reports(folders, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "replace", full)
+    monkeypatch.setattr(atomic_files.os, "replace", full)
     with pytest.raises(ResourceError, match="No space left"):
         write_reports(result, output)
     assert {p.name: p.read_bytes() for p in output.iterdir()} == before

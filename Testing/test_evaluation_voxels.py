@@ -7,7 +7,7 @@ import pytest
 from test_evaluation import GRID, NAMES, tumour, write_prediction, write_truth
 
 from scripted_models.evaluation.folders import evaluate_folders
-from scripted_models.volumes.io import write_labels
+from scripted_models.images.volume_files import write_labels
 
 
 def test_voxels_of_all_cases_are_scored_as_voc_scores_pixels(tmp_path):

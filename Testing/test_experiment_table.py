@@ -12,7 +12,7 @@ from test_evaluation import NAMES, tumour, write_prediction, write_truth
 from test_report import HOSTILE, Page
 
 from scripted_models.errors import InputError
-from scripted_models.evaluation.experiment_table import (
+from scripted_models.evaluation.experiment_rows import (
     ExperimentRow,
     bootstrap_interval,
     caveat,
@@ -23,7 +23,7 @@ from scripted_models.evaluation.experiment_table import (
 )
 from scripted_models.evaluation.folders import Evaluation, evaluate_folders
 from scripted_models.evaluation.paper_tables import PAPER_ROWS, PPV_TITLE
-from scripted_models.report.experiment_table import experiment_page, write_experiment_table
+from scripted_models.reporting.experiment_table import experiment_page, write_experiment_table
 
 FACTS = {"command": "x --seed 1", "seed": 1, "split": {"train": ["a", "b"], "test": [*NAMES]}}
 

@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from training_fixtures import write_small_case
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
 from scripted_models.commands.train import EXPERIMENTS
-from scripted_models.config import load_experiment
 from scripted_models.errors import InputError
 from scripted_models.evaluation.paper_tables import PAPER_ROWS
-from scripted_models.experiment_list import load_list
-from scripted_models.model_folder import load_model
+from scripted_models.experiments.runner import load_list
 from scripted_models.networks import NETWORKS
+from scripted_models.training.experiment_config import load_experiment
 
 SHIPPED = sorted((EXPERIMENTS / "havaei2017").glob("*.toml"))
 NAMES = ["Brats18_A_1_1", "Brats18_B_1_1", "Brats18_C_1_1"]

@@ -11,26 +11,26 @@ import SimpleITK as sitk
 import torch
 from training_fixtures import write_small_case
 
+from scripted_models.bundle.weights import Model, load_model, write_model
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cli import main
 from scripted_models.errors import InputError
-from scripted_models.figures.canvas import new_figure, save_figure
-from scripted_models.figures.curves import draw_curves, read_run
-from scripted_models.figures.filters import draw_filters, find_filters
-from scripted_models.figures.methods import draw_methods
-from scripted_models.figures.progression import draw_progression
-from scripted_models.figures.shown_case import SlicePredictor, read_shown_case
-from scripted_models.figures.views import draw_views, segmentation_from
 from scripted_models.geometry import Grid
+from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import CODINGS, encode_labels
-from scripted_models.modalities import MODALITIES
-from scripted_models.model_folder import Model, load_model, write_model
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.pictures.panels import LABEL_COLOURS
-from scripted_models.progress import Progress
-from scripted_models.segmentation import segment_case
+from scripted_models.reporting.figures.canvas import new_figure, save_figure
+from scripted_models.reporting.figures.curves import draw_curves, read_run
+from scripted_models.reporting.figures.filters import draw_filters, find_filters
+from scripted_models.reporting.figures.methods import draw_methods
+from scripted_models.reporting.figures.progression import draw_progression
+from scripted_models.reporting.figures.shown_case import SlicePredictor, read_shown_case
+from scripted_models.reporting.figures.views import draw_views, segmentation_from
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.sequences import MODALITIES
 from scripted_models.training.records import write_records, write_snapshot
-from scripted_models.volumes.io import write_labels
 
 HAVAEI = sorted(name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei"))
 PATHS = {"LocalPathCNN": ["local path"], "GlobalPathCNN": ["global path"]}

@@ -1,6 +1,6 @@
 """Output folders and what killed runs leave in them."""
 
-from scripted_models.files import only_writer
+from scripted_models.runtime.atomic_files import only_writer
 
 
 def test_a_run_removes_what_killed_runs_had_begun_but_nothing_of_others(tmp_path):

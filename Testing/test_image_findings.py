@@ -10,13 +10,14 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripted_models import image_findings, preprocessing
 from scripted_models.cases.discovery import find_cases
+from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.geometry import Grid
-from scripted_models.image_findings import Examined, grid_findings, look_at, voxel_findings
-from scripted_models.modalities import MODALITIES
-from scripted_models.phantom.case import make_phantom
-from scripted_models.space import TrainingSpace
+from scripted_models.images import checks
+from scripted_models.images.checks import Examined, grid_findings, look_at, voxel_findings
+from scripted_models.images.training_space import TrainingSpace
+from scripted_models.sequences import MODALITIES
+from scripted_models.transforms import preprocessing
 
 COARSE = Grid((60, 60, 52), (4.0, 4.0, 3.0))  # the field of view of BraTS
 RNG = np.random.default_rng(0)
@@ -144,7 +145,7 @@ class TestVoxels:
         assert facts.foreground == (array == 5).sum()
 
     def test_preprocessing_asks_for_as_many_voxels(self):
-        assert image_findings.MIN_FOREGROUND_VOXELS == preprocessing.MIN_BRAIN_VOXELS
+        assert checks.MIN_FOREGROUND_VOXELS == preprocessing.MIN_BRAIN_VOXELS
 
 
 class TestGrids:
@@ -219,7 +220,7 @@ class TestRealCases:
 
 def test_slicer_needs_no_torch_for_it():
     code = (
-        "import sys, scripted_models.image_findings; "
+        "import sys, scripted_models.images.checks; "
         "print([m for m in ('torch', 'monai') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

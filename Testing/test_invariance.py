@@ -13,12 +13,12 @@ from fault_table import MODEL, NAMES, make_inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.geometry import Grid
-from scripted_models.model_folder import load_model
-from scripted_models.progress import Progress
-from scripted_models.segmentation import segment_case
-from scripted_models.volumes.io import read_volume, write_volume
+from scripted_models.images.volume_files import read_volume, write_volume
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.segmenter import segment_case
 
 
 def sequences(folder):

@@ -7,13 +7,13 @@ import pytest
 import torch
 from training_fixtures import write_small_case
 
+from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cli import main
 from scripted_models.errors import InputError, ModelError
-from scripted_models.model_folder import load_model, write_model
 from scripted_models.networks import build_network
-from scripted_models.preprocessing import build_preprocessing, kept_sequences, preprocess
+from scripted_models.tasks.brains.training_cases import lower_slices
 from scripted_models.training.augmentation import build_augmentation
-from scripted_models.training.data import lower_slices
+from scripted_models.transforms.preprocessing import build_preprocessing, kept_sequences, preprocess
 
 EXPERIMENT = """
 name = "t1c"

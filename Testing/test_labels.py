@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from scripted_models.errors import InputError
+from scripted_models.images.volume_files import read_label_map
 from scripted_models.labels import (
     CODINGS,
     LABELS,
@@ -16,7 +17,6 @@ from scripted_models.labels import (
     encode_labels,
     region_mask,
 )
-from scripted_models.volumes.io import read_label_map
 
 # Values of the data sets, and below each what it means: 0 nothing, 1 necrosis, 2 oedema,
 # 3 non-enhancing, 4 enhancing tumour.

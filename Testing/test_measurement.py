@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from scripted_models.case_output import write_outputs
+from scripted_models.bundle.weights import load_model
 from scripted_models.cases.case import Case
 from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS, LABELS, REGIONS, region_mask
-from scripted_models.measurement import axial_diameters, measure
-from scripted_models.modalities import MODALITIES
-from scripted_models.model_folder import load_model
-from scripted_models.segmentation import Segmented
+from scripted_models.segmentation.outputs import write_outputs
+from scripted_models.segmentation.segmenter import Segmented
+from scripted_models.segmentation.tumor_size import axial_diameters, measure
+from scripted_models.sequences import MODALITIES
 
 masks = arrays(bool, st.tuples(*(st.integers(1, n) for n in (3, 7, 7))))
 spacings = st.tuples(*[st.sampled_from((0.5, 0.9, 1.0, 2.5))] * 3)

@@ -13,16 +13,16 @@ import SimpleITK as sitk
 import torch
 from fault_table import NAMES, make_inputs
 
-from scripted_models import memory
+from scripted_models.bundle.weights import load_model
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.errors import ResourceError
 from scripted_models.geometry import Grid
+from scripted_models.images.training_space import TrainingSpace
 from scripted_models.inference import CPU_AFTER_GPU, GpuMemoryError, place_network
-from scripted_models.model_folder import load_model
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.progress import Progress
-from scripted_models.segmentation import HALF, ONE_SLICE, segment_case
-from scripted_models.space import TrainingSpace
+from scripted_models.runtime import memory
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.segmenter import HALF, ONE_SLICE, segment_case
 
 GIB = 2**30
 LIMITED = """

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from scripted_models import model_archive
+from scripted_models.bundle import archive
+from scripted_models.bundle.archive import copy_model
+from scripted_models.bundle.description import SHIPPED
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
-from scripted_models.model_archive import copy_model
-from scripted_models.model_description import SHIPPED
 
 DEFAULT = SHIPPED / "TwoPathCNN"
 FILES = {p.relative_to(DEFAULT).as_posix(): p for p in DEFAULT.rglob("*") if p.is_file()}
@@ -138,10 +138,10 @@ class TestZip:
         assert tree(tmp_path) == before
 
     def test_too_large_weights_are_refused_while_reading(self, home, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(model_archive, "MAX_WEIGHTS_BYTES", 1 << 20)
+        monkeypatch.setattr(archive, "MAX_WEIGHTS_BYTES", 1 << 20)
         (tmp_path / "m.zip").write_bytes(zipped(CONTENT, zipfile.ZIP_DEFLATED))
         assert "more than 1 MiB in models/model.pt" in refused(tmp_path / "m.zip", capsys)
-        monkeypatch.setattr(model_archive, "MAX_OTHER_BYTES", 0)
+        monkeypatch.setattr(archive, "MAX_OTHER_BYTES", 0)
         assert "more than 1 MiB" in refused(tmp_path / "m.zip", capsys)  # without opening it
         assert tree(home / "models") == []
 
@@ -189,7 +189,7 @@ class TestZip:
         files = [p for p in folder.rglob("*") if p.is_file() and p.name != "m.zip"]
         for path in files:
             inside = path.relative_to(folder / "in" / "target").as_posix()
-            assert model_archive._FILES.fullmatch(inside)
+            assert archive._FILES.fullmatch(inside)
 
     @SEVERAL
     @given(place=st.floats(0, 1), value=st.integers(0, 255), cut=st.booleans())

@@ -12,20 +12,20 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from scripted_models.cli import main
-from scripted_models.config import Experiment
-from scripted_models.errors import ModelError
-from scripted_models.labels import LABELS
-from scripted_models.modalities import MODALITIES
-from scripted_models.model_description import (
+from scripted_models.bundle.description import (
     DEFAULT_MODEL,
     known_regions,
     shipped_models,
     verify_checksums,
 )
-from scripted_models.model_folder import load_model, write_model
+from scripted_models.bundle.weights import load_model, write_model
+from scripted_models.cli import main
+from scripted_models.errors import ModelError
+from scripted_models.images.volume_files import read_label_map
+from scripted_models.labels import LABELS
 from scripted_models.networks import build_network
-from scripted_models.volumes.io import read_label_map
+from scripted_models.sequences import MODALITIES
+from scripted_models.training.experiment_config import Experiment
 
 KNOWN = (0, 1, 2, 4)  # labels of the models of BraTS 2017 and later
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripted_models import model_folder
+from scripted_models.bundle import weights
+from scripted_models.bundle.description import SHIPPED, find_model, user_models_folder
+from scripted_models.bundle.registry import import_model, list_models, remove_model
+from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
 from scripted_models.errors import InputError, ModelError, ResourceError
-from scripted_models.model_description import SHIPPED, find_model, user_models_folder
-from scripted_models.model_folder import load_model
-from scripted_models.model_store import import_model, list_models, remove_model
 
 DEFAULT = SHIPPED / "TwoPathCNN"
 NAMES = ["default", "fast", "InputCascadeCNN", "TwoPathCNN"]
@@ -111,7 +111,7 @@ class TestImport:
 
     def test_without_a_name_it_keeps_its_own(self, tmp_path, small_network, store):
         stated = {**json.loads((DEFAULT / "configs" / "model.json").read_text()), "name": "Run 2"}
-        model = import_model(model_folder.write_model(tmp_path / "run", small_network, stated))
+        model = import_model(weights.write_model(tmp_path / "run", small_network, stated))
         assert model.folder == store / "Run 2"
 
     @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ class TestImport:
         broken = {**weights, "output.bias": weights["output.bias"] * float("nan")}
         network = type(small_network)()
         network.load_state_dict(broken)
-        source = model_folder.write_model(tmp_path / "nan", network, stated)
+        source = weights.write_model(tmp_path / "nan", network, stated)
         assert main(["models", "--import", str(source)]) == 3
         text = capsys.readouterr().err
         assert text.startswith(f"Error: {source}: the weights ['output.bias'] hold NaN")
@@ -158,7 +158,7 @@ class TestImport:
         def interrupted(name):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(model_folder, "load_model", interrupted)
+        monkeypatch.setattr(weights, "load_model", interrupted)
         assert main(["models", "--import", str(folder), "--name", "mine"]) == 130
         assert os.listdir(store) == []
 

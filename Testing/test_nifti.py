@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from volume_fixtures import RAMP, refusal, write_nifti
 
 from scripted_models.errors import InputError
-from scripted_models.volumes.io import (
+from scripted_models.images.volume_files import (
     read_volume,
 )
 

@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from scripted_models.inference import padded_window, predict_slice
+from scripted_models.inference.reference import (
+    predict_slice_patchwise,
+    predict_voxels,
+    with_plain_layers,
+)
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.layers import DensePool, LargeConv2d
-from scripted_models.patchwise import predict_slice_patchwise, predict_voxels, with_plain_layers
-from scripted_models.training.cases import MERGED_CORE
 from scripted_models.training.losses import pixel_cross_entropy
 from scripted_models.training.precision import MixedPrecision
-from scripted_models.training.run import PixelLogits
+from scripted_models.training.trainer import PixelLogits
+from scripted_models.training.training_case import MERGED_CORE
 
 FEWER = {"VotedEnsemble": {"members": 2}}  # arguments that make a test quicker
 VALID = [name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei")]

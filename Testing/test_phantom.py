@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from scripted_models.cases.phantom.phantom_case import (
+    make_phantom,
+    phantom_grid,
+    write_phantom_case,
+)
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.modalities import MODALITIES
-from scripted_models.phantom.case import make_phantom, phantom_grid, write_phantom_case
+from scripted_models.sequences import MODALITIES
 
 SMALL = (48, 48, 31)
 

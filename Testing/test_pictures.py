@@ -6,7 +6,6 @@ import SimpleITK as sitk
 
 from scripted_models.errors import ResourceError
 from scripted_models.labels import LABELS
-from scripted_models.modalities import MODALITIES
 from scripted_models.pictures.font import GLYPHS, draw_text, text_mask
 from scripted_models.pictures.panels import displayed_plane
 from scripted_models.pictures.render import (
@@ -16,6 +15,7 @@ from scripted_models.pictures.render import (
     render_overlay,
     write_png,
 )
+from scripted_models.sequences import MODALITIES
 
 SPACING = (1.0, 1.0, 1.0)
 ALL, LOW, HIGH = slice(10, 30), slice(10, 16), slice(24, 30)  # of a 20-voxel cube

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from scripted_models.errors import ModelError
 from scripted_models.geometry import Grid
-from scripted_models.postprocessing import build_postprocessing
-from scripted_models.segmentation import _finish_labels
+from scripted_models.segmentation.segmenter import _finish_labels
+from scripted_models.transforms.postprocessing import build_postprocessing
 
 
 def run(step, labels, brain=None, spacing_zyx_mm=(1.0, 1.0, 1.0)):

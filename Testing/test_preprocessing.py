@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from scripted_models.config import Experiment
 from scripted_models.errors import InputError, ModelError
-from scripted_models.preprocessing import N4BiasFieldd, build_preprocessing, preprocess
+from scripted_models.training.experiment_config import Experiment
+from scripted_models.transforms.preprocessing import N4BiasFieldd, build_preprocessing, preprocess
 
 
 @pytest.fixture

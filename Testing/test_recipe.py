@@ -7,20 +7,25 @@ import pytest
 import torch
 from training_fixtures import make_case
 
-from scripted_models.config import Experiment, PhaseConfig, TrainingConfig, load_experiment
 from scripted_models.errors import InputError
 from scripted_models.networks import build_network
-from scripted_models.progress import Progress
+from scripted_models.runtime.progress import Progress
 from scripted_models.training.checkpoint import TrainingState
-from scripted_models.training.optimiser import (
+from scripted_models.training.experiment_config import (
+    Experiment,
+    PhaseConfig,
+    TrainingConfig,
+    load_experiment,
+)
+from scripted_models.training.optimizer import (
     adam_rate_scale,
     bound_kernels,
     make_optimiser,
     rates,
     set_rates,
 )
-from scripted_models.training.run import Trainer
 from scripted_models.training.sampling import label_frequencies
+from scripted_models.training.trainer import Trainer
 
 PHASE = PhaseConfig(epochs=4, steps_per_epoch=10)
 

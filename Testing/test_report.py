@@ -9,8 +9,8 @@ import SimpleITK as sitk
 
 from scripted_models.errors import ResourceError
 from scripted_models.pictures.render import png_bytes
-from scripted_models.report.markdown_html import markdown_to_html
-from scripted_models.report.page import (
+from scripted_models.reporting.markdown_html import markdown_to_html
+from scripted_models.reporting.page import (
     NOT_FOR_DIAGNOSIS,
     CaseReport,
     html_report,

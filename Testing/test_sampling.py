@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from training_fixtures import make_case
 
-from scripted_models.config import TrainingConfig
 from scripted_models.labels import REGIONS
 from scripted_models.networks.slice_network import PLANES, SliceNetwork
-from scripted_models.training.cases import IGNORED, MERGED_CORE
+from scripted_models.training.experiment_config import TrainingConfig
 from scripted_models.training.losses import (
     pixel_cross_entropy,
     region_dice_loss,
@@ -23,6 +22,7 @@ from scripted_models.training.sampling import (
     choose_pixels,
     label_frequencies,
 )
+from scripted_models.training.training_case import IGNORED, MERGED_CORE
 
 
 def sampler(cases=None, margins=(16, 16), context=0, planes=("axial",), **changes):

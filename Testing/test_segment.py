@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.cli import main
 from scripted_models.geometry import Grid
+from scripted_models.images.volume_files import read_label_map, read_volume, write_volume
 from scripted_models.inference import (
     predict_slice,
     predict_volume,
 )
-from scripted_models.phantom.case import write_phantom_case
-from scripted_models.volumes.io import read_label_map, read_volume, write_volume
 
 NAMES = ("t1", "t1c", "t2", "flair")
 SUFFIX = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}

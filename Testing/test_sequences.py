@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripted_models.cases.discovery import find_cases
+from scripted_models.cases.phantom.phantom_case import make_phantom
+from scripted_models.cases.sequence_assignment import Candidate, assign_sequences
 from scripted_models.cases.sequence_names import read_name, read_names
-from scripted_models.cases.sequences import Candidate, assign_sequences
 from scripted_models.cli import main
 from scripted_models.errors import InputError
-from scripted_models.modalities import MODALITIES
-from scripted_models.phantom.case import make_phantom
-from scripted_models.sequence_images import MARGIN, Comparison, look_at
+from scripted_models.images.contrast import MARGIN, Comparison, look_at
+from scripted_models.sequences import MODALITIES
 
 # What scanners and people write: sequence with rank (3 'without contrast medium', 2 stated, 1 hinted at),
 # 'other' for none of the four, 'clash' for words that exclude each other, '-' for nothing.

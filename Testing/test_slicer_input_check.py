@@ -26,10 +26,10 @@ pytest.importorskip("slicer.util")
 from BrainTumorSegLib.input_check import InputCheck, check_choice, covered_share  # noqa: E402
 from BrainTumorSegLib.resampling import ras_matrix, world_grid  # noqa: E402
 
+from scripted_models.cases.phantom.phantom_case import make_phantom  # noqa: E402
 from scripted_models.errors import InputError  # noqa: E402
 from scripted_models.geometry import Grid  # noqa: E402
-from scripted_models.phantom.case import make_phantom  # noqa: E402
-from scripted_models.space import TrainingSpace  # noqa: E402
+from scripted_models.images.training_space import TrainingSpace  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 

@@ -27,7 +27,6 @@ pytest.importorskip("slicer.util")
 from BrainTumorSegLib import logic, python_child, resampling, run_folder  # noqa: E402
 from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
 
-from scripted_models.config import DEFAULT_PREPROCESSING  # noqa: E402
 from scripted_models.errors import (  # noqa: E402
     Cancelled,
     InputError,
@@ -35,6 +34,7 @@ from scripted_models.errors import (  # noqa: E402
     ScriptedModelsError,
 )
 from scripted_models.labels import LABELS  # noqa: E402
+from scripted_models.training.experiment_config import DEFAULT_PREPROCESSING  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
@@ -180,8 +180,8 @@ def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
 @pytest.fixture(params=["untrained", "shipped"])
 def model(request, tmp_path_factory, small_network):
     """A model folder of an untrained network, and the default model when it is shipped."""
-    from scripted_models.model_description import shipped_models
-    from scripted_models.model_folder import write_model
+    from scripted_models.bundle.description import shipped_models
+    from scripted_models.bundle.weights import write_model
 
     if request.param == "shipped":
         if "default" not in [folder.name for folder in shipped_models()]:
@@ -207,7 +207,7 @@ def test_the_true_program_segments_a_phantom(
     slicer_scene, tmp_path, monkeypatch, small_network, model
 ):
     """The whole path with a network: volumes under a transform, `python -m scripted_models segment`."""
-    from scripted_models.phantom.case import make_phantom
+    from scripted_models.cases.phantom.phantom_case import make_phantom
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     phantom = make_phantom(3, (48, 48, 40))
@@ -235,7 +235,7 @@ def test_the_true_program_segments_a_phantom(
 def test_child_ends_when_slicer_is_killed(tmp_path):
     """A stand-in for Slicer starts a program that watches it, and is killed; the program goes, too."""
     watching = (
-        "import sys, time; from scripted_models.process_watch import end_with; "
+        "import sys, time; from scripted_models.runtime.parent_process import end_with; "
         "end_with(int(sys.argv[1])); print('watching', flush=True); time.sleep(60); print('slept')"
     )
     starting = (

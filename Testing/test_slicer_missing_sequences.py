@@ -16,10 +16,10 @@ from BrainTumorSegLib import logic  # noqa: E402
 from BrainTumorSegLib.input_check import InputCheck, reference_of  # noqa: E402
 from BrainTumorSegLib.resampling import ras_matrix  # noqa: E402
 
+from scripted_models.bundle.weights import load_model, write_model  # noqa: E402
+from scripted_models.cases.phantom.phantom_case import make_phantom  # noqa: E402
 from scripted_models.errors import InputError  # noqa: E402
-from scripted_models.model_folder import load_model, write_model  # noqa: E402
 from scripted_models.networks import build_network  # noqa: E402
-from scripted_models.phantom.case import make_phantom  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 

@@ -14,13 +14,13 @@ from slicer_fixtures import MODULE
 pytest.importorskip("slicer")
 from BrainTumorSegLib import models
 
+from scripted_models.bundle.description import SHIPPED
+from scripted_models.bundle.registry import import_model as import_here
+from scripted_models.bundle.weights import write_model
 from scripted_models.errors import InputError, ModelError, ResourceError, ScriptedModelsError
+from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS
-from scripted_models.model_description import SHIPPED
-from scripted_models.model_folder import write_model
-from scripted_models.model_store import import_model as import_here
 from scripted_models.networks import build_network
-from scripted_models.space import TrainingSpace
 
 DEFAULT = SHIPPED / "TwoPathCNN"
 

@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 from slicer_fixtures import MODALITIES, MODULE, ROOT
 
-from scripted_models.phantom.case import make_phantom
+from scripted_models.cases.phantom.phantom_case import make_phantom
 
 PACKAGE = ROOT / "scripted_models"
 CMAKE = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
@@ -164,7 +164,7 @@ def environment(place, home, **others):
 
 
 def test_installed_extension_carries_the_whole_package(installed):
-    expected = files_under(PACKAGE, "**/*.py", "experiments/**/*.toml", "models/**/*")
+    expected = files_under(PACKAGE, "**/*.py", "experiments/recipes/**/*.toml", "bundle/shipped/**/*")
     for folder in installed:
         assert files_under(folder / "scripted_models", "**/*") == expected
     everything = files_under(installed[1], "*", "BrainTumorSegLib/**/*", "Resources/**/*")

@@ -24,8 +24,8 @@ from BrainTumorSegLib.segments import REGION_SEGMENTS, SEGMENTS  # noqa: E402
 from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
 from scripted_models.errors import InputError, ScriptedModelsError  # noqa: E402
+from scripted_models.images.volume_files import write_labels, write_volume  # noqa: E402
 from scripted_models.labels import REGIONS, region_mask  # noqa: E402
-from scripted_models.volumes.io import write_labels, write_volume  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 

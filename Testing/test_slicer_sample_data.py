@@ -17,9 +17,9 @@ from BrainTumorSegLib import sample_data  # noqa: E402
 from BrainTumorSegLib.logic import SegmentationJob  # noqa: E402
 from BrainTumorSegLib.resampling import world_grid  # noqa: E402
 
+from scripted_models.cases.phantom.phantom_case import make_phantom, phantom_grid  # noqa: E402
 from scripted_models.errors import InputError  # noqa: E402
-from scripted_models.modalities import MODALITIES  # noqa: E402
-from scripted_models.phantom.case import make_phantom, phantom_grid  # noqa: E402
+from scripted_models.sequences import MODALITIES  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 SIZE = (32, 32, 12)

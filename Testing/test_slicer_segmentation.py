@@ -31,7 +31,7 @@ from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
 
 from scripted_models.errors import InputError  # noqa: E402
 from scripted_models.geometry import Grid  # noqa: E402
-from scripted_models.volumes.io import write_labels  # noqa: E402
+from scripted_models.images.volume_files import write_labels  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 

@@ -144,8 +144,8 @@ class TestModels:
 
 def renamed_model(folder):
     """A zip of the shipped model under another name, with its own checksums."""
-    from scripted_models.model_description import read_description
-    from scripted_models.model_folder import load_model, write_model
+    from scripted_models.bundle.description import read_description
+    from scripted_models.bundle.weights import load_model, write_model
 
     model = load_model("TwoPathCNN")
     description = {k: v for k, v in read_description(model.folder).items() if k != "format"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from volume_fixtures import axis_directions, rotation
 
 from scripted_models.geometry import Grid
-from scripted_models.space import TrainingSpace, orientation_code, resample
+from scripted_models.images.training_space import TrainingSpace, orientation_code, resample
 
 SPACE = TrainingSpace()
 

@@ -14,14 +14,19 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from training_fixtures import make_case
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
-from scripted_models.config import Experiment, PhaseConfig, TrainingConfig, load_experiment
 from scripted_models.errors import InputError
-from scripted_models.model_folder import load_model
 from scripted_models.networks.havaei import TwoPathCNN
-from scripted_models.progress import Progress
+from scripted_models.runtime.progress import Progress
 from scripted_models.training.checkpoint import TrainingState, load_state, save_state
-from scripted_models.training.run import Trainer
+from scripted_models.training.experiment_config import (
+    Experiment,
+    PhaseConfig,
+    TrainingConfig,
+    load_experiment,
+)
+from scripted_models.training.trainer import Trainer
 
 EXPERIMENT = """
 name = "tiny"

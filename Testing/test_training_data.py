@@ -10,12 +10,12 @@ import pytest
 import SimpleITK as sitk
 from training_fixtures import make_case, write_small_case
 
-from scripted_models.config import DataConfig, Experiment
 from scripted_models.errors import InputError, ResourceError
-from scripted_models.training import data as training_data
+from scripted_models.tasks.brains import training_cases as training_data
+from scripted_models.tasks.brains.training_cases import load_cases, space_of, split_cases
 from scripted_models.training.cache import CaseCache, digest
-from scripted_models.training.cases import MERGED_CORE, TrainingCase
-from scripted_models.training.data import load_cases, space_of, split_cases
+from scripted_models.training.experiment_config import DataConfig, Experiment
+from scripted_models.training.training_case import MERGED_CORE, TrainingCase
 
 NAMES = [f"BraTS-GLI-{patient:05d}-{point:03d}" for patient in range(9) for point in (100, 101)]
 
@@ -155,7 +155,7 @@ class TestLoading:
         assert not np.array_equal(before[0][0].image[3], after[0][0].image[3])
 
     def test_phantoms_join_the_training_cases(self, tmp_path, phantom_folder, monkeypatch):
-        from scripted_models.phantom import case as phantom_case
+        from scripted_models.cases.phantom import phantom_case
 
         small = phantom_case.make_phantom
         monkeypatch.setattr(

@@ -10,15 +10,15 @@ import torch
 from padded_networks import check_size, furthest_pixel
 from training_fixtures import write_small_case
 
+from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.inference import choose_form, predict_slice, predict_volume, slab
-from scripted_models.model_folder import load_model, write_model
 from scripted_models.networks import build_network
 from scripted_models.networks.slice_network import PLANES
-from scripted_models.progress import Progress
-from scripted_models.segmentation import segment_case
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.segmenter import segment_case
 
 SMALL = {"widths": (3, 4, 5)}
 

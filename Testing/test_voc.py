@@ -11,11 +11,11 @@ from PIL import Image
 
 from scripted_models.cli import main
 from scripted_models.errors import InputError
-from scripted_models.voc.labels import CLASSES, VOID, palette
-from scripted_models.voc.layout import find_sbd, sbd_images, seg11valid, voc_images
-from scripted_models.voc.masks import read_image, read_mask, write_mask, write_overlay
-from scripted_models.voc.mat_files import read_struct_field
-from scripted_models.voc.scores import SUMMARIES, VocScores, score
+from scripted_models.evaluation.confusion import SUMMARIES, VocScores, score
+from scripted_models.tasks.voc.classes import CLASSES, VOID, palette
+from scripted_models.tasks.voc.image_lists import find_sbd, sbd_images, seg11valid, voc_images
+from scripted_models.tasks.voc.masks import read_image, read_mask, write_mask, write_overlay
+from scripted_models.tasks.voc.mat_files import read_struct_field
 
 
 def random_mask(seed, shape=(20, 24), labels=(0, 1, 5, 15, 20, VOID)):

@@ -9,17 +9,17 @@ from PIL import Image
 from test_voc import make_sbd
 from torch.nn import functional as F
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
 from scripted_models.commands.train import EXPERIMENTS
-from scripted_models.config import load_experiment
-from scripted_models.model_folder import load_model
 from scripted_models.networks import build_network
 from scripted_models.networks.weight_files import CAFFE, TORCHVISION
+from scripted_models.tasks.voc.masks import read_mask, write_mask
+from scripted_models.tasks.voc.prediction import predict_picture, scaled
+from scripted_models.tasks.voc.training_cases import voc_makers
 from scripted_models.training.augmentation import build_augmentation
-from scripted_models.training.optimiser import make_optimiser
-from scripted_models.training.voc import voc_makers
-from scripted_models.voc.masks import read_mask, write_mask
-from scripted_models.voc.prediction import predict_picture, scaled
+from scripted_models.training.experiment_config import load_experiment
+from scripted_models.training.optimizer import make_optimiser
 
 EXPERIMENT = """
 name = "voc"

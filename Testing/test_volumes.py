@@ -16,7 +16,7 @@ from volume_fixtures import RAMP, grid_from_seed, grids, refusal, write_nifti
 
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.geometry import Grid
-from scripted_models.volumes.io import (
+from scripted_models.images.volume_files import (
     EXTENSIONS,
     read_channel,
     read_label_map,
@@ -243,7 +243,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np, SimpleITK as sitk
 from scripted_models.errors import ResourceError
-from scripted_models.volumes.io import EXTENSIONS, write_volume
+from scripted_models.images.volume_files import EXTENSIONS, write_volume
 image = sitk.GetImageFromArray(np.random.default_rng(0).normal(size=(8, 100, 100)))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))

@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from scripted_models.config import Experiment, NetworkConfig
+from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.errors import InputError, ModelError
-from scripted_models.experiment_list import load_list
-from scripted_models.model_folder import load_model, write_model
+from scripted_models.experiments.runner import load_list
 from scripted_models.networks import build_network
 from scripted_models.networks.fcn import FCN
 from scripted_models.networks.refinenet import ResidualTrunk
@@ -25,6 +24,7 @@ from scripted_models.networks.weight_files import (
     read_weights,
 )
 from scripted_models.training.assembly import make_network
+from scripted_models.training.experiment_config import Experiment, NetworkConfig
 
 SMALL = {"in_channels": 4, "num_classes": 5, "scale": 1 / 64}
 FILES = [(kind, index) for kind, files in LAYER_NAMES.items() for index in range(len(files))]

@@ -3,7 +3,7 @@
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.training.cases import TrainingCase, make_target
+from scripted_models.training.training_case import TrainingCase, make_target
 
 
 def make_case(seed=0, merged=False):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.volumes.io import read_volume
+from scripted_models.images.volume_files import read_volume
 
 RAMP = np.arange(24, dtype="f4").reshape(2, 3, 4)
 

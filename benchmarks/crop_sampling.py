@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from one_case import phantom_case
 
-from scripted_models.config import TrainingConfig
 from scripted_models.networks.havaei import TwoPathCNN
-from scripted_models.training.cases import TrainingCase
+from scripted_models.training.experiment_config import TrainingConfig
 from scripted_models.training.sampling import CropSampler
+from scripted_models.training.training_case import TrainingCase
 
 
 def main(arguments: list[str] | None = None) -> int:

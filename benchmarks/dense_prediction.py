@@ -18,9 +18,9 @@ from one_case import add_case_options, read_case, tumour_slices
 from torch import nn
 
 from scripted_models.inference import predict_slice
+from scripted_models.inference.reference import predict_voxels, with_plain_layers
 from scripted_models.networks import NETWORKS, build_network
-from scripted_models.patchwise import predict_voxels, with_plain_layers
-from scripted_models.training.cases import IGNORED
+from scripted_models.training.training_case import IGNORED
 
 
 def main(arguments: list[str] | None = None) -> int:

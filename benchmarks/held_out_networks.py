@@ -17,24 +17,24 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from scripted_models.bundle.weights import Model, load_model, write_model
 from scripted_models.cases.case import Case
-from scripted_models.cross_validation import folds_of
 from scripted_models.evaluation.folders import evaluate_folders, join_evaluations, write_reports
-from scripted_models.experiment_list import ListRun, segment_cases
-from scripted_models.files import make_folder
-from scripted_models.labels import encode_labels
-from scripted_models.missing_sequences import (
+from scripted_models.experiments.ablation import (
     ALL,
     dice_by_set,
     score_incomplete,
     write_sequence_table,
 )
-from scripted_models.modalities import MODALITIES
-from scripted_models.model_folder import Model, load_model, write_model
-from scripted_models.progress import BarProgress
-from scripted_models.training.data import usable_cases
-from scripted_models.training.enhancement import remove_enhancement
-from scripted_models.volumes.io import write_labels
+from scripted_models.experiments.cross_validation import folds_of
+from scripted_models.experiments.runner import ListRun, segment_cases
+from scripted_models.images.volume_files import write_labels
+from scripted_models.labels import encode_labels
+from scripted_models.runtime.atomic_files import make_folder
+from scripted_models.runtime.progress import BarProgress
+from scripted_models.sequences import MODALITIES
+from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
+from scripted_models.tasks.brains.training_cases import usable_cases
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -27,11 +27,11 @@ import torch
 from one_case import add_case_options, read_case, tumour_slices
 from torch import nn
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.inference import brain_box, padded_window
-from scripted_models.model_folder import load_model
-from scripted_models.patchwise import with_plain_layers
-from scripted_models.training.cases import IGNORED, TrainingCase
+from scripted_models.inference.reference import with_plain_layers
 from scripted_models.training.losses import pixel_cross_entropy
+from scripted_models.training.training_case import IGNORED, TrainingCase
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 # As training scales the loss for float16, whose smallest number is 6e-8; exact in the other precisions.

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.config import DEFAULT_PREPROCESSING
+from scripted_models.cases.phantom.phantom_case import FULL_SIZE_XYZ, make_phantom
 from scripted_models.errors import InputError
-from scripted_models.modalities import MODALITIES
-from scripted_models.phantom.case import FULL_SIZE_XYZ, make_phantom
-from scripted_models.preprocessing import build_preprocessing, preprocess
-from scripted_models.segmentation import read_on_one_grid
-from scripted_models.training.cases import IGNORED, TrainingCase, make_target
-from scripted_models.training.data import usable_cases
+from scripted_models.segmentation.segmenter import read_on_one_grid
+from scripted_models.sequences import MODALITIES
+from scripted_models.tasks.brains.training_cases import usable_cases
+from scripted_models.training.experiment_config import DEFAULT_PREPROCESSING
+from scripted_models.training.training_case import IGNORED, TrainingCase, make_target
+from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
 
 
 def add_case_options(parser: argparse.ArgumentParser) -> None:

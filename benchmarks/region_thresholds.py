@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.cases.discovery import find_cases
-from scripted_models.confidence import region_probability
-from scripted_models.decision import decide_labels
-from scripted_models.experiment_list import MODEL, TABLE
+from scripted_models.experiments.runner import MODEL, TABLE
 from scripted_models.labels import REGIONS, region_mask
-from scripted_models.model_folder import load_model
-from scripted_models.progress import Progress
-from scripted_models.segmentation import segment_case
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.quality_estimate import region_probability
+from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.transforms.region_thresholds import decide_labels
 
 SHARES = np.round(np.arange(0.1, 0.71, 0.05), 2)
 

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from scripted_models.bundle.weights import Model, load_model
 from scripted_models.cases.discovery import find_cases
-from scripted_models.model_folder import Model, load_model
+from scripted_models.inference.reference import with_plain_layers
 from scripted_models.networks.layers import LargeConv2d
-from scripted_models.patchwise import with_plain_layers
-from scripted_models.progress import Progress
-from scripted_models.segmentation import segment_case
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.segmenter import segment_case
 
 THREADS = 2
 

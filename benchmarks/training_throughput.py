@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 import torch
 
+from scripted_models.inference.reference import with_plain_layers
 from scripted_models.networks import NETWORKS, build_network
-from scripted_models.patchwise import with_plain_layers
 from scripted_models.training.losses import pixel_cross_entropy
 from scripted_models.training.precision import MixedPrecision
-from scripted_models.training.run import PixelLogits
+from scripted_models.training.trainer import PixelLogits
 
 
 @dataclass(frozen=True)

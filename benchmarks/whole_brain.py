@@ -33,12 +33,12 @@ from one_case import add_case_options, read_case
 from torch import nn
 from torch.nn import functional as F
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.inference import brain_box, padded_window, predict_volume
+from scripted_models.inference.reference import predict_voxels, with_plain_layers
 from scripted_models.inference.spectral import SpectralNetwork
-from scripted_models.model_folder import load_model
 from scripted_models.networks import NETWORKS, build_network
-from scripted_models.patchwise import predict_voxels, with_plain_layers
-from scripted_models.training.cases import IGNORED
+from scripted_models.training.training_case import IGNORED
 
 BASELINE = "plain whole slices"
 FORMS = ("patch-wise window", BASELINE, "plain boxes", "spectral", "as shipped", "tuned")

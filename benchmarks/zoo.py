@@ -18,9 +18,9 @@ import time
 
 import torch
 
-from scripted_models.crf import DenseCRF
+from scripted_models.inference.reference import with_plain_layers
 from scripted_models.networks import build_network
-from scripted_models.patchwise import with_plain_layers
+from scripted_models.networks.crf import DenseCRF
 
 BASELINE = "FCN32s"
 PICTURE, SLICE = (3, 21, 500), (4, 5, 240)  # channels, classes, edge

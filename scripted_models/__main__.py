@@ -3,7 +3,7 @@
 import sys
 
 from scripted_models.cli import main
-from scripted_models.own_process import end_soon, keep_freed_memory
+from scripted_models.runtime.process_priority import end_soon, keep_freed_memory
 
 
 def program() -> int:

@@ -24,8 +24,8 @@ from scripted_models.commands import (
     train,
 )
 from scripted_models.errors import Cancelled, InputError, ResourceError, ScriptedModelsError
-from scripted_models.memory import is_shortage
-from scripted_models.progress import Progress, make_progress
+from scripted_models.runtime.memory import is_shortage
+from scripted_models.runtime.progress import Progress, make_progress
 
 COMMANDS = (
     demo, segment, evaluate, cases, train, experiments, figures, phantom, networks, models, predict_voc,

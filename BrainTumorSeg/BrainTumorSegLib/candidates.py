@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import slicer
 import slicer.util
 
-from scripted_models.cases.sequences import Candidate, assign_sequences
+from scripted_models.cases.sequence_assignment import Candidate, assign_sequences
 
 OWN_PREFIX = "BrainTumorSeg."  # attributes of nodes that this module made
 _SERIES_DESCRIPTION = "0008,103e"

@@ -12,8 +12,8 @@ from pathlib import Path
 import slicer
 
 import scripted_models
+from scripted_models.bundle.description import shipped_models, user_models, user_models_folder
 from scripted_models.errors import ResourceError
-from scripted_models.model_description import shipped_models, user_models, user_models_folder
 
 from . import package_parent
 

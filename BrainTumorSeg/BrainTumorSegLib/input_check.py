@@ -11,9 +11,10 @@ import numpy as np
 import slicer
 import slicer.util
 
+from scripted_models.bundle.description import missing_finding, needs_one_of
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.image_findings import (
+from scripted_models.images.checks import (
     NOTE,
     STOP,
     WARNING,
@@ -25,9 +26,8 @@ from scripted_models.image_findings import (
     look_at,
     voxel_findings,
 )
-from scripted_models.modalities import MODALITIES, TITLES
-from scripted_models.model_description import missing_finding, needs_one_of
-from scripted_models.space import TrainingSpace
+from scripted_models.images.training_space import TrainingSpace
+from scripted_models.sequences import MODALITIES, TITLES
 
 from .resampling import covering_grid, ijk_to_ras, world_grid
 

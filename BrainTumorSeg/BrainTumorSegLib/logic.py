@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from scripted_models.bundle.description import find_model, read_description
 from scripted_models.errors import (
     Cancelled,
     InputError,
@@ -19,7 +20,6 @@ from scripted_models.errors import (
     ResourceError,
     ScriptedModelsError,
 )
-from scripted_models.model_description import find_model, read_description
 
 from .input_check import NO_MODEL, check_choice, reference_of
 from .protocol import Event

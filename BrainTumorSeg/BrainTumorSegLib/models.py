@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 
-from scripted_models import model_store
+from scripted_models.bundle import registry
+from scripted_models.bundle.description import known_labels, needs_one_of, training_space
 from scripted_models.errors import (
     Cancelled,
     InputError,
@@ -21,10 +22,9 @@ from scripted_models.errors import (
     ResourceError,
     ScriptedModelsError,
 )
+from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import REGIONS
-from scripted_models.modalities import TITLES
-from scripted_models.model_description import known_labels, needs_one_of, training_space
-from scripted_models.space import TrainingSpace
+from scripted_models.sequences import TITLES
 
 from .process_tree import ask_tree_to_end, exit_reason, kill_tree, start_process
 from .python_child import child_environment, find_python
@@ -87,7 +87,7 @@ def list_models() -> list[ModelEntry]:
     Raises:
         ResourceError: the user has no home folder.
     """
-    return [_entry(model) for model in model_store.list_models()]
+    return [_entry(model) for model in registry.list_models()]
 
 
 def remove_model(entry: ModelEntry) -> None:
@@ -101,7 +101,7 @@ def remove_model(entry: ModelEntry) -> None:
         raise ModelError(
             f"The model '{entry.name}' comes with the program, expected one of your own; choose another."
         )
-    model_store.remove_model(entry.name)
+    registry.remove_model(entry.name)
 
 
 def import_model(
@@ -138,7 +138,7 @@ def import_model(
         error = _ERRORS.get(exit_code, ScriptedModelsError)
         raise error(_sentence(exit_code, complaints))
     record = json.loads(output)
-    return _entry(model_store.stored_model(Path(record["path"])))
+    return _entry(registry.stored_model(Path(record["path"])))
 
 
 def _run(
@@ -188,7 +188,7 @@ def _sentence(exit_code: int, complaints: str) -> str:
     return f"The import {exit_reason(exit_code)}{last}."
 
 
-def _entry(model: model_store.StoredModel) -> ModelEntry:
+def _entry(model: registry.StoredModel) -> ModelEntry:
     stated = model.description
     usable = {} if model.problem else _abilities(stated)
     return ModelEntry(

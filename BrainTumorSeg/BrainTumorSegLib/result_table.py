@@ -10,11 +10,11 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from scripted_models.bundle.description import known_regions
 from scripted_models.errors import InputError
-from scripted_models.files import write_file
 from scripted_models.geometry import Grid
-from scripted_models.measurement import axial_diameters
-from scripted_models.model_description import known_regions
+from scripted_models.runtime.atomic_files import write_file
+from scripted_models.segmentation.tumor_size import axial_diameters
 
 from .resampling import parent_matrix, ras_grid
 from .segmentation_node import BINARY, place_beside
@@ -30,7 +30,7 @@ def update_table(scene, segmentation_node, table_node=None):
     """Fill a table with voxels and mL of the segments and of the regions that they make up.
 
     The enhancing tumour also has the largest diameter in an axial slice and the longest perpendicular one
-    (see `scripted_models.measurement`). Edits of the user count; deleted segments are left out.
+    (see `scripted_models.segmentation.tumor_size`). Edits of the user count; deleted segments are left out.
 
     Args:
         scene: vtkMRMLScene.

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripted_models.process_watch import is_running
+from scripted_models.runtime.parent_process import is_running
 
 PREFIX = "BrainTumorSeg-"
 ABANDONED_AFTER_S = 3600.0

@@ -6,8 +6,8 @@ import numpy as np
 import slicer
 import slicer.util
 
-from scripted_models.modalities import MODALITIES, TITLES
-from scripted_models.phantom.case import make_phantom
+from scripted_models.cases.phantom.phantom_case import make_phantom
+from scripted_models.sequences import MODALITIES, TITLES
 
 from .resampling import ras_matrix
 

@@ -11,7 +11,7 @@ import slicer.util
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.modalities import MODALITIES, TITLES
+from scripted_models.sequences import MODALITIES, TITLES
 
 from .input_check import NO_MODEL, check_usable, label, lies_on, placement
 from .resampling import covering_grid, resample, world_grid

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.cases.sequences import Guess
+from scripted_models.cases.sequence_assignment import Guess
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.images.volume_files import read_channel, read_label_map, read_volume
 from scripted_models.labels import CODINGS, LabelCoding, decode_labels
-from scripted_models.modalities import MODALITIES
-from scripted_models.volumes.io import read_channel, read_label_map, read_volume
+from scripted_models.sequences import MODALITIES
 
 # The first kind that a case has is its truth; each with its coding, None where the naming tells it.
 TRUTH_KINDS = {

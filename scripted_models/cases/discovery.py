@@ -13,12 +13,12 @@ from scripted_models.cases.loose_files import are_several_patients, guess_files
 from scripted_models.cases.naming import coding_from_name, file_role
 from scripted_models.cases.sequence_names import SURE
 from scripted_models.errors import InputError
-from scripted_models.labels import CODINGS
-from scripted_models.modalities import MODALITIES, modality_from_name
-from scripted_models.volumes.io import (
+from scripted_models.images.volume_files import (
     volume_extension,
     volume_stem,
 )
+from scripted_models.labels import CODINGS
+from scripted_models.sequences import MODALITIES, modality_from_name
 
 _MOST_LOOSE_FILES = 40  # in one folder; more are no patient
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from scripted_models.cases.sequences import Candidate, Guess, assign_sequences
-from scripted_models.volumes.io import read_volume, volume_stem
+from scripted_models.cases.sequence_assignment import Candidate, Guess, assign_sequences
+from scripted_models.images.volume_files import read_volume, volume_stem
 
 
 def guess_files(paths: Iterable[Path]) -> dict[str, Guess]:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from scripted_models.modalities import BY_ALIAS
+from scripted_models.sequences import BY_ALIAS
 
 SURE, LIKELY = "sure", "likely"
 

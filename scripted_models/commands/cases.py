@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from scripted_models.progress import Progress
+from scripted_models.runtime.progress import Progress
 
 
 def add_parser(subparsers) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.progress import FORMATS, Progress
+from scripted_models.runtime.progress import FORMATS, Progress
 
 
 def add_parser(subparsers) -> None:
@@ -32,9 +32,9 @@ def run(options, progress: Progress) -> int:
     if options.output.resolve() in [path.resolve() for path in options.images]:
         raise InputError(f"--output {options.output}: would replace an input; choose another name.")
     if options.probabilities.is_dir():
-        from scripted_models.crf_files import refine_case as refine_files
+        from scripted_models.tasks.crf_files import refine_case as refine_files
     else:
-        from scripted_models.crf_files import refine_picture as refine_files
+        from scripted_models.tasks.crf_files import refine_picture as refine_files
     progress.stage("crf", 0.0)
     refine_files(options.probabilities, options.images, options.output, settings)
     progress.update(1.0)

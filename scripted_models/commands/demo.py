@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scripted_models.progress import FORMATS, Progress
+from scripted_models.runtime.progress import FORMATS, Progress
 
 
 def add_parser(subparsers) -> None:
@@ -23,7 +23,7 @@ def add_parser(subparsers) -> None:
 
 def run(options, progress: Progress) -> int:
     """Run the whole path and say where the report is."""
-    from scripted_models.demonstration import run_demo
+    from scripted_models.experiments.demonstration import run_demo
 
     report, table = run_demo(
         options.output, options.seed, tuple(options.size), options.model, options.device, progress

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.progress import FORMATS, Progress
+from scripted_models.runtime.progress import FORMATS, Progress
 
 
 def add_parser(subparsers) -> None:
@@ -59,10 +59,10 @@ def _tell(table: str, options, progress: Progress) -> None:
 
 
 def _voc(options, progress: Progress) -> int:
-    from scripted_models.files import make_folder
-    from scripted_models.voc.folders import comparison, evaluate_voc
-    from scripted_models.voc.layout import seg11valid, voc_images
-    from scripted_models.voc.masks import read_image, read_mask, write_overlay
+    from scripted_models.runtime.atomic_files import make_folder
+    from scripted_models.tasks.voc.image_lists import seg11valid, voc_images
+    from scripted_models.tasks.voc.masks import read_image, read_mask, write_overlay
+    from scripted_models.tasks.voc.scoring import comparison, evaluate_voc
 
     if options.split == "seg11valid" and not options.sbd:
         raise InputError(

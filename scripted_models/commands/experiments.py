@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scripted_models.commands.train import EXPERIMENTS
 from scripted_models.errors import InputError
-from scripted_models.progress import FORMATS, Progress
+from scripted_models.runtime.progress import FORMATS, Progress
 
 
 def add_parser(subparsers) -> None:
@@ -48,8 +48,8 @@ def add_parser(subparsers) -> None:
 
 def run(options, progress: Progress) -> int:
     """Run the list and print its table."""
-    from scripted_models.cross_validation import cross_validate, folds_of
-    from scripted_models.experiment_list import TABLE, ListRun, load_list, run_list
+    from scripted_models.experiments.cross_validation import cross_validate, folds_of
+    from scripted_models.experiments.runner import TABLE, ListRun, load_list, run_list
     from scripted_models.labels import CODINGS
     from scripted_models.training import distributed
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.progress import FORMATS, Progress
+from scripted_models.runtime.progress import FORMATS, Progress
 
 _LARGEST_COUNT = 12  # slices in one figure
 
@@ -81,8 +81,8 @@ def _add_output(parser, what: str, run) -> None:
 
 
 def _filters(options, progress: Progress) -> int:
-    from scripted_models.figures.filters import draw_filters, find_filters
-    from scripted_models.model_folder import load_model
+    from scripted_models.bundle.weights import load_model
+    from scripted_models.reporting.figures.filters import draw_filters, find_filters
 
     model = load_model(options.model)
     banks = find_filters(model)
@@ -95,9 +95,9 @@ def _filters(options, progress: Progress) -> int:
 
 
 def _progression(options, progress: Progress) -> int:
-    from scripted_models.figures.canvas import check_output
-    from scripted_models.figures.progression import draw_progression, find_snapshots
-    from scripted_models.figures.shown_case import chosen_slice
+    from scripted_models.reporting.figures.canvas import check_output
+    from scripted_models.reporting.figures.progression import draw_progression, find_snapshots
+    from scripted_models.reporting.figures.shown_case import chosen_slice
 
     check_output(options.output)
     find_snapshots(options.run_folder)
@@ -111,8 +111,8 @@ def _progression(options, progress: Progress) -> int:
 
 
 def _methods(options, progress: Progress) -> int:
-    from scripted_models.figures.canvas import check_output
-    from scripted_models.figures.methods import draw_methods
+    from scripted_models.reporting.figures.canvas import check_output
+    from scripted_models.reporting.figures.methods import draw_methods
 
     check_output(options.output)
     if not 1 <= options.slices <= _LARGEST_COUNT:
@@ -128,12 +128,16 @@ def _methods(options, progress: Progress) -> int:
 
 
 def _views(options, progress: Progress) -> int:
-    from scripted_models.figures.canvas import check_output
-    from scripted_models.figures.shown_case import only_case, read_shown_case
-    from scripted_models.figures.views import draw_views, segmentation_by, segmentation_from
+    from scripted_models.bundle.weights import load_model
     from scripted_models.inference import place_network
     from scripted_models.labels import CODINGS
-    from scripted_models.model_folder import load_model
+    from scripted_models.reporting.figures.canvas import check_output
+    from scripted_models.reporting.figures.shown_case import only_case, read_shown_case
+    from scripted_models.reporting.figures.views import (
+        draw_views,
+        segmentation_by,
+        segmentation_from,
+    )
 
     check_output(options.output)
     progress.stage("read", 0.0)
@@ -150,15 +154,15 @@ def _views(options, progress: Progress) -> int:
 
 
 def _curves(options, progress: Progress) -> int:
-    from scripted_models.figures.curves import draw_curves, read_run
+    from scripted_models.reporting.figures.curves import draw_curves, read_run
 
     runs = [read_run(folder) for folder in options.run_folders]
     return _save(draw_curves(runs), options.output, progress)
 
 
 def _architecture(options, progress: Progress) -> int:
-    from scripted_models.figures.architecture import draw_architecture
     from scripted_models.networks import NETWORKS, build_network
+    from scripted_models.reporting.figures.architecture import draw_architecture
 
     drawn = [name for name, entry in NETWORKS.items() if entry.drawn]
     names = options.networks or drawn
@@ -180,10 +184,10 @@ def _architecture(options, progress: Progress) -> int:
 
 def _load(names: list[str], options, progress: Progress) -> tuple[list, object]:
     """Load models onto the device, and the case in their space."""
-    from scripted_models.figures.shown_case import only_case, read_shown_case
+    from scripted_models.bundle.weights import load_model
     from scripted_models.inference import place_network
     from scripted_models.labels import CODINGS
-    from scripted_models.model_folder import load_model
+    from scripted_models.reporting.figures.shown_case import only_case, read_shown_case
 
     progress.stage("read", 0.0)
     models = [load_model(name) for name in names]
@@ -198,7 +202,7 @@ def _is_file_name(path: Path) -> bool:
 
 
 def _save(figure, path: Path, progress: Progress) -> int:
-    from scripted_models.figures.canvas import save_figure
+    from scripted_models.reporting.figures.canvas import save_figure
 
     save_figure(figure, path)
     progress.result(figure=str(path), text=f"figure: {path}")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from scripted_models.errors import InputError, ModelError
-from scripted_models.progress import Progress
+from scripted_models.runtime.progress import Progress
 
 
 def add_parser(subparsers) -> None:
@@ -39,7 +39,7 @@ def run(options, progress: Progress) -> int:
 
 
 def _import(options) -> int:
-    from scripted_models.model_store import import_model
+    from scripted_models.bundle.registry import import_model
 
     model = import_model(options.source, options.name)
     text = f"imported {model.name}  ({model.folder})"
@@ -48,7 +48,7 @@ def _import(options) -> int:
 
 
 def _remove(options) -> int:
-    from scripted_models.model_store import remove_model
+    from scripted_models.bundle.registry import remove_model
 
     folder = remove_model(options.remove)
     record = {"removed": options.remove, "path": str(folder)}
@@ -57,8 +57,8 @@ def _remove(options) -> int:
 
 
 def _list(options) -> int:
-    from scripted_models.model_description import find_model
-    from scripted_models.model_store import list_models, stored_model
+    from scripted_models.bundle.description import find_model
+    from scripted_models.bundle.registry import list_models, stored_model
 
     listed = list_models()
     expected = [model for model in listed if not model.user]

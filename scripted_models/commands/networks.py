@@ -2,7 +2,7 @@
 
 import json
 
-from scripted_models.progress import Progress
+from scripted_models.runtime.progress import Progress
 
 
 def add_parser(subparsers) -> None:

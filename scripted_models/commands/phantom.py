@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.progress import Progress
+from scripted_models.runtime.progress import Progress
 
 
 def add_parser(subparsers) -> None:
@@ -23,8 +23,8 @@ def add_parser(subparsers) -> None:
 
 def run(options, progress: Progress) -> int:
     """Write the cases."""
-    from scripted_models.files import make_folder
-    from scripted_models.phantom.case import write_phantom_case
+    from scripted_models.cases.phantom.phantom_case import write_phantom_case
+    from scripted_models.runtime.atomic_files import make_folder
 
     if options.cases < 1:
         raise InputError(f"--cases {options.cases}: expected at least 1.")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.progress import FORMATS, Progress
+from scripted_models.runtime.progress import FORMATS, Progress
 
 
 def add_parser(subparsers) -> None:
@@ -31,15 +31,15 @@ def run(options, progress: Progress) -> int:
     """Predict all images of the list."""
     if min(options.scales) <= 0:
         raise InputError(f"--scales: found {min(options.scales):g}, expected factors above 0.")
-    from scripted_models.crf.inference import build_crf, refine
-    from scripted_models.files import make_folder, only_writer
+    from scripted_models.bundle.weights import load_model
     from scripted_models.inference import place_network
-    from scripted_models.model_folder import load_model
+    from scripted_models.networks.crf.refinement import build_crf, refine
     from scripted_models.networks.weight_files import ImageScale
-    from scripted_models.voc.labels import CLASSES
-    from scripted_models.voc.layout import find_voc, voc_images
-    from scripted_models.voc.masks import read_image, write_mask, write_overlay
-    from scripted_models.voc.prediction import predict_picture, scaled, write_probabilities
+    from scripted_models.runtime.atomic_files import make_folder, only_writer
+    from scripted_models.tasks.voc.classes import CLASSES
+    from scripted_models.tasks.voc.image_lists import find_voc, voc_images
+    from scripted_models.tasks.voc.masks import read_image, write_mask, write_overlay
+    from scripted_models.tasks.voc.prediction import predict_picture, scaled, write_probabilities
 
     images = voc_images(options.voc, options.split, with_masks=False)
     root = find_voc(options.voc).resolve()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.own_process import give_way
-from scripted_models.process_watch import end_with
-from scripted_models.progress import FORMATS, Progress
+from scripted_models.runtime.parent_process import end_with
+from scripted_models.runtime.process_priority import give_way
+from scripted_models.runtime.progress import FORMATS, Progress
 
 MODALITY_OPTIONS = ("t1", "t1c", "t2", "flair")
 
@@ -49,7 +49,7 @@ def run(options, progress: Progress) -> int:
     if options.end_with is not None:
         end_with(options.end_with)
     give_way()
-    from scripted_models.model_description import find_model, needs_one_of, read_description
+    from scripted_models.bundle.description import find_model, needs_one_of, read_description
 
     one_of = needs_one_of(read_description(find_model(options.model)))
     cases = chosen_cases(options, one_of)
@@ -59,9 +59,9 @@ def run(options, progress: Progress) -> int:
     progress.stage("load", 0.0)
     import torch
 
-    from scripted_models.files import only_writer
+    from scripted_models.bundle.weights import load_model
     from scripted_models.inference import place_network
-    from scripted_models.model_folder import load_model
+    from scripted_models.runtime.atomic_files import only_writer
 
     if options.threads > 0:
         torch.set_num_threads(options.threads)
@@ -80,8 +80,8 @@ def run(options, progress: Progress) -> int:
 
 def _segment_all(cases: list, model, reason: str, options, progress: Progress) -> list[str]:
     """Segment and write case after case; return the names of those that could not be used."""
-    from scripted_models.case_output import is_written
     from scripted_models.labels import CODINGS
+    from scripted_models.segmentation.outputs import is_written
 
     form = (CODINGS[options.coding], options.probabilities)
     failed = []
@@ -104,9 +104,9 @@ def _segment_all(cases: list, model, reason: str, options, progress: Progress) -
 
 def _segment_one(case, model, reason, form, options, progress: Progress, span) -> str:
     """Segment and write one case; return the device that the network is on now."""
-    from scripted_models.case_output import OVERLAY, REPORT, SEGMENTATION, write_outputs
     from scripted_models.inference import CPU_AFTER_GPU
-    from scripted_models.segmentation import segment_case
+    from scripted_models.segmentation.outputs import OVERLAY, REPORT, SEGMENTATION, write_outputs
+    from scripted_models.segmentation.segmenter import segment_case
 
     before = next(model.network.parameters()).device.type
     may_fall_back = options.device == "auto"
@@ -165,7 +165,7 @@ def chosen_cases(options, one_of: Sequence[str] = ()) -> list:
 
 def _common_name(files: dict[str, Path]) -> str:
     from scripted_models.cases.naming import file_role
-    from scripted_models.volumes.io import volume_stem
+    from scripted_models.images.volume_files import volume_stem
 
     roles = [file_role(volume_stem(path)) for path in files.values()]
     stems = {role.stem for role in roles if role and role.stem}

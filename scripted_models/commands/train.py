@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.progress import FORMATS, Progress
+from scripted_models.runtime.progress import FORMATS, Progress
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).parents[1] / "experiments" / "recipes"
 
 
 def add_parser(subparsers) -> None:
@@ -31,10 +31,10 @@ def add_parser(subparsers) -> None:
 
 def run(options, progress: Progress) -> int:
     """Train and say where the model is."""
-    from scripted_models.config import load_experiment
     from scripted_models.labels import CODINGS
     from scripted_models.training import distributed
-    from scripted_models.training.experiment import TrainingRun, train_experiment
+    from scripted_models.training.experiment_config import load_experiment
+    from scripted_models.training.training_run import TrainingRun, train_experiment
 
     path = Path(options.experiment)
     shipped = EXPERIMENTS / f"{options.experiment}.toml"

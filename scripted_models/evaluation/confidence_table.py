@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from scripted_models.evaluation.folders import Evaluation
-from scripted_models.files import write_file
+from scripted_models.runtime.atomic_files import write_file
 
 
 def write_confidence(

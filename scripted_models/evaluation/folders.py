@@ -14,6 +14,7 @@ import SimpleITK as sitk
 import scripted_models
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
+from scripted_models.evaluation.confusion import VocScores, score
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
 from scripted_models.evaluation.pairing import (
     assumed_coding,
@@ -24,11 +25,10 @@ from scripted_models.evaluation.pairing import (
     unused_predictions,
 )
 from scripted_models.evaluation.paper_tables import markdown_beside_paper
-from scripted_models.files import write_together
 from scripted_models.geometry import Grid
+from scripted_models.images.volume_files import read_label_map
 from scripted_models.labels import LABELS, REGIONS, LabelCoding, decode_labels, region_mask
-from scripted_models.voc.scores import VocScores, score
-from scripted_models.volumes.io import read_label_map
+from scripted_models.runtime.atomic_files import write_together
 
 COLUMNS = (*METRICS, "truth_ml", "prediction_ml")
 

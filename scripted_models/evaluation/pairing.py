@@ -8,8 +8,8 @@ from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.naming import file_role
 from scripted_models.errors import InputError
+from scripted_models.images.volume_files import EXTENSIONS, volume_extension, volume_stem
 from scripted_models.labels import CODINGS, LabelCoding
-from scripted_models.volumes.io import EXTENSIONS, volume_extension, volume_stem
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
 PREDICTION_REPORT = "report.json"

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import nn
 
-from scripted_models.crf import DenseCRF
+from scripted_models.networks.crf import DenseCRF
 from scripted_models.networks.slice_network import SliceNetwork
 
 WIDTHS = 3  # standard deviations of the appearance Gaussian that one iteration reaches

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from scripted_models.modalities import MODALITIES
 from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.sequences import MODALITIES
 
 OEDEMA, ENHANCING = 2, 4
 FAR = -20.0  # logit of the labels that are not given

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripted_models.files import write_file
 from scripted_models.labels import LABELS
-from scripted_models.modalities import MODALITIES, TITLES
 from scripted_models.pictures.font import HEIGHT, draw_mask, draw_text, text_mask
 from scripted_models.pictures.panels import (
     LABEL_COLOURS,
@@ -30,6 +28,8 @@ from scripted_models.pictures.panels import (
     label_panel,
     spread_slices,
 )
+from scripted_models.runtime.atomic_files import write_file
+from scripted_models.sequences import MODALITIES, TITLES
 
 _PANEL = 288  # pixels of the longest edge of the shown box
 _TILE = 236

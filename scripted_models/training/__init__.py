@@ -1,1 +1,1 @@
-"""Headless training: `scripted_models.training.run.train`."""
+"""Headless training: `scripted_models.training.trainer.train`."""

@@ -6,19 +6,19 @@ from pathlib import Path
 
 from torch import nn
 
-from scripted_models.config import Experiment, NetworkConfig
+from scripted_models.bundle.weights import Model, load_model
 from scripted_models.errors import InputError
 from scripted_models.labels import LABELS
-from scripted_models.modalities import MODALITIES
-from scripted_models.model_folder import Model, load_model
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.weight_files import IMAGE_SCALES, load_published
-from scripted_models.preprocessing import kept_sequences
+from scripted_models.sequences import MODALITIES
+from scripted_models.tasks.brains.training_cases import space_of
+from scripted_models.tasks.voc.classes import CLASSES
 from scripted_models.training.augmentation import KEPT
 from scripted_models.training.checkpoint import TrainingState
-from scripted_models.training.data import space_of
-from scripted_models.voc.labels import CLASSES
+from scripted_models.training.experiment_config import Experiment, NetworkConfig
+from scripted_models.transforms.preprocessing import kept_sequences
 
 
 def trains(experiment: Experiment) -> bool:

@@ -47,8 +47,8 @@ from monai.transforms import (
 )
 
 from scripted_models.errors import InputError, ModelError
-from scripted_models.modalities import MODALITIES
-from scripted_models.preprocessing import build_step
+from scripted_models.sequences import MODALITIES
+from scripted_models.transforms.preprocessing import build_step
 
 _MOVED = ("image", "target", "brain")
 KEPT = ("t1c", "flair")  # without both, neither enhancing tumour nor oedema can be told

@@ -17,12 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from scripted_models.errors import ResourceError
-from scripted_models.files import BEGUN, make_folder
-from scripted_models.training.cases import TrainingCase
+from scripted_models.runtime.atomic_files import BEGUN, make_folder
+from scripted_models.training.training_case import TrainingCase
 
-_CODE = ("cases/discovery.py", "geometry.py", "labels.py", "phantom", "preprocessing.py", "space.py",
-         "training/cases.py", "training/data.py", "training/enhancement.py", "training/voc.py", "voc",
-         "volumes")  # fmt: skip
+_CODE = ("cases/discovery.py", "cases/phantom", "geometry.py", "images", "labels.py", "tasks", "training/training_case.py",
+         "transforms/preprocessing.py")  # fmt: skip
 _LIBRARIES = ("monai", "numpy", "SimpleITK")
 _ABANDONED_AFTER = 24 * 3600.0  # seconds; an entry is written within minutes
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from scripted_models.config import Experiment
 from scripted_models.errors import InputError
-from scripted_models.files import write_file
+from scripted_models.runtime.atomic_files import write_file
+from scripted_models.training.experiment_config import Experiment
 
 FILE_NAME = "checkpoint.pt"
 _MAY_CHANGE = {

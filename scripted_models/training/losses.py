@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from scripted_models.labels import REGIONS
-from scripted_models.training.cases import (
+from scripted_models.training.training_case import (
     IGNORED,
     MERGED_CORE,
     MERGED_LABELS,

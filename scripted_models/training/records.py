@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from scripted_models.files import make_folder, write_file
+from scripted_models.runtime.atomic_files import make_folder, write_file
 
 SNAPSHOTS = "snapshots"
 

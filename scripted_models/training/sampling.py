@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from scripted_models.config import TrainingConfig
 from scripted_models.inference import slab
 from scripted_models.networks.slice_network import PLANES, SliceNetwork
 from scripted_models.training.augmentation import build_augmentation
-from scripted_models.training.cases import IGNORED, TrainingCase
+from scripted_models.training.experiment_config import TrainingConfig
+from scripted_models.training.training_case import IGNORED, TrainingCase
 
 
 def label_frequencies(cases: list[TrainingCase], healthy_share: float = 0.0) -> torch.Tensor:

@@ -9,8 +9,8 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from scripted_models.image_findings import STOP, WARNING, Finding
-from scripted_models.modalities import MODALITIES
+from scripted_models.images.checks import STOP, WARNING, Finding
+from scripted_models.sequences import MODALITIES
 
 from ..candidates import detect, volume_candidates
 from ..input_check import InputCheck

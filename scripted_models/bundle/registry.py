@@ -1,0 +1,189 @@
+"""The models at hand: the shipped ones, and those of the user, which can be imported and removed.
+
+Listing and removing need no PyTorch; an import loads the model once before it appears.
+"""
+
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripted_models.bundle.archive import copy_model
+from scripted_models.bundle.description import (
+    CARD,
+    DEFAULT_MODEL,
+    is_user_model,
+    read_description,
+    shipped_models,
+    user_models,
+    user_models_folder,
+    verify_checksums,
+)
+from scripted_models.errors import InputError, ModelError, ResourceError
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9_-])?")
+_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_UNFINISHED = ".unfinished-"
+_DAY_S = 86400.0
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model folder and what it says.
+
+    Attributes:
+        name: what `--model` takes.
+        folder: where it lies.
+        user: True for the user's own, which can be removed.
+        description: content of model.json; empty when that is unusable.
+        card: model card, Markdown; empty when there is none.
+        problem: one sentence saying why it cannot be used, or ''.
+    """
+
+    name: str
+    folder: Path
+    user: bool
+    description: dict
+    card: str
+    problem: str
+
+
+def list_models() -> list[StoredModel]:
+    """Return the shipped models, the default first, then the user's by name, sound or not."""
+    shipped = sorted(shipped_models(), key=lambda folder: folder.name != DEFAULT_MODEL)
+    return [stored_model(folder) for folder in (*shipped, *user_models())]
+
+
+def stored_model(folder: Path) -> StoredModel:
+    """Describe a model folder; its checksums are verified, its weights are not loaded."""
+    user = is_user_model(folder)
+    description, problem, card = {}, "", folder / CARD
+    try:
+        verify_checksums(folder)
+        description = read_description(folder)
+        if user and folder.name.lower() in _shipped_names():
+            raise ModelError(
+                f"{folder}: found the name of a shipped model, expected another; import it again under another "
+                "name (--name)."
+            )
+    except ModelError as error:
+        problem = str(error)
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    name = folder.name if user else description.get("name", folder.name)
+    return StoredModel(name, folder, user, description, text, problem)
+
+
+def import_model(source: Path, name: str | None = None) -> StoredModel:
+    """Copy a model into the user's models folder, where it appears whole and loadable or not at all.
+
+    Args:
+        source: model folder, or zip file of one; only read.
+        name: new name; by default the one in its description.
+
+    Raises:
+        ModelError: `source` is not a sound model; nothing was imported.
+        InputError: the name is taken or cannot be a folder's name.
+        ResourceError: the user's folder cannot be written.
+    """
+    if name is not None:
+        _require_free(name)
+    with _scratch() as scratch:
+        folder = scratch / "model"
+        folder.mkdir()
+        try:
+            copy_model(source, folder)
+            name = name or read_description(folder)["name"]
+            _require_free(name)
+            _load_once(folder)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(folder), str(source))) from error
+        target = user_models_folder() / name
+        _move(folder, target)
+    return stored_model(target)
+
+
+def remove_model(name: str) -> Path:
+    """Remove one of the user's models; of a link only the link.
+
+    Returns:
+        The folder that was removed.
+
+    Raises:
+        ModelError: the user has no model of that name.
+        ResourceError: it could not be removed.
+    """
+    folders = {folder.name: folder for folder in user_models()}
+    if name not in folders:
+        raise ModelError(
+            f"Found no model '{name}' among the user's, expected one of {sorted(folders)}; shipped models and "
+            "other folders are not removed."
+        )
+    folder = folders[name]
+    if folder.is_symlink():
+        folder.unlink()
+        return folder
+    with _scratch() as scratch:
+        _move(folder, scratch / "model")
+    return folder
+
+
+def _shipped_names() -> list[str]:
+    return [folder.name.lower() for folder in shipped_models()]
+
+
+def _require_free(name: str) -> None:
+    """Raise InputError unless a new model can have this name, on file systems without case too."""
+    advice = "give it another name (--name)"
+    if not _NAME.fullmatch(name) or _WINDOWS_DEVICES.fullmatch(name):
+        raise InputError(
+            f"Found the name {name[:80]!r} for a model, expected up to 64 letters, digits, spaces and . _ -; "
+            f"{advice}."
+        )
+    if name.lower() in _shipped_names():
+        raise InputError(
+            f"Found the name '{name}' for a model, expected one that no shipped model has; {advice}."
+        )
+    if name.lower() in [folder.name.lower() for folder in user_models()]:
+        raise InputError(
+            f"Found a model named '{name}' already, expected a new name; {advice}, or remove that model "
+            "first."
+        )
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Give a hidden folder inside the user's models folder that is gone afterwards."""
+    root = user_models_folder()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=root)
+    except OSError as error:
+        raise ResourceError(
+            f"{root}: found a folder that cannot be written ({error.strerror}), expected one for the user's "
+            "models; set SCRIPTED_MODELS_HOME to another."
+        ) from error
+    for left in root.glob(_UNFINISHED + "*"):
+        if time.time() - left.stat().st_mtime > _DAY_S:  # of a program that was killed
+            shutil.rmtree(left, ignore_errors=True)
+    with scratch as path:
+        yield Path(path)
+
+
+def _load_once(folder: Path) -> None:
+    from scripted_models.bundle.weights import load_model  # PyTorch is needed here only
+
+    load_model(str(folder))
+
+
+def _move(folder: Path, target: Path) -> None:
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise ResourceError(
+            f"{target.name}: the model folder could not be moved ({error.strerror}), expected it to be free "
+            "for that; close programs that use it and try again."
+        ) from error

@@ -1,0 +1,213 @@
+"""Which of some loosely named volumes are T1, T1c, T2 and FLAIR; what is not clear stays open.
+
+Names and descriptions come first. Voxels can make an open sequence 'likely' and speak against names; alone
+they never make it 'sure'.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scripted_models.cases.sequence_names import LIKELY, SURE, NameEvidence, read_names
+from scripted_models.errors import ScriptedModelsError
+from scripted_models.images.contrast import MARGIN, Comparison, look_at
+from scripted_models.sequences import MODALITIES, TITLES
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A volume that may be one of the four sequences.
+
+    Attributes:
+        key: what the caller knows it by.
+        name: file or node name.
+        description: what the scanner called the series, where known.
+        group: patient and study, '' when unknown; only volumes of one group are taken together.
+        read: gives the voxels (z, y, x); called at most once, and only where they can change the answer.
+    """
+
+    key: Hashable
+    name: str
+    description: str = ""
+    group: str = ""
+    read: Callable[[], np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The volume for one sequence.
+
+    Attributes:
+        key: of the candidate, None when none is clear.
+        confidence: 'sure' (may be taken), 'likely' (should be confirmed) or '' (no volume).
+        reason: one sentence for the user.
+    """
+
+    key: Hashable | None
+    confidence: str
+    reason: str
+
+
+def assign_sequences(candidates: Iterable[Candidate]) -> dict[str, Guess]:
+    """Decide which volume is which sequence.
+
+    Returns:
+        A guess for each of 't1', 't1c', 't2', 'flair'.
+    """
+    groups: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.group, []).append(candidate)
+    answers = [_Group(members).answer() for members in groups.values()]
+    told = [a for a in answers if any(guess.confidence for guess in a.values())]
+    complete = [a for a in told if all(guess.confidence for guess in a.values())]
+    if len(complete) == 1:
+        return complete[0]
+    if len(told) > 1:
+        found = f"{len(complete)} with all four" if complete else "none with all four"
+        return _all_open(
+            f"The volumes belong to {len(told)} patients or studies, {found}; choose the volumes of one."
+        )
+    if told or len(answers) == 1:
+        return (told or answers)[0]
+    return _all_open("No volume's name tells a sequence; choose the volumes.")
+
+
+def _all_open(reason: str) -> dict[str, Guess]:
+    return {m: Guess(None, "", reason) for m in MODALITIES}
+
+
+class _Group:
+    """The volumes of one patient and study."""
+
+    def __init__(self, members: list[Candidate]):
+        self.told = {c: read_names(c.name, c.description) for c in members}
+        self.guesses: dict[str, Guess] = {}
+        self.chosen: dict[str, Candidate] = {}
+        self._looks: dict = {}
+
+    def answer(self) -> dict[str, Guess]:
+        for modality in MODALITIES:
+            self._take_by_name(modality)
+        self._tell_two_t1_apart()
+        self._eliminate()
+        self._listen_to_images()
+        return self.guesses
+
+    def _take_by_name(self, modality: str) -> None:
+        of_it = [c for c, told in self.told.items() if told.modality == modality]
+        rank = max((self.told[c].rank for c in of_it), default=0)
+        best = [c for c in of_it if self.told[c].rank == rank]
+        if len(best) == 1:
+            self._take(modality, best[0], *_by_name(modality, best[0], self.told[best[0]]))
+        elif best:
+            self._leave(modality, f"{_names(best)} all look like {TITLES[modality]} by their names")
+        else:
+            self._leave(modality, f"no volume's name tells {TITLES[modality]}{self._conflicts()}")
+
+    def _conflicts(self) -> str:
+        """Tell about volumes whose words exclude each other."""
+        found = [f"'{c.name}' ({told.conflict})" for c, told in self.told.items() if told.conflict]
+        return f", and words exclude each other in {', '.join(found)}" if found else ""
+
+    def _tell_two_t1_apart(self) -> None:
+        """Two T1 volumes that say nothing of contrast medium: one of them may be T1c."""
+        pair = [c for c, told in self.told.items() if told.modality == "t1" and told.rank < 3]
+        said = [c for c, told in self.told.items() if told.modality == "t1c" or told.rank == 3]
+        if len(pair) != 2 or said:
+            return
+        order = dict(zip(("t1", "t1c"), pair, strict=True))
+        comparison = self._compare(order.values())
+        if set(comparison.keys) != set(pair):
+            return
+        best, lead = comparison.best_order(order, order)
+        if lead > MARGIN:
+            spots = f"'{best['t1c'].name}' has spots that are brighter than in '{best['t1'].name}'"
+            for modality, candidate in best.items():
+                if self.chosen.get(modality) is not candidate:
+                    why = f"Of two T1 volumes {spots}, as with contrast medium."
+                    self._take(modality, candidate, LIKELY, why)
+
+    def _eliminate(self) -> None:
+        """Give volumes without a telling name to as many open sequences, if the voxels agree."""
+        empty = [m for m in MODALITIES if m not in self.chosen]
+        silent = [c for c, told in self.told.items() if told == NameEvidence()]
+        contested = [c for c, told in self.told.items() if told.modality in empty or told.conflict]
+        if not self.chosen or not empty or len(silent) != len(empty) or contested:
+            return
+        order = {**self.chosen, **dict(zip(empty, silent, strict=True))}
+        comparison = self._compare(order.values())
+        if len(comparison.keys) < len(MODALITIES):
+            return
+        best, lead = comparison.best_order(order, MODALITIES)
+        kept = all(best[m] == candidate for m, candidate in self.chosen.items())
+        if lead > MARGIN and kept and all(comparison.fits(best, m) for m in empty):
+            for m in empty:
+                why = f"'{best[m].name}' says nothing by its name but looks like {TITLES[m]} beside the others."
+                self._take(m, best[m], LIKELY, why)
+
+    def _listen_to_images(self) -> None:
+        """Open what the voxels of all four contradict."""
+        if len(self.chosen) < len(MODALITIES):
+            return
+        order = {m: self.chosen[m] for m in MODALITIES}
+        comparison = self._compare(order.values())
+        if len(comparison.keys) < len(MODALITIES):
+            return
+        best, _ = comparison.best_order(order, MODALITIES)
+        if comparison.score(best) - comparison.score(order) <= MARGIN:
+            return
+        looks = {candidate: m for m, candidate in best.items()}
+        for modality, candidate in order.items():
+            if best[modality] != candidate:
+                like = TITLES[looks[candidate]]
+                self._leave(
+                    modality,
+                    f"'{candidate.name}' is {TITLES[modality]} by its name but looks like {like}",
+                )
+
+    def _compare(self, candidates: Iterable[Candidate]) -> Comparison:
+        for candidate in candidates:
+            if candidate not in self._looks:
+                self._looks[candidate] = _look(candidate)
+        looks = {c: self._looks[c] for c in candidates}
+        return Comparison({c: look for c, look in looks.items() if look})
+
+    def _take(self, modality: str, candidate: Candidate, confidence: str, reason: str) -> None:
+        self.chosen[modality] = candidate
+        self.guesses[modality] = Guess(candidate.key, confidence, reason)
+
+    def _leave(self, modality: str, found: str) -> None:
+        self.chosen.pop(modality, None)
+        self.guesses[modality] = Guess(
+            None, "", f"{found[0].upper()}{found[1:]}; choose it yourself."
+        )
+
+
+def _by_name(modality: str, candidate: Candidate, told: NameEvidence) -> tuple[str, str]:
+    """Return confidence and reason of a volume that alone has the best name for a sequence."""
+    described = f"'{candidate.name}'" + (
+        f" ({candidate.description})" if candidate.description else ""
+    )
+    if told.rank > 1:
+        return SURE, f"{described} says {TITLES[modality]}."
+    doubt = {
+        "t1": "it may be with contrast medium",
+        "t1c": "'post' may mean surgery, or T1 is not said",
+        "flair": "it may be STIR",
+    }
+    return LIKELY, f"{described} hints at {TITLES[modality]}, but {doubt[modality]}."
+
+
+def _names(candidates: list[Candidate]) -> str:
+    names = [f"'{c.name}'" for c in candidates]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _look(candidate: Candidate):
+    if candidate.read is None:
+        return None
+    try:
+        return look_at(candidate.read())
+    except ScriptedModelsError:
+        return None  # a file that cannot be read shows when it is used

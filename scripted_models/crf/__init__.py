@@ -1,6 +1,0 @@
-"""Dense conditional random fields, after any network, in training and at inference."""
-
-from scripted_models.crf.dense_crf import DenseCRF
-from scripted_models.crf.filters import FILTERS
-
-__all__ = ["FILTERS", "DenseCRF"]

@@ -1,0 +1,95 @@
+"""What missing sequences cost: test cases segmented again without some of theirs."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+from scripted_models.bundle.description import needs_one_of
+from scripted_models.bundle.weights import Model
+from scripted_models.cases.case import Case
+from scripted_models.evaluation.folders import Evaluation, evaluate_folders
+from scripted_models.evaluation.paper_tables import markdown_table
+from scripted_models.experiments.runner import ListRun, segment_cases
+from scripted_models.labels import REGIONS
+from scripted_models.runtime.atomic_files import make_folder, write_file
+from scripted_models.sequences import MODALITIES, TITLES
+from scripted_models.training import distributed
+
+ALL = "+".join(MODALITIES)
+
+
+def incomplete_sets(one_of: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the sets of sequences that lack some and hold one of `one_of`, the larger first."""
+    sizes = range(len(MODALITIES) - 1, 0, -1)
+    every = (chosen for size in sizes for chosen in combinations(MODALITIES, size))
+    return [chosen for chosen in every if set(chosen) & set(one_of)]
+
+
+def score_incomplete(
+    model: Model, cases: Sequence[Case], output: Path, run: ListRun
+) -> dict[str, Evaluation]:
+    """Segment and score cases with every set of sequences that the model can do with.
+
+    What these weights have segmented already is not segmented again.
+
+    Args:
+        model: loaded.
+        cases: complete ones, with truth.
+        output: receives a folder for each set.
+        run: says where the truth is, and on which device to run.
+
+    Returns:
+        Set, such as 't1c+flair' -> scores; none but in the first process.
+    """
+    scores = {}
+    for chosen in incomplete_sets(needs_one_of(model.description)):
+        key = "+".join(chosen)
+        reduced = [
+            replace(case, images={m: case.images[m] for m in chosen}, guesses={}) for case in cases
+        ]
+        segment_cases(model, reduced, output / key, run)
+        distributed.wait_for_all()
+        if distributed.rank() == 0:
+            names = [case.name for case in cases]
+            scores[key] = evaluate_folders(
+                output / key, run.data, truth_coding=run.coding, only=names
+            )
+    return scores
+
+
+def dice_by_set(scores: Mapping[str, Evaluation]) -> dict[str, dict[str, float]]:
+    """Return the mean Dice of each set by region, as a model description holds it."""
+    return {
+        key: {region: round(row["dice"], 4) for region, row in evaluation.mean.items()}
+        for key, evaluation in scores.items()
+    }
+
+
+def write_sequence_table(scores: Mapping[str, Evaluation], folder: Path, name: str) -> None:
+    """Write NAME_sequences.csv and .md: mean Dice of every set, the complete one first.
+
+    Raises:
+        ResourceError: the folder cannot be written.
+    """
+    make_folder(folder)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*MODALITIES, "region", "cases", "dice", "dice_std"))
+    lines = []
+    for key, evaluation in scores.items():
+        held = [m in key.split("+") for m in MODALITIES]
+        mean, std = evaluation.mean, evaluation.std
+        for region in mean:
+            count = evaluation.counts[region]["cases"]
+            numbers = (f"{part[region]['dice']:.6f}" for part in (mean, std))
+            writer.writerow((*map(int, held), region, count, *numbers))
+        cells = [
+            f"{mean[r]['dice']:.3f} ± {std[r]['dice']:.3f}" if r in mean else "-" for r in REGIONS
+        ]
+        lines.append([*("x" if there else "" for there in held), *cells])
+    titles = [*(TITLES[m] for m in MODALITIES), *REGIONS]
+    write_file(folder / f"{name}_sequences.csv", text.getvalue())
+    write_file(folder / f"{name}_sequences.md", markdown_table(titles, lines))

@@ -1,0 +1,73 @@
+"""Methods side by side on axial slices of one case (Havaei et al. 2017, figure 7)."""
+
+import json
+from collections.abc import Callable, Sequence
+
+from matplotlib.figure import Figure
+
+from scripted_models.bundle.weights import Model
+from scripted_models.errors import InputError
+from scripted_models.inference import iterate_slices
+from scripted_models.reporting.figures.panel_grid import Cell, Painter, Row, draw_rows
+from scripted_models.reporting.figures.shown_case import ShownCase, SlicePredictor, tumour_mask
+from scripted_models.sequences import TITLES
+
+SHOWN = ("t1c", "flair")
+SLICE_NOTE = "Dice of the complete tumour on the slice; small components are not removed."
+
+
+def draw_methods(
+    models: Sequence[Model],
+    case: ShownCase,
+    count: int,
+    on_step: Callable[[float], None] = lambda fraction: None,
+) -> Figure:
+    """Draw images, the segmentation of every model, and the truth on axial slices.
+
+    Args:
+        models: of one training space, their networks on the device to use.
+        case: read in that space.
+        count: number of slices through the tumour.
+        on_step: called with the fraction done.
+
+    Raises:
+        InputError: models of different training spaces.
+    """
+    for model in models[1:]:
+        if model.space != models[0].space:
+            raise InputError(
+                f"{models[0].folder} and {model.folder}: found models of different training spaces, expected "
+                "one space for one figure; draw them apart."
+            )
+    predictors = _predictors(models, case)
+    tumour = tumour_mask(case, lambda z: predictors[0].labels(models[0].network, z))
+    painter = Painter(case, tumour)
+    slices = list(iterate_slices(tumour if tumour.any() else case.brain, count))[::-1]
+    rows = []
+    for done, z in enumerate(slices):
+        rows.append(_row(models, predictors, painter, z))
+        on_step((done + 1) / len(slices))
+    return draw_rows(rows, f"Methods side by side: {case.name}", SLICE_NOTE)
+
+
+def _predictors(models: Sequence[Model], case: ShownCase) -> list[SlicePredictor]:
+    """Return a predictor for each model; models of the same preprocessing share theirs."""
+    made: dict[str, SlicePredictor] = {}
+    predictors = []
+    for model in models:
+        key = json.dumps([model.description["preprocessing"], model.known_labels])
+        if key not in made:
+            made[key] = SlicePredictor(model, case)
+        predictors.append(made[key])
+    return predictors
+
+
+def _row(models, predictors, painter: Painter, z: int) -> Row:
+    row = Row(f"slice {z + 1}")
+    row.cells = [Cell(painter.grey(m, "axial", z), TITLES[m]) for m in SHOWN]
+    for model, predictor in zip(models, predictors, strict=True):
+        labels = predictor.labels(model.network, z)
+        row.cells.append(painter.slice_cell(labels, z, model.name))
+    if painter.case.truth is not None:
+        row.cells.append(Cell(painter.overlay("flair", painter.case.truth, "axial", z), "truth"))
+    return row

@@ -1,0 +1,185 @@
+"""A case as a network sees it, with its truth, and the segmentation of single slices."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from torch import nn
+
+from scripted_models.bundle.weights import Model
+from scripted_models.cases.case import Case
+from scripted_models.cases.discovery import find_cases
+from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+from scripted_models.images.training_space import TrainingSpace, resample
+from scripted_models.inference import iterate_slices, predict_slice
+from scripted_models.labels import LabelCoding
+from scripted_models.pictures.panels import brain_mask
+from scripted_models.segmentation.segmenter import read_on_one_grid
+from scripted_models.sequences import MODALITIES
+from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
+from scripted_models.transforms.region_thresholds import decide_labels
+
+OWN_SPACE = TrainingSpace(spacing_xyz_mm=(None, None, None))  # LPS, nothing resampled
+_SEARCHED_SLICES = 12  # for the tumour of a case without truth
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The way of label maps from the grid of a case's images onto that of its shown volumes."""
+
+    original: Grid
+    shown: Grid
+    space: TrainingSpace
+
+    def bring(self, labels: np.ndarray, grid: Grid, source: object) -> np.ndarray:
+        """Return a label map (z, y, x) on the shown grid.
+
+        Args:
+            labels: internal labels.
+            grid: its own grid, which must be that of the images.
+            source: file name for messages.
+
+        Raises:
+            InputError: it lies on another grid than the images.
+        """
+        if difference := grid.difference(self.original):
+            raise InputError(
+                f"{source}: found a label map on another grid than the images ({difference}), expected "
+                "the same; resample it first."
+            )
+        image = sitk.DICOMOrient(grid.image_from(labels), self.space.orientation)
+        if self.space.resamples(grid):
+            image = resample(image, self.shown, sitk.sitkNearestNeighbor)
+        return sitk.GetArrayFromImage(image)
+
+
+@dataclass(frozen=True)
+class ShownCase:
+    """A case in a space: that of a model, or its own in LPS orientation.
+
+    Attributes:
+        name: case name.
+        volumes: modality -> float32 (z, y, x), x to the patient's left, y to posterior, z to superior.
+        truth: uint8 (z, y, x) internal labels, None when there are none.
+        placement: of further label maps.
+    """
+
+    name: str
+    volumes: dict[str, np.ndarray]
+    truth: np.ndarray | None
+    placement: Placement
+
+    @property
+    def spacing_xyz_mm(self) -> tuple[float, float, float]:
+        """Spacing of the shown volumes."""
+        return self.placement.shown.spacing_xyz_mm
+
+    @cached_property
+    def brain(self) -> np.ndarray:
+        """Where there is tissue, bool (z, y, x)."""
+        return brain_mask(self.volumes.values())
+
+
+def only_case(folder: Path) -> Case:
+    """Return the single case of a folder.
+
+    Raises:
+        InputError: none or several.
+    """
+    cases = find_cases(folder)
+    if len(cases) > 1:
+        names = ", ".join(case.name for case in cases[:3])
+        raise InputError(
+            f"{folder}: found {len(cases)} cases ({names} ...), expected one; name the folder of a case."
+        )
+    return cases[0]
+
+
+def read_shown_case(
+    case: Case, space: TrainingSpace = OWN_SPACE, coding: LabelCoding | None = None
+) -> ShownCase:
+    """Read a case and its truth, if any, and bring both into a space.
+
+    Args:
+        case: with all four images.
+        space: of a model.
+        coding: of the truth, where the naming does not tell it.
+
+    Raises:
+        InputError: images missing, damaged or on different grids.
+    """
+    images = read_on_one_grid(case)
+    moved = {modality: space.to_training(image) for modality, image in images.items()}
+    first = MODALITIES[0]
+    placement = Placement(Grid.of(images[first]), Grid.of(moved[first]), space)
+    truth = None
+    if case.truth is not None:
+        truth = placement.bring(*case.read_truth(coding), case.truth)
+    volumes = {modality: sitk.GetArrayFromImage(image) for modality, image in moved.items()}
+    return ShownCase(case.name, volumes, truth, placement)
+
+
+class SlicePredictor:
+    """Segments single axial slices of a case, as the network sees them.
+
+    Small components are a matter of the whole volume and stay in, and of several planes it is the axial one.
+
+    Args:
+        model: says how to preprocess and which labels its classes are.
+        case: read in the space of the model.
+    """
+
+    def __init__(self, model: Model, case: ShownCase):
+        self.known_labels, self.decision = model.known_labels, model.description.get("decision")
+        pipeline = build_preprocessing(model.description["preprocessing"])
+        self.prepared = preprocess(pipeline, np.stack([case.volumes[m] for m in MODALITIES]))
+        self.shape = case.brain.shape
+
+    def labels(self, network: nn.Module, z: int) -> np.ndarray:
+        """Return the internal labels of slice z, uint8 (y, x); 0 outside the brain."""
+        plane = np.zeros(self.shape[1:], np.uint8)
+        box, brain = self.prepared["box"], self.prepared["brain"]
+        inner = z - box[0].start
+        if not 0 <= inner < len(brain) or not brain[inner].any():
+            return plane
+        rows, columns, values = predict_slice(network, self.prepared["image"], brain, inner)
+        found = decide_labels(values, self.known_labels, self.decision)
+        found[~brain[inner, rows, columns]] = 0
+        plane[box[1:]][rows, columns] = found
+        return plane
+
+
+def tumour_mask(case: ShownCase, predict: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Return where the truth has tumour; without truth where `predict` finds it on a few slices.
+
+    Args:
+        case: the case.
+        predict: slice index -> labels (y, x).
+
+    Returns:
+        bool (z, y, x).
+    """
+    if case.truth is not None:
+        return case.truth > 0
+    mask = np.zeros(case.brain.shape, bool)
+    for z in iterate_slices(case.brain, _SEARCHED_SLICES):
+        mask[z] = predict(z) > 0
+    return mask
+
+
+def chosen_slice(number: int, case: ShownCase) -> int:
+    """Return the index of an axial slice that a person counts from 1, from inferior to superior.
+
+    Raises:
+        InputError: no such slice.
+    """
+    if not 1 <= number <= len(case.brain):
+        raise InputError(
+            f"--slice {number}: found {len(case.brain)} axial slices in {case.name}, expected a number "
+            f"from 1 to {len(case.brain)}; choose one of these."
+        )
+    return number - 1

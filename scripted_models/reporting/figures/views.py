@@ -1,0 +1,62 @@
+"""Sagittal, coronal and axial views through a tumour (Havaei et al. 2017, figures 8 and 9)."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from scripted_models.bundle.weights import Model
+from scripted_models.cases.case import Case
+from scripted_models.evaluation.pairing import assumed_coding
+from scripted_models.images.volume_files import read_label_map
+from scripted_models.labels import CODINGS, decode_labels
+from scripted_models.pictures.panels import fullest_index
+from scripted_models.reporting.figures.panel_grid import Cell, Painter, Row, draw_rows
+from scripted_models.reporting.figures.shown_case import ShownCase
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.sequences import TITLES
+
+VIEWS = ("sagittal", "coronal", "axial")
+
+
+def segmentation_by(model: Model, case: Case, shown: ShownCase, progress: Progress) -> np.ndarray:
+    """Segment a case with a model and return its labels on the grid of the shown volumes."""
+    result = segment_case(case, model, progress, span=(0.1, 0.95))
+    return shown.placement.bring(result.labels, result.grid, case.name)
+
+
+def segmentation_from(path: Path, case: Case, shown: ShownCase) -> np.ndarray:
+    """Read a segmentation and return its labels on the grid of the shown volumes.
+
+    Its coding is that of the report beside it, otherwise that of the case's truth where both can only be
+    the same.
+
+    Raises:
+        InputError: damaged, of an unclear coding, or on another grid than the images.
+    """
+    coding = assumed_coding(case.name, path, case.coding or CODINGS["internal"])
+    values, grid = read_label_map(path)
+    return shown.placement.bring(decode_labels(values, coding, str(path)), grid, path)
+
+
+def draw_views(case: ShownCase, labels: np.ndarray, name: str) -> Figure:
+    """Draw images, segmentation and truth in the three planes with most tumour.
+
+    Args:
+        case: the case.
+        labels: segmentation on its grid, uint8 (z, y, x), internal labels.
+        name: of the segmentation, for its column.
+    """
+    maps = {name: labels} | ({} if case.truth is None else {"truth": case.truth})
+    tumour = np.any([chosen > 0 for chosen in maps.values()], axis=0)
+    painter = Painter(case, tumour)
+    rows = []
+    for plane in VIEWS:
+        index, count = fullest_index(tumour, case.brain, plane)
+        cells = [Cell(painter.grey(m, plane, index), TITLES[m]) for m in ("t1c", "flair")]
+        cells += [
+            Cell(painter.overlay("flair", m, plane, index), title) for title, m in maps.items()
+        ]
+        rows.append(Row(f"{plane} {index + 1}/{count}", cells))
+    return draw_rows(rows, f"Views through the tumour: {case.name}")

@@ -1,0 +1,86 @@
+"""How sure a segmentation is of itself, from its class probabilities.
+
+If the probabilities are right, the voxels that a mask holds belong to the region as often as the
+probabilities say, and the Dice against the truth can be foretold without one. How well this holds for a model
+is a matter of measurement; see its card.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scripted_models.bundle.description import known_regions
+from scripted_models.labels import REGIONS, region_mask
+
+DOUBTFUL_SLICES = 3  # named in a warning
+
+
+def expected_dice(
+    labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int]
+) -> dict[str, float]:
+    """Return the Dice that the probabilities promise.
+
+    For a mask M and probabilities p it is 2 sum(p in M) / (|M| + sum(p)), the ratio of the expected
+    numerator and denominator; 1 where the mask is empty and less than one voxel is expected.
+
+    Args:
+        labels: uint8 (z, y, x), the segmentation.
+        probabilities: float32 (classes, z, y, x).
+        known_labels: internal labels of the classes.
+
+    Returns:
+        Region -> number from 0 to 1, for the regions that the labels can tell.
+    """
+    found = {}
+    for region in known_regions(tuple(known_labels)):
+        mask, p = (
+            region_mask(labels, region),
+            region_probability(probabilities, known_labels, region),
+        )
+        voxels, expected = int(mask.sum()), float(p.sum(dtype=np.float64))
+        if not voxels and expected < 1:
+            found[region] = 1.0
+        else:
+            found[region] = float(2 * p[mask].sum(dtype=np.float64) / (voxels + expected))
+    return found
+
+
+def uncertainty(probabilities: np.ndarray) -> np.ndarray:
+    """Return the entropy of each voxel's probabilities as a share of the largest possible, float32 0-1.
+
+    Args:
+        probabilities: float32 (classes, z, y, x).
+    """
+    total = np.zeros(probabilities.shape[1:], np.float32)
+    for p in probabilities:
+        total -= p * np.log(np.maximum(p, 1e-12))
+    return np.clip(total / np.float32(np.log(len(probabilities))), 0, 1)
+
+
+def doubtful_slices(
+    labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int]
+) -> list[int]:
+    """Return the slices along the first axis where most voxels of the complete tumour are likely wrong.
+
+    Args:
+        labels, probabilities, known_labels: as for `expected_dice`.
+
+    Returns:
+        Up to `DOUBTFUL_SLICES` indices, ascending; fewer where less than one wrong voxel is expected.
+    """
+    tumour = region_probability(probabilities, known_labels, "complete")
+    wrong = np.abs(tumour - (labels > 0))
+    per_slice = wrong.sum(axis=(1, 2))
+    most = np.argsort(per_slice)[::-1][:DOUBTFUL_SLICES]
+    return sorted(int(index) for index in most if per_slice[index] >= 1)
+
+
+def region_probability(
+    probabilities: np.ndarray, known_labels: Sequence[int], region: str
+) -> np.ndarray:
+    """Return the summed probabilities of a region's labels, float32 (z, y, x)."""
+    classes = [i for i, label in enumerate(known_labels) if label in REGIONS[region]]
+    total = probabilities[classes[0]].copy()  # class by class: no copy of them all
+    for index in classes[1:]:
+        total += probabilities[index]
+    return total

@@ -1,0 +1,154 @@
+"""Label maps of images as files: palette PNG of VOC, .mat of SBD; pictures of them."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from scripted_models.errors import InputError
+from scripted_models.runtime.atomic_files import write_file
+from scripted_models.tasks.voc.classes import CLASSES, VOID, palette
+from scripted_models.tasks.voc.mat_files import read_struct_field
+
+INSTALL = 'install them with: pip install "scripted-models[voc]"'
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read a label map as indices, uint8 (H, W): 0 to 20, and 255 for void.
+
+    A PNG holds indices, with a palette or as grey values, or the colours of the palette; a .mat file is SBD's.
+
+    Raises:
+        InputError: not readable, colours that the palette does not have, or other indices.
+    """
+    path = Path(path)
+    indices = _read_sbd(path) if path.suffix == ".mat" else _read_picture(path)
+    wrong = np.setdiff1d(np.unique(indices), [*range(len(CLASSES)), VOID])
+    if wrong.size:
+        raise InputError(
+            f"{path}: found the indices {wrong[:5].tolist()}, expected 0 to {len(CLASSES) - 1}, and {VOID} for "
+            "void; give a label map of VOC."
+        )
+    return indices.astype(np.uint8)
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    with _opened(path, "label map", "a PNG of indices") as image:
+        if image.mode in ("P", "L"):
+            return np.array(image, np.uint8)
+        return _indices_of_colours(np.array(image.convert("RGB")), path)
+
+
+@contextmanager
+def _opened(path: Path, kind: str, expected: str) -> Iterator:
+    """Open a picture file with Pillow, read whole."""
+    image_module = _pillow()
+    try:
+        with image_module.open(path) as image:
+            image.load()
+            yield image
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise InputError(
+            f"{path}: not a readable {kind} ({error}), expected {expected}; get the file again."
+        ) from error
+
+
+def _indices_of_colours(colours: np.ndarray, path: Path) -> np.ndarray:
+    """Return the indices of colours (H, W, 3) that are all in the palette."""
+    table = palette().astype(np.int64) @ (1 << 16, 1 << 8, 1)
+    codes = colours.astype(np.int64) @ (1 << 16, 1 << 8, 1)
+    order = np.argsort(table)
+    places = np.searchsorted(table[order], codes).clip(max=255)
+    indices = order[places]
+    if (table[indices] != codes).any():
+        raise InputError(
+            f"{path}: found colours that are not in the palette of VOC, expected indices; save the label map "
+            "as a palette PNG."
+        )
+    return indices.astype(np.uint8)
+
+
+def _read_sbd(path: Path) -> np.ndarray:
+    """Read GTcls.Segmentation (Hariharan et al. 2011, "Semantic contours from inverse detectors")."""
+    try:
+        indices = read_struct_field(path.read_bytes(), "GTcls", "Segmentation")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: found no GTcls.Segmentation ({error}), expected a file of SBD's folder cls; get it again."
+        ) from error
+    if indices.ndim != 2:
+        raise InputError(
+            f"{path}: found a label map of shape {indices.shape}, expected rows and columns."
+        )
+    return indices
+
+
+def write_mask(path: Path, indices: np.ndarray) -> None:
+    """Write indices (H, W) as a PNG with the palette of VOC.
+
+    Raises:
+        ResourceError: the file cannot be written.
+    """
+    image = _pillow().fromarray(np.ascontiguousarray(indices, np.uint8), mode="P")
+    image.putpalette(palette().tobytes())
+    write_file(path, _png(image))
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a picture as RGB, uint8 (H, W, 3); a rotation that its EXIF data asks for is not applied.
+
+    Raises:
+        InputError: not readable.
+    """
+    with _opened(path, "picture", "a JPEG or PNG") as image:
+        return np.array(image.convert("RGB"))
+
+
+def write_overlay(
+    path: Path, picture: np.ndarray, indices: np.ndarray, share: float = 0.55
+) -> None:
+    """Write a picture with the colours of its label map laid over it and outlines between the classes.
+
+    Args:
+        path: PNG to write.
+        picture: uint8 (H, W, 3).
+        indices: uint8 (H, W).
+        share: of the colours; background and void stay as they are.
+
+    Raises:
+        InputError: sizes that differ.
+        ResourceError: the file cannot be written.
+    """
+    if picture.shape[:2] != indices.shape:
+        raise InputError(
+            f"{path}: found a picture of {picture.shape[:2]} and a label map of {indices.shape} pixels (rows, "
+            "columns), expected the same size; predict at the picture's own size."
+        )
+    labelled = (indices > 0) & (indices != VOID)
+    mixed = (1 - share) * picture + share * palette()[indices]
+    out = np.where(labelled[..., None], mixed, picture).round().astype(np.uint8)
+    edge = np.zeros(indices.shape, bool)
+    for axis in (0, 1):
+        changes = np.diff(indices.astype(np.int16), axis=axis) != 0
+        before = tuple(slice(0, -1) if a == axis else slice(None) for a in (0, 1))
+        edge[before] |= changes
+    out[edge] = 255
+    write_file(path, _png(_pillow().fromarray(out)))
+
+
+def _png(image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _pillow():
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise InputError(f"Label maps and pictures of VOC need Pillow; {INSTALL}") from error
+    return Image

@@ -1,0 +1,296 @@
+"""The training loop: two phases, early stopping, a checkpoint after every epoch.
+
+Source: Havaei et al. 2017, "Two-phase training". Phase 1 trains all weights on labels drawn equally
+often; phase 2 keeps everything but the output layer and trains that on labels as they occur. A run that
+is stopped at any moment goes on from its last finished epoch and ends with the same weights, because
+all randomness of an epoch is derived from (seed, phase, epoch).
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from scripted_models.errors import InputError
+from scripted_models.networks.havaei import set_output_bias
+from scripted_models.runtime.progress import Progress
+from scripted_models.tasks.brains.validation import validate
+from scripted_models.tasks.voc.training_cases import validate_voc
+from scripted_models.training import distributed
+from scripted_models.training.checkpoint import TrainingState, save_state
+from scripted_models.training.experiment_config import Experiment, PhaseConfig
+from scripted_models.training.losses import (
+    pixel_cross_entropy,
+    region_dice_loss,
+    weight_penalty,
+)
+from scripted_models.training.optimizer import bound_kernels, make_optimiser, rates, set_rates
+from scripted_models.training.precision import MixedPrecision
+from scripted_models.training.records import write_records, write_snapshot
+from scripted_models.training.sampling import CropSampler, EpochCrops, label_frequencies
+from scripted_models.training.training_case import TrainingCase
+
+
+class PixelLogits(nn.Module):
+    """A network with the choice of pixels: what one step evaluates.
+
+    Args:
+        network: what is trained.
+        precision: what the hidden layers compute in; an output layer of its own computes in float32.
+        only_output: evaluate the hidden layers without gradient (phase 2).
+    """
+
+    def __init__(self, network: nn.Module, precision: MixedPrecision, only_output: bool):
+        super().__init__()
+        self.network, self.precision, self.only_output = network, precision, only_output
+
+    def forward(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """Map images (N, C, H, W) and flat output pixels (N, P) to logits (N * P, classes)."""
+        with torch.set_grad_enabled(not self.only_output), self.precision.autocast():
+            two = self.network.has_two_phases
+            maps = self.network.features(images) if two else self.network(images)
+        logits = self.network.output(maps.float()) if two else maps.float()
+        logits = logits.flatten(2)  # (N, classes, pixels)
+        index = chosen[:, None].expand(-1, logits.shape[1], -1)
+        return logits.gather(2, index).transpose(1, 2).flatten(0, 1)
+
+
+class Trainer:
+    """Runs the phases of one experiment.
+
+    Args:
+        experiment: settings.
+        network: what is trained, as it starts; in two phases only if it `has_two_phases`.
+        cases: training and validation cases.
+        folder: run folder for checkpoint, records and snapshots.
+        progress: receives epochs and the remaining time.
+        after_phase: called with the number of a phase when the network holds its final weights.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        network: nn.Module,
+        cases: tuple[list[TrainingCase], list[TrainingCase]],
+        folder: Path,
+        progress: Progress,
+        after_phase: Callable[[int], None] = lambda phase: None,
+    ):
+        self.experiment, self.network, self.folder = experiment, network, Path(folder)
+        self.settings = experiment.training
+        self.train_cases, self.validation_cases = cases
+        self.progress, self.after_phase = progress, after_phase
+        self.sampler = CropSampler(self.train_cases, self.settings, network)
+        self.device = next(network.parameters()).device
+        self.precision = MixedPrecision(self.settings.precision, self.device)
+        self.trainable = [p for p in network.parameters() if p.requires_grad]
+        self.average: AveragedModel | None = None
+        self.start = _copy(network.state_dict()) if self.settings.start_share else {}
+
+    def run(self, state: TrainingState) -> TrainingState:
+        """Train until all phases are done, from wherever the state stands.
+
+        Raises:
+            InputError: two phases of a network that has no output layer of its own, or a loss of NaN.
+        """
+        self._refuse_two_phases()
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        if state.network:
+            self.network.load_state_dict(state.network)
+        self.progress.skip(self._fraction(state, 0))
+        for phase, settings in self._phases():
+            if state.phase == phase:
+                self._run_phase(state, settings)
+        return state
+
+    def _phases(self) -> list[tuple[int, PhaseConfig]]:
+        both = [(1, self.settings.phase1), (2, self.settings.phase2)]
+        return both[: self.settings.phases]
+
+    def _run_phase(self, state: TrainingState, phase: PhaseConfig) -> None:
+        optimiser = self._start_phase(state)
+        step_module = distributed.parallel(
+            PixelLogits(self.network, self.precision, only_output=state.phase == 2)
+        )
+        while state.epoch < phase.epochs and not self._is_stale(state, phase):
+            started = time.monotonic()
+            loss = self._train_epoch(state, phase, optimiser, step_module)
+            scores = self._validate(loss)
+            state.epoch += 1
+            state.seconds += time.monotonic() - started
+            row = {"phase": state.phase, "epoch": state.epoch, "loss": loss, **scores}
+            state.history.append(row)
+            self._keep(state, scores["score"], phase)
+            self._record(state, optimiser)
+            self._report(row, time.monotonic() - started)
+        self._finish_phase(state)
+
+    def _start_phase(self, state: TrainingState) -> torch.optim.Optimizer:
+        output = {id(p) for p in self.network.output.parameters()} if state.phase == 2 else set()
+        for parameter in self.trainable:
+            parameter.requires_grad_(state.phase == 1 or id(parameter) in output)
+        with_bias = self.settings.output_bias == f"phase{state.phase}"
+        if with_bias and not state.epoch and self.network.has_two_phases:
+            self._add_label_frequencies()
+        optimiser = make_optimiser(self.network, self.settings)
+        if state.optimiser:
+            optimiser.load_state_dict(state.optimiser)
+        self.precision.load_state(state.scaler)
+        if self.settings.average_decay:
+            self.average = self._start_average(state)
+        return optimiser
+
+    def _refuse_two_phases(self) -> None:
+        if self.settings.phases == 2 and not self.network.has_two_phases:
+            raise InputError(
+                f"A {type(self.network).__name__} has no output layer that a second phase could train alone, "
+                "expected training.phases = 1; set it."
+            )
+
+    def _start_average(self, state: TrainingState) -> AveragedModel:
+        decay = get_ema_multi_avg_fn(self.settings.average_decay)
+        average = AveragedModel(self.network, multi_avg_fn=decay)
+        if state.average:
+            average.load_state_dict(state.average)
+        return average
+
+    @property
+    def _kept(self) -> nn.Module:
+        """The network that is validated and kept: the moving average, or the trained one itself."""
+        return self.average.module if self.average else self.network
+
+    def _add_label_frequencies(self) -> None:
+        """Move the output bias from equal label frequencies to those of the brain (Bayes' rule)."""
+        frequencies = label_frequencies(self.train_cases, self.settings.healthy_share)
+        bias = self.network.output.bias.detach().clone()
+        set_output_bias(self.network, frequencies.to(self.device))
+        with torch.no_grad():
+            self.network.output.bias += bias
+
+    def _train_epoch(self, state: TrainingState, phase: PhaseConfig, optimiser, module) -> float:
+        crops = EpochCrops(
+            self.sampler, state.phase, state.epoch, phase.steps_per_epoch,
+            distributed.rank(), distributed.processes(),
+        )  # fmt: skip
+        loader = DataLoader(crops, self.settings.batch_size, num_workers=self.settings.workers)
+        place = [self.settings.seed, state.phase, state.epoch, distributed.rank()]
+        torch.manual_seed(int(np.random.default_rng(place).integers(2**62)))  # dropout
+        self.network.train()
+        total = 0.0
+        for step, batch in enumerate(loader):
+            set_rates(optimiser, *rates(phase, state.epoch * phase.steps_per_epoch + step))
+            total += self._step(module, batch, optimiser)
+            self.progress.update(self._fraction(state, step + 1))
+        return distributed.mean(total / phase.steps_per_epoch)
+
+    def _step(self, module: nn.Module, batch, optimiser: torch.optim.Optimizer) -> float:
+        images, chosen, targets = (part.to(self.device, non_blocking=True) for part in batch)
+        logits, targets = self._logits(module, images, chosen), targets.flatten()
+        loss = pixel_cross_entropy(logits, targets, self.settings.reduction)
+        if self.settings.dice:
+            loss = loss + self.settings.dice * region_dice_loss(logits, targets)
+        optimiser.zero_grad(set_to_none=True)
+        penalty = weight_penalty(self.network, self.settings.l1, self.settings.l2)
+        self.precision.step(loss + penalty, optimiser)
+        if self.settings.max_norm:
+            bound_kernels((p for p in self.trainable if p.requires_grad), self.settings.max_norm)
+        if self.average:
+            self.average.update_parameters(self.network)
+        value = loss.item()
+        if not np.isfinite(value):
+            raise InputError(
+                f"The loss became {value} in training, expected a finite number; lower the learning rate "
+                "(training.phase1.learning_rate, training.phase2.learning_rate)."
+            )
+        return value
+
+    def _logits(self, module: nn.Module, images, chosen) -> torch.Tensor:
+        try:
+            return module(images, chosen)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise InputError(
+                f"Crops of {self.settings.output_size} pixels leave a {type(self.network).__name__} a single "
+                "value in its coarsest maps, which cannot be normalised, expected more; raise "
+                "training.output_size."
+            ) from error
+
+    def _validate(self, loss: float) -> dict[str, float]:
+        if not self.validation_cases:
+            return {"score": -loss}
+        if self.experiment.data.layout == "voc":
+            return validate_voc(self._kept, self.validation_cases)
+        return validate(self._kept, self.validation_cases, self.experiment.data.validation_slices)
+
+    def _keep(self, state: TrainingState, score: float, phase: PhaseConfig) -> None:
+        """Keep the weights of this epoch if they are the best, or in any case without early stopping."""
+        if not phase.patience or not state.best_network or score > state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+            state.best_network = _copy(self._kept.state_dict())
+
+    def _is_stale(self, state: TrainingState, phase: PhaseConfig) -> bool:
+        return bool(phase.patience) and state.epoch - state.best_epoch >= phase.patience
+
+    def _record(self, state: TrainingState, optimiser: torch.optim.Optimizer) -> None:
+        """Write checkpoint, records and snapshot of a finished epoch."""
+        state.network = _copy(self.network.state_dict())
+        state.crops_per_step = self.settings.batch_size * distributed.processes()
+        state.optimiser = optimiser.state_dict()
+        state.scaler = self.precision.state()
+        state.average = _copy(self.average.state_dict()) if self.average else {}
+        if distributed.rank() == 0:
+            every = self.settings.snapshot_every
+            if every and (state.epoch == 1 or state.epoch % every == 0):
+                write_snapshot(
+                    self.folder, state.phase, state.epoch, _copy(self._kept.state_dict())
+                )
+            save_state(self.folder, state)
+            write_records(self.folder, state.history)
+
+    def _finish_phase(self, state: TrainingState) -> None:
+        if state.best_network:
+            self.network.load_state_dict(state.best_network)
+        if self.start and state.phase == self.settings.phases:
+            self._mix_with_start()
+        for parameter in self.trainable:
+            parameter.requires_grad_(True)
+        self.after_phase(state.phase)
+        state.network = _copy(self.network.state_dict())
+        state.phase += 1
+        state.epoch, state.best_epoch, state.best_score = 0, 0, -float("inf")
+        state.optimiser, state.scaler, state.average, state.best_network = {}, {}, {}, {}
+        if distributed.rank() == 0:
+            save_state(self.folder, state)
+        distributed.wait_for_all()
+
+    def _mix_with_start(self) -> None:
+        """Take the weighted mean of the weights and those of the start; whole numbers stay."""
+        share = self.settings.start_share
+        for key, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(self.start[key].to(value.device), share)
+
+    def _fraction(self, state: TrainingState, step: int) -> float:
+        phases = self._phases()
+        totals = [settings.epochs * settings.steps_per_epoch for _, settings in phases]
+        if state.phase > len(phases):
+            return 1.0
+        steps = sum(totals[: state.phase - 1]) + step
+        steps += state.epoch * phases[state.phase - 1][1].steps_per_epoch
+        return steps / max(sum(totals), 1)
+
+    def _report(self, row: dict, seconds: float) -> None:
+        values = ", ".join(f"{k} {v:.4f}" for k, v in row.items() if isinstance(v, float))
+        text = f"phase {row['phase']} epoch {row['epoch']}: {values} ({seconds:.0f} s)"
+        self.progress.message(text)
+
+
+def _copy(state_dict: dict) -> dict:
+    return {key: value.detach().cpu().clone() for key, value in state_dict.items()}
