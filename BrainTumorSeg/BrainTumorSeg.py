@@ -39,7 +39,7 @@ class BrainTumorSeg(ScriptedLoadableModule):
         self.parent.contributors = ["BrainTumorSeg contributors"]
         self.parent.helpText = _(
             "Segments a glioma in four skull-stripped MRI sequences of one patient (T1, T1 with "
-            "contrast, T2, FLAIR) into necrosis, oedema, non-enhancing and enhancing tumour. "
+            "contrast, T2, FLAIR) into necrosis, edema, non-enhancing and enhancing tumor. "
             "For research, not for clinical use."
         ) + _('<p>See the <a href="{url}">documentation</a>.</p>').format(url=DOCUMENTATION)
         self.parent.acknowledgementText = _(
@@ -50,7 +50,7 @@ class BrainTumorSeg(ScriptedLoadableModule):
 
 
 def onStartupCompleted() -> None:
-    """Make names, codes and colours of the segments known to Slicer, and the sample patient."""
+    """Make names, codes and colors of the segments known to Slicer, and the sample patient."""
     slicer.modules.terminologies.logic().LoadTerminologyFromFile(str(TERMINOLOGY_FILE))
     from BrainTumorSegLib.sample_data import register
 
@@ -70,7 +70,7 @@ class BrainTumorSegParameterNode:
         table: measurements of the segmentation.
         model: name of the model.
         device: where the network runs.
-        regions: add complete tumour, core and enhancing region as segments.
+        regions: add complete tumor, core and enhancing region as segments.
         probabilities: add probability volumes.
         surface: make a closed surface.
         smoothing: of the surface, 0-1.
@@ -304,7 +304,7 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
         phantom = make_phantom(1, (48, 48, 32))
         matrix = slicer.util.vtkMatrixFromArray(ras_matrix(phantom.grid))
         volumes = {}
-        for modality, array in phantom.volumes.items():
-            volumes[modality] = slicer.util.addVolumeFromArray(array, name=modality)
-            volumes[modality].SetIJKToRASMatrix(matrix)
+        for sequence, array in phantom.volumes.items():
+            volumes[sequence] = slicer.util.addVolumeFromArray(array, name=sequence)
+            volumes[sequence].SetIJKToRASMatrix(matrix)
         return phantom, volumes

@@ -8,10 +8,10 @@ import numpy as np
 import SimpleITK as sitk
 from test_labels import MEANINGS, digits
 
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 SHAPE = (3, 4, 4)  # z, y, x
-GREY = {"t1": 10, "t1c": 20, "t2": 30, "flair": 40}
+GRAY = {"t1": 10, "t1c": 20, "t2": 30, "flair": 40}
 OLD, YEAR_2021, YEAR_2023 = "T1 T1C T2 FLAIR", "t1 t1ce t2 flair", "t1n t1c t2w t2f"
 VSD = "VSD.Brain.XX.O.MR_{0}/VSD.Brain.XX.O.MR_{0}.{1}.mha"
 OT = "VSD.Brain_3more.XX.XX.OT"
@@ -31,8 +31,8 @@ class Layout:
     truth: str | None = None
     also: tuple[str, ...] = ()  # files that are no part of the case
 
-    def image(self, modality: str) -> str:
-        index = MODALITIES.index(modality)
+    def image(self, sequence: str) -> str:
+        index = SEQUENCES.index(sequence)
         return self.images.format(self.words.split()[index], 680 + index)
 
 
@@ -141,8 +141,8 @@ def write(path: Path, array) -> Path:
 
 
 def write_images(root: Path, pattern: str, words="t1 t1c t2 flair") -> None:
-    for modality, word in zip(MODALITIES, words.split(), strict=True):
-        write(root / pattern.format(word), np.full(SHAPE, GREY[modality], np.int16))
+    for sequence, word in zip(SEQUENCES, words.split(), strict=True):
+        write(root / pattern.format(word), np.full(SHAPE, GRAY[sequence], np.int16))
 
 
 def values_of(coding: str | None) -> np.ndarray:
@@ -150,8 +150,8 @@ def values_of(coding: str | None) -> np.ndarray:
 
 
 def plant(root: Path, layout: Layout) -> Path:
-    for modality in MODALITIES:
-        write(root / layout.image(modality), np.full(SHAPE, GREY[modality], np.int16))
+    for sequence in SEQUENCES:
+        write(root / layout.image(sequence), np.full(SHAPE, GRAY[sequence], np.int16))
     if layout.truth:
         write(root / layout.truth, values_of(layout.coding))
     for path in layout.also:
@@ -159,11 +159,11 @@ def plant(root: Path, layout: Layout) -> Path:
     return root
 
 
-def plant_msd(root: Path, modality: dict | None = None) -> Path:
+def plant_msd(root: Path, sequence: dict | None = None) -> Path:
     """Write Task01 with two training cases, one test case and the resource forks of the archive."""
     folder = root / "Task01_BrainTumour"
     order = ("flair", "t1", "t1c", "t2")
-    volumes = [sitk.GetImageFromArray(np.full(SHAPE, GREY[m], np.int16)) for m in order]
+    volumes = [sitk.GetImageFromArray(np.full(SHAPE, GRAY[m], np.int16)) for m in order]
     image = sitk.JoinSeries(volumes)
     for part, name in (("imagesTr", "001"), ("imagesTr", "002"), ("imagesTs", "485")):
         path = folder / part / f"BRATS_{name}.nii.gz"
@@ -176,6 +176,6 @@ def plant_msd(root: Path, modality: dict | None = None) -> Path:
     ):  # no labels are published for imagesTs: what lies there is not theirs
         write(folder / "labelsTr" / f"BRATS_{name}.nii.gz", values_of("msd"))
         write(folder / "labelsTr" / f"._BRATS_{name}.nii.gz", 0)
-    stated = modality or {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}
+    stated = sequence or {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}
     (folder / "dataset.json").write_text(json.dumps({"name": "BRATS", "modality": stated}))
     return folder

@@ -28,7 +28,7 @@ def small_network():
     import torch
 
     torch.manual_seed(0)
-    return build_network("TwoPathCNN", initialisation="he").eval()
+    return build_network("TwoPathCNN", initialization="he").eval()
 
 
 @pytest.fixture(scope="session")

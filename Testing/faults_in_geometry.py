@@ -139,12 +139,12 @@ def nan_spacing(inputs):
 
 @fault(
     28,
-    "centimetres for millimetres, all four",
+    "centimeters for millimeters, all four",
     2,
     "{t1}: t1 measures 4 x 4 x 4.2 mm, expected a head of more than 100 mm; check whether its header "
-    "gives centimetres or metres.",
+    "gives centimeters or meters.",
 )
-def centimetres(inputs):
+def centimeters(inputs):
     regrid(inputs, spacing=(0.1, 0.1, 0.3))
 
 
@@ -250,7 +250,7 @@ def four_dimensions_four(inputs):
     33,
     "three numbers per voxel (RGB)",
     2,
-    "{t2}: found vector of 32-bit float pixels, expected one number per voxel; export a grey-value "
+    "{t2}: found vector of 32-bit float pixels, expected one number per voxel; export a gray-value "
     "image.",
 )
 def vector(inputs):

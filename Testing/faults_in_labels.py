@@ -95,7 +95,7 @@ def both_empty(inputs):
     return labels(inputs, [0])
 
 
-@fault(58, "a ground truth of oedema and an empty prediction", 0)
+@fault(58, "a ground truth of edema and an empty prediction", 0)
 def empty_prediction(inputs):
     return labels(inputs, [2, 2])
 
@@ -130,19 +130,19 @@ def voc(inputs, prediction):
             "--output", str(inputs.output)]  # fmt: skip
 
 
-@fault(59, "a prediction of VOC as RGB picture in the colours of VOC", 0)
+@fault(59, "a prediction of VOC as RGB picture in the colors of VOC", 0)
 def rgb_mask(inputs):
     return voc(inputs, Image.new("RGB", (8, 6), (192, 128, 128)))
 
 
 @fault(
     59,
-    "a prediction of VOC as RGB picture in other colours",
+    "a prediction of VOC as RGB picture in other colors",
     2,
-    "{ROOT}/predictions/a.png: found colours that are not in the palette of VOC, expected indices; "
+    "{ROOT}/predictions/a.png: found colors that are not in the palette of VOC, expected indices; "
     "save the label map as a palette PNG.",
 )
-def other_colours(inputs):
+def other_colors(inputs):
     return voc(inputs, Image.new("RGB", (8, 6), (1, 2, 3)))
 
 

@@ -12,7 +12,7 @@ from scripted_models.bundle.registry import shipped_models
 
 
 def model(inputs, change, checksums=True):
-    """Copy a shipped model, spoil it, mend its checksums, and segment with it."""
+    """Copy a shipped model, spoil it, fix its checksums, and segment with it."""
     (source,) = [path for path in shipped_models() if path.name == "TwoPathCNN"]
     folder = inputs.root / "model"
     shutil.copytree(source, folder)
@@ -73,7 +73,7 @@ def key_missing(inputs):
     " folder again.",
 )
 def other_classes(inputs):
-    model(inputs, with_description(labels={"0": "background", "1": "necrosis", "2": "oedema"}))
+    model(inputs, with_description(labels={"0": "background", "1": "necrosis", "2": "edema"}))
 
 
 @fault(

@@ -1,4 +1,4 @@
-"""Faults 37 to 53: grey values and sequences."""
+"""Faults 37 to 53: gray values and sequences."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -99,7 +99,7 @@ def number_types(inputs):
     43,
     "complex numbers",
     2,
-    "{t2}: found vector of 32-bit float pixels, expected one number per voxel; export a grey-value "
+    "{t2}: found vector of 32-bit float pixels, expected one number per voxel; export a gray-value "
     "image.",
 )
 def complex_numbers(inputs):
@@ -253,14 +253,14 @@ def folder_command(inputs):
     50,
     "a folder of cases of which one has no FLAIR",
     2,
-    "1 of 3 cases were not segmented (b), expected usable ones; the reasons are above, mend them and "
+    "1 of 3 cases were not segmented (b), expected usable ones; the reasons are above, fix them and "
     "run again with --continue.",
     OTHERS,
 )
 def one_of_three(inputs):
     for name in ("b", "c"):
-        for modality, path in list(inputs.paths.items()):
-            copy = inputs.folder.parent / name / f"{name}_{modality}.nii.gz"
+        for sequence, path in list(inputs.paths.items()):
+            copy = inputs.folder.parent / name / f"{name}_{sequence}.nii.gz"
             copy.parent.mkdir(exist_ok=True)
             copy.write_bytes(path.read_bytes())
     (inputs.folder.parent / "b" / "b_flair.nii.gz").unlink()

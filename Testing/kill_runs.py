@@ -38,7 +38,7 @@ validation_every = 3
 validation_slices = 1
 [network]
 name = "TwoPathCNN"
-arguments = { initialisation = "he", dropout = 0.5 }
+arguments = { initialization = "he", dropout = 0.5 }
 [training]
 seed = 5
 threads = 1

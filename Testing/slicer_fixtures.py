@@ -14,7 +14,7 @@ MODULE = ROOT / "BrainTumorSeg"
 if str(MODULE) not in sys.path:
     sys.path.insert(0, str(MODULE))
 
-MODALITIES = ("t1", "t1c", "t2", "flair")
+SEQUENCES = ("t1", "t1c", "t2", "flair")
 SHAPE = (10, 14, 16)
 OBLIQUE_SPACING = (0.9, 1.1, 2.5)
 
@@ -120,12 +120,12 @@ def pattern_at(ras):
 
 
 def four_volumes(mrml, matrix, shape=SHAPE, **other):
-    """Four volumes of the linear pattern; `other` gives single modalities another (matrix, shape)."""
+    """Four volumes of the linear pattern; `other` gives single sequences another (matrix, shape)."""
     nodes = {}
-    for modality in MODALITIES:
-        own_matrix, own_shape = other.get(modality, (matrix, shape))
-        nodes[modality] = add_volume(
-            mrml, f"patient {modality}", linear_pattern(own_matrix, own_shape), own_matrix
+    for sequence in SEQUENCES:
+        own_matrix, own_shape = other.get(sequence, (matrix, shape))
+        nodes[sequence] = add_volume(
+            mrml, f"patient {sequence}", linear_pattern(own_matrix, own_shape), own_matrix
         )
     return nodes
 
@@ -138,15 +138,15 @@ def export_volumes(nodes, folder, **options):
     return exported
 
 
-def read_exported(exported, modality):
-    """Read the file of a modality."""
+def read_exported(exported, sequence):
+    """Read the file of a sequence."""
     import SimpleITK as sitk
 
-    return sitk.ReadImage(str(exported.files[modality]))
+    return sitk.ReadImage(str(exported.files[sequence]))
 
 
 def thin_plate_transform(mrml, shift=3.0):
-    """A smooth bend of some millimetres."""
+    """A smooth bend of some millimeters."""
     import vtk
 
     rng = np.random.default_rng(3)

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "scripted_models"
 # From the bottom up; a module may import only from lower layers and from its own.
 LAYERS = (
     ("errors",),
-    ("labels", "modalities", "geometry", "files", "progress", "config", "decision"),
+    ("labels", "sequences", "geometry", "files", "progress", "config", "decision"),
     ("process_watch", "own_process", "sequence_images", "memory"),
     ("volumes", "space", "image_findings"),
     ("crf",),

@@ -139,6 +139,6 @@ def test_a_copy_without_enhancement_differs_in_t1c_and_truth_alone(tmp_path, mon
     np.testing.assert_array_equal(after > 0, before > 0)
     assert (before == 4).any()
     assert not (after == 4).any()
-    for modality, source in case.images.items():
-        pair = [sitk.GetArrayFromImage(s.read()) for s in (source, copy.images[modality])]
-        assert np.array_equal(*pair) == (modality != "t1c")
+    for sequence, source in case.images.items():
+        pair = [sitk.GetArrayFromImage(s.read()) for s in (source, copy.images[sequence])]
+        assert np.array_equal(*pair) == (sequence != "t1c")

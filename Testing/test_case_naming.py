@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from scripted_models.cases.naming import FileRole, coding_from_name, file_role
 from scripted_models.labels import CODINGS
-from scripted_models.sequences import ALIASES, BY_ALIAS, modality_from_name, name_tokens
+from scripted_models.sequences import ALIASES, BY_ALIAS, name_tokens, sequence_from_name
 
 ROLES = {
     # the challenges
@@ -97,19 +97,19 @@ def test_no_alias_stands_for_two_sequences():
 def test_any_text_is_answered(name):
     role = file_role(name)
     assert role is None or name.startswith(role.stem)
-    assert modality_from_name(name) in (None, *ALIASES)
+    assert sequence_from_name(name) in (None, *ALIASES)
     assert coding_from_name(name, f"/a/{name}") in (None, *CODINGS)
 
 
 @pytest.mark.parametrize(
-    ("name", "modality"),
+    ("name", "sequence"),
     [
         ("FLAIR", "flair"), ("T1w", "t1"), ("t1gd", "t1c"), ("T2w", "t2"), ("x_t1ce", "t1c"),
         ("t1_t2", None), ("DWI", None), ("", None), ("at1", None),
     ],
 )  # fmt: skip
-def test_modality_from_name(name, modality):
-    assert modality_from_name(name) == modality
+def test_sequence_from_name(name, sequence):
+    assert sequence_from_name(name) == sequence
 
 
 def test_name_tokens():

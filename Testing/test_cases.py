@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from case_trees import (
-    GREY,
+    GRAY,
     LAYOUTS,
     SHAPE,
     YEAR_2021,
@@ -24,7 +24,7 @@ from test_labels import MEANINGS, digits
 from scripted_models.cases.discovery import find_cases
 from scripted_models.errors import InputError
 from scripted_models.labels import CODINGS
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 
 def check(case, root: Path, layout: Layout) -> None:
@@ -32,9 +32,9 @@ def check(case, root: Path, layout: Layout) -> None:
     assert case.name == layout.name
     assert case.problems == ()
     case.require_images()
-    for modality in MODALITIES:
-        assert case.images[modality].path == root / layout.image(modality)
-        assert (sitk.GetArrayFromImage(case.images[modality].read()) == GREY[modality]).all()
+    for sequence in SEQUENCES:
+        assert case.images[sequence].path == root / layout.image(sequence)
+        assert (sitk.GetArrayFromImage(case.images[sequence].read()) == GRAY[sequence]).all()
     assert case.truth == (root / layout.truth if layout.truth else None)
     assert (case.coding and case.coding.name) == (layout.coding if layout.truth else None)
     if layout.truth and layout.coding:
@@ -64,7 +64,7 @@ def test_layout(key, root):
 def test_the_folder_of_one_case_given_directly(key, root):
     layout = LAYOUTS[key]
     plant(root, layout)
-    above = os.path.commonpath([layout.image(m) for m in MODALITIES])
+    above = os.path.commonpath([layout.image(m) for m in SEQUENCES])
     (case,) = find_cases(root / above)
     check(case, root, layout)
 
@@ -203,8 +203,8 @@ class TestMsd:
             case.require_images()
             path = folder / part / f"{case.name}.nii.gz"
             assert {source.path for source in case.images.values()} == {path}
-            for modality, source in case.images.items():
-                assert (sitk.GetArrayFromImage(source.read()) == GREY[modality]).all()
+            for sequence, source in case.images.items():
+                assert (sitk.GetArrayFromImage(source.read()) == GRAY[sequence]).all()
         assert [case.truth is not None for case in cases] == [True, False, False]
         labels, _ = cases[0].read_truth()
         assert cases[0].coding.name == "msd"
@@ -219,7 +219,7 @@ class TestMsd:
             "t1": 2,
             "flair": 3,
         }
-        assert (sitk.GetArrayFromImage(case.images["t2"].read()) == GREY["flair"]).all()
+        assert (sitk.GetArrayFromImage(case.images["t2"].read()) == GRAY["flair"]).all()
 
     def test_a_channel_that_the_file_lacks(self, root):
         plant_msd(root, {"0": "FLAIR", "1": "T1w", "2": "t1gd", "4": "T2w"})

@@ -13,7 +13,7 @@ from scripted_models.networks.crf import FILTERS, DenseCRF
 from scripted_models.networks.crf.filters import (
     exact_filter,
     gaussian_filter,
-    normalised,
+    normalized,
     window_filter,
 )
 from scripted_models.networks.crf.permutohedral import PermutohedralLattice
@@ -46,8 +46,8 @@ class TestPermutohedralLattice:
         generator = torch.Generator().manual_seed(len(shape) + channels)
         positions, image = grid(*shape, width=width), smooth_image(generator, channels, *shape)
         values = torch.rand(image[0].numel(), 5, generator=generator).softmax(dim=1)
-        exact = normalised(FILTERS["exact"](positions, image, 1), values)(values)
-        fast = normalised(FILTERS["permutohedral"](positions, image, 1), values)(values)
+        exact = normalized(FILTERS["exact"](positions, image, 1), values)(values)
+        fast = normalized(FILTERS["permutohedral"](positions, image, 1), values)(values)
         assert relative_error(fast, exact) < 0.05
 
     @pytest.mark.parametrize("dimensions", [1, 2, 3, 5, 7])
@@ -124,9 +124,9 @@ def literal_mean_field(crf, logits, image):
     for i, a in enumerate(pixels):
         for j, b in enumerate(pixels):
             apart = sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
-            colour = float((image[(slice(None), *a)] - image[(slice(None), *b)]).square().sum())
+            color = float((image[(slice(None), *a)] - image[(slice(None), *b)]).square().sum())
             near = apart / (2 * crf.position_width**2)
-            kernels[0, i, j] = np.exp(-near - colour / (2 * crf.intensity_width**2))
+            kernels[0, i, j] = np.exp(-near - color / (2 * crf.intensity_width**2))
             kernels[1, i, j] = np.exp(-apart / (2 * crf.smoothness_width**2))
     for kernel in kernels:
         scale = 1 / np.sqrt(kernel.sum(axis=1))

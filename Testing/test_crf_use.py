@@ -64,18 +64,18 @@ class TestCRFRNN:
         assert network.unary.output.weight.grad.abs().sum() > 0
 
     def test_learns_what_its_classes_weigh(self):
-        """A field alone learns to trust neighbours: noisy potentials, constant image, one label."""
+        """A field alone learns to trust neighbors: noisy potentials, constant image, one label."""
         torch.manual_seed(0)
         crf = DenseCRF(2, appearance_weight=0.1, smoothness_weight=0.1, smoothness_width=2.0)
-        optimiser = torch.optim.Adam(crf.parameters(), 0.1)
+        optimizer = torch.optim.Adam(crf.parameters(), 0.1)
         logits = torch.randn(1, 2, 24, 24)
         logits[:, 1] += 0.5
         truth, image, losses = torch.ones(1, 24, 24).long(), torch.zeros(1, 1, 24, 24), []
         for _ in range(15):
             loss = torch.nn.functional.cross_entropy(crf(logits, image), truth)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append(loss.item())
         assert losses[-1] < 0.2 * losses[0]
 
@@ -106,22 +106,20 @@ class TestCommand:
         phantom = make_phantom(3, (64, 64, 48))
         truth = np.isin(phantom.labels, (1, 2, 3, 4))
         wrong = np.random.default_rng(0).random(truth.shape) < 0.1
-        tumour = np.where(truth ^ (wrong & (phantom.volumes["t1"] > 0)), 0.6, 0.0).astype(
-            np.float32
-        )
-        for name, values in (("background", 1 - tumour), ("oedema", tumour)):
+        tumor = np.where(truth ^ (wrong & (phantom.volumes["t1"] > 0)), 0.6, 0.0).astype(np.float32)
+        for name, values in (("background", 1 - tumor), ("edema", tumor)):
             sitk.WriteImage(
                 phantom.grid.image_from(values), str(tmp_path / f"probability_{name}.nii.gz")
             )
         images = []
-        for modality, volume in phantom.volumes.items():
-            images.append(str(tmp_path / f"{modality}.nii.gz"))
+        for sequence, volume in phantom.volumes.items():
+            images.append(str(tmp_path / f"{sequence}.nii.gz"))
             sitk.WriteImage(phantom.grid.image_from(volume), images[-1])
         output = tmp_path / "labels.nii.gz"
         assert main(["crf", str(tmp_path), *images, "--output", str(output)]) == 0
         labels = sitk.GetArrayFromImage(sitk.ReadImage(str(output)))
         assert set(np.unique(labels)) <= {0, 2}
-        before, after = (tumour > 0.5) != truth, (labels == 2) != truth
+        before, after = (tumor > 0.5) != truth, (labels == 2) != truth
         assert after.sum() < 0.3 * before.sum()
 
     @pytest.mark.parametrize(

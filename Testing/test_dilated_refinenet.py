@@ -37,7 +37,7 @@ class TestDilated:
 
     @pytest.mark.parametrize("padding", ["layers", "input"])
     @pytest.mark.parametrize("kind", ["basic", "large"])
-    def test_identity_initialisation(self, kind, padding):
+    def test_identity_initialization(self, kind, padding):
         module = ContextModule(7, kind, padding, noise=0.0)
         x = torch.randn(2, 7, 21, 30)
         with torch.no_grad():

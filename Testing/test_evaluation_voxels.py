@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from test_evaluation import GRID, NAMES, tumour, write_prediction, write_truth
+from test_evaluation import GRID, NAMES, tumor, write_prediction, write_truth
 
 from scripted_models.evaluation.folders import evaluate_folders
 from scripted_models.images.volume_files import write_labels
@@ -14,15 +14,15 @@ def test_voxels_of_all_cases_are_scored_as_voc_scores_pixels(tmp_path):
     """One confusion matrix over both cases, written out with loops; label 3 counts as 1 in BraTS 2020."""
     predictions, truth, output = (tmp_path / name for name in ("model", "truth", "reports"))
     for name in NAMES:
-        write_truth(truth, name, tumour())
-        write_prediction(predictions, name, tumour())
-    predicted = tumour(1)
+        write_truth(truth, name, tumor())
+        write_prediction(predictions, name, tumor())
+    predicted = tumor(1)
     predicted[2, 2:4, 3:5] = 3
     write_labels(predictions / NAMES[1] / "segmentation.nii.gz", predicted, GRID)
     result = evaluate_folders(predictions, truth, output)
     expected = np.zeros((5, 5), int)
-    for ours in (tumour(), predicted):
-        for t, p in zip(tumour().ravel(), np.where(ours == 3, 1, ours).ravel(), strict=True):
+    for ours in (tumor(), predicted):
+        for t, p in zip(tumor().ravel(), np.where(ours == 3, 1, ours).ravel(), strict=True):
             expected[t, p] += 1
     assert np.array_equal(result.confusion, expected)
     right, total = np.diag(expected), expected.sum()

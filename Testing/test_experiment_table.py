@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_evaluation import NAMES, tumour, write_prediction, write_truth
+from test_evaluation import NAMES, tumor, write_prediction, write_truth
 from test_report import HOSTILE, Page
 
 from scripted_models.errors import InputError
@@ -30,12 +30,12 @@ FACTS = {"command": "x --seed 1", "seed": 1, "split": {"train": ["a", "b"], "tes
 
 @pytest.fixture(scope="module")
 def evaluations(tmp_path_factory) -> dict[str, Evaluation]:
-    """Three networks on two cases: 'good' is shifted in one, 'poor' in both and finds no enhancing tumour."""
+    """Three networks on two cases: 'good' is shifted in one, 'poor' in both and finds no enhancing tumor."""
     root = tmp_path_factory.mktemp("experiments")
-    without = np.where(tumour(1) == 4, 1, tumour(1)).astype(np.uint8)
-    maps = {"good": (tumour(), tumour(1)), "poor": (without, without), "true": (tumour(), tumour())}
+    without = np.where(tumor(1) == 4, 1, tumor(1)).astype(np.uint8)
+    maps = {"good": (tumor(), tumor(1)), "poor": (without, without), "true": (tumor(), tumor())}
     for name in NAMES:
-        write_truth(root / "truth", name, tumour())
+        write_truth(root / "truth", name, tumor())
     for network, labels in maps.items():
         for name, values in zip(NAMES, labels, strict=True):
             write_prediction(root / network, name, values)
@@ -45,7 +45,7 @@ def evaluations(tmp_path_factory) -> dict[str, Evaluation]:
 @pytest.fixture(scope="module")
 def rows(evaluations) -> list[ExperimentRow]:
     without = {
-        case: {region: score for region, score in scores.items() if region != "enhancing"}
+        case: {region: score for region, score in scores.items() if region != "ET"}
         for case, scores in evaluations["true"].cases.items()
     }
     return [
@@ -105,24 +105,24 @@ class TestTexts:
     def test_csv_holds_scores_interval_and_paper_by_method_and_region(self, rows, evaluations):
         lines = csv_lines(rows)
         assert len(lines) == 4 * 3
-        line = lines["TwoPathCNN*", "core"]  # one case perfect, the other 3/4
+        line = lines["TwoPathCNN*", "TC"]  # one case perfect, the other 3/4
         assert (float(line["dice"]), float(line["dice_std"])) == (0.875, 0.125)
         assert (float(line["dice_low"]), float(line["dice_high"])) == (0.75, 1)
         assert [line["paper_table"], line["paper_dice"], line["paper_ppv"]] == ["1", "0.78", "0.8"]
         assert line["cases"] == "2"
-        specificity = evaluations["good"].mean["core"]["specificity"]
+        specificity = evaluations["good"].mean["TC"]["specificity"]
         assert float(line["specificity"]) == pytest.approx(specificity, abs=1e-6)
-        assert lines["cascade", "enhancing"]["paper_sensitivity"] == "0.8"
+        assert lines["cascade", "ET"]["paper_sensitivity"] == "0.8"
 
     def test_csv_leaves_empty_what_is_not_known(self, rows):
-        line = csv_lines(rows)["a|b*", "enhancing"]
+        line = csv_lines(rows)["a|b*", "ET"]
         assert (line["cases"], line["dice"], line["dice_low"], line["paper_dice"]) == (
             "0",
             "",
             "",
             "",
         )
-        assert csv_lines(rows)["a|b*", "core"]["dice"] == "1.000000"
+        assert csv_lines(rows)["a|b*", "TC"]["dice"] == "1.000000"
 
     def test_json_holds_the_cases_and_the_facts(self, rows, evaluations):
         content = json.loads(experiment_texts(rows, FACTS)["table.json"])
@@ -131,7 +131,7 @@ class TestTexts:
         row = content["rows"][1]
         assert row["evaluation"]["cases"] == evaluations["good"].cases
         assert row["paper"]["dice"] == [0.85, 0.78, 0.73]
-        assert row["dice_intervals"]["core"] == [0.75, 1]
+        assert row["dice_intervals"]["TC"] == [0.75, 1]
         assert row["facts"] == {"epochs": 3, "hours": 0.5}
         assert content["rows"][3]["paper"] is None
 

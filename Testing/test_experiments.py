@@ -163,17 +163,17 @@ class TestFolds:
                 measured = content["cases"][line["case"]][line["region"]]["dice"]
                 assert float(line["dice"]) == pytest.approx(measured, abs=1e-4)
                 (report,) = validated.glob(f"fold*/{row}/test/{line['case']}/report.json")
-                promised = json.loads(report.read_text())["expected_dice"][line["region"]]
-                assert float(line["expected_dice"]) == pytest.approx(promised, abs=1e-4)
+                promised = json.loads(report.read_text())["estimated_dice"][line["region"]]
+                assert float(line["estimated_dice"]) == pytest.approx(promised, abs=1e-4)
 
     def test_shares_of_regions_can_be_measured_on_it(self, validated, data, monkeypatch, capsys):
         monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
         thresholds = importlib.import_module("region_thresholds")
         assert thresholds.main([str(validated), FOLDED[0], "--data", str(data)]) == 0
         lines = capsys.readouterr().out.splitlines()
-        (likeliest,) = [line for line in lines if line.startswith("likeliest label")]
+        (most_probable,) = [line for line in lines if line.startswith("most probable label")]
         assert len([line for line in lines if line.startswith("fold")]) == 3
-        found = [float(word) for word in likeliest.split()[2:] if word != "/"]
+        found = [float(word) for word in most_probable.split()[2:] if word != "/"]
         assert len(found) == 3
         assert all(0 <= value <= 1 for value in found)
 
@@ -243,9 +243,7 @@ class TestSequences:
         assert sorted(stated["dice_by_case"]) == NAMES
         ((protocol, means),) = stated["scores"].items()
         assert "3 folds over 3 cases" in protocol
-        assert (
-            stated["dice_by_sequences"]["t1+t1c+t2+flair"]["complete"] == means["complete"]["dice"]
-        )
+        assert stated["dice_by_sequences"]["t1+t1c+t2+flair"]["WT"] == means["WT"]["dice"]
         assert model.network.voting == "soft"
         card = (studied / "models" / "default" / "docs" / "README.md").read_text()
         assert all(words in card for words in ("Dice by case", "t1c+flair", *NAMES))

@@ -162,7 +162,7 @@ class TestFCN:
 
 class TestPlacement:
     @pytest.mark.parametrize("seed", range(8))
-    def test_offsets_are_the_centres_of_what_pixels_see(self, seed):
+    def test_offsets_are_the_centers_of_what_pixels_see(self, seed):
         rng = np.random.default_rng(seed)
         layers = []
         for _ in range(3):

@@ -19,7 +19,7 @@ from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import CODINGS, encode_labels
 from scripted_models.networks import NETWORKS, build_network
-from scripted_models.pictures.panels import LABEL_COLOURS
+from scripted_models.pictures.panels import LABEL_COLORS
 from scripted_models.reporting.figures.canvas import new_figure, save_figure
 from scripted_models.reporting.figures.curves import draw_curves, read_run
 from scripted_models.reporting.figures.filters import draw_filters, find_filters
@@ -29,7 +29,7 @@ from scripted_models.reporting.figures.shown_case import SlicePredictor, read_sh
 from scripted_models.reporting.figures.views import draw_views, segmentation_from
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.segmenter import segment_case
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 from scripted_models.training.records import write_records, write_snapshot
 
 HAVAEI = sorted(name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei"))
@@ -90,7 +90,7 @@ def run_folder(tmp_path, small_network):
 
 
 def row(phase, epoch, loss, dice):
-    scores = {f"dice_{region}": dice for region in ("complete", "core", "enhancing")}
+    scores = {f"dice_{region}": dice for region in ("WT", "TC", "ET")}
     return {"phase": phase, "epoch": epoch, "loss": loss, **scores, "score": dice}
 
 
@@ -102,9 +102,9 @@ def panels(figure):
     return [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
 
 
-def colours_in(panel):
-    """Labels whose outline colour stands in a panel."""
-    return {k for k, colour in LABEL_COLOURS.items() if np.all(panel == colour, axis=2).any()}
+def colors_in(panel):
+    """Labels whose outline color stands in a panel."""
+    return {k for k, color in LABEL_COLORS.items() if np.all(panel == color, axis=2).any()}
 
 
 class TestFilters:
@@ -120,7 +120,7 @@ class TestFilters:
             assert len(bank.channels) == channels
 
     def test_filters_of_a_cascade_are_those_of_its_second_network(self, model):
-        network = build_network("InputCascadeCNN", initialisation="he")
+        network = build_network("InputCascadeCNN", initialization="he")
         local, _ = find_filters(Model(model.folder, model.description, network, ""))
         first = network.second.local_path.layer1[0].weight.detach().numpy()
         np.testing.assert_array_equal(local.weights[3, 1], first[64 + 3])
@@ -168,8 +168,8 @@ class TestShownCase:
             sitk.WriteImage(turned, str(folder / source.name))
         turned = read_shown_case(find_cases(tmp_path)[0], model.space)
         np.testing.assert_array_equal(turned.truth, shown.truth)
-        for modality in MODALITIES:
-            np.testing.assert_array_equal(turned.volumes[modality], shown.volumes[modality])
+        for sequence in SEQUENCES:
+            np.testing.assert_array_equal(turned.volumes[sequence], shown.volumes[sequence])
 
 
 class TestMethods:
@@ -178,14 +178,14 @@ class TestMethods:
         assert titles(figure) == ["T1c", "FLAIR", "small", "small", "truth"]
         assert len(figure.axes) == 2 * 5
         _, flair, *segmented, truth = panels(figure)[:5]
-        assert colours_in(flair) == set()
-        assert colours_in(truth)
+        assert colors_in(flair) == set()
+        assert colors_in(truth)
         np.testing.assert_array_equal(*segmented)
 
-    def test_without_truth_slices_go_through_the_tumour_that_is_found(self, model, shown):
+    def test_without_truth_slices_go_through_the_tumor_that_is_found(self, model, shown):
         figure = draw_methods([model], replace(shown, truth=None), 1)
         assert titles(figure) == ["T1c", "FLAIR", "small"]
-        assert colours_in(panels(figure)[2])
+        assert colors_in(panels(figure)[2])
 
 
 class TestProgression:
@@ -198,7 +198,7 @@ class TestProgression:
         assert not np.array_equal(first, second)
         predictor = SlicePredictor(model, shown)
         expected = predictor.labels(model.network, 3)  # the last snapshot's weights are in
-        assert colours_in(last) == set(np.unique(expected).tolist()) - {0}
+        assert colors_in(last) == set(np.unique(expected).tolist()) - {0}
 
     def test_a_run_without_snapshots_is_told_how_to_get_them(self, tmp_path, model, shown):
         with pytest.raises(InputError, match=r"training\.snapshot_every=5"):

@@ -107,7 +107,7 @@ def test_arrays_on_a_grid():
     assert grid.image_from(strided).GetSize() == grid.size_xyz
 
 
-def test_sizes_in_millimetres_and_millilitres():
+def test_sizes_in_millimeters_and_milliliters():
     grid = Grid(
         (10, 20, 30), (1, 2, 3), direction=tuple(rotation(np.random.default_rng(0)).ravel())
     )

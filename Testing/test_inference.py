@@ -51,7 +51,7 @@ def make_network(name, **arguments):
     """Random weights, with biases and an output layer that a trained network might have."""
     torch.manual_seed(5)
     members = {"members": 2} if name == "VotedEnsemble" else {}
-    network = build_network(name, initialisation="he", **members, **arguments).eval()
+    network = build_network(name, initialization="he", **members, **arguments).eval()
     with torch.no_grad():
         for key, parameter in network.named_parameters():
             if key.endswith("output.weight"):

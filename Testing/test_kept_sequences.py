@@ -33,7 +33,7 @@ upper_share = 0.6
 seed = 1
 threads = 1
 phases = 1
-optimiser = "adam"
+optimizer = "adam"
 balance = "none"
 pixels_per_crop = 0
 output_bias = "zero"
@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, capsys, names, said):
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_crops_too_small_to_normalise_are_one_sentence(tmp_path, capsys):
+def test_crops_too_small_to_normalize_are_one_sentence(tmp_path, capsys):
     assert train(tmp_path, ["t1c"], size=2, batch=1) == 2
     message = capsys.readouterr().err
     assert "raise training.output_size" in message

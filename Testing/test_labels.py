@@ -18,8 +18,8 @@ from scripted_models.labels import (
     region_mask,
 )
 
-# Values of the data sets, and below each what it means: 0 nothing, 1 necrosis, 2 oedema,
-# 3 non-enhancing, 4 enhancing tumour.
+# Values of the data sets, and below each what it means: 0 nothing, 1 necrosis, 2 edema,
+# 3 non-enhancing, 4 enhancing tumor.
 MEANINGS = {
     "internal": ("01234", "01234"),
     "brats2013": ("01234", "01234"),
@@ -149,12 +149,12 @@ def test_encode_refuses_labels_out_of_range(labels, coding):
 
 def test_regions_of_the_paper():
     labels = np.arange(5)
-    assert region_mask(labels, "complete").tolist() == [False, True, True, True, True]
-    assert region_mask(labels, "core").tolist() == [False, True, False, True, True]
-    assert region_mask(labels, "enhancing").tolist() == [False, False, False, False, True]
+    assert region_mask(labels, "WT").tolist() == [False, True, True, True, True]
+    assert region_mask(labels, "TC").tolist() == [False, True, False, True, True]
+    assert region_mask(labels, "ET").tolist() == [False, False, False, False, True]
     assert list(LABELS) == [0, 1, 2, 3, 4]
     with pytest.raises(KeyError):
-        region_mask(labels, "oedema")
+        region_mask(labels, "edema")
 
 
 @given(labels=label_maps)
@@ -167,7 +167,7 @@ def test_regions_lie_within_each_other(labels):
 
 
 @pytest.mark.parametrize(
-    ("coding", "complete", "core", "enhancing"),
+    ("coding", "WT", "TC", "ET"),
     [  # of the data sets' own definitions, in their own values
         ("brats2012", {1, 2}, {2}, None),
         ("brats2012sim", {4, 5}, {5}, None),
@@ -182,11 +182,11 @@ def test_regions_lie_within_each_other(labels):
 def test_regions_of_each_data_set(coding, complete, core, enhancing):
     values = digits(MEANINGS[coding][0])
     labels = decode_labels(values, CODINGS[coding], "seg")
-    assert set(values[region_mask(labels, "complete")].tolist()) == complete
-    assert set(values[region_mask(labels, "core")].tolist()) == core
-    assert ("enhancing" in CODINGS[coding].regions) == (enhancing is not None)
+    assert set(values[region_mask(labels, "WT")].tolist()) == complete
+    assert set(values[region_mask(labels, "TC")].tolist()) == core
+    assert ("ET" in CODINGS[coding].regions) == (enhancing is not None)
     if enhancing:
-        assert set(values[region_mask(labels, "enhancing")].tolist()) == enhancing
+        assert set(values[region_mask(labels, "ET")].tolist()) == enhancing
 
 
 @pytest.mark.parametrize(

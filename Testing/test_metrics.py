@@ -76,14 +76,14 @@ def test_regions_collect_their_labels():
     prediction = np.array([0, 1, 2, 0, 3], np.uint8).reshape(1, 1, 5)
     scores = region_metrics(prediction, truth, Grid((5, 1, 1)))
     assert list(scores) == list(REGIONS)
-    assert scores["complete"]["dice"] == pytest.approx(2 * 3 / (3 + 4))
-    assert scores["core"]["dice"] == pytest.approx(2 * 2 / (2 + 3))
-    assert scores["enhancing"]["dice"] == 0
+    assert scores["WT"]["dice"] == pytest.approx(2 * 3 / (3 + 4))
+    assert scores["TC"]["dice"] == pytest.approx(2 * 2 / (2 + 3))
+    assert scores["ET"]["dice"] == 0
 
 
 def test_only_the_asked_regions_are_scored():
     labels = np.zeros((2, 2, 2), np.uint8)
-    assert list(region_metrics(labels, labels, Grid((2, 2, 2)), ("core",))) == ["core"]
+    assert list(region_metrics(labels, labels, Grid((2, 2, 2)), ("TC",))) == ["TC"]
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_distance_agrees_with_brute_force_on_solid_bodies(seed):
     spacing = (0.8, 1.1, 2.5)
     bodies = []
     for _ in range(2):
-        centre, radii = rng.uniform(6, 12, 3), rng.uniform(3, 9, 3)
-        at = ((z, y, x)[i] - centre[i] for i in range(3))
+        center, radii = rng.uniform(6, 12, 3), rng.uniform(3, 9, 3)
+        at = ((z, y, x)[i] - center[i] for i in range(3))
         bodies.append(sum((d / r) ** 2 for d, r in zip(at, radii, strict=True)) < 1)
     bodies[0][15, 21, 0] = True  # a stray voxel far off stretches the box
     expected = brute_force_hd95(*bodies, spacing)

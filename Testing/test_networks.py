@@ -60,7 +60,7 @@ def build(name, **arguments):
 
 def make(name):
     torch.manual_seed(3)
-    how = {"initialisation": "he"} if name in HAVAEI else {}
+    how = {"initialization": "he"} if name in HAVAEI else {}
     network = build(name, **how).double().eval()
     for layer in network.modules():  # scores that begin with zeros show nothing
         if isinstance(layer, torch.nn.Conv2d) and not layer.weight.any():
@@ -163,7 +163,7 @@ class TestHavaei:
         assert not network.pads
 
     def test_receptive_field_is_exactly_what_is_stated(self, network):
-        size = field(network) + 2  # 3 x 3 outputs; the centre one must not see the outer frame
+        size = field(network) + 2  # 3 x 3 outputs; the center one must not see the outer frame
         image = random_image(network, size, size)
         with torch.no_grad():
             before = network(image)[..., 1, 1]
@@ -194,7 +194,7 @@ class TestHavaei:
             out = network(torch.zeros(1, 4, field(network), field(network)))
         assert out.shape == (1, 5, 1, 1)
 
-    def test_paper_initialisation(self, name):
+    def test_paper_initialization(self, name):
         network = build(name)
         for key, parameter in network.named_parameters():
             bound = 0.005 if key.endswith("weight") else 0.0
@@ -204,7 +204,7 @@ class TestHavaei:
 @pytest.fixture(params=CASCADES)
 def cascade(request):
     torch.manual_seed(5)
-    return build_network(request.param, initialisation="he").double()
+    return build_network(request.param, initialization="he").double()
 
 
 class TestCascades:
@@ -246,7 +246,7 @@ class TestCascades:
 class TestEnsembles:
     def test_average_is_the_mean_of_both_softmax_outputs(self):
         torch.manual_seed(1)
-        network = build_network("AverageCNN", initialisation="he").eval()
+        network = build_network("AverageCNN", initialization="he").eval()
         image = torch.randn(1, 4, 36, 36)
         with torch.no_grad():
             parts = [network.local_path(image).softmax(1), network.global_path(image).softmax(1)]

@@ -7,13 +7,13 @@ from scripted_models.evaluation.paper_tables import PAPER_ROWS, PPV_TITLE, markd
 
 def test_comparison_puts_ppv_and_not_the_true_negative_rate_beside_the_paper():
     scores = {"dice": 0.5, "ppv": 0.4, "sensitivity": 0.6, "specificity": 0.99}
-    table = markdown_beside_paper(dict.fromkeys(("complete", "core", "enhancing"), scores), "m", 1)
+    table = markdown_beside_paper(dict.fromkeys(("WT", "TC", "ET"), scores), "m", 1)
     assert "0.40 / 0.40 / 0.40" in table
     assert "0.99 / " not in table
 
 
 def test_comparison_stands_in_order_and_says_that_the_cases_differ():
-    dice = {"complete": 0.853, "core": 0.7, "enhancing": 0.6}
+    dice = {"WT": 0.853, "TC": 0.7, "ET": 0.6}
     mean = {region: {"dice": value, "ppv": 1, "sensitivity": 1} for region, value in dice.items()}
     table = markdown_beside_paper(mean, "model", 5)
     lines = [line for line in table.splitlines() if line.startswith("| ")][2:]

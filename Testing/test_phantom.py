@@ -13,7 +13,7 @@ from scripted_models.cases.phantom.phantom_case import (
 )
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 SMALL = (48, 48, 31)
 
@@ -23,18 +23,18 @@ def phantoms():
     return [make_phantom(seed, SMALL) for seed in range(16)]
 
 
-def _mean(phantom, modality, where):
-    return float(phantom.volumes[modality][where].mean())
+def _mean(phantom, sequence, where):
+    return float(phantom.volumes[sequence][where].mean())
 
 
 def test_same_seed_gives_the_same_bits():
     first, second = make_phantom(7, SMALL), make_phantom(7, SMALL)
     assert first.labels.tobytes() == second.labels.tobytes()
-    for name in MODALITIES:
+    for name in SEQUENCES:
         assert first.volumes[name].tobytes() == second.volumes[name].tobytes()
 
 
-def test_different_seeds_give_different_heads_and_tumours(phantoms):
+def test_different_seeds_give_different_heads_and_tumors(phantoms):
     for one, other in itertools.pairwise(phantoms):
         assert (one.labels != other.labels).any()
         brain, other_brain = one.volumes["t1"] > 0, other.volumes["t1"] > 0
@@ -44,7 +44,7 @@ def test_different_seeds_give_different_heads_and_tumours(phantoms):
 def test_volumes_are_finite_positive_in_the_brain_and_zero_outside(phantoms):
     for phantom in phantoms:
         brain = phantom.volumes["t1"] > 0
-        for name in MODALITIES:
+        for name in SEQUENCES:
             values = phantom.volumes[name]
             assert values.dtype == np.float32
             assert values.shape == phantom.grid.shape_zyx == phantom.labels.shape
@@ -54,13 +54,13 @@ def test_volumes_are_finite_positive_in_the_brain_and_zero_outside(phantoms):
             assert values[brain].std() > 0.1 * values[brain].mean()
 
 
-def test_tumour_lies_in_the_brain_and_has_a_sensible_volume(phantoms):
+def test_tumor_lies_in_the_brain_and_has_a_sensible_volume(phantoms):
     for phantom in phantoms:
         assert phantom.labels.dtype == np.uint8
         assert phantom.labels.max() <= 4
         assert not phantom.labels[phantom.volumes["t1"] == 0].any()
-        tumour_ml = (phantom.labels > 0).sum() * phantom.grid.voxel_volume_ml
-        assert 2 < tumour_ml < 170
+        tumor_ml = (phantom.labels > 0).sum() * phantom.grid.voxel_volume_ml
+        assert 2 < tumor_ml < 170
 
 
 def test_brain_has_the_volume_of_a_head_at_every_size():
@@ -75,9 +75,9 @@ def test_a_seed_means_the_same_head_at_every_size():
     blocks = (fine.volumes["flair"] > 0).reshape(31, 2, 48, 2, 48, 2).mean((1, 3, 5)) > 0.5
     brain = coarse.volumes["flair"] > 0
     assert 2 * (blocks & brain).sum() / (blocks.sum() + brain.sum()) > 0.97
-    tumour = (fine.labels > 0).reshape(31, 2, 48, 2, 48, 2).mean((1, 3, 5)) > 0.5
-    shared = 2 * (tumour & (coarse.labels > 0)).sum()
-    assert shared / (tumour.sum() + (coarse.labels > 0).sum()) > 0.8
+    tumor = (fine.labels > 0).reshape(31, 2, 48, 2, 48, 2).mean((1, 3, 5)) > 0.5
+    shared = 2 * (tumor & (coarse.labels > 0)).sum()
+    assert shared / (tumor.sum() + (coarse.labels > 0).sum()) > 0.8
 
 
 def test_most_seeds_have_all_labels_and_some_do_not_enhance(phantoms):
@@ -95,10 +95,10 @@ def test_contrasts_follow_the_real_data(phantoms):
         white = healthy & (volumes["t1"] > np.quantile(volumes["t1"][healthy], 0.8))
         assert _mean(phantom, "t1", fluid) < 0.8 * _mean(phantom, "t1", white)
         assert _mean(phantom, "flair", fluid) < 0.8 * _mean(phantom, "flair", white)
-        oedema = labels == 2
-        assert _mean(phantom, "flair", oedema) > 1.1 * _mean(phantom, "flair", healthy)
-        assert _mean(phantom, "t2", oedema) > 1.1 * _mean(phantom, "t2", white)
-        assert _mean(phantom, "t1", oedema) < _mean(phantom, "t1", white)
+        edema = labels == 2
+        assert _mean(phantom, "flair", edema) > 1.1 * _mean(phantom, "flair", healthy)
+        assert _mean(phantom, "t2", edema) > 1.1 * _mean(phantom, "t2", white)
+        assert _mean(phantom, "t1", edema) < _mean(phantom, "t1", white)
         if (labels == 4).sum() > 8:
             rim = labels == 4
             assert _mean(phantom, "t1c", rim) > 1.03 * _mean(phantom, "t1c", white)
@@ -122,9 +122,9 @@ def test_low_grade_hardly_enhances_and_has_a_larger_core(phantoms):
 
 
 def _best_flair_dice(phantom):
-    flair, tumour = phantom.volumes["flair"], phantom.labels > 0
+    flair, tumor = phantom.volumes["flair"], phantom.labels > 0
     found = [flair > level for level in np.quantile(flair[flair > 0], np.linspace(0.5, 0.995, 40))]
-    return max(2 * (mask & tumour).sum() / (mask.sum() + tumour.sum()) for mask in found)
+    return max(2 * (mask & tumor).sum() / (mask.sum() + tumor.sum()) for mask in found)
 
 
 def test_a_flair_threshold_helps_but_does_not_solve_the_case(phantoms):
@@ -137,7 +137,7 @@ def test_odd_sizes_work(size):
     phantom = make_phantom(2, size)
     assert phantom.grid.size_xyz == size
     assert (phantom.labels > 0).any()
-    assert all(phantom.volumes[name].shape == size[::-1] for name in MODALITIES)
+    assert all(phantom.volumes[name].shape == size[::-1] for name in SEQUENCES)
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_written_case_reads_back(tmp_path):
     names = {f"Phantom_00042_{suffix}.nii.gz" for suffix in (*suffixes.values(), "seg5")}
     assert case == tmp_path / "Phantom_00042"
     assert {path.name for path in case.iterdir()} == names
-    for modality, suffix in suffixes.items():
+    for sequence, suffix in suffixes.items():
         image = sitk.ReadImage(str(case / f"Phantom_00042_{suffix}.nii.gz"))
         assert image.GetPixelID() == sitk.sitkInt16
         assert Grid.of(image).matches(expected.grid)
         values = sitk.GetArrayFromImage(image)
-        assert np.abs(values - expected.volumes[modality]).max() <= 0.5
-        assert ((values > 0) == (expected.volumes[modality] > 0)).all()
+        assert np.abs(values - expected.volumes[sequence]).max() <= 0.5
+        assert ((values > 0) == (expected.volumes[sequence] > 0)).all()
     labels = sitk.ReadImage(str(case / "Phantom_00042_seg5.nii.gz"))
     assert Grid.of(labels).matches(expected.grid)
     assert (sitk.GetArrayFromImage(labels) == expected.labels).all()

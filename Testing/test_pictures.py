@@ -9,13 +9,13 @@ from scripted_models.labels import LABELS
 from scripted_models.pictures.font import GLYPHS, draw_text, text_mask
 from scripted_models.pictures.panels import displayed_plane
 from scripted_models.pictures.render import (
-    LABEL_COLOURS,
+    LABEL_COLORS,
     png_bytes,
     render_montage,
     render_overlay,
     write_png,
 )
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 SPACING = (1.0, 1.0, 1.0)
 ALL, LOW, HIGH = slice(10, 30), slice(10, 16), slice(24, 30)  # of a 20-voxel cube
@@ -27,13 +27,13 @@ def blob(shape=(20, 30, 24)):
     inside = sum(axis**2 for axis in grid) < 0.9
     noise = np.random.default_rng(0).normal(100, 10, (4, *shape))
     return {
-        name: np.where(inside, noise[i], 0).astype(np.float32) for i, name in enumerate(MODALITIES)
+        name: np.where(inside, noise[i], 0).astype(np.float32) for i, name in enumerate(SEQUENCES)
     }
 
 
 def flat(shape):
     """Return four constant volumes."""
-    return {name: np.ones(shape) for name in MODALITIES}
+    return {name: np.ones(shape) for name in SEQUENCES}
 
 
 def nested_labels(shape=(20, 30, 24)):
@@ -45,12 +45,12 @@ def nested_labels(shape=(20, 30, 24)):
     return labels
 
 
-def of_colour(picture, label):
-    """Return where a picture shows a label's outline colour exactly."""
-    return np.all(picture == LABEL_COLOURS[label], axis=2)
+def of_color(picture, label):
+    """Return where a picture shows a label's outline color exactly."""
+    return np.all(picture == LABEL_COLORS[label], axis=2)
 
 
-def centre_of(mask):
+def center_of(mask):
     return np.argwhere(mask).mean(axis=0)
 
 
@@ -83,11 +83,11 @@ class TestOrientation:
         labels[ALL, ALL, ALL] = 2
         labels[mark_zyx] = 4
         picture = render_overlay(flat(labels.shape), labels, SPACING)
-        lesion, mark = (_in_row(of_colour(picture, label), row) for label in (2, 4))
-        step = centre_of(mark) - _box_centre(lesion)
+        lesion, mark = (_in_row(of_color(picture, label), row) for label in (2, 4))
+        step = center_of(mark) - _box_center(lesion)
         assert tuple(np.sign(step).astype(int)) == expected
 
-    def test_plane_through_most_tumour_is_named(self):
+    def test_plane_through_most_tumor_is_named(self):
         labels = np.zeros((20, 30, 24), np.uint8)
         labels[3:6, 10, 10] = 1
         labels[4, 8:12, 8:12] = 2
@@ -107,7 +107,7 @@ def _in_row(mask, row):
     return mask & band
 
 
-def _box_centre(mask):
+def _box_center(mask):
     hit = np.argwhere(mask)
     return (hit.min(axis=0) + hit.max(axis=0)) / 2
 
@@ -124,16 +124,16 @@ class TestOverlay:
         picture = render_overlay(blob(), nested_labels(), SPACING)
         assert picture.dtype == np.uint8
         assert picture.shape[2] == 3
-        for label in LABEL_COLOURS:
-            seen = of_colour(picture, label)
+        for label in LABEL_COLORS:
+            seen = of_color(picture, label)
             assert seen[-40:].any(), "legend"
             assert seen[:-40].any(), "outline"
 
-    def test_colours_cover_the_labels_and_differ_for_the_colour_blind(self):
-        assert set(LABEL_COLOURS) == set(LABELS) - {0}
+    def test_colors_cover_the_labels_and_differ_for_the_color_blind(self):
+        assert set(LABEL_COLORS) == set(LABELS) - {0}
         # Deuteranopia, Machado et al. 2009, applied to linear light.
         simulate = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
-        seen = {k: simulate @ (np.array(c) / 255) ** 2.2 for k, c in LABEL_COLOURS.items()}
+        seen = {k: simulate @ (np.array(c) / 255) ** 2.2 for k, c in LABEL_COLORS.items()}
         seen = {k: 255 * np.clip(c, 0, 1) ** (1 / 2.2) for k, c in seen.items()}
         for one, other in itertools.combinations(seen, 2):
             assert np.linalg.norm(seen[one] - seen[other]) > 60, (one, other)
@@ -144,30 +144,30 @@ class TestOverlay:
         with_truth = render_overlay(volumes, labels, SPACING, truth=np.zeros_like(labels))
         assert with_truth.shape[1] > plain.shape[1] + 200
         assert np.array_equal(with_truth[30:-40, : plain.shape[1]], plain[30:-40])
-        assert not of_colour(with_truth, 4)[:-40, plain.shape[1] :].any(), "empty truth stays plain"
+        assert not of_color(with_truth, 4)[:-40, plain.shape[1] :].any(), "empty truth stays plain"
 
-    def test_missed_tumour_is_shown(self):
-        """An empty prediction does not move the planes away from the true tumour."""
+    def test_missed_tumor_is_shown(self):
+        """An empty prediction does not move the planes away from the true tumor."""
         truth = np.zeros((20, 30, 24), np.uint8)
         truth[4:7, 8:12, 8:12] = 4
         picture = render_overlay(blob(), np.zeros_like(truth), SPACING, truth)
-        assert of_colour(picture, 4)[:-40].any()
+        assert of_color(picture, 4)[:-40].any()
 
-    def test_sequence_columns_stay_free_of_colour(self):
+    def test_sequence_columns_stay_free_of_color(self):
         picture = render_overlay(blob(), nested_labels(), SPACING)[:-40]
-        coloured = np.flatnonzero((np.ptp(picture[40:, 40:].astype(int), axis=2) > 40).any(axis=0))
-        assert coloured.min() > 0.75 * picture.shape[1]
+        colored = np.flatnonzero((np.ptp(picture[40:, 40:].astype(int), axis=2) > 40).any(axis=0))
+        assert colored.min() > 0.75 * picture.shape[1]
 
     def test_overlay_falls_back_to_the_sequence_at_hand(self):
         only_t1c = {"t1c": blob()["t1c"]}
-        assert of_colour(render_overlay(only_t1c, nested_labels(), SPACING), 4)[:-70].any()
+        assert of_color(render_overlay(only_t1c, nested_labels(), SPACING), 4)[:-70].any()
 
 
 class TestOddInput:
-    def test_empty_labels_show_the_brain_centre(self):
+    def test_empty_labels_show_the_brain_center(self):
         picture = render_overlay(blob(), np.zeros((20, 30, 24), np.uint8), SPACING)
         assert _gutter_has(picture, "10/20")
-        assert not of_colour(picture, 2)[:-40].any()
+        assert not of_color(picture, 2)[:-40].any()
 
     @pytest.mark.parametrize("shape", [(1, 30, 24), (20, 1, 24), (20, 30, 1), (1, 1, 1), (2, 3, 2)])
     def test_thin_and_tiny_volumes(self, shape):
@@ -181,7 +181,7 @@ class TestOddInput:
         labels = np.zeros((10, 60, 60), np.uint8)
         labels[3:7, 20:40, 20:40] = 2  # 4 slices of 5 mm, 20 voxels of 1 mm
         picture = render_overlay(flat(labels.shape), labels, (1.0, 1.0, 5.0))
-        body = of_colour(picture, 2)[:-40]
+        body = of_color(picture, 2)[:-40]
         lines = np.flatnonzero(body.any(axis=1))
         bands = np.split(lines, np.flatnonzero(np.diff(lines) > 20) + 1)
         assert len(bands) == 3
@@ -196,7 +196,7 @@ class TestOddInput:
         labels[2, 3, 3] = 1
         with np.errstate(all="raise"):
             picture = render_overlay({"t1": volume}, labels, SPACING)
-        assert of_colour(picture, 1)[:-70].any()  # a narrow picture has a legend of two lines
+        assert of_color(picture, 1)[:-70].any()  # a narrow picture has a legend of two lines
 
     def test_one_outlier_does_not_darken_the_brain(self):
         volumes = blob()
@@ -205,8 +205,8 @@ class TestOddInput:
         spoiled = render_overlay({"t1": volumes["t1"]}, nested_labels(), SPACING)
         assert spoiled.mean() > 0.8 * clean.mean()
 
-    def test_standardised_volumes_keep_a_black_surround(self):
-        """After z-scoring, the surround (0) lies in the middle of the brain's grey levels."""
+    def test_standardized_volumes_keep_a_black_surround(self):
+        """After z-scoring, the surround (0) lies in the middle of the brain's gray levels."""
         volume = blob()["t1"]
         volume = np.where(volume > 0, (volume - 100) / 10, 0)
         picture = render_overlay({"t1": volume}, np.zeros(volume.shape, np.uint8), SPACING)
@@ -231,19 +231,19 @@ class TestOddInput:
 
 
 class TestMontage:
-    def test_slices_run_through_the_whole_tumour(self):
+    def test_slices_run_through_the_whole_tumor(self):
         labels = np.zeros((20, 30, 24), np.uint8)
         labels[4:17, 10:20, 8:16] = 2
         picture = render_montage(blob()["flair"], labels, SPACING, count=4, columns=4)
-        edges = of_colour(picture, 2)[:-40]
+        edges = of_color(picture, 2)[:-40]
         tile = edges.shape[1] // 4
         assert all(edges[:, i * tile : (i + 1) * tile].any() for i in range(4))
 
-    def test_thin_tumour_at_the_top_of_the_brain(self):
+    def test_thin_tumor_at_the_top_of_the_brain(self):
         labels = np.zeros((20, 30, 24), np.uint8)
         labels[19, 15, 12] = 4
         picture = render_montage(blob()["flair"], labels, SPACING)
-        assert of_colour(picture, 4)[:-40].any()
+        assert of_color(picture, 4)[:-40].any()
 
     def test_truth_is_a_white_line(self):
         labels, truth = np.zeros((2, 20, 30, 24), np.uint8)
@@ -306,5 +306,5 @@ class TestFont:
     @pytest.mark.parametrize(("top", "left"), [(-5, -5), (18, 28), (200, 200), (-200, 0)])
     def test_text_outside_the_canvas_is_cut(self, top, left):
         canvas = np.zeros((20, 30, 3), np.uint8)
-        draw_text(canvas, "Tumour", top, left)
+        draw_text(canvas, "Tumor", top, left)
         assert canvas.shape == (20, 30, 3)

@@ -88,8 +88,8 @@ def brain():
 
 
 @pytest.fixture
-def tumour():
-    """A tumour of 16 x 16 x 16 voxels in the middle."""
+def tumor():
+    """A tumor of 16 x 16 x 16 voxels in the middle."""
     labels = np.zeros(SHAPE, np.uint8)
     labels[12:28, 14:30, 12:28] = 2
     return labels
@@ -100,22 +100,22 @@ def clean(labels, brain, spacing_zyx_mm=(1.0, 1.0, 1.0), **rule):
 
 
 class TestFlatComponents:
-    def test_a_sheet_at_the_surface_goes_and_the_same_in_the_middle_stays(self, tumour, brain):
-        labels = tumour.copy()
+    def test_a_sheet_at_the_surface_goes_and_the_same_in_the_middle_stays(self, tumor, brain):
+        labels = tumor.copy()
         labels[10:30, 5:7, 10:30] = 4  # 2 mm thick, just below the surface
         labels[10:30, 33:35, 10:30] = 4  # 8 mm below the other side
         cleaned = clean(labels, brain)
         assert not cleaned[:, 5:7].any()
         assert np.array_equal(cleaned[:, 7:], labels[:, 7:])
 
-    def test_a_thick_blob_at_the_surface_stays(self, tumour, brain):
-        tumour[4:14, 4:14, 32:40] = 1
-        assert np.array_equal(clean(tumour, brain), tumour)
+    def test_a_thick_blob_at_the_surface_stays(self, tumor, brain):
+        tumor[4:14, 4:14, 32:40] = 1
+        assert np.array_equal(clean(tumor, brain), tumor)
 
-    def test_a_thick_but_small_blob_goes_at_the_surface_only(self, tumour, brain):
-        tumour[14:20, 4:10, 33:39] = 1
-        tumour[14:20, 33:39, 14:20] = 1
-        cleaned = clean(tumour, brain, min_share=0.06, surface_share=0.4)
+    def test_a_thick_but_small_blob_goes_at_the_surface_only(self, tumor, brain):
+        tumor[14:20, 4:10, 33:39] = 1
+        tumor[14:20, 33:39, 14:20] = 1
+        cleaned = clean(tumor, brain, min_share=0.06, surface_share=0.4)
         assert not cleaned[14:20, 4:10, 33:39].any()
         assert cleaned[14:20, 33:39, 14:20].all()
 
@@ -129,49 +129,49 @@ class TestFlatComponents:
         labels[40:58, 40:58, 20:50] = 2
         assert np.array_equal(clean(labels, brain) > 0, labels == 2)
 
-    def test_distances_and_thickness_are_in_millimetres(self, tumour, brain):
-        tumour[5:7, 8:36, 8:36] = 4  # two slices
-        thin = clean(tumour, brain, (1.0, 1.0, 1.0))
+    def test_distances_and_thickness_are_in_millimeters(self, tumor, brain):
+        tumor[5:7, 8:36, 8:36] = 4  # two slices
+        thin = clean(tumor, brain, (1.0, 1.0, 1.0))
         assert not thin[5:7].any()
-        thick = clean(tumour, brain, (4.0, 1.0, 1.0))  # 8 mm
-        assert np.array_equal(thick, tumour)
-        beyond = clean(tumour, brain, (4.0, 1.0, 1.0), max_thickness_mm=8.1, surface_distance_mm=3)
-        assert np.array_equal(beyond, tumour)
-        both = clean(tumour, brain, (4.0, 1.0, 1.0), max_thickness_mm=8.1, surface_distance_mm=8)
+        thick = clean(tumor, brain, (4.0, 1.0, 1.0))  # 8 mm
+        assert np.array_equal(thick, tumor)
+        beyond = clean(tumor, brain, (4.0, 1.0, 1.0), max_thickness_mm=8.1, surface_distance_mm=3)
+        assert np.array_equal(beyond, tumor)
+        both = clean(tumor, brain, (4.0, 1.0, 1.0), max_thickness_mm=8.1, surface_distance_mm=8)
         assert not both[5:7].any()
 
     @pytest.mark.parametrize("axis", [0, 1, 2])
-    def test_a_sheet_one_voxel_thick_is_as_thick_as_its_spacing(self, axis, tumour, brain):
+    def test_a_sheet_one_voxel_thick_is_as_thick_as_its_spacing(self, axis, tumor, brain):
         sheet = [slice(8, 34)] * 3
         sheet[axis] = slice(4, 5)
-        tumour[tuple(sheet)] = 4
+        tumor[tuple(sheet)] = 4
         spacing = tuple(2.5 if a == axis else 1.0 for a in range(3))
-        assert np.array_equal(clean(tumour, brain, spacing, max_thickness_mm=2.4), tumour)
-        assert not clean(tumour, brain, spacing, max_thickness_mm=2.6)[tuple(sheet)].any()
+        assert np.array_equal(clean(tumor, brain, spacing, max_thickness_mm=2.4), tumor)
+        assert not clean(tumor, brain, spacing, max_thickness_mm=2.6)[tuple(sheet)].any()
 
-    def test_a_hole_in_the_mask_and_the_edge_of_the_volume_are_no_surface(self, tumour, brain):
-        tumour[15:25, 33:35, 15:29] = 4
+    def test_a_hole_in_the_mask_and_the_edge_of_the_volume_are_no_surface(self, tumor, brain):
+        tumor[15:25, 33:35, 15:29] = 4
         brain[15:25, 35, 15:29] = False
-        assert np.array_equal(clean(tumour, brain), tumour)
+        assert np.array_equal(clean(tumor, brain), tumor)
         everywhere = np.ones_like(brain)
-        tumour[0:2, 10:20, 10:20] = 4
-        assert np.array_equal(clean(tumour, everywhere), tumour)
+        tumor[0:2, 10:20, 10:20] = 4
+        assert np.array_equal(clean(tumor, everywhere), tumor)
 
-    def test_labels_outside_the_brain_count_as_at_the_surface(self, tumour, brain):
-        tumour[0:2, 10:30, 10:30] = 3
-        assert not clean(tumour, brain)[0:2].any()
+    def test_labels_outside_the_brain_count_as_at_the_surface(self, tumor, brain):
+        tumor[0:2, 10:30, 10:30] = 3
+        assert not clean(tumor, brain)[0:2].any()
 
-    def test_a_segmentation_gives_its_spacing_in_the_order_of_the_array(self, tumour, brain):
-        tumour[4:6, 8:36, 8:36] = 4
+    def test_a_segmentation_gives_its_spacing_in_the_order_of_the_array(self, tumor, brain):
+        tumor[4:6, 8:36, 8:36] = 4
         grid = Grid(SHAPE[::-1], spacing_xyz_mm=(1.0, 2.0, 4.0))
         step = {"step": "remove_flat_components", "max_thickness_mm": 7.9}
         model = SimpleNamespace(description={"postprocessing": [step]}, known_labels=range(5))
-        probabilities = np.eye(5, dtype=np.float32)[:, tumour]
-        assert np.array_equal(_finish_labels(model, probabilities, brain, grid), tumour)  # 8 mm
+        probabilities = np.eye(5, dtype=np.float32)[:, tumor]
+        assert np.array_equal(_finish_labels(model, probabilities, brain, grid), tumor)  # 8 mm
         step["max_thickness_mm"] = 8.1
         assert not _finish_labels(model, probabilities, brain, grid)[4:6].any()
 
-    def test_a_flat_tumour_alone_stays(self, brain):
+    def test_a_flat_tumor_alone_stays(self, brain):
         labels = np.zeros(SHAPE, np.uint8)
         labels[5:6, 10:30, 10:30] = 4
         assert np.array_equal(clean(labels, brain), labels)

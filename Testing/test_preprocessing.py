@@ -22,7 +22,7 @@ def run(steps, image, labels=None):
     return preprocess(build_preprocessing(steps), image, labels)
 
 
-def test_default_crops_to_the_brain_and_standardises_each_channel(image):
+def test_default_crops_to_the_brain_and_standardizes_each_channel(image):
     done = run(Experiment().preprocessing, image)
     assert done["image"].shape == (4, 14, 21, 21)
     assert done["box"] == (slice(3, 17), slice(5, 26), slice(4, 25))

@@ -1,4 +1,4 @@
-"""Options of the recipe that act on optimiser and weights."""
+"""Options of the recipe that act on optimizer and weights."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ from scripted_models.training.experiment_config import (
 from scripted_models.training.optimizer import (
     adam_rate_scale,
     bound_kernels,
-    make_optimiser,
+    make_optimizer,
     rates,
     set_rates,
 )
@@ -86,28 +86,28 @@ class TestRates:
     def test_factors_belong_to_parts_of_names(self):
         network = build_network("TwoPathCNN")
         settings = TrainingConfig(rates={"bias": 2.0, "output": 0.1, "local_path": 3.0})
-        optimiser = make_optimiser(network, settings)
-        found = {id(p): g["rate_scale"] for g in optimiser.param_groups for p in g["params"]}
+        optimizer = make_optimizer(network, settings)
+        found = {id(p): g["rate_scale"] for g in optimizer.param_groups for p in g["params"]}
         assert found[id(network.output.bias)] == pytest.approx(0.2)
         assert found[id(network.output.weight)] == pytest.approx(0.1)
         assert found[id(network.local_path.layer1[0].bias)] == pytest.approx(6)
         assert found[id(network.global_path[0].weight)] == 1
-        set_rates(optimiser, 0.5, 0.9)
-        assert {g["lr"] for g in optimiser.param_groups} == {0.5, 1.0, 0.1, 0.05, 1.5, 3.0}
-        adam = make_optimiser(network, TrainingConfig(optimiser="adam", rates={"output": 0.1}))
+        set_rates(optimizer, 0.5, 0.9)
+        assert {g["lr"] for g in optimizer.param_groups} == {0.5, 1.0, 0.1, 0.05, 1.5, 3.0}
+        adam = make_optimizer(network, TrainingConfig(optimizer="adam", rates={"output": 0.1}))
         found = {id(p): g["rate_scale"] for g in adam.param_groups for p in g["params"]}
         scale = adam_rate_scale(network.output.weight)
         assert found[id(network.output.weight)] == pytest.approx(0.1 * scale)
 
     def test_frozen_weights_are_left_out(self):
         network = build_network("InputCascadeCNN")
-        optimiser = make_optimiser(network, TrainingConfig(rates={"first": 0.1}))
-        (group,) = optimiser.param_groups
+        optimizer = make_optimizer(network, TrainingConfig(rates={"first": 0.1}))
+        (group,) = optimizer.param_groups
         assert len(group["params"]) == len(list(network.second.parameters()))
 
     def test_a_part_that_no_weight_has(self):
         with pytest.raises(InputError, match="'trunk'"):
-            make_optimiser(build_network("TwoPathCNN"), TrainingConfig(rates={"trunk": 0.1}))
+            make_optimizer(build_network("TwoPathCNN"), TrainingConfig(rates={"trunk": 0.1}))
 
     @pytest.mark.parametrize(
         ("reduction", "rate", "fits"),
@@ -115,8 +115,8 @@ class TestRates:
             ("sum", 1e-10, True),
             ("sum", 0.0001, False),
             ("pixels", 0.0001, True),
-            ("labelled", 1e-08, True),
-            ("labelled", 1e-10, False),
+            ("labeled", 1e-08, True),
+            ("labeled", 1e-10, False),
             ("pixels", 1e-10, False),
         ],
     )
@@ -136,7 +136,7 @@ class TestRates:
 class TestOptions:
     def test_max_norm_holds_after_training(self, tmp_path):
         network = train(
-            tmp_path, build_network("LocalPathCNN", initialisation="he"), 2, max_norm=0.3
+            tmp_path, build_network("LocalPathCNN", initialization="he"), 2, max_norm=0.3
         )
         for key, weight in network.named_parameters():
             if weight.dim() > 1:
@@ -186,22 +186,22 @@ class TestOptions:
         assert changed == {"output.weight", "output.bias"}
         assert all(p.requires_grad for p in network.parameters())
 
-    @pytest.mark.parametrize("initialisation", ["paper", "he"])
-    def test_both_initialisations_learn(self, tmp_path, initialisation):
-        """The loss on the training pixels falls, with the paper's optimiser and with Adam."""
+    @pytest.mark.parametrize("initialization", ["paper", "he"])
+    def test_both_initializations_learn(self, tmp_path, initialization):
+        """The loss on the training pixels falls, with the paper's optimizer and with Adam."""
         torch.manual_seed(0)
-        paper = initialisation == "paper"
+        paper = initialization == "paper"
         phase = PhaseConfig(
             epochs=4, steps_per_epoch=5, patience=0,
             learning_rate=0.005 if paper else 0.001, final_learning_rate=0.0005,
         )  # fmt: skip
         training = TrainingConfig(
-            batch_size=5, output_size=4, optimiser="sgd" if paper else "adam",
+            batch_size=5, output_size=4, optimizer="sgd" if paper else "adam",
             phase1=phase, phase2=PhaseConfig(epochs=0),
         )  # fmt: skip
         case = make_case()
         case.image[:] = np.random.default_rng(0).normal(size=case.image.shape) + case.target % 5
-        network = build_network("LocalPathCNN", initialisation=initialisation, dropout=0.0)
+        network = build_network("LocalPathCNN", initialization=initialization, dropout=0.0)
         state = Trainer(
             Experiment(training=training), network, ([case], []), tmp_path, Progress()
         ).run(TrainingState({}))
@@ -211,9 +211,9 @@ class TestOptions:
     def test_bfloat16_stays_near_float32(self, tmp_path):
         def trained(precision):
             torch.manual_seed(0)
-            network = build_network("LocalPathCNN", initialisation="he", dropout=0.0)
+            network = build_network("LocalPathCNN", initialization="he", dropout=0.0)
             start = network.output.weight.detach().clone()
-            train(tmp_path, network, 1, precision=precision, optimiser="adam")
+            train(tmp_path, network, 1, precision=precision, optimizer="adam")
             return network.output.weight.detach() - start
 
         exact, half = trained("float32"), trained("bfloat16")
@@ -225,7 +225,7 @@ class TestOptions:
             train(tmp_path, build_network("LocalPathCNN"), precision="float16")
 
     def test_a_loss_that_explodes_ends_the_run_with_a_sentence(self, tmp_path):
-        network = build_network("LocalPathCNN", initialisation="he")
+        network = build_network("LocalPathCNN", initialization="he")
         with torch.no_grad():
             network.output.weight.fill_(float("inf"))
         with pytest.raises(InputError, match="lower the learning rate"):

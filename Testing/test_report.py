@@ -55,14 +55,14 @@ class Page(HTMLParser):
 
 def scores(dice=0.8, **changed):
     row = {"dice": dice, "sensitivity": 0.75, "ppv": 0.85, "specificity": 0.9987, "hd95_mm": 4.25}
-    return {region: row | changed for region in ("complete", "core", "enhancing")}
+    return {region: row | changed for region in ("WT", "TC", "ET")}
 
 
 def case(name="case_a", dice=0.8, **changed):
     values = {
         "picture": PICTURE,
         "montage": png_bytes(PICTURE[::-1].copy()),
-        "volumes_ml": {"necrosis": 3.456, "oedema": 41.26, "complete": 51.5, "enhancing": 7.0},
+        "volumes_ml": {"necrosis": 3.456, "edema": 41.26, "WT": 51.5, "ET": 7.0},
         "metrics": scores(dice),
         "facts": {"model": "Net-1", "device": "cpu", "seconds": {"read": 1.0, "network": 20.0}},
     }
@@ -81,7 +81,7 @@ class TestContent:
             "41.3",
         ):
             assert part in page.text
-        for part in ("0.800", "0.750", "0.850", "0.9987", "4.2", "flair was resampled", "Oedema"):
+        for part in ("0.800", "0.750", "0.850", "0.9987", "4.2", "flair was resampled", "Edema"):
             assert part in page.text
         assert NOT_FOR_DIAGNOSIS in page.text
 
@@ -107,9 +107,9 @@ class TestContent:
 
     def test_diameters_of_the_enhancing_region_stand_below_the_volumes(self):
         measured = {"voxels": 900, "volume_ml": 0.9, "longest_mm": 41.26, "perpendicular_mm": 9.04}
-        text = Page(html_report([case(measurements={"enhancing": measured})], "t")).text
+        text = Page(html_report([case(measurements={"ET": measured})], "t")).text
         assert "41.3 x 9.0 mm" in text
-        without = {"enhancing": {"voxels": 0, "volume_ml": 0.0}}
+        without = {"ET": {"voxels": 0, "volume_ml": 0.0}}
         assert "axial" not in Page(html_report([case(measurements=without)], "t")).text
 
     def test_unknown_and_infinite_values(self):

@@ -222,12 +222,12 @@ class TestLoss:
         torch.manual_seed(0)
         logits, target = torch.randn(*shape), torch.randint(shape[1], shape[:1])
         target[::5] = IGNORED
-        for ours, theirs in (("sum", "sum"), ("labelled", "mean")):
+        for ours, theirs in (("sum", "sum"), ("labeled", "mean")):
             expected = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction=theirs)
             torch.testing.assert_close(pixel_cross_entropy(logits, target, ours), expected)
 
-    @pytest.mark.parametrize("reduction", ["pixels", "labelled", "sum"])
-    def test_nothing_labelled_weighs_nothing(self, reduction):
+    @pytest.mark.parametrize("reduction", ["pixels", "labeled", "sum"])
+    def test_nothing_labeled_weighs_nothing(self, reduction):
         target = torch.full((9,), IGNORED)
         assert pixel_cross_entropy(torch.randn(9, 3), target, reduction).item() == 0
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from slicer_fixtures import MODALITIES, add_volume, make_slicer_scene  # noqa: F401
+from slicer_fixtures import SEQUENCES, add_volume, make_slicer_scene  # noqa: F401
 
 VOXELS = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 SCANNER = {
@@ -49,7 +49,7 @@ def add_study(scene, hierarchy, patient, study, names=SCANNER):
     item = hierarchy.CreateStudyItem(top, study)
     uid = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMUIDName()
     hierarchy.SetItemUID(item, uid, f"1.2.{patient}.{study}")
-    nodes = {modality: add_volume(scene, name, VOXELS) for modality, name in names.items()}
+    nodes = {sequence: add_volume(scene, name, VOXELS) for sequence, name in names.items()}
     for node in nodes.values():
         hierarchy.CreateItem(item, node)
     return nodes
@@ -60,7 +60,7 @@ def test_a_scene_without_subject_hierarchy(slicer_scene):
     nodes = {m: add_volume(scene, name, VOXELS) for m, name in SCANNER.items()}
     assert scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") is None
     told = detect(scene)
-    assert {m: told[m].node for m in MODALITIES} == nodes
+    assert {m: told[m].node for m in SEQUENCES} == nodes
     assert {guess.confidence for guess in told.values()} == {"sure"}
 
 
@@ -80,9 +80,9 @@ def test_what_is_no_image_of_a_patient_is_no_candidate(scene, hierarchy):
     scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "t1 without voxels")
     top = hierarchy.GetSceneItemID()
     scan = hierarchy.CreateItem(top, add_volume(scene, "t1 of a CT", VOXELS))
-    modality = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
-    hierarchy.SetItemAttribute(scan, modality, "CT")
-    hierarchy.SetItemAttribute(hierarchy.CreateItem(top, kept), modality, "MR")
+    sequence = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    hierarchy.SetItemAttribute(scan, sequence, "CT")
+    hierarchy.SetItemAttribute(hierarchy.CreateItem(top, kept), sequence, "MR")
     assert names_of(scene) == ["ax t2"]
 
 
@@ -91,7 +91,7 @@ def test_the_study_that_alone_has_all_four_is_taken(scene, hierarchy):
     nodes = add_study(scene, hierarchy, "A", "2020")
     add_study(scene, hierarchy, "B", "2020", {"flair": "9: flair"})
     told = detect(scene)
-    assert {m: told[m].node for m in MODALITIES} == nodes
+    assert {m: told[m].node for m in SEQUENCES} == nodes
 
 
 def test_two_patients_with_all_four_leave_all_open(scene, hierarchy):
@@ -109,7 +109,7 @@ def test_volumes_of_a_patient_without_study_belong_together(scene, hierarchy):
         hierarchy.CreateItem(one, node)
     hierarchy.CreateItem(other, add_volume(scene, "t2 of B", VOXELS))
     told = detect(scene)
-    assert {m: told[m].node for m in MODALITIES} == nodes
+    assert {m: told[m].node for m in SEQUENCES} == nodes
 
 
 def test_a_renamed_node_is_looked_up_in_the_dicom_database(scene, monkeypatch):

@@ -19,7 +19,7 @@ from BrainTumorSegLib.segments import (
 
 from scripted_models.labels import LABELS, REGIONS
 
-SHOWN = SEGMENTS + REGION_SEGMENTS[:2]  # the enhancing region is the enhancing tumour again
+SHOWN = SEGMENTS + REGION_SEGMENTS[:2]  # the enhancing region is the enhancing tumor again
 LIBRARY = MODULE / "BrainTumorSegLib"
 PACKAGE = ROOT / "scripted_models"
 TERMINOLOGY = MODULE / "Resources" / "SegmentationCategoryTypeModifier-BrainTumorSeg.term.json"

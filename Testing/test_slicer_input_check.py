@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slicer_fixtures import (
-    MODALITIES,
     MODULE,
     ROOT,
+    SEQUENCES,
     add_linear_transform,
     add_volume,
     export_volumes,
@@ -45,7 +45,7 @@ def phantom():
 def nodes(slicer_scene, phantom):
     """The four volumes of a skull-stripped phantom."""
     matrix = ras_matrix(phantom.grid)
-    return {m: add_volume(slicer_scene, f"my {m}", phantom.volumes[m], matrix) for m in MODALITIES}
+    return {m: add_volume(slicer_scene, f"my {m}", phantom.volumes[m], matrix) for m in SEQUENCES}
 
 
 def check(nodes, **options):
@@ -77,8 +77,8 @@ def label_map(mrml, nodes):
     slicer.util.updateVolumeFromArray(nodes["t1"], np.ones((4, 5, 6), np.uint8))
 
 
-def colours(mrml, nodes):
-    nodes["t1"] = mrml.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "colours")
+def colors(mrml, nodes):
+    nodes["t1"] = mrml.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "colors")
     slicer.util.updateVolumeFromArray(nodes["t1"], np.ones((4, 5, 6, 3), np.uint8))
 
 
@@ -113,7 +113,7 @@ STOPS = [
     ),
     (empty, ("t2",), "T2 'hollow' has no voxels; load it again"),
     (label_map, ("t1",), "T1 'labels' is not an image volume; choose the T1 image"),
-    (colours, ("t1",), "T1 'colours' has 3 values per voxel, expected one; choose a grey-value"),
+    (colors, ("t1",), "T1 'colors' has 3 values per voxel, expected one; choose a gray-value"),
     (flat_voxels, ("t2",), "T2 'my t2' has voxels without extent; correct its spacing"),
     (not_finite, ("flair",), "FLAIR 'my flair' holds NaN or infinite voxels; repair it"),
     (
@@ -176,14 +176,14 @@ def two_patients(mrml, nodes):
     for name, chosen in (("Ann", ("t1", "t1c", "t2")), ("Bob", ("flair",))):
         patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), name)
         study = hierarchy.CreateStudyItem(patient, "study")
-        for modality in chosen:
-            hierarchy.CreateItem(study, nodes[modality])
+        for sequence in chosen:
+            hierarchy.CreateItem(study, nodes[sequence])
 
 
 def two_frames(mrml, nodes):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(mrml)
-    for modality, frame in (("t1c", "1.2.3"), ("t2", "1.2.3"), ("flair", "1.2.4")):
-        item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), nodes[modality])
+    for sequence, frame in (("t1c", "1.2.3"), ("t2", "1.2.3"), ("flair", "1.2.4")):
+        item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), nodes[sequence])
         hierarchy.SetItemAttribute(item, "DICOM.FrameOfReferenceUID", frame)
 
 
@@ -194,8 +194,8 @@ WARNINGS = [
     (same_voxels, ("t2", "flair"), ["T2 'my t2' and FLAIR 'my flair' hold the same voxels"]),
     (part_of_the_head, ("flair",), ["covers only", "of what T1c shows", "counts as 0 in the rest"]),
     (head_aside, ("flair",), ["FLAIR 'my flair' shows a head at another place than T1c"]),
-    (two_patients, MODALITIES, ["'Ann' (T1 'my t1', T1c 'my t1c' and T2 'my t2')", "'Bob' ("]),
-    (two_frames, MODALITIES, ["(T1c 'my t1c' and T2 'my t2') and (FLAIR 'my flair')"]),
+    (two_patients, SEQUENCES, ["'Ann' (T1 'my t1', T1c 'my t1c' and T2 'my t2')", "'Bob' ("]),
+    (two_frames, SEQUENCES, ["(T1c 'my t1c' and T2 'my t2') and (FLAIR 'my flair')"]),
 ]
 
 
@@ -269,7 +269,7 @@ def test_what_the_export_does_is_announced_in_its_own_words(
 
 def test_spacing_is_compared_with_the_training_space(nodes):
     warning, note = check(nodes, training_space=TrainingSpace())
-    assert (warning.severity, warning.slots) == ("warning", MODALITIES)
+    assert (warning.severity, warning.slots) == ("warning", SEQUENCES)
     assert "voxels of 5 x 5 x 3.88 mm" in warning.text
     assert (note.severity, note.slots) == ("note", ("t1c",))
     assert "resampled for the network" in note.action

@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 from slicer_fixtures import (
-    MODALITIES,
     ROOT,
+    SEQUENCES,
     add_linear_transform,
     add_volume,
     make_child_environment,  # noqa: F401 - the fixture child
@@ -47,7 +47,7 @@ def volumes(slicer_scene):
     array[4:7, 5:9, 6:10] = 1000
     matrix = oblique_matrix()
     return {
-        m: add_volume(slicer_scene, f"p {m}", array + i, matrix) for i, m in enumerate(MODALITIES)
+        m: add_volume(slicer_scene, f"p {m}", array + i, matrix) for i, m in enumerate(SEQUENCES)
     }
 
 
@@ -70,7 +70,7 @@ def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
         node.SetAndObserveTransformNodeID(transform.GetID())
     node = logic.segment(volumes, events.append, environment=child("steps", "write"))
     assert counts(node, volumes["t1c"]) == [0, 7 * 8 * 9 - 3 * 4 * 4, 0, 3 * 4 * 4]
-    assert node.GetName() == "p t1c tumour"
+    assert node.GetName() == "p t1c tumor"
     assert node.GetAttribute("BrainTumorSeg.Model") == "threshold"
     assert node.GetAttribute("BrainTumorSeg.Version") == "9.9"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Report"))["model"]["name"] == "threshold"
@@ -150,7 +150,7 @@ def test_another_reference_gives_its_grid(slicer_scene, volumes, child):
     job.start()
     job.wait()
     assert job.exported.grid == resampling.world_grid(volumes["flair"])
-    assert job.finish().GetName() == "p flair tumour"
+    assert job.finish().GetName() == "p flair tumor"
 
 
 def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
@@ -190,7 +190,7 @@ def model(request, tmp_path_factory, small_network):
     description = {
         "name": "untrained",
         "network": {"name": "TwoPathCNN", "arguments": {}},
-        "channels": list(MODALITIES),
+        "channels": list(SEQUENCES),
         "labels": {str(label): name for label, name in LABELS.items()},
         "training_space": {
             "orientation": "LPS",
@@ -214,17 +214,17 @@ def test_the_true_program_segments_a_phantom(
     matrix = np.diag([-1.0, -1.0, 1.0, 1.0])  # a doll's head of 1 mm voxels: nothing to resample
     moved = add_linear_transform(slicer_scene, rigid_matrix())
     volumes = {}
-    for modality in MODALITIES:
-        array = phantom.volumes[modality]
-        volumes[modality] = add_volume(slicer_scene, f"phantom {modality}", array, matrix)
-        volumes[modality].SetAndObserveTransformNodeID(moved.GetID())
+    for sequence in SEQUENCES:
+        array = phantom.volumes[sequence]
+        volumes[sequence] = add_volume(slicer_scene, f"phantom {sequence}", array, matrix)
+        volumes[sequence].SetAndObserveTransformNodeID(moved.GetID())
     events = []
     node = logic.segment(volumes, events.append, model=model, device="cpu")
     report = json.loads(node.GetAttribute("BrainTumorSeg.Report"))
     found = counts(node, volumes["t1c"])
     expected = [report["volumes_ml"][entry.segment_id] for entry in SEGMENTS]
     assert [count / 1000 for count in found] == pytest.approx(expected, abs=5e-4)
-    assert sum(found) > 0 or model == "default"  # real weights may see no tumour in a doll
+    assert sum(found) > 0 or model == "default"  # real weights may see no tumor in a doll
     fractions = [e.fraction for e in events if e.fraction is not None]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from slicer_fixtures import (
-    MODALITIES,
+    SEQUENCES,
     add_volume,
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
 )
@@ -34,7 +34,7 @@ def phantom():
 @pytest.fixture
 def nodes(slicer_scene, phantom):
     matrix = ras_matrix(phantom.grid)
-    return {m: add_volume(slicer_scene, f"my {m}", phantom.volumes[m], matrix) for m in MODALITIES}
+    return {m: add_volume(slicer_scene, f"my {m}", phantom.volumes[m], matrix) for m in SEQUENCES}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_run_with_two_volumes_gives_a_segmentation(slicer_scene, nodes, folder
     node = logic.segment(
         nodes, on_event=lambda e: said.append(e.text), model=str(folder), device="cpu"
     )
-    assert node.GetName() == "my flair tumour"
+    assert node.GetName() == "my flair tumor"
     assert any(text and "T1 and T1c are missing" in text for text in said)
 
 

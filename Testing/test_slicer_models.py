@@ -109,7 +109,7 @@ class TestList:
         )
 
     def test_what_another_model_states_is_told(self, tmp_path):
-        validated = {"train": [], "phantoms": 3, "validation_dice": {"complete": 0.5, "core": 0.25}}
+        validated = {"train": [], "phantoms": 3, "validation_dice": {"WT": 0.5, "TC": 0.25}}
         seconds = {"CPU, 2 cores": 61.4, "GPU": 3}
         import_here(
             four_class_model(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from slicer_fixtures import MODALITIES, MODULE, ROOT
+from slicer_fixtures import MODULE, ROOT, SEQUENCES
 
 from scripted_models.cases.phantom.phantom_case import make_phantom
 
@@ -98,7 +98,7 @@ def test_catalog_entry_fits_the_schema_and_the_cmake_project():
     assert entry["tier"] in (1, 3, 5)
 
 
-def test_licence_lies_where_the_catalog_looks_for_it():
+def test_license_lies_where_the_catalog_looks_for_it():
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
 
@@ -164,7 +164,9 @@ def environment(place, home, **others):
 
 
 def test_installed_extension_carries_the_whole_package(installed):
-    expected = files_under(PACKAGE, "**/*.py", "experiments/recipes/**/*.toml", "bundle/shipped/**/*")
+    expected = files_under(
+        PACKAGE, "**/*.py", "experiments/recipes/**/*.toml", "bundle/shipped/**/*"
+    )
     for folder in installed:
         assert files_under(folder / "scripted_models", "**/*") == expected
     everything = files_under(installed[1], "*", "BrainTumorSegLib/**/*", "Resources/**/*")
@@ -194,9 +196,9 @@ def test_segmentation_runs_from_the_installed_extension_alone(place, tmp_path):
 def small_case(folder):
     """Four volumes of a phantom, a few of its slices taken for a head of 40 mm so that one is fast."""
     volumes = make_phantom(1, (40, 40, 14)).volumes
-    files = {m: folder / f"{m}.nrrd" for m in MODALITIES}
-    for modality, file in files.items():
-        sitk.WriteImage(sitk.GetImageFromArray(volumes[modality][6:9].astype(np.int16)), str(file))
+    files = {m: folder / f"{m}.nrrd" for m in SEQUENCES}
+    for sequence, file in files.items():
+        sitk.WriteImage(sitk.GetImageFromArray(volumes[sequence][6:9].astype(np.int16)), str(file))
     return files
 
 

@@ -45,9 +45,7 @@ def labels():
 
 def fill(mrml, labels, reference, target=None, **more):
     grid = resampling.world_grid(reference)
-    return result.import_segmentation(
-        mrml, labels, grid, "Tumour", reference, target=target, **more
-    )
+    return result.import_segmentation(mrml, labels, grid, "Tumor", reference, target=target, **more)
 
 
 def mask(node, segment_id, reference):
@@ -62,7 +60,7 @@ def test_only_labels_that_the_model_knows_become_segments(slicer_scene, labels, 
     labels[labels == 3] = 0
     node = fill(slicer_scene, labels, reference, known=(0, 1, 2, 4))
     segmentation = node.GetSegmentation()
-    assert segment_ids(node) == ["necrosis", "oedema", "enhancing"]
+    assert segment_ids(node) == ["necrosis", "edema", "enhancing"]
     assert segmentation.GetNumberOfLayers() == 1
     assert [segmentation.GetNthSegment(i).GetLabelValue() for i in range(3)] == [1, 2, 3]
     assert np.array_equal(mask(node, "enhancing", reference), labels == 4)
@@ -100,11 +98,11 @@ def test_surface_follows_the_smoothing(slicer_scene, reference):
 def test_probability_volumes_lie_on_the_grid(slicer_scene, reference):
     grid = resampling.world_grid(reference)
     values = np.random.default_rng(1).random(SHAPE).astype(np.float32)
-    (node,) = result.import_probabilities(slicer_scene, {"oedema": values}, grid, "P", reference)
+    (node,) = result.import_probabilities(slicer_scene, {"edema": values}, grid, "P", reference)
     assert np.array_equal(slicer.util.arrayFromVolume(node), values)
     assert resampling.world_grid(node).matches(grid)
-    assert node.GetName() == "P: probability of oedema"
-    assert node.GetAttribute(result.PROBABILITY_ATTRIBUTE) == "oedema"
+    assert node.GetName() == "P: probability of edema"
+    assert node.GetAttribute(result.PROBABILITY_ATTRIBUTE) == "edema"
 
 
 class TestPrevious:
@@ -182,7 +180,7 @@ class TestOutput:
         grid = resampling.world_grid(reference)
         write_labels(tmp_path / "segmentation.nii.gz", np.minimum(labels, 2), grid)
         image = grid.image_from(np.full(SHAPE, 0.5, np.float32))
-        write_volume(tmp_path / "probability_oedema.nii.gz", image)
+        write_volume(tmp_path / "probability_edema.nii.gz", image)
         (tmp_path / "report.json").write_text(json.dumps({"known_labels": [0, 1, 2]}))
         paths = {"segmentation": "segmentation.nii.gz", "report": "report.json"}
         return grid, {key: str(tmp_path / name) for key, name in paths.items()}, tmp_path
@@ -192,7 +190,7 @@ class TestOutput:
         output = result.read_output(paths, grid)
         assert output.known == (0, 1, 2)
         assert np.array_equal(output.labels, np.minimum(labels, 2))
-        assert list(output.probabilities) == ["oedema"]
+        assert list(output.probabilities) == ["edema"]
 
     def test_labels_that_the_model_does_not_know_are_refused(self, written):
         grid, paths, folder = written

@@ -27,8 +27,8 @@ from scripted_models.segmentation.tumor_size import axial_diameters  # noqa: E40
 pytestmark = pytest.mark.slicer
 SHAPE = (12, 20, 24)
 REGION_ROWS = {
-    "complete": "Complete tumour",
-    "core": "Tumour core",
+    "WT": "Complete tumor",
+    "TC": "Tumor core",
     "enhancing": "Enhancing region",
 }
 
@@ -52,7 +52,7 @@ def labels():
 
 def segmented(mrml, labels, reference, **options):
     grid = resampling.world_grid(reference)
-    return import_segmentation(mrml, labels, grid, "Tumour", reference, **options)
+    return import_segmentation(mrml, labels, grid, "Tumor", reference, **options)
 
 
 def rows_of(table):
@@ -67,7 +67,7 @@ def test_rows_hold_voxels_volumes_and_diameters(slicer_scene, labels, reference)
     rows = rows_of(result_table.update_table(slicer_scene, node))
     grid = resampling.world_grid(reference)
     for label, name in enumerate(
-        ("Necrosis", "Oedema", "Non-enhancing tumour", "Enhancing tumour"), 1
+        ("Necrosis", "Edema", "Non-enhancing tumor", "Enhancing tumor"), 1
     ):
         count = int((labels == label).sum())
         assert int(rows[name]["Voxels"]) == count
@@ -77,11 +77,11 @@ def test_rows_hold_voxels_volumes_and_diameters(slicer_scene, labels, reference)
     for region in REGIONS:
         assert int(rows[REGION_ROWS[region]]["Voxels"]) == region_mask(labels, region).sum()
     expected = axial_diameters(labels == 4, grid)
-    for name in ("Enhancing tumour", "Enhancing region"):
+    for name in ("Enhancing tumor", "Enhancing region"):
         assert float(rows[name]["Diameter (mm)"]) == pytest.approx(expected.longest_mm, abs=0.06)
         found = float(rows[name]["Perpendicular (mm)"])
         assert found == pytest.approx(expected.perpendicular_mm, abs=0.06)
-    assert rows["Oedema"]["Diameter (mm)"] == ""
+    assert rows["Edema"]["Diameter (mm)"] == ""
 
 
 def test_labels_and_regions_that_the_model_does_not_know_have_no_row(
@@ -90,7 +90,7 @@ def test_labels_and_regions_that_the_model_does_not_know_have_no_row(
     labels[labels > 1] = 2
     node = segmented(slicer_scene, labels, reference, known=(0, 1, 2))
     rows = rows_of(result_table.update_table(slicer_scene, node))
-    assert "Enhancing tumour" not in rows
+    assert "Enhancing tumor" not in rows
     assert "Enhancing region" not in rows
 
 
@@ -103,13 +103,13 @@ def test_edits_and_deletions_count_and_the_table_is_reused(slicer_scene, labels,
     node.GetSegmentation().RemoveSegment("necrosis")
     assert result_table.update_table(slicer_scene, node, table) is table
     rows = rows_of(table)
-    assert rows["Enhancing tumour"]["Voxels"] == "10"
-    assert rows["Enhancing tumour"]["Diameter (mm)"] == "11.0"
-    assert rows["Enhancing tumour"]["Perpendicular (mm)"] == "0.9"
+    assert rows["Enhancing tumor"]["Voxels"] == "10"
+    assert rows["Enhancing tumor"]["Diameter (mm)"] == "11.0"
+    assert rows["Enhancing tumor"]["Perpendicular (mm)"] == "0.9"
     assert "Necrosis" not in rows
-    # the painted voxels overlap the oedema, and the union counts them once
+    # the painted voxels overlap the edema, and the union counts them once
     core = (labels == 3) | (edited > 0)
-    assert int(rows["Tumour core"]["Voxels"]) == core.sum()
+    assert int(rows["Tumor core"]["Voxels"]) == core.sum()
 
 
 def test_empty_result_is_zeros(slicer_scene, reference):
@@ -153,9 +153,9 @@ def test_surfaces_alone_are_refused_rather_than_measured_as_nothing(
 
 def test_segments_without_any_voxels_are_zeros(slicer_scene):
     node = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "new")
-    node.GetSegmentation().AddEmptySegment("enhancing", "Enhancing tumour")
+    node.GetSegmentation().AddEmptySegment("enhancing", "Enhancing tumor")
     rows = result_table.measure_segments(node)
-    assert rows == [(name, 0, 0, "", "") for name in ("Enhancing tumour", "Enhancing region")]
+    assert rows == [(name, 0, 0, "", "") for name in ("Enhancing tumor", "Enhancing region")]
 
 
 def test_segment_edited_on_a_finer_grid_keeps_all_volumes(slicer_scene, labels, reference):
@@ -198,7 +198,7 @@ def test_table_survives_saving_and_knows_its_segmentation(
     save_and_reload(slicer_scene, tmp_path)
     table = slicer_scene.GetFirstNodeByClass("vtkMRMLTableNode")
     assert rows_of(table) == before
-    assert table.GetNodeReference(result_table.SEGMENTATION_ROLE).GetName() == "Tumour"
+    assert table.GetNodeReference(result_table.SEGMENTATION_ROLE).GetName() == "Tumor"
     assert table.GetLocked()
 
 

@@ -19,7 +19,7 @@ from BrainTumorSegLib.resampling import world_grid  # noqa: E402
 
 from scripted_models.cases.phantom.phantom_case import make_phantom, phantom_grid  # noqa: E402
 from scripted_models.errors import InputError  # noqa: E402
-from scripted_models.sequences import MODALITIES  # noqa: E402
+from scripted_models.sequences import SEQUENCES  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 SIZE = (32, 32, 12)
@@ -34,17 +34,17 @@ def test_phantom_becomes_four_volumes_where_its_grid_is(slicer_scene):
     nodes = sample_data.add_phantom(slicer_scene, 1, SIZE)
     truth = make_phantom(1, SIZE)
     assert [node.GetName() for node in nodes] == NAMES
-    for modality, node in zip(MODALITIES, nodes, strict=True):
+    for sequence, node in zip(SEQUENCES, nodes, strict=True):
         values = slicer.util.arrayFromVolume(node)
         assert values.dtype == np.int16
-        assert np.abs(values - truth.volumes[modality]).max() <= 0.5
+        assert np.abs(values - truth.volumes[sequence]).max() <= 0.5
         assert world_grid(node).matches(truth.grid)
         assert node.GetDisplayNode() is not None
         assert node.GetStorageNode() is None  # no file is behind it
 
 
 def test_phantom_can_be_segmented_as_it_comes(slicer_scene):
-    nodes = dict(zip(MODALITIES, sample_data.add_phantom(slicer_scene, 1, SIZE), strict=True))
+    nodes = dict(zip(SEQUENCES, sample_data.add_phantom(slicer_scene, 1, SIZE), strict=True))
     job = SegmentationJob(nodes, slicer_scene)
     job.start()
     notes = [event.text for event in job.poll() if event.text]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from slicer_fixtures import (
-    MODALITIES,
     MODULE,
     ROOT,
+    SEQUENCES,
     SHAPE,
     add_linear_transform,
     add_volume,
@@ -56,7 +56,7 @@ def test_four_segments_with_exact_voxels(slicer_scene, absent):
     labels = some_labels()
     labels[np.isin(labels, absent)] = 0
     node = result.import_segmentation(
-        slicer_scene, labels, resampling.world_grid(reference), "Tumour", reference, {"a.b": "c"}
+        slicer_scene, labels, resampling.world_grid(reference), "Tumor", reference, {"a.b": "c"}
     )
     segmentation = node.GetSegmentation()
     assert segmentation.GetNumberOfSegments() == 4
@@ -87,7 +87,7 @@ def test_segments_lie_where_a_transformed_reference_is_seen(slicer_scene, tmp_pa
     matrix = oblique_matrix(spacing=(1, 1, 1))
     block = np.zeros((20, 22, 24), np.float32)
     block[6:14, 7:15, 8:17] = 100
-    nodes = {m: add_volume(slicer_scene, m, block + i, matrix) for i, m in enumerate(MODALITIES)}
+    nodes = {m: add_volume(slicer_scene, m, block + i, matrix) for i, m in enumerate(SEQUENCES)}
     transform = {
         "rigid": lambda: add_linear_transform(slicer_scene, rigid_matrix()),
         "scale": lambda: add_linear_transform(slicer_scene, np.diag([1.2, 1, 0.9, 1])),
@@ -133,8 +133,8 @@ def test_save_and_reload_keeps_everything(slicer_scene, tmp_path):
     labels = some_labels()
     labels[labels == 3] = 0
     grid = resampling.world_grid(reference)
-    node = result.import_segmentation(slicer_scene, labels, grid, "Tumour", reference)
-    file = str(tmp_path / "tumour.seg.nrrd")
+    node = result.import_segmentation(slicer_scene, labels, grid, "Tumor", reference)
+    file = str(tmp_path / "tumor.seg.nrrd")
     assert storage(slicer_scene, file).WriteData(node)
     again = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "again")
     assert storage(slicer_scene, file).ReadData(again)

@@ -62,8 +62,8 @@ def test_oblique_volumes_on_one_grid_are_written_unchanged(slicer_scene, tmp_pat
     nodes = four_volumes(slicer_scene, matrix)
     exported = export_volumes(nodes, tmp_path)
     assert exported.notes == ()
-    for modality, node in nodes.items():
-        image = read_exported(exported, modality)
+    for sequence, node in nodes.items():
+        image = read_exported(exported, sequence)
         assert np.array_equal(sitk.GetArrayFromImage(image), slicer.util.arrayFromVolume(node))
         corner = image.TransformIndexToPhysicalPoint((15, 13, 9))
         expected = matrix @ [15, 13, 9, 1]
@@ -98,7 +98,7 @@ def test_other_grids_are_resampled_in_physical_space(slicer_scene, tmp_path):
 
 
 def read_core(mask):
-    """Voxels whose neighbours are inside as well."""
+    """Voxels whose neighbors are inside as well."""
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
     core = sitk.BinaryErode(image, (1, 1, 1), boundaryToForeground=False)
     return sitk.GetArrayFromImage(core).astype(bool)
@@ -129,8 +129,8 @@ def test_rigid_transform_of_all_moves_the_grid_and_keeps_the_voxels(slicer_scene
     exported = export_volumes(nodes, tmp_path)
     expected = rigid_matrix() @ oblique_matrix()
     assert np.allclose(resampling.ras_matrix(exported.grid), expected, atol=1e-9)
-    for modality, node in nodes.items():
-        stored = sitk.GetArrayFromImage(read_exported(exported, modality))
+    for sequence, node in nodes.items():
+        stored = sitk.GetArrayFromImage(read_exported(exported, sequence))
         assert np.array_equal(stored, slicer.util.arrayFromVolume(node))
     assert len(exported.notes) == 4
     assert "under transform 'linear'" in exported.notes[0]
@@ -227,9 +227,9 @@ def test_nodes_and_scene_are_the_same_after_export(slicer_scene, tmp_path):
     count = slicer_scene.GetNumberOfNodes()
     export_volumes(nodes, tmp_path)
     assert slicer_scene.GetNumberOfNodes() == count
-    for modality, node in nodes.items():
-        assert np.array_equal(slicer.util.arrayFromVolume(node), arrays[modality])
-        assert (node.GetMTime(), node.GetImageData().GetMTime()) == times[modality]
+    for sequence, node in nodes.items():
+        assert np.array_equal(slicer.util.arrayFromVolume(node), arrays[sequence])
+        assert (node.GetMTime(), node.GetImageData().GetMTime()) == times[sequence]
     assert nodes["flair"].GetParentTransformNode() is transform
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from slicer_fixtures import (
-    MODALITIES,
+    SEQUENCES,
     add_volume,
     make_child_environment,  # noqa: F401 - the fixture child
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
@@ -64,7 +64,7 @@ class TestSlots:
     def test_fill_themselves_with_mark_and_reason(self, window, slicer_scene):
         volumes = load_patient(slicer_scene)
         window.settle()
-        assert {m: getattr(window.parameters, m) for m in MODALITIES} == volumes
+        assert {m: getattr(window.parameters, m) for m in SEQUENCES} == volumes
         assert window.ui.t1cSelector.currentNode() is volumes["t1c"]
         assert window.ui.t1cMark.text == "\u2713"
         assert "T1 Gd" in window.ui.t1cMark.toolTip
@@ -151,10 +151,10 @@ class TestRun:
         )
         assert window.ui.segmentButton.text == "Segment"
         assert "the brain looks small" in window.log
-        assert window.ui.statusLabel.text == "Done: T1 Gd tumour"
+        assert window.ui.statusLabel.text == "Done: T1 Gd tumor"
         shown = window.ui.tableView.model()
         cells = [shown.index(row, 0).data() for row in range(shown.rowCount())]
-        assert cells[:4] == ["Necrosis", "Oedema", "Non-enhancing tumour", "Enhancing tumour"]
+        assert cells[:4] == ["Necrosis", "Edema", "Non-enhancing tumor", "Enhancing tumor"]
         assert window.ui.show3DButton.node is node
         window.screenshot("done")
 

@@ -65,7 +65,7 @@ class TestResult:
         window.click("exportTableButton")
         header, *rows = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
         assert "Volume (mL)" in header
-        assert rows[3].startswith("Enhancing tumour")
+        assert rows[3].startswith("Enhancing tumor")
 
     def test_table_belongs_to_the_chosen_segmentation(self, window, slicer_scene):
         start(window, slicer_scene, "write")
@@ -104,7 +104,7 @@ def test_parameters_are_saved_with_the_scene(window, slicer_scene, tmp_path):
     save_and_reload(slicer_scene, tmp_path)
     window.module.enter()
     assert window.ui.t1cSelector.currentNode().GetName() == "T1 Gd"
-    assert window.ui.segmentationSelector.currentNode().GetName() == "T1 Gd tumour"
+    assert window.ui.segmentationSelector.currentNode().GetName() == "T1 Gd tumor"
     assert window.ui.tableView.mrmlTableNode() is not None
     assert window.ui.regionsCheckBox.checked
     assert window.ui.deviceComboBox.currentText == "cpu"
@@ -185,8 +185,8 @@ def test_the_true_program_segments_the_sample_patient(window, slicer_scene, dial
     assert "on CPU" in window.log
     window.screenshot("panel")
     total = 0
-    for name in ("necrosis", "oedema", "non-enhancing", "enhancing"):
-        volume = slicer_scene.GetFirstNodeByName(f"Phantom T1c tumour: probability of {name}")
+    for name in ("necrosis", "edema", "non-enhancing", "enhancing"):
+        volume = slicer_scene.GetFirstNodeByName(f"Phantom T1c tumor: probability of {name}")
         probability = slicer.util.arrayFromVolume(volume)
         segment = slicer.util.arrayFromSegmentBinaryLabelmap(node, name, volume) > 0
         assert (probability[segment] >= 0.2).all()  # the largest of five

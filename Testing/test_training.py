@@ -33,10 +33,10 @@ name = "tiny"
 [data]
 validation_every = 3
 validation_slices = 1
-without_enhancement = 1
+contrast_suppressed = 1
 [network]
 name = "TwoPathCNN"
-arguments = { initialisation = "he", dropout = 0.5 }
+arguments = { initialization = "he", dropout = 0.5 }
 [training]
 seed = 5
 threads = 1
@@ -99,7 +99,7 @@ class TestRuns:
         stated = model.description["training"]
         assert len(stated["train"]) == 2
         assert {*stated["train"], *stated["validation"]} == {f"Phantom_0000{i}" for i in (1, 2, 3)}
-        assert stated["without_enhancement"] == 1
+        assert stated["contrast_suppressed"] == 1
         card = (uninterrupted / "model" / "docs" / "README.md").read_text(encoding="utf-8")
         assert "whose enhancement was taken out: 1." in card
         assert stated["seconds"] > 0
@@ -173,7 +173,7 @@ class TestRuns:
             ("training.average_decay=1.0", "below 1"),
             ("training.start_share=1.0", "below 1"),
             ("training.start_share=0.5", "without a network to start from"),
-            ("training.balance=tumour", "'labels' or 'crops'"),
+            ("training.balance=tumor", "'labels' or 'crops'"),
             ("training.phase1.steps_per_epoch=0", "training.phase1"),
             ("training.seed=true", "expected int"),
         ],
@@ -225,10 +225,10 @@ class TestRuns:
 def train_two_steps(folder, phase, **settings):
     """Train phase 1 for two steps; return the network and its output weights after each step."""
     training = TrainingConfig(
-        batch_size=1, output_size=4, pixels_per_crop=20, optimiser="adam",
+        batch_size=1, output_size=4, pixels_per_crop=20, optimizer="adam",
         phase1=phase, phase2=PhaseConfig(epochs=0), **settings,
     )  # fmt: skip
-    network = TwoPathCNN(initialisation="he")
+    network = TwoPathCNN(initialization="he")
     after_step = []
     hook = register_optimizer_step_post_hook(
         lambda *_: after_step.append(network.output.weight.detach().clone())

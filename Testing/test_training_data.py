@@ -174,7 +174,7 @@ class TestLoading:
 
     def test_copies_without_enhancement_join_the_training_cases(self, tmp_path, phantom_folder):
         plain, validation = self.load(phantom_folder, tmp_path)
-        data = DataConfig(without_enhancement=1)
+        data = DataConfig(contrast_suppressed=1)
         train, also_validation = self.load(phantom_folder, tmp_path, data=data)
         assert [c.name for c in also_validation] == [c.name for c in validation]
         assert [c.name for c in train[: len(plain)]] == [c.name for c in plain]
@@ -190,7 +190,7 @@ class TestLoading:
 
     def test_there_are_no_more_copies_than_cases(self, tmp_path, phantom_folder):
         plain, _ = self.load(phantom_folder, tmp_path)
-        every, _ = self.load(phantom_folder, tmp_path, data=DataConfig(without_enhancement=99))
+        every, _ = self.load(phantom_folder, tmp_path, data=DataConfig(contrast_suppressed=99))
         assert len(every) == 2 * len(plain)
 
 

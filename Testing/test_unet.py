@@ -1,4 +1,4 @@
-"""The U-Net: what it sees, its planes and neighbours, and a volume that is computed in three planes."""
+"""The U-Net: what it sees, its planes and neighbors, and a volume that is computed in three planes."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ SMALL = {"widths": (3, 4, 5)}
 
 
 def make(seed=0, **arguments):
-    """A small U-Net whose batch normalisation has seen data."""
+    """A small U-Net whose batch normalization has seen data."""
     torch.manual_seed(seed)
     network = build_network("UNet", **{**SMALL, **arguments})
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_impossible_arguments_are_refused(arguments):
 
 
 @pytest.mark.parametrize("context", [0, 1, 2])
-def test_a_slab_has_the_neighbours_of_each_channel_in_their_order(context):
+def test_a_slab_has_the_neighbors_of_each_channel_in_their_order(context):
     image = np.arange(2 * 4 * 3 * 2, dtype=np.float32).reshape(2, 4, 3, 2) + 1
     padded = np.pad(image, ((0, 0), (context, context), (0, 0), (0, 0)))
     for z in range(4):
@@ -116,7 +116,7 @@ def test_the_result_does_not_depend_on_where_other_brain_is():
     np.testing.assert_allclose(one[:, 4][:, inside], all_of_them[:, 4][:, inside], atol=1e-6)
 
 
-def test_a_network_that_sees_neighbours_is_a_bundle_and_may_be_half_as_large(tmp_path, monkeypatch):
+def test_a_network_that_sees_neighbors_is_a_bundle_and_may_be_half_as_large(tmp_path, monkeypatch):
     from monai.bundle import verify_net_in_out
 
     arguments = {"widths": [4, 8, 8], "context_slices": 1, "planes": ["axial", "sagittal"]}
@@ -154,8 +154,8 @@ class TestMissingSequences:
         stated = {**load_model("TwoPathCNN").description, "needs_one_of": ["t1c", "flair"]}
         stated["network"] = {"name": "UNet", "arguments": {**SMALL, "context_slices": 1}}
         stated["dice_by_sequences"] = {
-            "t1c+t2+flair": {"complete": 0.5, "core": 0.4, "enhancing": 0.3},
-            "t1+t1c+t2+flair": {"complete": 0.8, "core": 0.7, "enhancing": 0.6},
+            "t1c+t2+flair": {"WT": 0.5, "TC": 0.4, "ET": 0.3},
+            "t1+t1c+t2+flair": {"WT": 0.8, "TC": 0.7, "ET": 0.6},
         }
         return write_model(tmp_path_factory.mktemp("models") / "m", make(), stated)
 

@@ -1,4 +1,4 @@
-"""PASCAL VOC: indices, colours, lists, and the four metrics with known and independent results."""
+"""PASCAL VOC: indices, colors, lists, and the four metrics with known and independent results."""
 
 import io
 import json
@@ -52,23 +52,23 @@ def make_sbd(root, train, val=("v",)):
 
 
 class TestMasks:
-    def test_colours_are_those_of_the_development_kit(self):
+    def test_colors_are_those_of_the_development_kit(self):
         known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128),
                  8: (64, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128), VOID: (224, 224, 192)}  # fmt: skip
-        for index, colour in known.items():
-            assert tuple(palette()[index]) == colour
-        assert len({tuple(colour) for colour in palette()}) == 256
+        for index, color in known.items():
+            assert tuple(palette()[index]) == color
+        assert len({tuple(color) for color in palette()}) == 256
         assert len(CLASSES) == 21
 
-    def test_indices_come_back_and_are_seen_in_colour(self, tmp_path):
+    def test_indices_come_back_and_are_seen_in_color(self, tmp_path):
         mask = random_mask(1)
         write_mask(tmp_path / "a.png", mask)
         assert np.array_equal(read_mask(tmp_path / "a.png"), mask)
         assert np.array_equal(read_image(tmp_path / "a.png"), palette()[mask])
-        Image.fromarray(palette()[mask]).save(tmp_path / "colours.png")
-        assert np.array_equal(read_mask(tmp_path / "colours.png"), mask)
-        Image.fromarray(mask).save(tmp_path / "grey.png")
-        assert np.array_equal(read_mask(tmp_path / "grey.png"), mask)
+        Image.fromarray(palette()[mask]).save(tmp_path / "colors.png")
+        assert np.array_equal(read_mask(tmp_path / "colors.png"), mask)
+        Image.fromarray(mask).save(tmp_path / "gray.png")
+        assert np.array_equal(read_mask(tmp_path / "gray.png"), mask)
 
     def test_sbd(self, tmp_path):
         folder = make_sbd(tmp_path, ["a"])
@@ -121,7 +121,7 @@ class TestMasks:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ("colours", "not in the palette"),
+            ("colors", "not in the palette"),
             ("indices", r"indices \[21, 99\]"),
             ("text", "not a readable"),
         ],
@@ -130,7 +130,7 @@ class TestMasks:
         path = tmp_path / "a.png"
         if content == "text":
             path.write_text("no picture")
-        elif content == "colours":
+        elif content == "colors":
             Image.fromarray(np.full((3, 3, 3), 7, np.uint8)).save(path)
         else:
             Image.fromarray(np.array([[0, 21], [99, 255]], np.uint8)).save(path)
@@ -142,7 +142,7 @@ class TestMasks:
         with pytest.raises(InputError, match="GTcls"):
             read_mask(tmp_path / "a.mat")
 
-    def test_overlay_colours_classes_and_outlines_them(self, tmp_path):
+    def test_overlay_colors_classes_and_outlines_them(self, tmp_path):
         picture = np.full((9, 9, 3), 100, np.uint8)
         mask = np.zeros((9, 9), np.uint8)
         mask[3:7, 3:7], mask[0] = 15, VOID

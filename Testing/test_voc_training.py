@@ -19,7 +19,7 @@ from scripted_models.tasks.voc.prediction import predict_picture, scaled
 from scripted_models.tasks.voc.training_cases import voc_makers
 from scripted_models.training.augmentation import build_augmentation
 from scripted_models.training.experiment_config import load_experiment
-from scripted_models.training.optimizer import make_optimiser
+from scripted_models.training.optimizer import make_optimizer
 
 EXPERIMENT = """
 name = "voc"
@@ -34,7 +34,7 @@ layout = "voc"
 seed = 1
 threads = 1
 phases = 1
-optimiser = "adam"
+optimizer = "adam"
 balance = "none"
 pixels_per_crop = 0
 output_bias = "zero"
@@ -54,7 +54,7 @@ FCN = "{ scale = 0.015625 }"
 
 @pytest.fixture
 def voc(tmp_path):
-    """Four pictures whose colours tell their classes, with a void border around these."""
+    """Four pictures whose colors tell their classes, with a void border around these."""
     folder = tmp_path / "VOC2012"
     for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (folder / part).mkdir(parents=True)
@@ -64,8 +64,8 @@ def voc(tmp_path):
         top, left = rng.integers(4, 14, 2)
         mask[top - 1 : top + 17, left - 1 : left + 17] = 255
         mask[top : top + 16, left : left + 16] = (7, 15)[seed % 2]
-        colours = np.array([[90, 90, 90], [220, 40, 40], [40, 60, 220]])
-        picture = colours[np.searchsorted((0, 7, 15), np.where(mask == 255, 0, mask))]
+        colors = np.array([[90, 90, 90], [220, 40, 40], [40, 60, 220]])
+        picture = colors[np.searchsorted((0, 7, 15), np.where(mask == 255, 0, mask))]
         picture = (picture + rng.normal(0, 8, picture.shape)).clip(0, 255).astype(np.uint8)
         Image.fromarray(picture).save(folder / "JPEGImages" / f"{name}.png")
         write_mask(folder / "SegmentationClass" / f"{name}.png", mask)
@@ -86,7 +86,7 @@ def predict(voc, model, output, *options):
     return main([*start, "--progress", "none", *options])
 
 
-def test_a_network_learns_classes_that_colours_tell(voc, tmp_path):
+def test_a_network_learns_classes_that_colors_tell(voc, tmp_path):
     assert train(voc, tmp_path / "run") == 0
     model = load_model(str(tmp_path / "run" / "model"), layout="voc")
     assert model.description["channels"] == ["R", "G", "B"]
@@ -145,7 +145,7 @@ def test_the_papers_recipes_fit_their_networks(path):
     config = experiment.network
     with torch.device("meta"):
         network = build_network(config.name, **config.arguments)
-    make_optimiser(network, experiment.training)
+    make_optimizer(network, experiment.training)
     build_augmentation(experiment.training.augmentation)
     assert (experiment.data.layout, experiment.training.phases) == ("voc", 1)
     assert network.num_classes == 21

@@ -31,7 +31,7 @@ FILES = [(kind, index) for kind, files in LAYER_NAMES.items() for index in range
 
 
 def without_values(build):
-    """Build a module whose values are not initialised, which takes no time."""
+    """Build a module whose values are not initialized, which takes no time."""
     with torch.device("meta"):
         module = build()
     return module.to_empty(device="cpu")
@@ -49,7 +49,7 @@ def published(kind, index, trunk):
             shape = [shape[0], shape[1] * shape[2] * shape[3]]
         weights[f"{name}.weight"] = torch.tensor(float(number)).expand(shape)
         own = {f"{name}.bias": -float(number)}
-        if name.endswith(".conv"):  # normalised: times 2 and over the root of 4
+        if name.endswith(".conv"):  # normalized: times 2 and over the root of 4
             bn = name.removesuffix("conv") + "bn"
             own = {f"{bn}.weight": 2.0, f"{bn}.running_var": 4 - 0.001,
                    f"{bn}.bias": 1.0, f"{bn}.running_mean": number + 1.0}  # fmt: skip
@@ -93,7 +93,7 @@ def test_a_fully_connected_layer_is_the_same_as_its_convolution():
         torch.testing.assert_close(trunk.classifier[0](maps)[:, :, 0, 0], expected)
 
 
-def test_a_batch_normalisation_is_in_its_convolution():
+def test_a_batch_normalization_is_in_its_convolution():
     torch.manual_seed(0)
     trunk = TRUNKS["GoogLeNetBN"](scale=1 / 16)
     convolution = nn.Conv2d(3, 4, 7, stride=2, padding=3, bias=False)
@@ -117,17 +117,17 @@ def test_a_batch_normalisation_is_in_its_convolution():
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 12])
-def test_filters_of_colours_are_spread_over_sequences(channels):
+def test_filters_of_colors_are_spread_over_sequences(channels):
     filters = torch.randn(5, 3, 3, 3)
     found = inflated(filters, channels)
     assert found.shape == (5, channels, 3, 3)
-    grey = torch.randn(1, 1, 8, 8)
-    of_colours = nn.functional.conv2d(grey.expand(-1, 3, -1, -1), filters)
-    of_sequences = nn.functional.conv2d(grey.expand(-1, channels, -1, -1), found)
-    torch.testing.assert_close(of_sequences, of_colours)
+    gray = torch.randn(1, 1, 8, 8)
+    of_colors = nn.functional.conv2d(gray.expand(-1, 3, -1, -1), filters)
+    of_sequences = nn.functional.conv2d(gray.expand(-1, channels, -1, -1), found)
+    torch.testing.assert_close(of_sequences, of_colors)
 
 
-def test_a_network_for_four_sequences_takes_weights_for_colours():
+def test_a_network_for_four_sequences_takes_weights_for_colors():
     trunk = without_values(TRUNKS["GoogLeNet"])
     network = FCN(in_channels=4, num_classes=5, trunk="GoogLeNet")
     load_convolutions(network.trunk, published("GoogLeNet", 0, trunk))

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 import torch
-from one_case import add_case_options, read_case, tumour_slices
+from one_case import add_case_options, read_case, tumor_slices
 from torch import nn
 
 from scripted_models.inference import predict_slice
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
     case = read_case(options)
-    z = tumour_slices(case, 1)[0]
+    z = tumor_slices(case, 1)[0]
     plane, brain = np.ascontiguousarray(case.image[:, z]), case.target[z] != IGNORED
     everywhere = np.argwhere(brain)
     voxels = np.random.default_rng(0).permutation(everywhere)[: options.voxels]
@@ -52,9 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
 def make_network(name: str, device: str) -> nn.Module:
     """Build a network with random weights whose probabilities differ clearly between voxels."""
     torch.manual_seed(0)
-    network = build_network(name, initialisation="he")
+    network = build_network(name, initialization="he")
     with torch.no_grad():
-        network.output.weight.mul_(100)  # undo what the initialisation does for training
+        network.output.weight.mul_(100)  # undo what the initialization does for training
     return network.eval().to(device)
 
 

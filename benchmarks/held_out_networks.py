@@ -1,11 +1,11 @@
 """The shipped weights on cases that they never saw: the networks of `default`, fold by fold.
 
 Run: python benchmarks/held_out_networks.py OUTPUT --data FOLDER [--planes axial] [--sequences]
-[--without-enhancement]
+[--contrast-suppressed]
 
 FOLDER holds the 30 cases that `default` names in its card, split as by `experiments --folds 5`. OUTPUT receives
 the segmentations, and `table` the scores; a run that was stopped goes on. `--planes axial` measures what `fast`
-sees; `--sequences` also leaves sequences out, every set that the model can do with. `--without-enhancement`
+sees; `--sequences` also leaves sequences out, every set that the model can do with. `--contrast-suppressed`
 takes copies of the cases whose enhancement was taken out: what is called enhancing in them is wrong.
 """
 
@@ -32,7 +32,7 @@ from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import encode_labels
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import BarProgress
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
 from scripted_models.tasks.brains.training_cases import usable_cases
 
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     _refuse_other_cases(ensemble, folds)
     found = usable_cases(options.data)
     data = options.data
-    if options.without_enhancement:
+    if options.contrast_suppressed:
         data = options.output / "copies"
         found = {name: copy_without_enhancement(case, data / name) for name, case in found.items()}
     run = ListRun(data, options.output, BarProgress(sys.stderr))
@@ -84,15 +84,15 @@ def member(ensemble: Model, index: int, planes: list[str], folder: Path) -> Mode
 
 def copy_without_enhancement(case: Case, folder: Path) -> Case:
     """Write a copy of a case whose enhancement was taken out, under the same file names; return it."""
-    images = {m: case.images[m].read() for m in MODALITIES}
+    images = {m: case.images[m].read() for m in SEQUENCES}
     labels, grid = case.read_truth()
     arrays = np.stack([sitk.GetArrayFromImage(image) for image in images.values()])
     changed, labels = remove_enhancement(arrays, labels)
     make_folder(folder)
-    for (modality, image), array in zip(images.items(), changed, strict=True):
+    for (sequence, image), array in zip(images.items(), changed, strict=True):
         copy = sitk.GetImageFromArray(array)
         copy.CopyInformation(image)
-        sitk.WriteImage(copy, str(folder / case.images[modality].path.name))
+        sitk.WriteImage(copy, str(folder / case.images[sequence].path.name))
     write_labels(folder / case.truth.name, encode_labels(labels, case.coding), grid)
     return usable_cases(folder.parent)[case.name]
 
@@ -113,7 +113,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--planes", nargs="+", default=[])
     parser.add_argument("--sequences", action="store_true")
-    parser.add_argument("--without-enhancement", action="store_true")
+    parser.add_argument("--contrast-suppressed", action="store_true")
     return parser.parse_args(arguments)
 
 

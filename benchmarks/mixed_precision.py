@@ -2,7 +2,7 @@
 
 Run: python benchmarks/mixed_precision.py [--case FOLDER] [--device cuda]
 
-A trained model is evaluated on windows of one case, in the middle of the tumour of the slices with the most
+A trained model is evaluated on windows of one case, in the middle of the tumor of the slices with the most
 of it, in several ways, and compared with the same weights in float64 on the CPU:
 
 - everything in float32;
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from one_case import add_case_options, read_case, tumour_slices
+from one_case import add_case_options, read_case, tumor_slices
 from torch import nn
 
 from scripted_models.bundle.weights import load_model
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     case, network = read_case(options), load_model(options.model).network
     windows = [
-        _inputs(case, z, options.size, network.margins) for z in tumour_slices(case, options.slices)
+        _inputs(case, z, options.size, network.margins) for z in tumor_slices(case, options.slices)
     ]
     exact = copy.deepcopy(network).double()
     references = [evaluate(exact, Form(None, None), *inputs) for inputs in windows]
@@ -135,7 +135,7 @@ def _forms(precisions: list[str]) -> list[Form]:
 def _inputs(
     case: TrainingCase, z: int, size: int, margins: tuple[int, int]
 ) -> tuple[np.ndarray, torch.Tensor]:
-    """Cut a window of `size` output pixels, centred on the tumour of a slice as far as the slice reaches."""
+    """Cut a window of `size` output pixels, centerd on the tumor of a slice as far as the slice reaches."""
     target = case.target[z]
     box = brain_box((target > 0) & (target != IGNORED))
     starts = [

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from scripted_models.cases.phantom.phantom_case import FULL_SIZE_XYZ, make_phantom
 from scripted_models.errors import InputError
 from scripted_models.segmentation.segmenter import read_on_one_grid
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.training_cases import usable_cases
 from scripted_models.training.experiment_config import DEFAULT_PREPROCESSING
 from scripted_models.training.training_case import IGNORED, TrainingCase, make_target
@@ -34,7 +34,7 @@ def read_case(options: argparse.Namespace) -> TrainingCase:
             "name the folder of a single case."
         )
     images = read_on_one_grid(found[0])
-    image = np.stack([sitk.GetArrayFromImage(images[m]).astype(np.float32) for m in MODALITIES])
+    image = np.stack([sitk.GetArrayFromImage(images[m]).astype(np.float32) for m in SEQUENCES])
     labels, _ = found[0].read_truth()
     return _preprocessed(found[0].name, image, labels, found[0].coding.merged_necrosis)
 
@@ -42,15 +42,15 @@ def read_case(options: argparse.Namespace) -> TrainingCase:
 def phantom_case(size_xyz: tuple[int, int, int]) -> TrainingCase:
     """Make a phantom of a size and preprocess it."""
     phantom = make_phantom(1, tuple(size_xyz))
-    image = np.stack([phantom.volumes[m] for m in MODALITIES])
+    image = np.stack([phantom.volumes[m] for m in SEQUENCES])
     return _preprocessed(f"phantom of {size_xyz[0]} x {size_xyz[1]} x {size_xyz[2]} voxels",
                          image, phantom.labels, merged=False)  # fmt: skip
 
 
-def tumour_slices(case: TrainingCase, count: int) -> list[int]:
-    """Return the slices with the most tumour, the largest first."""
-    tumour = (case.target > 0) & (case.target != IGNORED)
-    return np.argsort(-tumour.sum(axis=(1, 2)), kind="stable")[:count].tolist()
+def tumor_slices(case: TrainingCase, count: int) -> list[int]:
+    """Return the slices with the most tumor, the largest first."""
+    tumor = (case.target > 0) & (case.target != IGNORED)
+    return np.argsort(-tumor.sum(axis=(1, 2)), kind="stable")[:count].tolist()
 
 
 def _preprocessed(name: str, image: np.ndarray, labels: np.ndarray, merged: bool) -> TrainingCase:

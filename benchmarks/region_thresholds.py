@@ -46,9 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         best = SHARES[np.mean(others, axis=0).argmax(axis=1)]
         least = dict(zip(REGIONS, best.tolist(), strict=True))
         print(f"{fold}: {least}")
-        rows += [(likeliest(*voxels[name]), decided(*voxels[name], least)) for name in names]
+        rows += [(most_probable(*voxels[name]), decided(*voxels[name], least)) for name in names]
     for title, dice in zip(
-        ("likeliest label", "shares of other folds"), np.mean(rows, axis=0), strict=True
+        ("most probable label", "shares of other folds"), np.mean(rows, axis=0), strict=True
     ):
         print(f"{title:22}" + " / ".join(f"{value:.3f}" for value in dice))
     return 0
@@ -71,8 +71,8 @@ def alone(p: np.ndarray, truth: np.ndarray, known: tuple[int, ...]) -> np.ndarra
     ])  # fmt: skip
 
 
-def likeliest(p: np.ndarray, truth: np.ndarray, known: tuple[int, ...]) -> list[float]:
-    """Return the Dice of each region with the likeliest labels."""
+def most_probable(p: np.ndarray, truth: np.ndarray, known: tuple[int, ...]) -> list[float]:
+    """Return the Dice of each region with the most probable labels."""
     return decided(p, truth, known, {})
 
 

@@ -4,7 +4,7 @@ Run: python benchmarks/training_throughput.py [--threads 2] [--precisions float3
 
 The literal form is the same network with `nn.Conv2d` and `nn.MaxPool2d` on patches of its receptive field,
 each of which gives one label. A dense crop gives the label of every output pixel. Both go through the step of
-`scripted_models.training`: forward, loss, backward, optimiser. Labels of one crop are correlated, so crops per
+`scripted_models.training`: forward, loss, backward, optimizer. Labels of one crop are correlated, so crops per
 second stand beside them. Each setting is measured in a process of its own, several times in turn with the
 others; its memory is the peak of that process, PyTorch included (on a GPU that of PyTorch's allocator).
 Drawing the crops is not in it, see `crop_sampling.py`. For Linux and macOS.
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
     options = _parse(arguments)
     settings = _settings(options)
-    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # loads here, once, what a first optimiser loads
+    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # loads here, once, what a first optimizer loads
     context = multiprocessing.get_context("fork" if _can_fork(options) else "spawn")
     visits: dict[Setting, list[tuple[float, float]]] = {setting: [] for setting in settings}
     for round_ in range(options.rounds):
@@ -102,7 +102,7 @@ def measure(setting: Setting) -> tuple[float, float]:
 def _training_step(setting: Setting) -> Callable[[], None]:
     device = torch.device(setting.device)
     layout = torch.channels_last if setting.channels_last else torch.contiguous_format
-    network = build_network(setting.network, initialisation="he")
+    network = build_network(setting.network, initialization="he")
     network = with_plain_layers(network) if setting.plain else network
     network.to(device, memory_format=layout).train()
     if setting.phase == 2:
@@ -111,7 +111,7 @@ def _training_step(setting: Setting) -> Callable[[], None]:
     precision = MixedPrecision(setting.precision, device)
     module = PixelLogits(network, precision, only_output=setting.phase == 2)
     trained = [p for p in network.parameters() if p.requires_grad]
-    optimiser = torch.optim.SGD(trained, lr=1e-4, momentum=0.9)
+    optimizer = torch.optim.SGD(trained, lr=1e-4, momentum=0.9)
     edge, batch = setting.edge, setting.batch
     whole = edge + sum(network.margins)
     images = torch.randn(batch, network.in_channels, whole, whole, device=device)
@@ -120,8 +120,8 @@ def _training_step(setting: Setting) -> Callable[[], None]:
     targets = torch.randint(network.num_classes, (batch * edge**2,), device=device)
 
     def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        precision.step(pixel_cross_entropy(module(images, pixels), targets), optimiser)
+        optimizer.zero_grad(set_to_none=True)
+        precision.step(pixel_cross_entropy(module(images, pixels), targets), optimizer)
         if device.type == "cuda":
             torch.cuda.synchronize()
 

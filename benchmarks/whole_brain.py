@@ -161,11 +161,11 @@ def make_network(name: str) -> nn.Module:
     if name not in NETWORKS:
         return load_model(name).network
     torch.manual_seed(0)
-    network = build_network(name, initialisation="he")
+    network = build_network(name, initialization="he")
     with torch.no_grad():
         for key, parameter in network.named_parameters():
             if key.endswith("output.weight"):
-                parameter.mul_(100)  # undo what the initialisation does for training
+                parameter.mul_(100)  # undo what the initialization does for training
     return network.eval()
 
 

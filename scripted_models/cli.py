@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole program."""
     parser = _Parser(
         prog="scripted-models",
-        description="Segment brain tumours in MRI; train and evaluate the networks that do it.",
+        description="Segment brain tumors in MRI; train and evaluate the networks that do it.",
         epilog="Exit codes: 0 done, 1 fault of the program, 2 input, 3 model, 4 resources, 130 cancelled.",
     )
     parser.add_argument("--version", action="version", version=f"scripted-models {__version__}")

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, each with the exit code of the command line."""
+"""Errors that are the user's to fix, each with the exit code of the command line."""
 
 
 class ScriptedModelsError(Exception):

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-# NIfTI keeps geometry to about 1e-7 of its numbers; rounding below one micrometre is no difference.
+# NIfTI keeps geometry to about 1e-7 of its numbers; rounding below one micrometer is no difference.
 TOLERANCE_MM = 1e-3
 MAX_TURN = 1e-2  # of a direction cosine where no corner moves: an axis of one voxel
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Size and placement of a 3-D volume, in SimpleITK's order (x, y, z) and LPS millimetres.
+    """Size and placement of a 3-D volume, in SimpleITK's order (x, y, z) and LPS millimeters.
 
     Attributes:
         size_xyz: number of voxels.
-        spacing_xyz_mm: distance of voxel centres.
-        origin_lps_mm: centre of the first voxel.
+        spacing_xyz_mm: distance of voxel centers.
+        origin_lps_mm: center of the first voxel.
         direction: 9 cosines, row-major; columns are the axes.
     """
 
@@ -38,7 +38,7 @@ class Grid:
 
     @property
     def voxel_volume_ml(self) -> float:
-        """Volume of one voxel in millilitres."""
+        """Volume of one voxel in milliliters."""
         return float(np.prod(self.spacing_xyz_mm)) / 1000.0
 
     @property
@@ -47,7 +47,7 @@ class Grid:
         return float(np.linalg.norm(np.multiply(self.size_xyz, self.spacing_xyz_mm)))
 
     def corners_lps_mm(self) -> np.ndarray:
-        """Return the centres of the eight corner voxels, shape (8, 3)."""
+        """Return the centers of the eight corner voxels, shape (8, 3)."""
         steps = np.array([[i & 1, i >> 1 & 1, i >> 2 & 1] for i in range(8)])
         steps = steps * (np.array(self.size_xyz) - 1) * np.array(self.spacing_xyz_mm)
         return steps @ np.array(self.direction).reshape(3, 3).T + np.array(self.origin_lps_mm)

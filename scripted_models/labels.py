@@ -1,4 +1,4 @@
-"""Tumour labels, regions and the label codings of the BraTS years.
+"""Tumor labels, regions and the label codings of the BraTS years.
 
 Inside the program a label map is uint8 with the BRATS 2013 labels. A coding is data that belongs to
 a data set and is never guessed from the values that happen to occur (networks differ in what 3 means).
@@ -10,15 +10,15 @@ import numpy as np
 
 from scripted_models.errors import InputError
 
-LABELS = {0: "background", 1: "necrosis", 2: "oedema", 3: "non-enhancing", 4: "enhancing"}
+LABELS = {0: "background", 1: "necrosis", 2: "edema", 3: "non-enhancing", 4: "enhancing"}
 ENHANCING = 4
 NUM_CLASSES = len(LABELS)
 
-# Havaei et al. 2017, section 5: complete (all tumour), core (all but oedema), enhancing.
+# Havaei et al. 2017, section 5: complete (all tumor), core (all but edema), enhancing.
 REGIONS: dict[str, tuple[int, ...]] = {
-    "complete": (1, 2, 3, 4),
-    "core": (1, 3, 4),
-    "enhancing": (4,),
+    "WT": (1, 2, 3, 4),
+    "TC": (1, 3, 4),
+    "ET": (4,),
 }
 
 
@@ -30,7 +30,7 @@ class LabelCoding:
         name: name used on the command line and in reports.
         to_internal: data set value -> internal label (0-4).
         from_internal: internal label -> data set value, or empty when the coding is read only.
-        merged_necrosis: label 1 holds necrosis and non-enhancing tumour together.
+        merged_necrosis: label 1 holds necrosis and non-enhancing tumor together.
         note: one sentence about what the mapping loses.
         regions: regions that the coding can tell apart.
     """
@@ -44,8 +44,8 @@ class LabelCoding:
 
 
 _IDENTITY = {label: label for label in LABELS}
-_MERGED = "label 1 holds necrosis and non-enhancing tumour together and stays 1"
-_TWO_REGIONS = ("complete", "core")
+_MERGED = "label 1 holds necrosis and non-enhancing tumor together and stays 1"
+_TWO_REGIONS = ("WT", "TC")
 
 CODINGS: dict[str, LabelCoding] = {
     coding.name: coding
@@ -56,14 +56,14 @@ CODINGS: dict[str, LabelCoding] = {
             "brats2012",
             {0: 0, 1: 2, 2: 4},
             {},
-            note="1 is oedema; 2 is the whole core and is read as enhancing: only complete and core count",
+            note="1 is edema; 2 is the whole core and is read as enhancing: only complete and core count",
             regions=_TWO_REGIONS,
         ),
         LabelCoding(
             "brats2012sim",
             {0: 0, 1: 0, 2: 0, 3: 0, 4: 2, 5: 4, 6: 0},
             {},
-            note="simulated cases with tissue: 1-3 and 6 are normal, 4 is oedema, 5 is the whole core and is "
+            note="simulated cases with tissue: 1-3 and 6 are normal, 4 is edema, 5 is the whole core and is "
             "read as enhancing: only complete and core count",
             regions=_TWO_REGIONS,
         ),
@@ -84,7 +84,7 @@ CODINGS: dict[str, LabelCoding] = {
             "brats2024ped",
             {0: 0, 1: 4, 2: 3, 3: 1, 4: 2},
             {},
-            note="children: 1 enhancing, 2 non-enhancing, 3 cyst, read as necrosis, 4 oedema",
+            note="children: 1 enhancing, 2 non-enhancing, 3 cyst, read as necrosis, 4 edema",
         ),
         LabelCoding("msd", {0: 0, 1: 2, 2: 1, 3: 4}, {0: 0, 1: 2, 2: 1, 3: 2, 4: 3}, True, _MERGED),
         LabelCoding(
@@ -150,5 +150,5 @@ def encode_labels(labels: np.ndarray, coding: LabelCoding) -> np.ndarray:
 
 
 def region_mask(labels: np.ndarray, region: str) -> np.ndarray:
-    """Return the bool mask of a region ('complete', 'core', 'enhancing') in an internal label map."""
+    """Return the bool mask of a region ('WT', 'TC', 'ET') in an internal label map."""
     return np.isin(labels, REGIONS[region])

@@ -2,7 +2,7 @@
 
 import re
 
-MODALITIES = ("t1", "t1c", "t2", "flair")
+SEQUENCES = ("t1", "t1c", "t2", "flair")
 TITLES = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}  # for people
 
 # Aliases as whole tokens of a file name, lower case. 't1' never matches inside 't1ce'.
@@ -24,7 +24,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "t2": ("t2", "t2w"),
     "flair": ("flair", "t2f", "t2flair", "fla", "flr"),
 }
-BY_ALIAS = {alias: modality for modality, names in ALIASES.items() for alias in names}
+BY_ALIAS = {alias: sequence for sequence, names in ALIASES.items() for alias in names}
 
 
 def name_tokens(name: str) -> list[str]:
@@ -32,11 +32,11 @@ def name_tokens(name: str) -> list[str]:
     return [token.lower() for token in re.findall(r"[0-9A-Za-z]+", name)]
 
 
-def modality_from_name(name: str) -> str | None:
-    """Return the modality that a file name states, or None when it states none or several.
+def sequence_from_name(name: str) -> str | None:
+    """Return the sequence that a file name states, or None when it states none or several.
 
     Example:
-        >>> modality_from_name("BraTS-GLI-00000-000-t2f"), modality_from_name("x_t1ce")
+        >>> sequence_from_name("BraTS-GLI-00000-000-t2f"), sequence_from_name("x_t1ce")
         ('flair', 't1c')
     """
     found = {BY_ALIAS[token] for token in name_tokens(name) if token in BY_ALIAS}

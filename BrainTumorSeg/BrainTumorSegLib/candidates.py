@@ -30,15 +30,15 @@ def detect(scene) -> dict[str, SlotGuess]:
     """Propose a volume node for each of 't1', 't1c', 't2', 'flair'; voxels are read where names leave doubt."""
     guesses = assign_sequences(volume_candidates(scene))
     return {
-        modality: SlotGuess(
+        sequence: SlotGuess(
             scene.GetNodeByID(guess.key) if guess.key else None, guess.confidence, guess.reason
         )
-        for modality, guess in guesses.items()
+        for sequence, guess in guesses.items()
     }
 
 
 def volume_candidates(scene) -> list[Candidate]:
-    """List the visible grey-value volumes of a scene with voxels; the key is the node's ID.
+    """List the visible gray-value volumes of a scene with voxels; the key is the node's ID.
 
     Left out are label maps, vector and diffusion volumes, what this module made, and what the subject
     hierarchy knows as another modality than MR.
@@ -48,7 +48,7 @@ def volume_candidates(scene) -> list[Candidate]:
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
         node = scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode")
         item = hierarchy.GetItemByDataNode(node) if hierarchy else 0
-        if _is_image(node) and _dicom_modality(hierarchy, item) in ("", "MR"):
+        if _is_image(node) and _dicom_sequence(hierarchy, item) in ("", "MR"):
             found.append(
                 Candidate(
                     node.GetID(),
@@ -73,7 +73,7 @@ def _is_image(node) -> bool:
     )
 
 
-def _dicom_modality(hierarchy, item: int) -> str:
+def _dicom_sequence(hierarchy, item: int) -> str:
     name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
     return (hierarchy.GetItemAttribute(item, name) if item else "") or ""
 

@@ -27,7 +27,7 @@ from scripted_models.images.checks import (
     voxel_findings,
 )
 from scripted_models.images.training_space import TrainingSpace
-from scripted_models.sequences import MODALITIES, TITLES
+from scripted_models.sequences import SEQUENCES, TITLES
 
 from .resampling import covering_grid, ijk_to_ras, world_grid
 
@@ -58,18 +58,18 @@ class InputCheck:
         Args:
             nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode or None.
             training_space: what the model was trained on; None leaves spacings out.
-            reference: modality whose grid is used; by default what `reference_of` says.
+            reference: sequence whose grid is used; by default what `reference_of` says.
             description: content of the model's model.json, which tells what may be missing.
         """
         found = choice_findings(nodes, description)
         reference = reference or reference_of(nodes, description)
         volumes = {}
-        for modality, node in _readable(nodes).items():
+        for sequence, node in _readable(nodes).items():
             try:
-                volumes[modality] = self._examine(node, modality)
+                volumes[sequence] = self._examine(node, sequence)
             except InputError as error:
                 text, _, action = str(error).rstrip(".").partition("; ")
-                found.append(Finding(STOP, (modality,), text, action))
+                found.append(Finding(STOP, (sequence,), text, action))
         found += _place_findings(volumes, reference)
         found += voxel_findings(volumes)
         found += _origin_findings({m: nodes[m] for m in volumes})
@@ -80,11 +80,11 @@ class InputCheck:
             found += [note for note in notes if note]
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
-    def _examine(self, node, modality: str) -> Examined:
+    def _examine(self, node, sequence: str) -> Examined:
         grid, facts = world_grid(node), self._look(node)
         if grid is None:  # its voxels do not lie along the axes of the grid around it
             grid, facts = covering_grid(node), replace(facts, box=None)
-        return Examined(label(node, modality), facts, grid)
+        return Examined(label(node, sequence), facts, grid)
 
     def _look(self, node) -> VoxelFacts:
         time = node.GetImageData().GetMTime()
@@ -96,9 +96,9 @@ class InputCheck:
 
 
 def reference_of(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> str:
-    """Return the modality whose grid is used: T1c, or where that may be and is missing, another one."""
+    """Return the sequence whose grid is used: T1c, or where that may be and is missing, another one."""
     optional = ("t1c", *needs_one_of(description)) if needs_one_of(description) else ()
-    chosen = (modality for modality in optional if nodes.get(modality) is not None)
+    chosen = (sequence for sequence in optional if nodes.get(sequence) is not None)
     return next(chosen, "t1c")
 
 
@@ -128,19 +128,19 @@ def _refuse(findings: Iterable[Finding]) -> None:
             raise InputError(finding.sentence)
 
 
-def label(node, modality: str) -> str:
+def label(node, sequence: str) -> str:
     """How sentences name a volume: sequence and node."""
-    return f"{TITLES[modality]} '{node.GetName()}'"
+    return f"{TITLES[sequence]} '{node.GetName()}'"
 
 
 def choice_findings(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> list[Finding]:
-    """Say which sequences are missing, chosen twice or no grey-value volumes."""
-    missing = tuple(m for m in MODALITIES if nodes.get(m) is None)
+    """Say which sequences are missing, chosen twice or no gray-value volumes."""
+    missing = tuple(m for m in SEQUENCES if nodes.get(m) is None)
     found = _missing_findings(missing, description) if missing else []
     chosen: dict[object, list[str]] = {}
-    for modality in MODALITIES:
-        if modality not in missing:
-            chosen.setdefault(nodes[modality], []).append(modality)
+    for sequence in SEQUENCES:
+        if sequence not in missing:
+            chosen.setdefault(nodes[sequence], []).append(sequence)
     for slots in chosen.values():
         if len(slots) > 1:
             titles = listed([f"for {TITLES[m]}" for m in slots])
@@ -152,7 +152,7 @@ def choice_findings(nodes: Mapping[str, object], description: Mapping = NO_MODEL
 
 
 def _missing_findings(missing: tuple[str, ...], description: Mapping) -> list[Finding]:
-    one_of, present = needs_one_of(description), set(MODALITIES) - set(missing)
+    one_of, present = needs_one_of(description), set(SEQUENCES) - set(missing)
     if present.intersection(one_of):
         cost = missing_finding(description, present)
         return [cost] if cost else []
@@ -161,20 +161,20 @@ def _missing_findings(missing: tuple[str, ...], description: Mapping) -> list[Fi
     return [Finding(STOP, missing, text, f"choose one, {needed} needed")]
 
 
-def _unreadable(node, modality: str) -> Finding | None:
+def _unreadable(node, sequence: str) -> Finding | None:
     image = node.GetImageData() if node.IsA("vtkMRMLVolumeNode") else None
     if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
-        text, action = "is not an image volume", f"choose the {TITLES[modality]} image"
+        text, action = "is not an image volume", f"choose the {TITLES[sequence]} image"
     elif image is None or image.GetNumberOfPoints() == 0:
         text, action = "has no voxels", "load it again"
     elif (count := image.GetNumberOfScalarComponents()) != 1:
         text = f"has {count} values per voxel, expected one"
-        action = "choose a grey-value volume"
+        action = "choose a gray-value volume"
     elif not _have_extent(ijk_to_ras(node)):
         text, action = "has voxels without extent", "correct its spacing and directions"
     else:
         return None
-    return Finding(STOP, (modality,), f"{label(node, modality)} {text}", action)
+    return Finding(STOP, (sequence,), f"{label(node, sequence)} {text}", action)
 
 
 def _have_extent(matrix: np.ndarray) -> bool:
@@ -184,11 +184,11 @@ def _have_extent(matrix: np.ndarray) -> bool:
 def _readable(nodes: Mapping[str, object]) -> dict[str, object]:
     """Nodes whose voxels can be looked at, each once."""
     first = {}
-    for modality in MODALITIES:
-        node = nodes.get(modality)
-        if node is not None and not _unreadable(node, modality):
-            first.setdefault(node, modality)
-    return {modality: node for node, modality in first.items()}
+    for sequence in SEQUENCES:
+        node = nodes.get(sequence)
+        if node is not None and not _unreadable(node, sequence):
+            first.setdefault(node, sequence)
+    return {sequence: node for node, sequence in first.items()}
 
 
 def lies_on(node, grid: Grid) -> bool:
@@ -197,33 +197,33 @@ def lies_on(node, grid: Grid) -> bool:
     return own is not None and own.matches(grid)
 
 
-def placement(node, modality: str, grid: Grid, reference: str) -> Finding | None:
+def placement(node, sequence: str, grid: Grid, reference: str) -> Finding | None:
     """Say what brings a volume onto the grid in the world that all volumes get.
 
     Args:
         node: vtkMRMLScalarVolumeNode.
-        modality: its sequence.
+        sequence: its sequence.
         grid: that of the reference in the world.
-        reference: modality of the reference.
+        reference: sequence of the reference.
 
     Returns:
         A note; None for a volume without transform whose voxels lie there already.
     """
     own, parent = world_grid(node), node.GetParentTransformNode()
-    name = label(node, modality)
+    name = label(node, sequence)
     under = f" under transform '{parent.GetName()}'" if parent else ""
     if lies_on(node, grid):
         action = "its place there is used and its voxels stay unchanged"
-        return Finding(NOTE, (modality,), f"{name} is{under}", action) if parent else None
+        return Finding(NOTE, (sequence,), f"{name} is{under}", action) if parent else None
     if own is not None:
         text = f"{name}{under} lies on another grid ({own.difference(grid)})"
     elif parent:
         text = f"{name} is{under}, which bends or shears it"
     else:
         text = f"{name} has axes that are not perpendicular"
-    onto = "a regular grid" if modality == reference else f"the grid of {TITLES[reference]}"
+    onto = "a regular grid" if sequence == reference else f"the grid of {TITLES[reference]}"
     action = f"it is resampled (linear, in physical space) onto {onto}"
-    return Finding(NOTE, (modality,), text, action)
+    return Finding(NOTE, (sequence,), text, action)
 
 
 def covered_share(grid: Grid, other: Grid) -> float:
@@ -242,20 +242,20 @@ def _place_findings(volumes: Mapping[str, Examined], reference: str) -> Iterable
     if reference not in volumes:
         return
     base, title = volumes[reference], TITLES[reference]
-    for modality, volume in volumes.items():
+    for sequence, volume in volumes.items():
         shown, base_shown = _shown(volume), _shown(base)
         if _together(volume.grid, base.grid) == 0:
             text = f"{volume.name} does not overlap {title}"
             action = "register the volumes or choose another one"
-            yield Finding(STOP, (modality,), text, action)
+            yield Finding(STOP, (sequence,), text, action)
         elif base_shown and (covered := covered_share(base_shown, volume.grid)) < MIN_COVERED:
             text = f"{volume.name} covers only {covered:.0%} of what {title} shows"
             action = "it counts as 0 in the rest, choose a volume of the whole head if there is one"
-            yield Finding(WARNING, (modality,), text, action)
+            yield Finding(WARNING, (sequence,), text, action)
         elif base_shown and shown and _together(shown, base_shown) < MIN_TOGETHER:
             text = f"{volume.name} shows a head at another place than {title}"
             action = "it is used where it lies, check the patient and register the volumes first"
-            yield Finding(WARNING, (modality,), text, action)
+            yield Finding(WARNING, (sequence,), text, action)
 
 
 def _together(first: Grid, second: Grid) -> float:
@@ -291,9 +291,9 @@ def _origin_findings(nodes: Mapping[str, object]) -> Iterable[Finding]:
 
 def _grouped(nodes: Mapping[str, object], key) -> dict[object, list[str]]:
     groups: dict[object, list[str]] = {}
-    for modality, node in nodes.items():
+    for sequence, node in nodes.items():
         if value := key(node):
-            groups.setdefault(value, []).append(label(node, modality))
+            groups.setdefault(value, []).append(label(node, sequence))
     return groups
 
 

@@ -46,7 +46,7 @@ class SegmentationJob:
     Args:
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode, or None where the model can do without.
         scene: vtkMRMLScene; by default that of the reference node.
-        reference: modality on whose grid the result lies; by default T1c if it is there.
+        reference: sequence on whose grid the result lies; by default T1c if it is there.
         model: name of a model or path of a model folder.
         device: 'auto', 'cpu' or 'cuda'.
         target: segmentation node to fill; by default a new one is made.
@@ -69,7 +69,7 @@ class SegmentationJob:
         environment: Mapping[str, str] | None = None,
         grace_s: float = 3.0,
     ):
-        self.nodes = {modality: node for modality, node in nodes.items() if node is not None}
+        self.nodes = {sequence: node for sequence, node in nodes.items() if node is not None}
         self.description = _description(model)
         self.reference = reference or reference_of(self.nodes, self.description)
         self.scene = scene
@@ -212,7 +212,7 @@ class SegmentationJob:
         reference_node = self.nodes[self.reference]
         reference = reference_node if self.scene.IsNodePresent(reference_node) else None
         target = self.target if self.target and self.scene.IsNodePresent(self.target) else None
-        name = f"{reference_node.GetName()} tumour"
+        name = f"{reference_node.GetName()} tumor"
         node = import_segmentation(
             self.scene,
             output.labels,

@@ -27,8 +27,8 @@ class ResultOptions:
     """What a run leaves in the scene besides the segments of the labels.
 
     Attributes:
-        regions: complete tumour, core and enhancing region as further segments.
-        probabilities: a volume of the probability of every tumour label.
+        regions: complete tumor, core and enhancing region as further segments.
+        probabilities: a volume of the probability of every tumor label.
         surface_smoothing: 0-1, of a closed surface for the 3-D view; None for no surface.
     """
 
@@ -48,7 +48,7 @@ class Output:
         labels: uint8 (z, y, x), internal labels.
         report: content of report.json.
         known: internal labels that the model knows.
-        probabilities: name of a tumour label -> float32 (z, y, x), as far as they were written.
+        probabilities: name of a tumor label -> float32 (z, y, x), as far as they were written.
     """
 
     labels: np.ndarray

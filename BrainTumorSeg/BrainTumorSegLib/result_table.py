@@ -29,7 +29,7 @@ MEASURED = ("enhancing", "region-enhancing")  # the rows with diameters
 def update_table(scene, segmentation_node, table_node=None):
     """Fill a table with voxels and mL of the segments and of the regions that they make up.
 
-    The enhancing tumour also has the largest diameter in an axial slice and the longest perpendicular one
+    The enhancing tumor also has the largest diameter in an axial slice and the longest perpendicular one
     (see `scripted_models.segmentation.tumor_size`). Edits of the user count; deleted segments are left out.
 
     Args:
@@ -67,7 +67,7 @@ def measure_segments(node) -> list[tuple]:
     """Measure the segments of this module in a segmentation node, then the regions.
 
     Returns:
-        Name, voxels, mL, and two diameters in mm as text, empty but for the enhancing tumour.
+        Name, voxels, mL, and two diameters in mm as text, empty but for the enhancing tumor.
 
     Raises:
         InputError: there is no segment of this module, there are surfaces only, or a transform bends the

@@ -7,7 +7,7 @@ import slicer
 import slicer.util
 
 from scripted_models.cases.phantom.phantom_case import make_phantom
-from scripted_models.sequences import MODALITIES, TITLES
+from scripted_models.sequences import SEQUENCES, TITLES
 
 from .resampling import ras_matrix
 
@@ -66,10 +66,10 @@ def add_phantom(scene, seed: int = SEED, size_xyz: tuple[int, int, int] = SIZE_X
     phantom = make_phantom(seed, size_xyz)
     matrix = slicer.util.vtkMatrixFromArray(ras_matrix(phantom.grid))
     nodes = []
-    for modality in MODALITIES:
-        name = scene.GenerateUniqueName(f"Phantom {TITLES[modality]}")
+    for sequence in SEQUENCES:
+        name = scene.GenerateUniqueName(f"Phantom {TITLES[sequence]}")
         node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-        values = np.rint(phantom.volumes[modality]).astype(np.int16)
+        values = np.rint(phantom.volumes[sequence]).astype(np.int16)
         slicer.util.updateVolumeFromArray(node, values)
         node.SetIJKToRASMatrix(matrix)
         node.CreateDefaultDisplayNodes()

@@ -26,13 +26,13 @@ TERMINOLOGY_TAG = "TerminologyEntry"
 def make_segmentation(
     labels: np.ndarray, grid: Grid, known: Sequence[int] = tuple(LABELS), regions: bool = False
 ):
-    """Return a vtkSegmentation with a segment for every tumour label that the model knows.
+    """Return a vtkSegmentation with a segment for every tumor label that the model knows.
 
     Args:
         labels: uint8 (z, y, x), internal labels.
         grid: their grid in the world.
         known: internal labels that the model knows; background is passed over.
-        regions: add complete tumour, core and enhancing region, each in a layer of its own.
+        regions: add complete tumor, core and enhancing region, each in a layer of its own.
     """
     segmentation = slicer.vtkSegmentation()
     segmentation.SetSourceRepresentationName(BINARY)

@@ -1,6 +1,6 @@
-"""The segments: identifier, name, colour and standard terminology.
+"""The segments: identifier, name, color and standard terminology.
 
-Codes: SNOMED CT for the category, oedema, necrosis, neoplasm, mass and brain (as in Slicer's own lists);
+Codes: SNOMED CT for the category, edema, necrosis, neoplasm, mass and brain (as in Slicer's own lists);
 the NCI Thesaurus for enhancement (C113842 "Enhancing Lesion", C81175 "Nonenhancing"), which those lists
 lack.
 """
@@ -53,7 +53,7 @@ class TumorSegment:
 
     @property
     def terminology(self) -> str:
-        """The seven parts of Slicer's serialised terminology entry."""
+        """The seven parts of Slicer's serialized terminology entry."""
         return "~".join(
             str(part)
             for part in (
@@ -73,35 +73,35 @@ ENHANCING = Code("NCIt", "C113842", "Enhancing Lesion")
 
 SEGMENTS: tuple[TumorSegment, ...] = (
     TumorSegment((1,), LABELS[1], "Necrosis", (216, 191, 216), Code("SCT", "6574001", "Necrosis")),
-    TumorSegment((2,), LABELS[2], "Oedema", (140, 224, 228), Code("SCT", "79654002", "Edema")),
+    TumorSegment((2,), LABELS[2], "Edema", (140, 224, 228), Code("SCT", "79654002", "Edema")),
     TumorSegment(
         (3,),
         LABELS[3],
-        "Non-enhancing tumour",
+        "Non-enhancing tumor",
         (241, 196, 15),
         NEOPLASM,
         Code("NCIt", "C81175", "Nonenhancing"),
     ),
-    TumorSegment((4,), LABELS[4], "Enhancing tumour", (221, 60, 50), ENHANCING),
+    TumorSegment((4,), LABELS[4], "Enhancing tumor", (221, 60, 50), ENHANCING),
 )
 
 REGION_SEGMENTS: tuple[TumorSegment, ...] = (
     TumorSegment(
-        REGIONS["complete"],
+        REGIONS["WT"],
         "region-complete",
-        "Complete tumour",
+        "Complete tumor",
         (144, 238, 144),
         Code("SCT", "86049000", "Neoplasm, Primary"),
     ),
     TumorSegment(
-        REGIONS["core"],
+        REGIONS["TC"],
         "region-core",
-        "Tumour core",
+        "Tumor core",
         (230, 126, 34),
         Code("SCT", "4147007", "Mass"),
     ),
     TumorSegment(
-        REGIONS["enhancing"],
+        REGIONS["ET"],
         "region-enhancing",
         "Enhancing region",
         (221, 60, 50),

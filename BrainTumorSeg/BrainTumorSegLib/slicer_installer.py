@@ -94,7 +94,7 @@ def _install_torch(requirement: str) -> None:
 
 
 def _install_monai(requirement: str) -> None:
-    # reinstalling mends a broken installation, which pip would take for a good one
+    # reinstalling fixes a broken installation, which pip would take for a good one
     arguments = ["--no-deps", "--force-reinstall", "--only-binary", "monai", f"monai{requirement}"]
     try:
         from slicer.packaging import pip_install  # Slicer 5.12

@@ -11,7 +11,7 @@ import slicer.util
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.sequences import MODALITIES, TITLES
+from scripted_models.sequences import SEQUENCES, TITLES
 
 from .input_check import NO_MODEL, check_usable, label, lies_on, placement
 from .resampling import covering_grid, resample, world_grid
@@ -22,7 +22,7 @@ class ExportedVolumes:
     """What `export_steps` has written so far.
 
     Attributes:
-        files: modality -> .nrrd file.
+        files: sequence -> .nrrd file.
         grid: their common grid, in the world: where the user sees the reference volume.
         notes: sentences that say what was done to the volumes on the way.
     """
@@ -47,7 +47,7 @@ def export_steps(
     Args:
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         folder: existing folder for the files.
-        reference: modality whose grid is used.
+        reference: sequence whose grid is used.
         description: content of the model's model.json, which tells what may be missing.
 
     Yields:
@@ -59,25 +59,25 @@ def export_steps(
     check_usable(nodes, reference, description)
     grid = world_grid(nodes[reference]) or covering_grid(nodes[reference])
     exported = ExportedVolumes({}, grid, ())
-    for modality in (m for m in MODALITIES if nodes.get(m) is not None):
-        array, notes = _array_on(nodes[modality], modality, grid, reference)
-        file = Path(folder) / f"{modality}.nrrd"
+    for sequence in (m for m in SEQUENCES if nodes.get(m) is not None):
+        array, notes = _array_on(nodes[sequence], sequence, grid, reference)
+        file = Path(folder) / f"{sequence}.nrrd"
         sitk.WriteImage(grid.image_from(array), str(file), False)
-        files = {**exported.files, modality: file}
+        files = {**exported.files, sequence: file}
         exported = ExportedVolumes(files, grid, (*exported.notes, *notes))
         yield exported
 
 
-def _array_on(node, modality: str, grid: Grid, reference: str) -> tuple[np.ndarray, list[str]]:
+def _array_on(node, sequence: str, grid: Grid, reference: str) -> tuple[np.ndarray, list[str]]:
     """Return the node's values on the grid and the sentences that tell what was done."""
-    finding = placement(node, modality, grid, reference)
+    finding = placement(node, sequence, grid, reference)
     notes = [finding.sentence] if finding else []
     if lies_on(node, grid):
         return slicer.util.arrayFromVolume(node), notes
     array = resample(node, grid)
     if array.min() == array.max():
         raise InputError(
-            f"{label(node, modality)} is constant ({array.min():g}) where {TITLES[reference]} lies; "
+            f"{label(node, sequence)} is constant ({array.min():g}) where {TITLES[reference]} lies; "
             "register the volumes or choose another one."
         )
     return array, notes

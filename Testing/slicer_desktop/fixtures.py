@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from slicer_fixtures import MODALITIES, MODULE, add_volume, oblique_matrix
+from slicer_fixtures import MODULE, SEQUENCES, add_volume, oblique_matrix
 
 from . import application
 from .window import Window, load_module
@@ -55,7 +55,7 @@ def load_patient(mrml, names=NAMES, shape=(40, 56, 60)):
     matrix = oblique_matrix(spacing=(1.0, 1.0, 2.0))
     return {
         m: add_volume(mrml, names[m], head + (head > 0) * noise.normal(0, 20, shape), matrix)
-        for m in MODALITIES
+        for m in SEQUENCES
     }
 
 

@@ -1,4 +1,4 @@
-"""The descriptive files of a model folder: MONAI bundle configuration, licence, model card."""
+"""The descriptive files of a model folder: MONAI bundle configuration, license, model card."""
 
 import json
 
@@ -8,7 +8,7 @@ import torch
 
 from scripted_models import __version__
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.transforms.region_thresholds import EXPECTED_DICE
+from scripted_models.transforms.region_thresholds import ESTIMATED_DICE
 
 
 def bundle_files(description: dict, network: SliceNetwork) -> dict[str, bytes]:
@@ -20,7 +20,7 @@ def bundle_files(description: dict, network: SliceNetwork) -> dict[str, bytes]:
     files = {
         name: json.dumps(content, indent=2).encode() + b"\n" for name, content in configs.items()
     }
-    return {**files, "LICENSE": _LICENCE.encode()}
+    return {**files, "LICENSE": _LICENSE.encode()}
 
 
 def _metadata(description: dict, network: SliceNetwork) -> dict:
@@ -49,7 +49,7 @@ def _metadata(description: dict, network: SliceNetwork) -> dict:
         "numpy_version": np.__version__,
         "required_packages_version": {"scripted_models": __version__},
         "name": description["name"],
-        "task": "Brain tumour segmentation in four MRI sequences"
+        "task": "Brain tumor segmentation in four MRI sequences"
         if brains
         else "Segmentation of pictures",
         "description": description.get("summary", ""),
@@ -119,7 +119,7 @@ def card_text(description: dict, network: SliceNetwork) -> str:
         f"Training cases: {', '.join(training.get('train', [])) or 'not stated'}.",
         f"Validation cases (scored after every epoch): {', '.join(training.get('validation', [])) or 'none'}.",
         f"Phantoms: {training.get('phantoms', 0)}. Copies of training cases whose enhancement was taken out: "
-        f"{training.get('without_enhancement', 0)}. Seed: {training.get('seed', 'not stated')}.",
+        f"{training.get('contrast_suppressed', 0)}. Seed: {training.get('seed', 'not stated')}.",
         training.get("note", ""),
         _MERGED_LABELS if {"1", "3"} <= set(description["labels"]) else "",
         "## Scores",
@@ -182,8 +182,10 @@ def _crf(description: dict) -> str:
 def _decision(least: dict) -> str:
     if not least:
         return ""
-    shares = [f"{region} from {share}" for region, share in least.items() if share != EXPECTED_DICE]
-    best = [region for region, share in least.items() if share == EXPECTED_DICE]
+    shares = [
+        f"{region} from {share}" for region, share in least.items() if share != ESTIMATED_DICE
+    ]
+    best = [region for region, share in least.items() if share == ESTIMATED_DICE]
     sentences = [f"A region is given from a probability on: {', '.join(shares)}."] if shares else []
     if best:
         sentences.append(
@@ -223,10 +225,10 @@ def _score_table(scores: dict) -> str:
 
 
 _MERGED_LABELS = (
-    "In BraTS 2017 and later necrosis and non-enhancing tumour are one label; such voxels trained the sum "
+    "In BraTS 2017 and later necrosis and non-enhancing tumor are one label; such voxels trained the sum "
     "of both probabilities."
 )
 
-_LICENCE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on
+_LICENSE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on
 the data named in docs/README.md; the terms of these data (research use) apply to the weights as well.
 """

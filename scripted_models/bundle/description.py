@@ -26,8 +26,8 @@ from scripted_models.errors import ModelError, ResourceError
 from scripted_models.images.checks import WARNING, Finding, listed
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS, REGIONS
-from scripted_models.sequences import MODALITIES, TITLES
-from scripted_models.transforms.region_thresholds import EXPECTED_DICE
+from scripted_models.sequences import SEQUENCES, TITLES
+from scripted_models.transforms.region_thresholds import ESTIMATED_DICE
 
 SHIPPED = Path(__file__).parent / "shipped"
 DEFAULT_MODEL = "default"
@@ -49,7 +49,7 @@ _REQUIRED = {
     "preprocessing": list,
     "postprocessing": list,
 }
-_MERGED = {1: 3, 3: 1}  # BraTS 2017 and later: one label for necrosis and non-enhancing tumour
+_MERGED = {1: 3, 3: 1}  # BraTS 2017 and later: one label for necrosis and non-enhancing tumor
 
 
 def user_models_folder() -> Path:
@@ -169,23 +169,21 @@ def _check_conventions(path: Path, description: dict) -> None:
     table = {str(label): name for label, name in LABELS.items()}
     labels, channels = description["labels"], description["channels"]
     expected = ""
-    if channels != list(MODALITIES):
-        expected = f"channels {channels}, expected {list(MODALITIES)}"
+    if channels != list(SEQUENCES):
+        expected = f"channels {channels}, expected {list(SEQUENCES)}"
     elif "0" not in labels or len(labels) < 2 or not labels.items() <= table.items():
         expected = f"labels {labels}, expected 0 and others of {table}"
     elif not _can_decide(description):
         expected = (
-            f"decision {description['decision']} for labels {labels}, expected a share or '{EXPECTED_DICE}' "
+            f"decision {description['decision']} for labels {labels}, expected a share or '{ESTIMATED_DICE}' "
             f"for each of {list(REGIONS)} and labels of each region"
         )
     elif not _are_shares(description.get("check_below", {})):
         expected = f"check_below {description['check_below']}, expected regions with shares"
     elif not _are_sequences(description.get("needs_one_of", [])):
-        expected = (
-            f"needs_one_of {description['needs_one_of']}, expected some of {list(MODALITIES)}"
-        )
+        expected = f"needs_one_of {description['needs_one_of']}, expected some of {list(SEQUENCES)}"
     elif not _are_sequences(description.get("sequences", [])):
-        expected = f"sequences {description['sequences']}, expected some of {list(MODALITIES)}"
+        expected = f"sequences {description['sequences']}, expected some of {list(SEQUENCES)}"
     if expected:
         raise ModelError(f"{path}: found {expected}; use a model folder written by this program.")
     try:
@@ -201,7 +199,7 @@ def _can_decide(description: dict) -> bool:
     """Tell whether the regions can be decided as a description says, if it says how."""
     least, labels = description.get("decision", {}), set(description["labels"])
     stated = least.items() if isinstance(least, dict) else ()
-    numbers = {region: share for region, share in stated if share != EXPECTED_DICE}
+    numbers = {region: share for region, share in stated if share != ESTIMATED_DICE}
     complete = {region for region, _ in stated} == set(REGIONS) and _are_shares(numbers)
     return least == {} or (complete and {"0", "2", "4"} <= labels and bool(labels & {"1", "3"}))
 
@@ -213,7 +211,7 @@ def _are_shares(value: object) -> bool:
 
 
 def _are_sequences(value: object) -> bool:
-    return isinstance(value, list) and all(name in MODALITIES for name in value)
+    return isinstance(value, list) and all(name in SEQUENCES for name in value)
 
 
 def known_labels(description: dict) -> tuple[int, ...]:
@@ -224,7 +222,7 @@ def known_labels(description: dict) -> tuple[int, ...]:
 def known_regions(labels: tuple[int, ...]) -> tuple[str, ...]:
     """Return the regions that a model with these labels can tell.
 
-    Every label of a region must be known; necrosis and non-enhancing tumour may stand for each other.
+    Every label of a region must be known; necrosis and non-enhancing tumor may stand for each other.
     """
     return tuple(
         region
@@ -241,16 +239,16 @@ def needs_one_of(description: dict) -> tuple[str, ...]:
 def dice_with(description: dict, sequences: Collection[str]) -> dict[str, float]:
     """Return region -> mean Dice that a model stated for these sequences; empty when it states none."""
     stated = description.get("dice_by_sequences", {})
-    return stated.get("+".join(m for m in MODALITIES if m in sequences), {})
+    return stated.get("+".join(m for m in SEQUENCES if m in sequences), {})
 
 
 def missing_finding(description: dict, present: Collection[str]) -> Finding | None:
     """Say which sequences are missing and what that costs; None when all that the model uses are there."""
-    used = description.get("sequences", MODALITIES)
+    used = description.get("sequences", SEQUENCES)
     missing = tuple(m for m in used if m not in present)
     if not missing:
         return None
-    without, complete = dice_with(description, present), dice_with(description, MODALITIES)
+    without, complete = dice_with(description, present), dice_with(description, SEQUENCES)
     text = f"{listed([TITLES[m] for m in missing])} {'are' if len(missing) > 1 else 'is'} missing"
     cost = "the result is less certain, and by how much was not measured"
     if without and complete:

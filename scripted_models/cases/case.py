@@ -12,7 +12,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import read_channel, read_label_map, read_volume
 from scripted_models.labels import CODINGS, LabelCoding, decode_labels
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 # The first kind that a case has is its truth; each with its coding, None where the naming tells it.
 TRUTH_KINDS = {
@@ -45,11 +45,11 @@ class Case:
 
     Attributes:
         name: unique within the folder that was searched.
-        images: modality ('t1', 't1c', 't2', 'flair') -> source.
+        images: sequence ('t1', 't1c', 't2', 'flair') -> source.
         truth: label map of the experts, None when there is none.
         coding: coding of `truth`, None when the naming does not tell.
         problems: sentences about files that could not be placed, each starting with their kind.
-        guesses: modality -> guess with a path as key, where file names are loose; `images` holds the
+        guesses: sequence -> guess with a path as key, where file names are loose; `images` holds the
             sure ones only.
     """
 
@@ -62,8 +62,8 @@ class Case:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Modalities without a file."""
-        return tuple(m for m in MODALITIES if m not in self.images)
+        """Sequences without a file."""
+        return tuple(m for m in SEQUENCES if m not in self.images)
 
     def without(self, sequences: Collection[str]) -> "Case":
         """Return the case as if it had no files of these sequences."""
@@ -78,7 +78,7 @@ class Case:
         """Read the expert labels as internal labels.
 
         Args:
-            coding: overrules the coding of the naming.
+            coding: overrides the coding of the naming.
 
         Returns:
             uint8 array (z, y, x) with values 0-4, and its grid.
@@ -104,11 +104,11 @@ class Case:
         Args:
             one_of: sequences of which one suffices; empty: all four are needed.
         """
-        self._refuse_problems(*MODALITIES)
+        self._refuse_problems(*SEQUENCES)
         doubtful = any(self.guesses[m].key is not None for m in self.missing if m in self.guesses)
         if self.missing and (doubtful or not set(one_of) & set(self.images)):
             needed = (
-                f"{' or '.join(one_of)} at least" if one_of else f"all of {', '.join(MODALITIES)}"
+                f"{' or '.join(one_of)} at least" if one_of else f"all of {', '.join(SEQUENCES)}"
             )
             have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
             sure = "sure " if self.guesses else ""

@@ -18,7 +18,7 @@ from scripted_models.images.volume_files import (
     volume_stem,
 )
 from scripted_models.labels import CODINGS
-from scripted_models.sequences import MODALITIES, modality_from_name
+from scripted_models.sequences import SEQUENCES, sequence_from_name
 
 _MOST_LOOSE_FILES = 40  # in one folder; more are no patient
 
@@ -32,18 +32,18 @@ class _Group:
     files: list[tuple[str, Path]]  # kind, path
 
     @property
-    def modalities(self) -> set[str]:
-        return {kind for kind, _ in self.files if kind in MODALITIES}
+    def sequences(self) -> set[str]:
+        return {kind for kind, _ in self.files if kind in SEQUENCES}
 
     @property
     def single(self) -> list[str]:
-        """Modalities with one file."""
+        """Sequences with one file."""
         counts = Counter(kind for kind, _ in self.files)
-        return [m for m in MODALITIES if counts[m] == 1]
+        return [m for m in SEQUENCES if counts[m] == 1]
 
     @property
     def has_images(self) -> bool:
-        return bool(self.modalities)
+        return bool(self.sequences)
 
     @property
     def has_truth(self) -> bool:
@@ -114,9 +114,9 @@ def _loose(folder: Path, paths: list[Path], strict: list[_Group]) -> tuple[Path,
     here = [group for group in strict if group.folder == folder]
     parts = [group for group in here if group.has_images]
     one = len(parts) == 1  # what it has twice is a problem to report
-    placed = max((len(part.modalities if one else part.single) for part in parts), default=0)
-    full = placed == len(MODALITIES) or len(paths) <= max(placed, 1)
-    patients = are_several_patients((part.stem, part.modalities) for part in parts)
+    placed = max((len(part.sequences if one else part.single) for part in parts), default=0)
+    full = placed == len(SEQUENCES) or len(paths) <= max(placed, 1)
+    patients = are_several_patients((part.stem, part.sequences) for part in parts)
     if full or patients or len(paths) > _MOST_LOOSE_FILES:
         return None
     guesses = guess_files(paths)
@@ -170,7 +170,7 @@ def _case(group: _Group) -> Case:
         if len(paths) > 1
     )
     name = _case_name(group)
-    images = {m: ImageSource(by_kind[m][0]) for m in MODALITIES if m in by_kind}
+    images = {m: ImageSource(by_kind[m][0]) for m in SEQUENCES if m in by_kind}
     kind = next((kind for kind in TRUTH_KINDS if kind in by_kind), None)
     if kind is None:
         return Case(name, images, problems=problems)
@@ -230,7 +230,7 @@ def _msd_channels(description: Path) -> dict[str, int]:
     try:
         content = json.loads(description.read_text(encoding="utf-8-sig"))
         stated = content.get("modality", content.get("channel_names"))
-        channels = {modality_from_name(str(name)): int(i) for i, name in stated.items()}
+        channels = {sequence_from_name(str(name)): int(i) for i, name in stated.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(
             f"{description}: found no table of channels ({error}), expected 'modality' with channel numbers "

@@ -32,6 +32,6 @@ def are_several_patients(parts: Iterable[tuple[str, set[str]]]) -> bool:
     parts = list(parts)
     bare = [re.sub(r"\d+", "#", stem.lower()) for stem, _ in parts]
     numbered = any(n > 1 and re.search("[a-z]", stem) for stem, n in Counter(bare).items())
-    counts = Counter(modality for _, modalities in parts for modality in modalities)
-    several = sum(len(modalities) > 1 for _, modalities in parts)
+    counts = Counter(sequence for _, sequences in parts for sequence in sequences)
+    several = sum(len(sequences) > 1 for _, sequences in parts)
     return numbered or several > 1 or (several == 1 and max(counts.values()) > 1)

@@ -32,7 +32,7 @@ class FileRole:
 
     Attributes:
         kind: 't1', 't1c', 't2', 'flair', 'truth' (the data set's coding), 'truth5' (five classes of
-            BRATS 2013), 'truth_atropos' or 'truth_tissue' (tissue + tumour classes).
+            BRATS 2013), 'truth_atropos' or 'truth_tissue' (tissue + tumor classes).
         stem: part of the name before the role, the same for all files of a case; empty for VSD names.
     """
 
@@ -50,7 +50,7 @@ class _Token:
 class _Statement:
     """A sequence that tokens first to last of a name state."""
 
-    modality: str
+    sequence: str
     first: int
     last: int
 
@@ -74,17 +74,17 @@ def file_role(name: str) -> FileRole | None:
             if "atropos" in words[:index]:
                 kind, index = "truth_atropos", words.index("atropos")
             elif words[0] == "simbrats" and words[index] == "complete":
-                kind = "truth_tissue"  # 2012: tissue and tumour; without 'complete' only the tumour
+                kind = "truth_tissue"  # 2012: tissue and tumor; without 'complete' only the tumor
             return FileRole(kind, _stem(name, tokens, index))
     if statement is None or _truth_index(words, after=statement.last) is not None:
-        return None  # 't1_seg' may be tissue as well as tumour
-    return FileRole(statement.modality, _stem(name, tokens, statement.first))
+        return None  # 't1_seg' may be tissue as well as tumor
+    return FileRole(statement.sequence, _stem(name, tokens, statement.first))
 
 
 def _vsd_role(words: list[str], statement: _Statement | None) -> FileRole | None:
     if "ot" in words:
         return FileRole("truth_tissue" if "matter" in words else "truth", "")
-    return FileRole(statement.modality, "") if statement else None
+    return FileRole(statement.sequence, "") if statement else None
 
 
 def _seg5_index(words: list[str]) -> int | None:
@@ -107,14 +107,14 @@ def _statement(words: list[str]) -> _Statement | None:
     if not own:
         return None
     last = own[-1]
-    modality = BY_ALIAS[words[last]]
-    if last and {BY_ALIAS.get(words[last - 1]), modality} == {"t2", "flair"}:
+    sequence = BY_ALIAS[words[last]]
+    if last and {BY_ALIAS.get(words[last - 1]), sequence} == {"t2", "flair"}:
         return _Statement("flair", last - 1, last)
-    if modality == "t2" and _DARK_FLUID & set(words[last + 1 :]):
+    if sequence == "t2" and _DARK_FLUID & set(words[last + 1 :]):
         return _Statement("flair", last, last)
-    if modality == "t1":
+    if sequence == "t1":
         return _t1_statement(words, last)
-    return _Statement(modality, last, last)
+    return _Statement(sequence, last, last)
 
 
 def _t1_statement(words: list[str], index: int) -> _Statement:

@@ -12,7 +12,7 @@ import numpy as np
 from scripted_models.cases.sequence_names import LIKELY, SURE, NameEvidence, read_names
 from scripted_models.errors import ScriptedModelsError
 from scripted_models.images.contrast import MARGIN, Comparison, look_at
-from scripted_models.sequences import MODALITIES, TITLES
+from scripted_models.sequences import SEQUENCES, TITLES
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def assign_sequences(candidates: Iterable[Candidate]) -> dict[str, Guess]:
 
 
 def _all_open(reason: str) -> dict[str, Guess]:
-    return {m: Guess(None, "", reason) for m in MODALITIES}
+    return {m: Guess(None, "", reason) for m in SEQUENCES}
 
 
 class _Group:
@@ -87,23 +87,23 @@ class _Group:
         self._looks: dict = {}
 
     def answer(self) -> dict[str, Guess]:
-        for modality in MODALITIES:
-            self._take_by_name(modality)
+        for sequence in SEQUENCES:
+            self._take_by_name(sequence)
         self._tell_two_t1_apart()
         self._eliminate()
         self._listen_to_images()
         return self.guesses
 
-    def _take_by_name(self, modality: str) -> None:
-        of_it = [c for c, told in self.told.items() if told.modality == modality]
+    def _take_by_name(self, sequence: str) -> None:
+        of_it = [c for c, told in self.told.items() if told.sequence == sequence]
         rank = max((self.told[c].rank for c in of_it), default=0)
         best = [c for c in of_it if self.told[c].rank == rank]
         if len(best) == 1:
-            self._take(modality, best[0], *_by_name(modality, best[0], self.told[best[0]]))
+            self._take(sequence, best[0], *_by_name(sequence, best[0], self.told[best[0]]))
         elif best:
-            self._leave(modality, f"{_names(best)} all look like {TITLES[modality]} by their names")
+            self._leave(sequence, f"{_names(best)} all look like {TITLES[sequence]} by their names")
         else:
-            self._leave(modality, f"no volume's name tells {TITLES[modality]}{self._conflicts()}")
+            self._leave(sequence, f"no volume's name tells {TITLES[sequence]}{self._conflicts()}")
 
     def _conflicts(self) -> str:
         """Tell about volumes whose words exclude each other."""
@@ -112,8 +112,8 @@ class _Group:
 
     def _tell_two_t1_apart(self) -> None:
         """Two T1 volumes that say nothing of contrast medium: one of them may be T1c."""
-        pair = [c for c, told in self.told.items() if told.modality == "t1" and told.rank < 3]
-        said = [c for c, told in self.told.items() if told.modality == "t1c" or told.rank == 3]
+        pair = [c for c, told in self.told.items() if told.sequence == "t1" and told.rank < 3]
+        said = [c for c, told in self.told.items() if told.sequence == "t1c" or told.rank == 3]
         if len(pair) != 2 or said:
             return
         order = dict(zip(("t1", "t1c"), pair, strict=True))
@@ -123,23 +123,23 @@ class _Group:
         best, lead = comparison.best_order(order, order)
         if lead > MARGIN:
             spots = f"'{best['t1c'].name}' has spots that are brighter than in '{best['t1'].name}'"
-            for modality, candidate in best.items():
-                if self.chosen.get(modality) is not candidate:
+            for sequence, candidate in best.items():
+                if self.chosen.get(sequence) is not candidate:
                     why = f"Of two T1 volumes {spots}, as with contrast medium."
-                    self._take(modality, candidate, LIKELY, why)
+                    self._take(sequence, candidate, LIKELY, why)
 
     def _eliminate(self) -> None:
         """Give volumes without a telling name to as many open sequences, if the voxels agree."""
-        empty = [m for m in MODALITIES if m not in self.chosen]
+        empty = [m for m in SEQUENCES if m not in self.chosen]
         silent = [c for c, told in self.told.items() if told == NameEvidence()]
-        contested = [c for c, told in self.told.items() if told.modality in empty or told.conflict]
+        contested = [c for c, told in self.told.items() if told.sequence in empty or told.conflict]
         if not self.chosen or not empty or len(silent) != len(empty) or contested:
             return
         order = {**self.chosen, **dict(zip(empty, silent, strict=True))}
         comparison = self._compare(order.values())
-        if len(comparison.keys) < len(MODALITIES):
+        if len(comparison.keys) < len(SEQUENCES):
             return
-        best, lead = comparison.best_order(order, MODALITIES)
+        best, lead = comparison.best_order(order, SEQUENCES)
         kept = all(best[m] == candidate for m, candidate in self.chosen.items())
         if lead > MARGIN and kept and all(comparison.fits(best, m) for m in empty):
             for m in empty:
@@ -148,22 +148,22 @@ class _Group:
 
     def _listen_to_images(self) -> None:
         """Open what the voxels of all four contradict."""
-        if len(self.chosen) < len(MODALITIES):
+        if len(self.chosen) < len(SEQUENCES):
             return
-        order = {m: self.chosen[m] for m in MODALITIES}
+        order = {m: self.chosen[m] for m in SEQUENCES}
         comparison = self._compare(order.values())
-        if len(comparison.keys) < len(MODALITIES):
+        if len(comparison.keys) < len(SEQUENCES):
             return
-        best, _ = comparison.best_order(order, MODALITIES)
+        best, _ = comparison.best_order(order, SEQUENCES)
         if comparison.score(best) - comparison.score(order) <= MARGIN:
             return
         looks = {candidate: m for m, candidate in best.items()}
-        for modality, candidate in order.items():
-            if best[modality] != candidate:
+        for sequence, candidate in order.items():
+            if best[sequence] != candidate:
                 like = TITLES[looks[candidate]]
                 self._leave(
-                    modality,
-                    f"'{candidate.name}' is {TITLES[modality]} by its name but looks like {like}",
+                    sequence,
+                    f"'{candidate.name}' is {TITLES[sequence]} by its name but looks like {like}",
                 )
 
     def _compare(self, candidates: Iterable[Candidate]) -> Comparison:
@@ -173,30 +173,30 @@ class _Group:
         looks = {c: self._looks[c] for c in candidates}
         return Comparison({c: look for c, look in looks.items() if look})
 
-    def _take(self, modality: str, candidate: Candidate, confidence: str, reason: str) -> None:
-        self.chosen[modality] = candidate
-        self.guesses[modality] = Guess(candidate.key, confidence, reason)
+    def _take(self, sequence: str, candidate: Candidate, confidence: str, reason: str) -> None:
+        self.chosen[sequence] = candidate
+        self.guesses[sequence] = Guess(candidate.key, confidence, reason)
 
-    def _leave(self, modality: str, found: str) -> None:
-        self.chosen.pop(modality, None)
-        self.guesses[modality] = Guess(
+    def _leave(self, sequence: str, found: str) -> None:
+        self.chosen.pop(sequence, None)
+        self.guesses[sequence] = Guess(
             None, "", f"{found[0].upper()}{found[1:]}; choose it yourself."
         )
 
 
-def _by_name(modality: str, candidate: Candidate, told: NameEvidence) -> tuple[str, str]:
+def _by_name(sequence: str, candidate: Candidate, told: NameEvidence) -> tuple[str, str]:
     """Return confidence and reason of a volume that alone has the best name for a sequence."""
     described = f"'{candidate.name}'" + (
         f" ({candidate.description})" if candidate.description else ""
     )
     if told.rank > 1:
-        return SURE, f"{described} says {TITLES[modality]}."
+        return SURE, f"{described} says {TITLES[sequence]}."
     doubt = {
         "t1": "it may be with contrast medium",
         "t1c": "'post' may mean surgery, or T1 is not said",
         "flair": "it may be STIR",
     }
-    return LIKELY, f"{described} hints at {TITLES[modality]}, but {doubt[modality]}."
+    return LIKELY, f"{described} hints at {TITLES[sequence]}, but {doubt[sequence]}."
 
 
 def _names(candidates: list[Candidate]) -> str:

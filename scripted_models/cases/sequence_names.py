@@ -65,14 +65,14 @@ class NameEvidence:
     """What a text says about a sequence.
 
     Attributes:
-        modality: 't1', 't1c', 't2', 'flair', or None.
+        sequence: 't1', 't1c', 't2', 'flair', or None.
         rank: 3 where the text says that no contrast medium was given, 2 where it states the sequence,
             1 where it only hints at it, 0 where it says nothing.
         other: the word that says that this is none of the four sequences, or ''.
         conflict: two words that exclude each other, or ''.
     """
 
-    modality: str | None = None
+    sequence: str | None = None
     rank: int = 0
     other: str = ""
     conflict: str = ""
@@ -83,7 +83,7 @@ def read_name(text: str) -> NameEvidence:
 
     Example:
         >>> read_name("Ax T1 FSE +C"), read_name("MPRAGE").rank, read_name("ep2d_diff_ADC").other
-        (NameEvidence(modality='t1c', rank=2, other='', conflict=''), 1, 'adc')
+        (NameEvidence(sequence='t1c', rank=2, other='', conflict=''), 1, 'adc')
     """
     words = _words(text)
     other = next((w for w in words if w in _OTHER or re.fullmatch(r"b\d{2,4}", w)), "")
@@ -113,10 +113,10 @@ def read_names(name: str, description: str) -> NameEvidence:
         return a if a.other else b
     if a.conflict or b.conflict:
         return a if a.conflict else b
-    if a.modality is None or b.modality is None or a.modality == b.modality:
+    if a.sequence is None or b.sequence is None or a.sequence == b.sequence:
         return max(a, b, key=lambda evidence: evidence.rank)
-    low, high = sorted((a, b), key=lambda evidence: (evidence.modality == "t1c", evidence.rank))
-    if (low.modality, high.modality) == ("t1", "t1c") and low.rank < 3:
+    low, high = sorted((a, b), key=lambda evidence: (evidence.sequence == "t1c", evidence.rank))
+    if (low.sequence, high.sequence) == ("t1", "t1c") and low.rank < 3:
         return high  # 'T1' is not wrong of a T1 with contrast medium
     return NameEvidence(conflict=f"name '{name}' and description '{description}'")
 

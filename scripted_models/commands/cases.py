@@ -30,9 +30,9 @@ def run(options, progress: Progress) -> int:
         truth = f"labels {case.truth.name} ({coding})" if case.truth else "no labels"
         missing = f"missing {', '.join(case.missing)}" if case.missing else "complete"
         print("  ".join([case.name.ljust(width), missing, truth, *case.problems]))
-        for modality, guess in case.guesses.items():
+        for sequence, guess in case.guesses.items():
             file = f"{guess.key.name}: " if guess.key else ""
-            print(f"    {modality:<5}  {guess.confidence or 'open':<6}  {file}{guess.reason}")
+            print(f"    {sequence:<5}  {guess.confidence or 'open':<6}  {file}{guess.reason}")
     complete = sum(not case.missing for case in found)
     print(
         f"{len(found)} cases, {complete} complete, {sum(c.truth is not None for c in found)} with labels"

@@ -39,7 +39,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--cache", type=Path,
                         help="folder of preprocessed cases (default: cases in the output)")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], nargs="+", metavar="KEY=VALUE",
-                        help="overrule a setting of all experiments")  # fmt: skip
+                        help="override a setting of all experiments")  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the data")
     parser.add_argument("--progress", choices=FORMATS, default="bar")

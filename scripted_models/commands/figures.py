@@ -32,7 +32,7 @@ def _add_progression(kinds) -> None:
                         dest="run_folder")  # fmt: skip
     _add_case(parser)
     parser.add_argument("--slice", type=int, metavar="Z",
-                        help="axial slice, 1 is the lowest (default: the one with most tumour)")  # fmt: skip
+                        help="axial slice, 1 is the lowest (default: the one with most tumor)")  # fmt: skip
     _add_output(parser, "file", _progression)
 
 
@@ -45,7 +45,7 @@ def _add_methods(kinds) -> None:
 
 
 def _add_views(kinds) -> None:
-    parser = kinds.add_parser("views", help="three planes through the tumour (figures 8 and 9)")
+    parser = kinds.add_parser("views", help="three planes through the tumor (figures 8 and 9)")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", default="default", help="name or path of a model")
     source.add_argument("--segmentation", type=Path, metavar="FILE", help="what `segment` wrote")

@@ -9,16 +9,16 @@ from scripted_models.runtime.parent_process import end_with
 from scripted_models.runtime.process_priority import give_way
 from scripted_models.runtime.progress import FORMATS, Progress
 
-MODALITY_OPTIONS = ("t1", "t1c", "t2", "flair")
+SEQUENCE_OPTIONS = ("t1", "t1c", "t2", "flair")
 
 
 def add_parser(subparsers) -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("segment", help="segment one case or a folder of cases")
     parser.add_argument("folder", type=Path, nargs="?", help="case folder, or a folder of cases")
-    for modality in MODALITY_OPTIONS:
-        parser.add_argument(f"--{modality}", type=Path, metavar="FILE", help=f"{modality} volume")
-    parser.add_argument("--without", nargs="+", choices=MODALITY_OPTIONS, default=[],
+    for sequence in SEQUENCE_OPTIONS:
+        parser.add_argument(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume")
+    parser.add_argument("--without", nargs="+", choices=SEQUENCE_OPTIONS, default=[],
                         help="leave out sequences of a case folder that are of no use")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--case-name", help="name of the case given as four files")
@@ -73,7 +73,7 @@ def run(options, progress: Progress) -> int:
     if failed:
         raise InputError(
             f"{len(failed)} of {len(cases)} cases were not segmented ({', '.join(failed)}), expected usable "
-            "ones; the reasons are above, mend them and run again with --continue."
+            "ones; the reasons are above, fix them and run again with --continue."
         )
     return 0
 
@@ -141,7 +141,7 @@ def chosen_cases(options, one_of: Sequence[str] = ()) -> list:
     from scripted_models.cases.case import Case, ImageSource
     from scripted_models.cases.discovery import find_cases
 
-    files = {m: getattr(options, m) for m in MODALITY_OPTIONS if getattr(options, m) is not None}
+    files = {m: getattr(options, m) for m in SEQUENCE_OPTIONS if getattr(options, m) is not None}
     if bool(files) == bool(options.folder):
         raise InputError(
             "Expected either a case folder or the files --t1 --t1c --t2 --flair, and not both."
@@ -153,7 +153,7 @@ def chosen_cases(options, one_of: Sequence[str] = ()) -> list:
             "--without is for a case folder, expected none beside --t1 --t1c --t2 --flair; leave it out, and "
             "give no file of these sequences."
         )
-    missing = [f"--{m}" for m in MODALITY_OPTIONS if m not in files]
+    missing = [f"--{m}" for m in SEQUENCE_OPTIONS if m not in files]
     if missing and not set(one_of) & set(files):
         needed = f"{' or '.join(one_of)} at least" if one_of else "all four sequences"
         raise InputError(f"Missing {' '.join(missing)}; the model needs {needed}.")

@@ -22,7 +22,7 @@ def add_parser(subparsers) -> None:
         "--resume", action="store_true", help="go on from the run folder's checkpoint"
     )
     parser.add_argument("--set", action="append", default=[], nargs="+", metavar="KEY=VALUE",
-                        help="overrule a setting, for example training.seed=1")  # fmt: skip
+                        help="override a setting, for example training.seed=1")  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the data")
     parser.add_argument("--progress", choices=FORMATS, default="bar")

@@ -17,7 +17,7 @@ def write_confidence(
     Raises:
         ResourceError: the folder cannot be written.
     """
-    lines, notes = ["case,region,expected_dice,dice"], []
+    lines, notes = ["case,region,estimated_dice,dice"], []
     for region in evaluation.mean:
         pairs = [
             (name, expected[name][region], scores[region]["dice"])
@@ -33,4 +33,4 @@ def write_confidence(
                 f"difference {gap:.3f}\n"
             )
     write_file(folder / "confidence.csv", "\n".join(lines) + "\n")
-    write_file(folder / "confidence.md", "Expected against measured Dice:\n\n" + "".join(notes))
+    write_file(folder / "confidence.md", "Estimated against measured Dice:\n\n" + "".join(notes))

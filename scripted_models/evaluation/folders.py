@@ -46,7 +46,7 @@ class Evaluation:
         coding_notes: sentences about the label codings of the truth.
         warnings: sentences about files that were not used.
         confusion: of all cases together, int64 (labels, labels), voxels of each true label by predicted label;
-            where a truth has necrosis and non-enhancing tumour together, both are 1.
+            where a truth has necrosis and non-enhancing tumor together, both are 1.
     """
 
     name: str
@@ -130,9 +130,9 @@ def evaluate_folders(
             `<case>_seg.mha` and so on.
         truth: BraTS folder as `find_cases` reads it, or a flat folder of label maps.
         output: folder of the reports, made when absent; None writes nothing.
-        truth_coding: overrules what the naming of the truth says; needed for flat label maps whose
+        truth_coding: overrides what the naming of the truth says; needed for flat label maps whose
             names do not tell the data set.
-        prediction_coding: overrules the coding of the predictions; needed for flat label maps when the truth's
+        prediction_coding: overrides the coding of the predictions; needed for flat label maps when the truth's
             own coding is not the internal one, because then two readings are plausible.
         only: names of the cases to score; None scores all that have a truth.
         on_case: called with (number done, number of all, case) after each case.

@@ -7,7 +7,7 @@ With P the predicted and T the true mask of a region (Havaei et al. 2017, sectio
 - ppv (precision) = |P and T| / |P|; this is what the paper's column "Specificity" holds
 - specificity = true negative rate, |not P and not T| / |not T|
 - hd95_mm: the larger of the two directed 95th percentiles of the distance from one surface to the
-  other, in mm. A surface is made of the mask voxels with a face neighbour (6-neighbourhood) outside
+  other, in mm. A surface is made of the mask voxels with a face neighbor (6-neighborhood) outside
   the mask; beyond the volume's border counts as outside.
 
 Empty masks (the whole policy, applied by `_scores_of_empty` alone):
@@ -49,7 +49,7 @@ def region_metrics(
         prediction: internal labels (0-4), shape (z, y, x).
         truth: internal labels of the same shape.
         grid: grid of both; gives the spacing and the diagonal in mm.
-        regions: names out of 'complete', 'core', 'enhancing'.
+        regions: names out of 'WT', 'TC', 'ET'.
 
     Returns:
         Region -> metric (see METRICS) -> value.
@@ -96,7 +96,7 @@ def hausdorff95_mm(
     Args:
         first: bool, shape (z, y, x), not empty.
         second: bool, same shape, not empty.
-        spacing_xyz_mm: distance of voxel centres.
+        spacing_xyz_mm: distance of voxel centers.
 
     Raises:
         ValueError: a mask is empty, so that no surface exists.
@@ -145,7 +145,7 @@ def _surface(mask: np.ndarray) -> np.ndarray:
 
 
 def _distance_map_mm(surface: np.ndarray, spacing_xyz_mm: tuple[float, float, float]) -> np.ndarray:
-    # Every surface voxel has a face neighbour off the surface (that is what made it one), so the
+    # Every surface voxel has a face neighbor off the surface (that is what made it one), so the
     # contour from which the Maurer map measures is the surface itself and its own distance is 0.
     image = sitk.GetImageFromArray(surface.astype(np.uint8))
     image.SetSpacing(spacing_xyz_mm)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scripted_models.errors import InputError
 
-REGION_ORDER = ("complete", "core", "enhancing")
+REGION_ORDER = ("WT", "TC", "ET")
 PPV_TITLE = "Specificity (PPV as printed)"
 PPV_NOTE = 'The paper\'s column "Specificity" holds the positive predictive value, so the PPV stands beside it.'
 TITLES = ("Method", "Source", "Dice", PPV_TITLE, "Sensitivity")

@@ -15,16 +15,16 @@ from scripted_models.evaluation.paper_tables import markdown_table
 from scripted_models.experiments.runner import ListRun, segment_cases
 from scripted_models.labels import REGIONS
 from scripted_models.runtime.atomic_files import make_folder, write_file
-from scripted_models.sequences import MODALITIES, TITLES
+from scripted_models.sequences import SEQUENCES, TITLES
 from scripted_models.training import distributed
 
-ALL = "+".join(MODALITIES)
+ALL = "+".join(SEQUENCES)
 
 
 def incomplete_sets(one_of: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the sets of sequences that lack some and hold one of `one_of`, the larger first."""
-    sizes = range(len(MODALITIES) - 1, 0, -1)
-    every = (chosen for size in sizes for chosen in combinations(MODALITIES, size))
+    sizes = range(len(SEQUENCES) - 1, 0, -1)
+    every = (chosen for size in sizes for chosen in combinations(SEQUENCES, size))
     return [chosen for chosen in every if set(chosen) & set(one_of)]
 
 
@@ -77,10 +77,10 @@ def write_sequence_table(scores: Mapping[str, Evaluation], folder: Path, name: s
     make_folder(folder)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*MODALITIES, "region", "cases", "dice", "dice_std"))
+    writer.writerow((*SEQUENCES, "region", "cases", "dice", "dice_std"))
     lines = []
     for key, evaluation in scores.items():
-        held = [m in key.split("+") for m in MODALITIES]
+        held = [m in key.split("+") for m in SEQUENCES]
         mean, std = evaluation.mean, evaluation.std
         for region in mean:
             count = evaluation.counts[region]["cases"]
@@ -90,6 +90,6 @@ def write_sequence_table(scores: Mapping[str, Evaluation], folder: Path, name: s
             f"{mean[r]['dice']:.3f} ± {std[r]['dice']:.3f}" if r in mean else "-" for r in REGIONS
         ]
         lines.append([*("x" if there else "" for there in held), *cells])
-    titles = [*(TITLES[m] for m in MODALITIES), *REGIONS]
+    titles = [*(TITLES[m] for m in SEQUENCES), *REGIONS]
     write_file(folder / f"{name}_sequences.csv", text.getvalue())
     write_file(folder / f"{name}_sequences.md", markdown_table(titles, lines))

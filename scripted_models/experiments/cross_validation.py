@@ -163,7 +163,7 @@ def _expected_dice(
 ) -> dict[str, dict[str, float]]:
     """Return the Dice that the tested networks promised, by case and region."""
     return {
-        name: json.loads((folder / REPORT).read_text(encoding="utf-8"))["expected_dice"]
+        name: json.loads((folder / REPORT).read_text(encoding="utf-8"))["estimated_dice"]
         for name, folder in _results(row, folds, output).items()
     }
 
@@ -181,11 +181,11 @@ def _results(
 
 
 def _check_below(expected: Mapping[str, Mapping[str, float]]) -> dict:
-    """Return the Dice for the complete tumour below which a model should ask for a check."""
-    values = [dice["complete"] for dice in expected.values() if "complete" in dice]
+    """Return the Dice for the complete tumor below which a model should ask for a check."""
+    values = [dice["WT"] for dice in expected.values() if "WT" in dice]
     if len(values) < LEAST_CASES:
         return {}
-    return {"check_below": {"complete": round(float(np.percentile(values, CHECKED_PERCENT)), 3)}}
+    return {"check_below": {"WT": round(float(np.percentile(values, CHECKED_PERCENT)), 3)}}
 
 
 def _by_set(row: ExperimentRow, reduced: Mapping[str, list[Evaluation]]) -> dict[str, Evaluation]:

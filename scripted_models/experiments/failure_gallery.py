@@ -35,7 +35,7 @@ def write_gallery(
         cases: by name.
         results: folder of each case's segmentation, in internal labels.
         output: folder that receives NAME.png and worst.md.
-        coding: of the truth, overrules the naming.
+        coding: of the truth, overrides the naming.
 
     Returns:
         The names, the worst first.

@@ -55,7 +55,7 @@ class ListRun:
         progress: told about everything.
         command: the command line, for the table.
         device: 'auto', 'cpu' or 'cuda'.
-        coding: overrules the label coding that the naming implies.
+        coding: overrides the label coding that the naming implies.
         cache: folder of preprocessed cases; None: `cases` in `output`.
         span: share of the whole progress that this run takes.
     """
@@ -90,7 +90,7 @@ def load_list(paths: Sequence[Path], overrides: Sequence[str] = ()) -> list[Expe
         return [experiments[name] for name in TopologicalSorter(needs).static_order()]
     except CycleError as error:
         raise InputError(
-            f"The experiments {error.args[1]} need each other, expected parts that come first; mend their "
+            f"The experiments {error.args[1]} need each other, expected parts that come first; fix their "
             "network.parts."
         ) from error
 

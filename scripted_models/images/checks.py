@@ -23,7 +23,7 @@ MAX_BRAIN_ML = 2000.0
 MIN_FOREGROUND_VOXELS = 100  # what preprocessing asks for
 MIN_FOREGROUND_SHARE = 0.01  # of the field of view; a newborn's brain in a cube of 256 mm has 2 %
 MIN_EXTENT_MM = 40.0
-TINY_EXTENT_MM, TINY_SPACING_MM = 30.0, 0.25  # a head whose header has no millimetres
+TINY_EXTENT_MM, TINY_SPACING_MM = 30.0, 0.25  # a head whose header has no millimeters
 MAX_IN_PLANE_RATIO = 1.5  # of the training spacing
 MAX_SLICE_RATIO = 3.0
 MIN_BRAIN_OVERLAP = (
@@ -39,7 +39,7 @@ class Finding:
 
     Attributes:
         severity: 'stop' (cannot be run), 'warning' (the result may be wrong) or 'note' (will be handled).
-        slots: modalities concerned.
+        slots: sequences concerned.
         text: what was found, a clause that names the volume.
         action: what will be done about it, or what the user should do.
     """
@@ -145,19 +145,19 @@ def voxel_findings(volumes: Mapping[str, Examined]) -> list[Finding]:
     """Say what the voxels of volumes tell: not finite, constant, empty, skull, label maps, doubles.
 
     Args:
-        volumes: modality -> volume that was looked at.
+        volumes: sequence -> volume that was looked at.
     """
-    found = [f for modality, volume in volumes.items() for f in _unusable(modality, volume)]
+    found = [f for sequence, volume in volumes.items() for f in _unusable(sequence, volume)]
     stopped = {slot for finding in found for slot in finding.slots}
     rest = {m: volume for m, volume in volumes.items() if m not in stopped}
-    found += [f for modality, volume in rest.items() for f in _unlike_an_image(modality, volume)]
+    found += [f for sequence, volume in rest.items() for f in _unlike_an_image(sequence, volume)]
     found += [*_skull(rest), *_background(rest), *_doubles(rest)]
     doubtful = {slot for finding in found for slot in finding.slots}
     rest = {m: volume for m, volume in rest.items() if volume.facts.look and m not in doubtful}
     return [*found, *_other_patient(rest), *_exchanged(rest)]
 
 
-def _unusable(modality: str, volume: Examined) -> Iterable[Finding]:
+def _unusable(sequence: str, volume: Examined) -> Iterable[Finding]:
     facts = volume.facts
     if not facts.finite:
         text, action = "holds NaN or infinite voxels", "repair it first"
@@ -171,19 +171,19 @@ def _unusable(modality: str, volume: Examined) -> Iterable[Finding]:
         action = "choose another volume"
     else:
         return
-    yield Finding(STOP, (modality,), f"{volume.name} {text}", action)
+    yield Finding(STOP, (sequence,), f"{volume.name} {text}", action)
 
 
-def _unlike_an_image(modality: str, volume: Examined) -> Iterable[Finding]:
+def _unlike_an_image(sequence: str, volume: Examined) -> Iterable[Finding]:
     facts = volume.facts
     if facts.values <= MOST_LABELS:
         text = f"{volume.name} holds only {facts.values} different values and may be a label map"
         action = "it is used as it is; choose the image if this is a segmentation or mask"
-        yield Finding(WARNING, (modality,), text, action)
+        yield Finding(WARNING, (sequence,), text, action)
     elif (share := facts.foreground / np.prod(volume.grid.size_xyz)) < MIN_FOREGROUND_SHARE:
         text = f"{volume.name} is nearly empty: {share:.2%} of it differ from its background"
         yield Finding(
-            WARNING, (modality,), text, "it is used as it is; check that it is the right one"
+            WARNING, (sequence,), text, "it is used as it is; check that it is the right one"
         )
 
 
@@ -251,11 +251,11 @@ def _exchanged(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     if len(given) < 4:
         return
     best, lead = comparison.best_order(given, given)
-    slots = tuple(key for modality, key in best.items() if modality != key)
+    slots = tuple(key for sequence, key in best.items() if sequence != key)
     if slots and lead >= contrast.MARGIN:
         like = [f"what is given as {key} looks like {m}" for m, key in best.items() if m != key]
         action = "they are used as they were given; check whether they were exchanged"
-        yield Finding(WARNING, slots, f"By the grey values {listed(like)}", action)
+        yield Finding(WARNING, slots, f"By the gray values {listed(like)}", action)
 
 
 def grid_findings(
@@ -264,9 +264,9 @@ def grid_findings(
     """Say how grids suit the model: coarse or thin ones, and what is resampled for the network.
 
     Args:
-        volumes: modality -> volume that was looked at.
+        volumes: sequence -> volume that was looked at.
         space: what the network was trained on; None leaves spacings out.
-        reference: modality on whose grid the network's input lies.
+        reference: sequence on whose grid the network's input lies.
     """
     found = [*_tiny(volumes), *_thin(volumes)]
     if space is None:
@@ -284,12 +284,12 @@ def grid_findings(
 
 
 def _tiny(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
-    for modality, volume in volumes.items():
+    for sequence, volume in volumes.items():
         extents = np.multiply(volume.grid.size_xyz, volume.grid.spacing_xyz_mm)
         if extents.max() < TINY_EXTENT_MM and min(volume.grid.spacing_xyz_mm) < TINY_SPACING_MM:
             text = f"{volume.name} measures {_by(extents)} mm, expected a head of more than 100 mm"
-            action = "check whether its header gives centimetres or metres"
-            yield Finding(STOP, (modality,), text, action)
+            action = "check whether its header gives centimeters or meters"
+            yield Finding(STOP, (sequence,), text, action)
 
 
 def _thin(volumes: Mapping[str, Examined]) -> Iterable[Finding]:

@@ -1,7 +1,7 @@
 """What skull-stripped voxels tell about their sequence, mostly by comparing volumes of one patient.
 
 Fluid is bright in T2 and dark in the three others, T1 and T2 are opposed, and contrast medium makes T1c
-brighter than T1 in few voxels. Each statement compares ranks or shapes of distributions, so that grey-
+brighter than T1 in few voxels. Each statement compares ranks or shapes of distributions, so that gray-
 value scales do not matter. On 30 BraTS cases (2018 and 2021), those the statements were chosen on, the
 true order of all four volumes beats the other 23 by 0.97 or more, and T1 and T1c alone are told apart
 by 0.5 or more; procedural phantoms (80 x 80 x 52) lose by 0.12 at most. `MARGIN` lies between.
@@ -81,7 +81,7 @@ class Comparison:
         self._known: dict = {}
 
     def score(self, order: Mapping) -> float:
-        """Tell how well volumes fit to sequences (modality -> key); comparable for the same volumes only."""
+        """Tell how well volumes fit to sequences (sequence -> key); comparable for the same volumes only."""
         total = 0.0
         for a, b in combinations([m for m in ("t1", "t1c", "t2", "flair") if m in order], 2):
             total += _LIKENESS[a, b] * self._pair(_likeness, order[a], order[b])
@@ -114,10 +114,10 @@ class Comparison:
         rest = [s for i, s in enumerate(scores) if i != best]
         return tried[best], scores[best] - max(rest, default=-np.inf)
 
-    def fits(self, order: Mapping, modality: str) -> bool:
+    def fits(self, order: Mapping, sequence: str) -> bool:
         """Tell whether the volume of one sequence is as much like the three others as patients' are."""
-        others = {m: key for m, key in order.items() if m != modality}
-        return self.score(order) - self.score(others) >= _LEAST_SHARE[modality]
+        others = {m: key for m, key in order.items() if m != sequence}
+        return self.score(order) - self.score(others) >= _LEAST_SHARE[sequence]
 
     def _brightness(self, key) -> float:
         if key not in self._known:

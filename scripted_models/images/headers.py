@@ -134,7 +134,7 @@ def _check_nifti_geometry(path: Path, header: NiftiHeader) -> None:
 
 
 def _check_spacing(path: Path, spacing) -> None:
-    """Refuse spacing that ITK would mend by guessing (zero, NaN) or by mirroring the volume (negative)."""
+    """Refuse spacing that ITK would fix by guessing (zero, NaN) or by mirroring the volume (negative)."""
     if not all(math.isfinite(s) and s > 0 for s in spacing):
         raise InputError(
             f"{path}: found voxel spacing {' x '.join(f'{s:g}' for s in spacing)} mm, expected positive "

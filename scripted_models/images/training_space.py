@@ -97,7 +97,7 @@ def resample(
 ) -> sitk.Image:
     """Resample an image in physical space onto a grid.
 
-    Voxels whose centre lies beyond the image's edge become `outside`, or repeat the edge with `extend`.
+    Voxels whose center lies beyond the image's edge become `outside`, or repeat the edge with `extend`.
     """
     filter_ = sitk.ResampleImageFilter()
     filter_.SetSize(grid.size_xyz)

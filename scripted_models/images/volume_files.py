@@ -210,7 +210,7 @@ def _checked(image: sitk.Image, path: Path) -> sitk.Image:
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
         raise InputError(
             f"{path}: found {image.GetPixelIDTypeAsString()} pixels, expected one number per voxel; "
-            "export a grey-value image."
+            "export a gray-value image."
         )
     if image.GetDimension() != 3:
         raise InputError(

@@ -13,9 +13,9 @@ def brain_box(brain: np.ndarray) -> tuple[slice, slice]:
 
 
 def slab(image: np.ndarray, z: int, context: int) -> np.ndarray:
-    """Return a slice of (C, z, y, x) with its neighbours as channels, (C * (2 * context + 1), y, x).
+    """Return a slice of (C, z, y, x) with its neighbors as channels, (C * (2 * context + 1), y, x).
 
-    Neighbours beyond the ends are zeros.
+    Neighbors beyond the ends are zeros.
     """
     if not context:
         return image[:, z]

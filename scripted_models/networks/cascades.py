@@ -63,7 +63,7 @@ class CascadeCNN(SliceNetwork):
     second one are probabilities, not logits ("output probabilities").
 
     Args:
-        in_channels, num_classes, maxout_pieces, dropout, input_dropout, initialisation: of both
+        in_channels, num_classes, maxout_pieces, dropout, input_dropout, initialization: of both
             networks, as `OneStageCNN` takes them; `in_channels` counts the image channels only.
         first: arguments of the first network that differ from these.
     """
@@ -117,7 +117,7 @@ class LocalCascadeCNN(CascadeCNN):
 
     The first hidden layer has an even receptive field (7 x 7 convolution, 4 x 4 pooling), so its units
     lie half-way between pixels and an exact alignment does not exist. The rule here: map i of the
-    probabilities joins hidden unit i whose centre lies half a pixel after it. The patch then reaches 28
+    probabilities joins hidden unit i whose center lies half a pixel after it. The patch then reaches 28
     pixels before and 27 after its voxel.
     """
 

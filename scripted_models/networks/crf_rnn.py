@@ -38,8 +38,6 @@ class CRFRNN(SliceNetwork):
         exact = torch.promote_types(logits.dtype, torch.float32)
         low = self.margins[0]
         height, width = logits.shape[2:]
-        own = x[
-            :, self.context_slices :: 2 * self.context_slices + 1
-        ]  # without neighbouring slices
+        own = x[:, self.context_slices :: 2 * self.context_slices + 1]  # without neighboring slices
         image = own[:, :, low : low + height, low : low + width]
         return self.crf(logits.to(exact), image.to(exact))

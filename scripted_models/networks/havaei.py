@@ -2,7 +2,7 @@
 
 Source: Havaei et al., "Brain tumor segmentation with deep neural networks", Medical Image Analysis 35
 (2017), figure 2. All convolutions are valid and all pooling has stride 1, so a network
-maps (N, 4, H, W) to logits (N, 5, H - 32, W - 32): a 33 x 33 patch gives the label of its centre voxel,
+maps (N, 4, H, W) to logits (N, 5, H - 32, W - 32): a 33 x 33 patch gives the label of its center voxel,
 a padded slice gives all its labels.
 """
 
@@ -14,7 +14,7 @@ from torch import nn
 from scripted_models.networks.layers import DensePool, LargeConv2d, Maxout
 from scripted_models.networks.slice_network import SliceNetwork
 
-INITIALISATIONS = ("paper", "he")
+INITIALIZATIONS = ("paper", "he")
 LOCAL_MAPS, GLOBAL_MAPS = 64, 160  # feature maps of the two paths (figure 2)
 
 
@@ -70,7 +70,7 @@ class OneStageCNN(SliceNetwork):
         dropout: element-wise dropout of the hidden outputs during training; the paper's
             example is 0.5.
         input_dropout: the same for the image.
-        initialisation: 'paper' (weights uniform in +-0.005, biases 0) or 'he'.
+        initialization: 'paper' (weights uniform in +-0.005, biases 0) or 'he'.
     """
 
     receptive_field, margins = 33, (16, 16)
@@ -82,13 +82,13 @@ class OneStageCNN(SliceNetwork):
         maxout_pieces: int = 2,
         dropout: float = 0.5,
         input_dropout: float = 0.0,
-        initialisation: str = "paper",
+        initialization: str = "paper",
     ):
         super().__init__()
         self.in_channels, self.num_classes = in_channels, num_classes
         self.input_dropout = nn.Dropout(input_dropout)
         self.output = LargeConv2d(self._make_paths(maxout_pieces, dropout), num_classes, 21)
-        initialise(self, initialisation)
+        initialize(self, initialization)
 
     def _make_paths(self, maxout_pieces: int, dropout: float) -> int:
         """Make the hidden layers and return the number of maps that the output layer reads."""
@@ -144,7 +144,7 @@ class TwoPathCNN(OneStageCNN):
         return torch.cat([self.local_path(x), self.global_path(x)], dim=1)
 
 
-def initialise(network: nn.Module, how: str) -> None:
+def initialize(network: nn.Module, how: str) -> None:
     """Set all convolutions of a network.
 
     Args:
@@ -155,8 +155,8 @@ def initialise(network: nn.Module, how: str) -> None:
     Raises:
         ValueError: unknown name.
     """
-    if how not in INITIALISATIONS:
-        raise ValueError(f"unknown initialisation '{how}', expected one of {INITIALISATIONS}")
+    if how not in INITIALIZATIONS:
+        raise ValueError(f"unknown initialization '{how}', expected one of {INITIALIZATIONS}")
     for name, layer in network.named_modules():
         if not isinstance(layer, nn.Conv2d):
             continue

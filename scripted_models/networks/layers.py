@@ -38,7 +38,7 @@ class DensePool(nn.Module):
 
 
 def _running_max(x: torch.Tensor, size: int, dim: int) -> torch.Tensor:
-    """Maximum of `size` neighbours along `dim`, doubling the reach with each step."""
+    """Maximum of `size` neighbors along `dim`, doubling the reach with each step."""
     reach = 1
     while reach < size:
         step = min(reach, size - reach)

@@ -1,6 +1,6 @@
 """Where the pixels of a map lie in the image, so that maps of different depth can be laid on each other.
 
-Pixel i of a map has its centre at stride * i + offset in image pixels. Every layer changes both by its kernel,
+Pixel i of a map has its center at stride * i + offset in image pixels. Every layer changes both by its kernel,
 stride, padding and dilation; what papers print as crop offsets and receptive fields follows.
 """
 
@@ -18,8 +18,8 @@ class Placed:
 
     Attributes:
         values: (N, C, H, W).
-        stride: image pixels between neighbours.
-        offset: image coordinate of the first pixel's centre.
+        stride: image pixels between neighbors.
+        offset: image coordinate of the first pixel's center.
     """
 
     values: torch.Tensor

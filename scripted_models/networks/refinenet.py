@@ -30,7 +30,7 @@ NORMS = ("none", "group")
 def same_convolution(
     before: int, after: int, size: int, norm: str, bias: bool = False
 ) -> nn.Module:
-    """Return a convolution that keeps the size, with group normalisation if asked."""
+    """Return a convolution that keeps the size, with group normalization if asked."""
     layer = nn.Conv2d(before, after, size, padding=size // 2, bias=bias)
     nn.init.normal_(layer.weight, 0.0, 0.01)
     if norm == "none":
@@ -39,7 +39,7 @@ def same_convolution(
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Return a group normalisation with up to 32 groups of at least 4 channels."""
+    """Return a group normalization with up to 32 groups of at least 4 channels."""
     fitting = (number for number in (32, 16, 8, 4, 2) if channels % (4 * number) == 0)
     return nn.GroupNorm(next(fitting, 1), channels)
 
@@ -142,7 +142,7 @@ def _residual_units(channels: int, count: int, light: bool, norm: str) -> list[n
 
 
 def resized(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Interpolate a map bilinearly to a height and a width, pixel centres kept in place."""
+    """Interpolate a map bilinearly to a height and a width, pixel centers kept in place."""
     if list(x.shape[2:]) == list(size):
         return x
     return F.interpolate(x, list(size), mode="bilinear", align_corners=False)
@@ -159,7 +159,7 @@ class RefineNet(SliceNetwork):
         two_scales: two trunks of their own, on the image enlarged 1.2 and shrunk 0.6 times.
         links, pool_first: see `ChainedResidualPooling`.
         light: light-weight form.
-        norm: 'none' as published, with a pretrained trunk whose batch normalisation stays as it is; 'group'
+        norm: 'none' as published, with a pretrained trunk whose batch normalization stays as it is; 'group'
             for training from random weights, in blocks and trunk.
         scale: factor of all widths, for small networks.
 
@@ -239,7 +239,7 @@ class ResidualTrunk(nn.Module):
     Args:
         in_channels: image channels.
         depth: 50, 101 or 152.
-        norm: 'none' keeps batch normalisation as it was trained, also in training; 'group' replaces it.
+        norm: 'none' keeps batch normalization as it was trained, also in training; 'group' replaces it.
         scale: factor of all widths.
     """
 
@@ -258,7 +258,7 @@ class ResidualTrunk(nn.Module):
             _exchange_norms(self.body)
 
     def train(self, mode: bool = True) -> "ResidualTrunk":
-        """Set the training mode; statistics of batch normalisation stay as they are."""
+        """Set the training mode; statistics of batch normalization stay as they are."""
         super().train(mode)
         for layer in self.modules():
             if self.frozen and isinstance(layer, nn.BatchNorm2d):

@@ -1,7 +1,7 @@
 """MONAI's SegResNet on slices, the modern baseline.
 
 Source: Myronenko, "3D MRI brain tumor segmentation using autoencoder regularization", BrainLes 2018, section
-2.1, without the autoencoder; here in 2-D, with batch normalisation, so that what the network says of a pixel
+2.1, without the autoencoder; here in 2-D, with batch normalization, so that what the network says of a pixel
 does not depend on all of the slice.
 """
 
@@ -23,7 +23,7 @@ class SegResNet(SliceNetwork):
         filters: maps of the full resolution; every level below has twice as many.
         blocks_down: residual blocks of each level on the way down, from the full resolution on.
         blocks_up: residual blocks of each level on the way up, one level less.
-        context_slices: neighbours on either side of a slice that are further channels.
+        context_slices: neighbors on either side of a slice that are further channels.
         planes: some of `PLANES`, see `SliceNetwork`.
 
     Raises:

@@ -23,8 +23,8 @@ class SliceNetwork(nn.Module):
         margins: pixels that the output lacks at the low and the high end of both axes.
         receptive_field: pixels along an axis that an output may depend on. If this is more than the
             margins explain, the network pads its maps, and what it says of a pixel depends on the window.
-        output_stride: distance of neighbouring scores in pixels; those between are interpolated.
-        context_slices: neighbours on either side of a slice that the network sees as well.
+        output_stride: distance of neighboring scores in pixels; those between are interpolated.
+        context_slices: neighbors on either side of a slice that the network sees as well.
         planes: in which a volume is cut into slices; the probabilities of several are averaged.
     """
 

@@ -71,13 +71,13 @@ class VGG16(nn.Module):
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(before, 7, self.width, dilation=4 if dilated else 1)
         self.tap_channels = widths[2:4]
-        initialise(self)
+        initialize(self)
 
 
 class CaffeNet(nn.Module):
     """Five convolutions, two of them in two groups, then fc6 and fc7: AlexNet as Caffe has it.
 
-    Source: Krizhevsky et al. 2012, "ImageNet classification", with pooling before normalisation.
+    Source: Krizhevsky et al. 2012, "ImageNet classification", with pooling before normalization.
 
     Args:
         in_channels, first_padding, scale: as for `VGG16`.
@@ -97,11 +97,11 @@ class CaffeNet(nn.Module):
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(b, 6, self.width)
         self.tap_channels = []
-        initialise(self)
+        initialize(self)
 
 
 class AlexNet(nn.Module):
-    """Five convolutions without groups and normalisation, then fc6 and fc7, as torchvision has it.
+    """Five convolutions without groups and normalization, then fc6 and fc7, as torchvision has it.
 
     Source: Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks".
 
@@ -122,7 +122,7 @@ class AlexNet(nn.Module):
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(d, 6, self.width)
         self.tap_channels = []
-        initialise(self)
+        initialize(self)
 
 
 class Inception(nn.Module):
@@ -178,7 +178,7 @@ class GoogLeNet(nn.Module):
             they discard it; the receptive field of 907 that they print needs it.
     """
 
-    normalised = True  # by local responses
+    normalized = True  # by local responses
     largest, last_pool = 5, 3  # edges of the largest kernels of a module, and of the last pooling
 
     def __init__(
@@ -190,7 +190,7 @@ class GoogLeNet(nn.Module):
     ):
         super().__init__()
         a, b = scaled(64, scale), scaled(192, scale)
-        norm = [nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)] if self.normalised else []
+        norm = [nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)] if self.normalized else []
         stages: list[list[nn.Module]] = [
             [*convolution(in_channels, a, 7, stride=2, padding=first_padding), pool(3, 2), *norm],
             [*convolution(a, a, 1), *convolution(a, b, 3, padding=1), *norm, pool(3, 2)],
@@ -210,16 +210,16 @@ class GoogLeNet(nn.Module):
         average = [nn.AvgPool2d(7, 1)] if average_pool else []
         self.classifier = nn.Sequential(*average, nn.Dropout(0.4))
         self.tap_channels = []
-        initialise(self)
+        initialize(self)
 
 
 class GoogLeNetBN(GoogLeNet):
-    """GoogLeNet as torchvision has it: 3 x 3 for 5 x 5, batch normalisation, a smaller last pooling.
+    """GoogLeNet as torchvision has it: 3 x 3 for 5 x 5, batch normalization, a smaller last pooling.
 
-    The normalisation is part of the convolutions here, as it is at prediction. Arguments as for `GoogLeNet`.
+    The normalization is part of the convolutions here, as it is at prediction. Arguments as for `GoogLeNet`.
     """
 
-    normalised = False
+    normalized = False
     largest, last_pool = 3, 2
 
 
@@ -232,7 +232,7 @@ TRUNKS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def initialise(trunk: nn.Module) -> None:
+def initialize(trunk: nn.Module) -> None:
     """Draw kernels whose maps keep their scale through ReLUs; deep trunks learn nothing from smaller ones.
 
     Source: He et al. 2015, "Delving deep into rectifiers", equation 10.

@@ -1,7 +1,7 @@
-"""A U-Net for slices and their neighbours.
+"""A U-Net for slices and their neighbors.
 
 Source: Ronneberger et al., "U-Net: convolutional networks for biomedical image segmentation", MICCAI 2015,
-figure 1; here with padded convolutions, batch normalisation and fewer maps.
+figure 1; here with padded convolutions, batch normalization and fewer maps.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from scripted_models.networks.slice_network import PLANES, SliceNetwork
 
 
 class ConvolutionPair(nn.Sequential):
-    """Two padded 3 x 3 convolutions, each with batch normalisation and a leaky ReLU."""
+    """Two padded 3 x 3 convolutions, each with batch normalization and a leaky ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, dropout: float):
         super().__init__(
@@ -36,7 +36,7 @@ class UNet(SliceNetwork):
         in_channels: image channels.
         num_classes: classes including background.
         widths: maps of the levels, from the full resolution down.
-        context_slices: neighbours on either side of a slice that are further channels.
+        context_slices: neighbors on either side of a slice that are further channels.
         planes: some of `PLANES`, see `SliceNetwork`.
         dropout: of whole maps at the end of each level during training.
 

@@ -1,7 +1,7 @@
 """Published weights, read into a trunk: files that users have, with the layer names of torchvision or of Caffe.
 
 A file is a dictionary of tensors and nothing else; no code of it is run. What the weights expect of an image,
-the order of its colours and its scale, is stated beside them.
+the order of its colors and its scale, is stated beside them.
 """
 
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from scripted_models.networks.trunks import TRUNKS, layers_of
 
 @dataclass(frozen=True)
 class ImageScale:
-    """What weights expect of an image: (value * scale - mean) / std for each colour.
+    """What weights expect of an image: (value * scale - mean) / std for each color.
 
     Attributes:
-        colours: order of the channels, 'RGB' or 'BGR'.
+        colors: order of the channels, 'RGB' or 'BGR'.
         scale: factor of values from 0 to 1.
         mean, std: of each channel, in that order.
     """
 
-    colours: str
+    colors: str
     scale: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -124,7 +124,7 @@ def load_published(network: nn.Module, path: Path) -> ImageScale:
 def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> ImageScale:
     """Copy published weights into a trunk; fully connected layers become convolutions.
 
-    Filters of RGB are spread over any other number of image channels. A batch normalisation after a convolution
+    Filters of RGB are spread over any other number of image channels. A batch normalization after a convolution
     becomes part of it, as it is at prediction.
 
     Args:
@@ -142,19 +142,19 @@ def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> 
     for layer, name in zip(convolutions_of(trunk), names, strict=True):
         weight, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias")
         if name.endswith(".conv"):
-            weight, bias = _with_normalisation(weight, weights, name.removesuffix("conv") + "bn")
+            weight, bias = _with_normalization(weight, weights, name.removesuffix("conv") + "bn")
         _copy(layer, weight, bias, name == names[0])
     return scale
 
 
-def _with_normalisation(
+def _with_normalization(
     weight: torch.Tensor, weights: Mapping[str, torch.Tensor], name: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the kernels and biases of a convolution together with the batch normalisation after it."""
+    """Return the kernels and biases of a convolution together with the batch normalization after it."""
     stated = ("weight", "bias", "running_mean", "running_var")
     if missing := [f"{name}.{key}" for key in stated if f"{name}.{key}" not in weights]:
         raise ModelError(
-            f"Found no {', '.join(missing)}, expected each convolution with its batch normalisation; choose "
+            f"Found no {', '.join(missing)}, expected each convolution with its batch normalization; choose "
             "another file or trunk."
         )
     factor, bias, mean, variance = (weights[f"{name}.{key}"].double() for key in stated)
@@ -211,7 +211,7 @@ def load_residual(body: nn.Module, weights: Mapping[str, torch.Tensor]) -> Image
 
 
 def inflated(filters: torch.Tensor, channels: int) -> torch.Tensor:
-    """Spread filters of three colours over another number of channels, for the same mean response.
+    """Spread filters of three colors over another number of channels, for the same mean response.
 
     Args:
         filters: (out, 3, height, width).

@@ -115,7 +115,7 @@ def draw_text(
     top: int,
     left: int,
     scale: int = 2,
-    colour: tuple[int, int, int] = (235, 235, 235),
+    color: tuple[int, int, int] = (235, 235, 235),
 ) -> None:
     """Draw a line of text into a uint8 (h, w, 3) canvas; what lies outside is cut off.
 
@@ -125,15 +125,15 @@ def draw_text(
         top: row of the upper edge of the capitals.
         left: column of the first character.
         scale: pixels per font pixel.
-        colour: RGB.
+        color: RGB.
     """
-    draw_mask(canvas, text_mask(text, scale), top, left, colour)
+    draw_mask(canvas, text_mask(text, scale), top, left, color)
 
 
 def draw_mask(
-    canvas: np.ndarray, mask: np.ndarray, top: int, left: int, colour: tuple[int, int, int]
+    canvas: np.ndarray, mask: np.ndarray, top: int, left: int, color: tuple[int, int, int]
 ) -> None:
-    """Colour the pixels of a bool (h, w) mask placed at (top, left); cut off what lies outside."""
+    """Color the pixels of a bool (h, w) mask placed at (top, left); cut off what lies outside."""
     above, before = max(0, -top), max(0, -left)
     area = canvas[top + above : top + mask.shape[0], left + before : left + mask.shape[1]]
-    area[mask[above : above + area.shape[0], before : before + area.shape[1]]] = colour
+    area[mask[above : above + area.shape[0], before : before + area.shape[1]]] = color

@@ -1,4 +1,4 @@
-"""Panels of pictures: one plane of a volume as grey levels or labels, cropped to the brain and scaled.
+"""Panels of pictures: one plane of a volume as gray levels or labels, cropped to the brain and scaled.
 
 Arrays are (z, y, x) on an LPS grid. Panels follow the radiological convention: axial with anterior up
 and patient right on the image left, coronal and sagittal with superior up, sagittal facing left.
@@ -12,22 +12,22 @@ import numpy as np
 from scripted_models.labels import LABELS
 
 # Chosen by simulating red-, green- and blue-blindness (Machado et al. 2009): every pair stays more than
-# 20 CIELAB units apart; the luminance rises from necrosis to enhancing tumour.
-LABEL_COLOURS: dict[int, tuple[int, int, int]] = {
+# 20 CIELAB units apart; the luminance rises from necrosis to enhancing tumor.
+LABEL_COLORS: dict[int, tuple[int, int, int]] = {
     1: (227, 66, 52),
     2: (66, 148, 255),
     3: (60, 210, 150),
     4: (255, 214, 10),
 }
-TRUTH_COLOUR = (255, 255, 255)
+TRUTH_COLOR = (255, 255, 255)
 PLANES = ("axial", "coronal", "sagittal")
 _FILL = 0.42  # opacity of a label's area; its outline is opaque
-_DIM = 0.8  # grey under a label is darkened, or bright FLAIR would bleach the colour
+_DIM = 0.8  # gray under a label is darkened, or bright FLAIR would bleach the color
 
 
 @dataclass(frozen=True)
 class Window:
-    """Grey levels of one volume: `low` is black, `high` is white, `background` is black as well."""
+    """Gray levels of one volume: `low` is black, `high` is white, `background` is black as well."""
 
     low: float
     high: float
@@ -101,7 +101,7 @@ def brain_mask(volumes: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def intensity_window(volume: np.ndarray, brain: np.ndarray) -> Window:
-    """Return the grey levels from the 1st to the 99.5th percentile inside the brain."""
+    """Return the gray levels from the 1st to the 99.5th percentile inside the brain."""
     values = volume[brain & np.isfinite(volume)]
     low, high = np.percentile(values, [1, 99.5]) if values.size else (0.0, 0.0)
     return Window(float(low), float(high), _stripped_background(volume))
@@ -118,13 +118,13 @@ def frame(shown: np.ndarray, spacing_xyz_mm: tuple[float, float, float], panel_p
     return View(tuple(box), tuple(spacing_xyz_mm), panel_px / max(extents))
 
 
-def fullest_index(tumour: np.ndarray, brain: np.ndarray, plane: str) -> tuple[int, int]:
-    """Return the slice with most tumour, else the middle of the brain, and the number of slices.
+def fullest_index(tumor: np.ndarray, brain: np.ndarray, plane: str) -> tuple[int, int]:
+    """Return the slice with most tumor, else the middle of the brain, and the number of slices.
 
     Of several slices with equally much the middle one is taken.
     """
     others = tuple(i for i in range(3) if i != _axis(plane))
-    counts = tumour.sum(axis=others)
+    counts = tumor.sum(axis=others)
     if counts.any():
         fullest = np.flatnonzero(counts == counts.max())
         return int(fullest[len(fullest) // 2]), len(counts)
@@ -148,7 +148,7 @@ def spread_slices(mask: np.ndarray, shown: slice, count: int) -> list[int]:
     return np.round(np.linspace(first, last, count)).astype(int).tolist()
 
 
-def grey_panel(
+def gray_panel(
     view: View, volume: np.ndarray, window: Window, plane: str, index: int
 ) -> np.ndarray:
     """Return a windowed panel, uint8 (h, w, 3)."""
@@ -157,9 +157,9 @@ def grey_panel(
     if window.background is not None:
         hidden |= section == window.background
     section = np.where(hidden, window.low, section).astype(np.float64)
-    grey = (section - window.low) / max(window.high - window.low, 1e-12)
-    grey = _resize(np.clip(grey, 0, 1), view.size_px(plane))
-    return np.round(255 * grey).astype(np.uint8)[..., None].repeat(3, axis=2)
+    gray = (section - window.low) / max(window.high - window.low, 1e-12)
+    gray = _resize(np.clip(gray, 0, 1), view.size_px(plane))
+    return np.round(255 * gray).astype(np.uint8)[..., None].repeat(3, axis=2)
 
 
 def label_panel(view: View, labels: np.ndarray, plane: str, index: int) -> np.ndarray:
@@ -184,7 +184,7 @@ def _resize(section: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def edges_of(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels whose value differs from that of a 4-neighbour."""
+    """Return the pixels whose value differs from that of a 4-neighbor."""
     framed = np.pad(mask, 1, mode="edge")
     inner = framed[1:-1, 1:-1]
     edges = np.zeros(mask.shape, bool)
@@ -193,12 +193,12 @@ def edges_of(mask: np.ndarray) -> np.ndarray:
     return edges & (inner > 0)
 
 
-def coloured(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def colored(gray: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the panel with translucent label areas and opaque label outlines."""
-    panel = grey.astype(np.float32)
+    panel = gray.astype(np.float32)
     edges = edges_of(labels)
-    for label, colour in LABEL_COLOURS.items():
+    for label, color in LABEL_COLORS.items():
         area = labels == label
-        panel[area] = (1 - _FILL) * _DIM * panel[area] + _FILL * np.array(colour)
-        panel[area & edges] = colour
+        panel[area] = (1 - _FILL) * _DIM * panel[area] + _FILL * np.array(color)
+        panel[area & edges] = color
     return np.round(panel).astype(np.uint8)

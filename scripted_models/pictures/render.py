@@ -14,22 +14,22 @@ import numpy as np
 from scripted_models.labels import LABELS
 from scripted_models.pictures.font import HEIGHT, draw_mask, draw_text, text_mask
 from scripted_models.pictures.panels import (
-    LABEL_COLOURS,
+    LABEL_COLORS,
     PLANES,
-    TRUTH_COLOUR,
+    TRUTH_COLOR,
     View,
     brain_mask,
-    coloured,
+    colored,
     edges_of,
     frame,
     fullest_index,
-    grey_panel,
+    gray_panel,
     intensity_window,
     label_panel,
     spread_slices,
 )
 from scripted_models.runtime.atomic_files import write_file
-from scripted_models.sequences import MODALITIES, TITLES
+from scripted_models.sequences import SEQUENCES, TITLES
 
 _PANEL = 288  # pixels of the longest edge of the shown box
 _TILE = 236
@@ -50,14 +50,14 @@ def render_overlay(
 ) -> np.ndarray:
     """Draw axial, coronal and sagittal planes: the sequences plain, then prediction (and truth) on one.
 
-    Each plane is the one with most tumour (predicted or true), or the middle of the brain without any.
+    Each plane is the one with most tumor (predicted or true), or the middle of the brain without any.
 
     Args:
-        volumes: modality -> (z, y, x) array, one to four of them, all of one shape.
+        volumes: sequence -> (z, y, x) array, one to four of them, all of one shape.
         labels: (z, y, x) predicted internal labels 0-4.
         spacing_xyz_mm: voxel spacing.
         truth: (z, y, x) true labels 0-4, when known.
-        overlay_on: modality under the colours; the first one given when it is absent.
+        overlay_on: sequence under the colors; the first one given when it is absent.
 
     Returns:
         uint8 array (h, w, 3), RGB.
@@ -65,14 +65,14 @@ def render_overlay(
     Raises:
         ValueError: no volume, shapes differ or a spacing is not positive.
     """
-    names = [name for name in MODALITIES if name in volumes]
-    names += [name for name in volumes if name not in MODALITIES]
+    names = [name for name in SEQUENCES if name in volumes]
+    names += [name for name in volumes if name not in SEQUENCES]
     arrays = {name: np.asarray(volumes[name]) for name in names}
     maps = {"Prediction": labels} | ({} if truth is None else {"Truth": truth})
     _check(arrays, maps, spacing_xyz_mm)
     brain = brain_mask(arrays.values())
-    tumour = np.any([chosen > 0 for chosen in maps.values()], axis=0)
-    view = frame(brain | tumour, spacing_xyz_mm, _PANEL)
+    tumor = np.any([chosen > 0 for chosen in maps.values()], axis=0)
+    view = frame(brain | tumor, spacing_xyz_mm, _PANEL)
     windows = {name: intensity_window(array, brain) for name, array in arrays.items()}
     base = overlay_on if overlay_on in arrays else names[0]
 
@@ -81,15 +81,13 @@ def render_overlay(
     cell_width = _cell_width(view, titles)
     parts = [_header(titles, cell_width)]
     for plane in PLANES:
-        index, count = fullest_index(tumour, brain, plane)
-        greys = {
-            n: grey_panel(view, array, windows[n], plane, index) for n, array in arrays.items()
+        index, count = fullest_index(tumor, brain, plane)
+        grays = {
+            n: gray_panel(view, array, windows[n], plane, index) for n, array in arrays.items()
         }
-        overlays = [
-            coloured(greys[base], label_panel(view, m, plane, index)) for m in maps.values()
-        ]
+        overlays = [colored(grays[base], label_panel(view, m, plane, index)) for m in maps.values()]
         position = f"{index + 1}/{count}"
-        parts.append(_row([*greys.values(), *overlays], cell_width, plane, position))
+        parts.append(_row([*grays.values(), *overlays], cell_width, plane, position))
     body = _stack(parts)
     return _stack([body, _legend(body.shape[1], view.pixels_per_mm)])
 
@@ -102,13 +100,13 @@ def render_montage(
     count: int = 12,
     columns: int = 6,
 ) -> np.ndarray:
-    """Draw axial slices evenly through the tumour, from inferior to superior, with coloured labels.
+    """Draw axial slices evenly through the tumor, from inferior to superior, with colored labels.
 
     Args:
         volume: (z, y, x) array of one sequence.
         labels: (z, y, x) predicted internal labels 0-4.
         spacing_xyz_mm: voxel spacing.
-        truth: (z, y, x) true labels; its whole tumour is drawn as a white line.
+        truth: (z, y, x) true labels; its whole tumor is drawn as a white line.
         count: number of slices (fewer when the volume has fewer).
         columns: tiles beside each other.
 
@@ -124,17 +122,17 @@ def render_montage(
     maps = {"labels": labels} | ({} if truth is None else {"truth": truth})
     _check({"volume": volume}, maps, spacing_xyz_mm)
     brain = brain_mask([volume])
-    tumour = np.any([chosen > 0 for chosen in maps.values()], axis=0)
-    view = frame(brain | tumour, spacing_xyz_mm, _TILE)
+    tumor = np.any([chosen > 0 for chosen in maps.values()], axis=0)
+    view = frame(brain | tumor, spacing_xyz_mm, _TILE)
     window = intensity_window(volume, brain)
 
     tiles = []
-    for index in spread_slices(tumour if tumour.any() else brain, view.box[0], count):
-        grey = grey_panel(view, volume, window, "axial", index)
-        tile = coloured(grey, label_panel(view, labels, "axial", index))
+    for index in spread_slices(tumor if tumor.any() else brain, view.box[0], count):
+        gray = gray_panel(view, volume, window, "axial", index)
+        tile = colored(gray, label_panel(view, labels, "axial", index))
         if truth is not None:
-            tile[edges_of(label_panel(view, truth, "axial", index) > 0)] = TRUTH_COLOUR
-        tile = _centred(tile, tile.shape[0], max(tile.shape[1], 40))
+            tile[edges_of(label_panel(view, truth, "axial", index) > 0)] = TRUTH_COLOR
+        tile = _centerd(tile, tile.shape[0], max(tile.shape[1], 40))
         draw_text(tile, str(index + 1), 4, 4, _TEXT, _INK)
         tiles.append(tile)
     columns = min(columns, len(tiles))
@@ -164,7 +162,7 @@ def _blank(height: int, width: int) -> np.ndarray:
     return np.zeros((height, width, 3), np.uint8)
 
 
-def _centred(panel: np.ndarray, height: int, width: int) -> np.ndarray:
+def _centerd(panel: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return a panel in the middle of a black cell."""
     cell = _blank(height, width)
     top, left = (height - panel.shape[0]) // 2, (width - panel.shape[1]) // 2
@@ -209,7 +207,7 @@ def _row(panels: list[np.ndarray], cell_width: int, plane: str, position: str) -
     height = max(panels[0].shape[0], name.shape[1] + 2 * _GAP)
     gutter = _blank(height, _GUTTER)
     draw_mask(gutter, np.rot90(name), (height - name.shape[1]) // 2, _GAP, _FAINT)
-    cells = [_centred(panel, height, cell_width) for panel in panels]
+    cells = [_centerd(panel, height, cell_width) for panel in panels]
     left, right = _ENDS[plane]
     draw_text(cells[0], left, height - _LINE, 2, _TEXT, _FAINT)
     draw_text(cells[0], right, height - _LINE, cell_width - _text_width(right) - 2, _TEXT, _FAINT)
@@ -217,10 +215,10 @@ def _row(panels: list[np.ndarray], cell_width: int, plane: str, position: str) -
 
 
 def _legend(width: int, pixels_per_mm: float, with_truth_line: bool = False) -> np.ndarray:
-    """Return the colours with their names and a scale bar, wrapped to the width where possible."""
-    items = [_key(LABELS[label], colour) for label, colour in LABEL_COLOURS.items()]
+    """Return the colors with their names and a scale bar, wrapped to the width where possible."""
+    items = [_key(LABELS[label], color) for label, color in LABEL_COLORS.items()]
     if with_truth_line:
-        items.append(_key("truth (outline)", TRUTH_COLOUR, hollow=True))
+        items.append(_key("truth (outline)", TRUTH_COLOR, hollow=True))
     items.append(_scale_bar(pixels_per_mm, width // 3))
     lines, used = [[]], 0
     for item in items:
@@ -233,11 +231,11 @@ def _legend(width: int, pixels_per_mm: float, with_truth_line: bool = False) -> 
     return np.pad(block, ((_GAP, _GAP), (_GAP, _GAP), (0, 0)))
 
 
-def _key(name: str, colour: tuple[int, int, int], hollow: bool = False) -> np.ndarray:
-    """Return a coloured square and a name."""
+def _key(name: str, color: tuple[int, int, int], hollow: bool = False) -> np.ndarray:
+    """Return a colored square and a name."""
     side = 7 * _TEXT
     item = _blank(_LINE, side + 8 + _text_width(name) + 4 * _GAP)
-    item[:side, :side] = colour
+    item[:side, :side] = color
     if hollow:
         item[2 : side - 2, 2 : side - 2] = 0
     draw_text(item, name, 0, side + 8, _TEXT, _INK)

@@ -11,7 +11,7 @@ import numpy as np
 
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS
 from scripted_models.labels import LABELS, REGIONS
-from scripted_models.pictures.render import LABEL_COLOURS, png_bytes
+from scripted_models.pictures.render import LABEL_COLORS, png_bytes
 
 METRIC_TITLES = {
     "dice": "Dice",
@@ -30,7 +30,7 @@ class CaseReport:
     Attributes:
         name: case name.
         picture: overlay picture, uint8 RGB array (h, w, 3) or the bytes of a PNG file.
-        montage: slices through the tumour, likewise.
+        montage: slices through the tumor, likewise.
         volumes_ml: predicted volume in mL by label name and region name.
         measurements: 'measurements' of report.json; the diameters of the enhancing region are shown.
         metrics: region -> metric name -> value, when the truth is known; a `truth_ml` entry is shown
@@ -53,12 +53,12 @@ class CaseReport:
 def case_section(case: CaseReport, number: int, shared: Mapping[str, object]) -> str:
     """Return the section of a case; facts in `shared` are left out, the page has told them."""
     own = {name: value for name, value in case.facts.items() if name not in shared}
-    white = "; the white line is the true tumour" if case.metrics else ""
+    white = "; the white line is the true tumor" if case.metrics else ""
     parts = [
         f"<article id='case-{number}'><h2>{escaped(case.name)}</h2>",
         _fact_line(own),
         _warnings(case.warnings),
-        _figure(case.picture, case.name, "Planes with most tumour. Patient right is image left."),
+        _figure(case.picture, case.name, "Planes with most tumor. Patient right is image left."),
         f"<div class='tables'>{_volume_table(case)}{_metric_table(case)}</div>",
         _figure(case.montage, case.name, f"Axial slices from inferior to superior{white}."),
         "</article>",
@@ -90,7 +90,7 @@ def _figure(picture: np.ndarray | bytes | None, name: str, caption: str) -> str:
 def _volume_table(case: CaseReport) -> str:
     if not case.volumes_ml:
         return ""
-    labels = [LABELS[label] for label in LABEL_COLOURS if LABELS[label] in case.volumes_ml]
+    labels = [LABELS[label] for label in LABEL_COLORS if LABELS[label] in case.volumes_ml]
     regions = [region for region in REGIONS if region in case.volumes_ml]
     others = [name for name in case.volumes_ml if name not in labels and name not in regions]
     truth = any("truth_ml" in scores for scores in (case.metrics or {}).values())
@@ -107,7 +107,7 @@ def _volume_table(case: CaseReport) -> str:
 
 
 def _diameter_line(case: CaseReport) -> str:
-    enhancing = case.measurements.get("enhancing", {})
+    enhancing = case.measurements.get("ET", {})
     if "longest_mm" not in enhancing:
         return ""
     lengths = [shown("mm", enhancing[name]) for name in ("longest_mm", "perpendicular_mm")]
@@ -125,8 +125,8 @@ def _volume_row(
 ) -> str:
     label = escaped(name.capitalize() + (" (region)" if region else ""))
     if swatch:
-        colour = next(c for k, c in LABEL_COLOURS.items() if LABELS[k] == name)
-        label = f"<span class='swatch' style='background:rgb{colour}'></span>{label}"
+        color = next(c for k, c in LABEL_COLORS.items() if LABELS[k] == name)
+        label = f"<span class='swatch' style='background:rgb{color}'></span>{label}"
     cells = f"<td>{shown('ml', _known(case.volumes_ml[name]))}</td>"
     if truth:
         value = (case.metrics or {}).get(name, {}).get("truth_ml") if region else None

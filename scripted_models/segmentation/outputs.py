@@ -111,9 +111,9 @@ def _measurements(result: Segmented) -> dict[str, dict]:
     table: dict[str, dict] = {
         size.name: {"voxels": size.voxels, "volume_ml": round(size.volume_ml, 4)} for size in sizes
     }
-    diameters = axial_diameters(region_mask(result.labels, "enhancing"), result.grid)
+    diameters = axial_diameters(region_mask(result.labels, "ET"), result.grid)
     if diameters is not None:
-        table["enhancing"].update(asdict(diameters))
+        table["ET"].update(asdict(diameters))
     return table
 
 
@@ -142,7 +142,7 @@ def _report(
         "coding": coding.name,
         "volumes_ml": result.volumes_ml(),
         "measurements": _measurements(result),
-        "expected_dice": {k: round(v, 4) for k, v in result.expected_dice.items()},
+        "estimated_dice": {k: round(v, 4) for k, v in result.estimated_dice.items()},
         "doubtful_slices": [index + 1 for index in result.doubtful_slices],
         "grid": {
             "size_xyz": result.grid.size_xyz,

@@ -15,7 +15,7 @@ from scripted_models.labels import REGIONS, region_mask
 DOUBTFUL_SLICES = 3  # named in a warning
 
 
-def expected_dice(
+def estimated_dice(
     labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int]
 ) -> dict[str, float]:
     """Return the Dice that the probabilities promise.
@@ -60,16 +60,16 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
 def doubtful_slices(
     labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int]
 ) -> list[int]:
-    """Return the slices along the first axis where most voxels of the complete tumour are likely wrong.
+    """Return the slices along the first axis where most voxels of the complete tumor are likely wrong.
 
     Args:
-        labels, probabilities, known_labels: as for `expected_dice`.
+        labels, probabilities, known_labels: as for `estimated_dice`.
 
     Returns:
         Up to `DOUBTFUL_SLICES` indices, ascending; fewer where less than one wrong voxel is expected.
     """
-    tumour = region_probability(probabilities, known_labels, "complete")
-    wrong = np.abs(tumour - (labels > 0))
+    tumor = region_probability(probabilities, known_labels, "WT")
+    wrong = np.abs(tumor - (labels > 0))
     per_slice = wrong.sum(axis=(1, 2))
     most = np.argsort(per_slice)[::-1][:DOUBTFUL_SLICES]
     return sorted(int(index) for index in most if per_slice[index] >= 1)

@@ -35,8 +35,8 @@ from scripted_models.networks.crf.refinement import build_crf, refine_brain
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.memory import check_memory, is_shortage
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.quality_estimate import doubtful_slices, expected_dice
-from scripted_models.sequences import MODALITIES
+from scripted_models.segmentation.quality_estimate import doubtful_slices, estimated_dice
+from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.postprocessing import build_postprocessing
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
 from scripted_models.transforms.region_thresholds import decide_labels
@@ -60,7 +60,7 @@ class Segmented:
         warnings: sentences for the user.
         known_labels: internal labels that the model can give, ascending.
         form: how the network was evaluated, one of `inference.FORMS`.
-        expected_dice: region -> Dice that the probabilities promise (see `confidence`).
+        estimated_dice: region -> Dice that the probabilities promise (see `confidence`).
         memory_steps: how the network went on after memory had run out; usually none.
         doubtful_slices: indices along the first axis where most voxels are expected to be wrong.
     """
@@ -73,12 +73,12 @@ class Segmented:
     warnings: list[str] = field(default_factory=list)
     known_labels: tuple[int, ...] = tuple(LABELS)
     form: str = ""
-    expected_dice: dict[str, float] = field(default_factory=dict)
+    estimated_dice: dict[str, float] = field(default_factory=dict)
     memory_steps: list[str] = field(default_factory=list)
     doubtful_slices: list[int] = field(default_factory=list)
 
     def volumes_ml(self) -> dict[str, float]:
-        """Return the volume in mL of every tumour label and region that the model knows."""
+        """Return the volume in mL of every tumor label and region that the model knows."""
         ml = self.grid.voxel_volume_ml
         known, regions = self.known_labels, known_regions(self.known_labels)
         by_label = {LABELS[k]: float((self.labels == k).sum() * ml) for k in known if k}
@@ -166,7 +166,7 @@ def segment_case(
     result.known_labels, result.memory_steps = model.known_labels, steps
     result.form = choose_form(model.network)
     certainty = (labels, probabilities, model.known_labels)
-    result.expected_dice = expected_dice(*certainty)
+    result.estimated_dice = estimated_dice(*certainty)
     result.doubtful_slices = doubtful_slices(*certainty)
     result.warnings = [finding.sentence for finding in findings] + _doubts(result, model)
     return result
@@ -176,10 +176,10 @@ def _preprocessed(images: dict[str, sitk.Image], model: Model) -> tuple[dict, Gr
     """Return what `preprocess` returns for the images in the training space, and their grid there."""
     moved = {m: model.space.to_training(image) for m, image in images.items()}
     grid = Grid.of(next(iter(moved.values())))
-    stack = np.zeros((len(MODALITIES), *grid.shape_zyx), np.float32)
-    for modality, image in moved.items():
-        stack[MODALITIES.index(modality)] = sitk.GetArrayViewFromImage(image)
-    missing = [m for m in MODALITIES if m not in images]
+    stack = np.zeros((len(SEQUENCES), *grid.shape_zyx), np.float32)
+    for sequence, image in moved.items():
+        stack[SEQUENCES.index(sequence)] = sitk.GetArrayViewFromImage(image)
+    missing = [m for m in SEQUENCES if m not in images]
     pipeline = build_preprocessing(model.description["preprocessing"])
     return preprocess(pipeline, stack, missing=missing), grid
 
@@ -220,32 +220,32 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
         InputError: as `Case.require_images`, or grids that differ.
     """
     case.require_images(one_of)
-    images = {m: _read(case, m, one_of) for m in MODALITIES if m in case.images}
+    images = {m: _read(case, m, one_of) for m in SEQUENCES if m in case.images}
     first = next(iter(images))
     reference = Grid.of(images[first])
-    for modality, image in images.items():
+    for sequence, image in images.items():
         if difference := Grid.of(image).difference(reference):
             raise InputError(
-                f"Case {case.name}: {modality} ({case.images[modality].path.name}) and {first} "
+                f"Case {case.name}: {sequence} ({case.images[sequence].path.name}) and {first} "
                 f"({case.images[first].path.name}) lie on different grids: {difference}; expected "
                 "co-registered volumes, resample them onto one grid first."
             )
     return images
 
 
-def _read(case: Case, modality: str, one_of: Sequence[str]) -> sitk.Image:
+def _read(case: Case, sequence: str, one_of: Sequence[str]) -> sitk.Image:
     try:
-        return case.images[modality].read()
+        return case.images[sequence].read()
     except InputError as error:
-        raise InputError(f"{error}{_way_out(case, modality, one_of)}") from error
+        raise InputError(f"{error}{_way_out(case, sequence, one_of)}") from error
 
 
-def _way_out(case: Case, modality: str, one_of: Sequence[str]) -> str:
+def _way_out(case: Case, sequence: str, one_of: Sequence[str]) -> str:
     """Say that a sequence of no use can be left out, where the model can do without it."""
-    rest = set(case.images) - {modality}
+    rest = set(case.images) - {sequence}
     if not rest & set(one_of):
         return ""
-    return f" The model can do without {modality}: leave it out (of a case folder with --without {modality})."
+    return f" The model can do without {sequence}: leave it out (of a case folder with --without {sequence})."
 
 
 def _finish_labels(
@@ -272,7 +272,7 @@ def _findings(
         InputError: a volume that the model uses is of no use.
     """
     examined = {m: Examined(m, look_at(v), grid) for m, v in volumes.items()}
-    used = model.description.get("sequences", MODALITIES)
+    used = model.description.get("sequences", SEQUENCES)
     found = voxel_findings(examined) + grid_findings(examined, model.space, next(iter(examined)))
     for finding in found:
         if finding.severity == STOP and finding.slots[0] in used:
@@ -287,7 +287,7 @@ def _findings(
 def _two_forms(case: Case) -> list[Finding]:
     """Say which files are put into two places by their headers; ITK and 3D Slicer choose one without a word."""
     apart = {m: forms_apart_mm(source.path) for m, source in case.images.items()}
-    slots = tuple(m for m, millimetres in apart.items() if millimetres > MOST_APART_MM)
+    slots = tuple(m for m, millimeters in apart.items() if millimeters > MOST_APART_MM)
     if not slots:
         return []
     text = (
@@ -300,11 +300,11 @@ def _two_forms(case: Case) -> list[Finding]:
 
 def _doubts(result: Segmented, model: Model) -> list[str]:
     """Ask for a check where less Dice is expected than the model says to be usual."""
-    nothing = [] if result.labels.any() else ["No tumour was found."]
+    nothing = [] if result.labels.any() else ["No tumor was found."]
     low = {
-        region: result.expected_dice[region]
+        region: result.estimated_dice[region]
         for region, least in model.description.get("check_below", {}).items()
-        if result.expected_dice.get(region, 1.0) < least
+        if result.estimated_dice.get(region, 1.0) < least
     }
     if not low or not result.doubtful_slices:
         return nothing

@@ -1,11 +1,11 @@
-"""Sizes of a segmented tumour: voxels, volumes, and the two diameters that radiologists draw.
+"""Sizes of a segmented tumor: voxels, volumes, and the two diameters that radiologists draw.
 
 The diameters follow the bidimensional measurement of Wen et al. 2010 ("Updated response assessment
-criteria for high-grade gliomas", J Clin Oncol 28(11)): the largest diameter of the enhancing tumour in an
+criteria for high-grade gliomas", J Clin Oncol 28(11)): the largest diameter of the enhancing tumor in an
 axial slice and the largest one perpendicular to it. What a program needs beyond that is decided here: the
 outline runs through the midpoints of the voxels' edges, so that a row of n voxels measures n voxels;
 voxels that touch by an edge or a corner in the slice belong together, and separate lesions are not
-measured across; the lines may cross holes and bays, such as a necrotic centre.
+measured across; the lines may cross holes and bays, such as a necrotic center.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ class _Cross:
 def measure(
     labels: np.ndarray, grid: Grid, known: Sequence[int] = tuple(LABELS)
 ) -> tuple[Measurement, ...]:
-    """Count every tumour label and region.
+    """Count every tumor label and region.
 
     Args:
         labels: uint8 (z, y, x), internal labels.
@@ -86,7 +86,7 @@ def measure(
         known: internal labels that can occur; regions that they cannot tell are left out.
 
     Returns:
-        The labels, then the regions; 'enhancing' is both.
+        The labels, then the regions; 'ET' is both.
     """
     counts = np.bincount(labels.ravel(), minlength=NUM_CLASSES)
     parts = [(LABELS[label], (label,)) for label in known if label]

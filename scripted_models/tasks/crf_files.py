@@ -15,7 +15,7 @@ from scripted_models.tasks.voc.classes import CLASSES
 from scripted_models.tasks.voc.masks import read_image, write_mask
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
 
-STANDARDISED = (
+STANDARDIZED = (
     {"step": "clip_percentiles", "lower": 1.0, "upper": 99.0},
     {"step": "zscore"},
 )
@@ -79,7 +79,7 @@ def refine_case(folder: Path, images: Sequence[Path], output: Path, settings: Ma
             f"{images[0].name} and the probabilities lie on different grids: {difference}; give the images "
             "that were segmented."
         )
-    steps = [{"step": "mark_brain", "channels": [path.name for path in images]}, *STANDARDISED]
+    steps = [{"step": "mark_brain", "channels": [path.name for path in images]}, *STANDARDIZED]
     image = preprocess(build_preprocessing(steps), volumes)["image"]
     crf = build_crf(len(classes), settings)
     refined = refine_brain(crf, classes, image, grid.spacing_xyz_mm[::-1])

@@ -12,7 +12,7 @@ from scripted_models.labels import LABELS
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.weight_files import IMAGE_SCALES, load_published
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.training_cases import space_of
 from scripted_models.tasks.voc.classes import CLASSES
 from scripted_models.training.augmentation import KEPT
@@ -53,7 +53,7 @@ def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
         _start_from(network, config.start, experiment.data.layout)
     for name, model in loaded.items():
         getattr(network, name).load_state_dict(model.network.state_dict())
-    arguments.pop("initialisation", None)
+    arguments.pop("initialization", None)
     return network, arguments
 
 
@@ -61,10 +61,10 @@ def _refuse_other_sizes(experiment: Experiment, network: nn.Module) -> None:
     """Refuse a network whose channels and classes are not those of the data."""
     kept = kept_sequences(experiment.preprocessing)
     is_voc = experiment.data.layout == "voc"
-    channels = 3 if is_voc else len(kept or MODALITIES)
+    channels = 3 if is_voc else len(kept or SEQUENCES)
     classes = len(CLASSES) if is_voc else len(LABELS)
     if (network.in_channels, network.num_classes) != (channels, classes):
-        images = "pictures" if is_voc else ", ".join(kept or MODALITIES)
+        images = "pictures" if is_voc else ", ".join(kept or SEQUENCES)
         raise InputError(
             f"The network {experiment.network.name} has {network.in_channels} image channels and "
             f"{network.num_classes} classes, expected {channels} (of {images}) and {classes}; set "
@@ -179,7 +179,7 @@ def describe(
         "training": {
             "statement": experiment.data.statement.strip(),
             "train": real,
-            "without_enhancement": min(experiment.data.without_enhancement, len(real)),
+            "contrast_suppressed": min(experiment.data.contrast_suppressed, len(real)),
             "phantoms": experiment.data.phantoms + experiment.data.low_grade_phantoms,
             "validation": list(names[1]),
             "seed": experiment.training.seed,
@@ -195,7 +195,7 @@ def _voc(experiment: Experiment) -> dict:
     scale = IMAGE_SCALES[experiment.data.image_scale]
     return {
         "layout": "voc",
-        "channels": list(scale.colours),
+        "channels": list(scale.colors),
         "image_scale": asdict(scale),
         "labels": {str(index): name for index, name in enumerate(CLASSES)},
     }
@@ -204,7 +204,7 @@ def _voc(experiment: Experiment) -> dict:
 def _brains(experiment: Experiment) -> dict:
     """Return what a description says of sequences and labels."""
     return {
-        "channels": list(MODALITIES),
+        "channels": list(SEQUENCES),
         **_optional_sequences(experiment),
         "labels": {str(label): name for label, name in LABELS.items()},
     }
@@ -213,7 +213,7 @@ def _brains(experiment: Experiment) -> dict:
 def _optional_sequences(experiment: Experiment) -> dict[str, list[str]]:
     """Say which sequences are used, and which one is needed where training left others out."""
     kept = kept_sequences(experiment.preprocessing)
-    if len(kept) < len(MODALITIES):
+    if len(kept) < len(SEQUENCES):
         return {"sequences": list(kept), **({"needs_one_of": list(kept)} if len(kept) == 1 else {})}
     dropped = [s for s in experiment.training.augmentation if s["step"] == "drop_sequences"]
     return {"needs_one_of": list(dropped[0].get("keep", KEPT))} if dropped else {}

@@ -47,11 +47,11 @@ from monai.transforms import (
 )
 
 from scripted_models.errors import InputError, ModelError
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.preprocessing import build_step
 
 _MOVED = ("image", "target", "brain")
-KEPT = ("t1c", "flair")  # without both, neither enhancing tumour nor oedema can be told
+KEPT = ("t1c", "flair")  # without both, neither enhancing tumor nor edema can be told
 
 
 class JitterIntensity(RandomizableTransform):
@@ -82,15 +82,15 @@ class DropSequences(Randomizable):
     """
 
     def __init__(self, prob: float = 0.5, keep: Sequence[str] = KEPT):
-        if not keep or set(keep) - set(MODALITIES):
-            raise ValueError(f"expected 'keep' to name one or more of {list(MODALITIES)}")
-        self.prob, self.keep = prob, [MODALITIES.index(name) for name in keep]
+        if not keep or set(keep) - set(SEQUENCES):
+            raise ValueError(f"expected 'keep' to name one or more of {list(SEQUENCES)}")
+        self.prob, self.keep = prob, [SEQUENCES.index(name) for name in keep]
 
     def __call__(self, data: dict) -> dict:
         """Return the dictionary with a changed copy of 'image', (channels * slices, H, W)."""
-        stays = self.R.random(len(MODALITIES)) >= self.prob
+        stays = self.R.random(len(SEQUENCES)) >= self.prob
         stays[self.keep[self.R.randint(len(self.keep))]] |= not stays[self.keep].any()
-        image = data["image"].unflatten(0, (len(MODALITIES), -1))
+        image = data["image"].unflatten(0, (len(SEQUENCES), -1))
         kept = torch.from_numpy(stays)[:, None, None, None]
         return {**data, "image": torch.where(kept, image, 0.0).flatten(0, 1)}
 
@@ -171,7 +171,7 @@ class Augmentation:
         channels: image channels, each with the same number of slices.
     """
 
-    def __init__(self, steps: Sequence[Randomizable], channels: int = len(MODALITIES)):
+    def __init__(self, steps: Sequence[Randomizable], channels: int = len(SEQUENCES)):
         self._steps, self._channels = steps, channels
         # All steps draw from one generator: seeding it takes 2 us, Compose.set_random_state 400 us a step.
         self._random = np.random.RandomState()
@@ -185,7 +185,7 @@ class Augmentation:
 
         Args:
             image: floats (channels * slices, H, W), array or CPU tensor; background is 0 in all.
-            target: integers (h, w) from 0 to 255, centred in the image; 255 is ignored.
+            target: integers (h, w) from 0 to 255, centerd in the image; 255 is ignored.
             seed: decides all that is random; the same seed gives the same bits.
 
         Returns:
@@ -226,7 +226,7 @@ def _plain_tensors() -> Iterator[None]:
         set_track_meta(before)
 
 
-def build_augmentation(steps: Sequence[dict], channels: int = len(MODALITIES)) -> Augmentation:
+def build_augmentation(steps: Sequence[dict], channels: int = len(SEQUENCES)) -> Augmentation:
     """Build the pipeline that a list of steps describes.
 
     Args:
@@ -237,9 +237,9 @@ def build_augmentation(steps: Sequence[dict], channels: int = len(MODALITIES)) -
         InputError: unknown step or parameter, a probability outside 0 to 1, or sequences to drop from images
             that do not have all four.
     """
-    if channels != len(MODALITIES) and "drop_sequences" in [step.get("step") for step in steps]:
+    if channels != len(SEQUENCES) and "drop_sequences" in [step.get("step") for step in steps]:
         raise InputError(
-            f"The augmentation step 'drop_sequences' is for {len(MODALITIES)} sequences and the network has "
+            f"The augmentation step 'drop_sequences' is for {len(SEQUENCES)} sequences and the network has "
             f"{channels} channels; take it out."
         )
     for step in steps:

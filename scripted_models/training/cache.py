@@ -20,8 +20,16 @@ from scripted_models.errors import ResourceError
 from scripted_models.runtime.atomic_files import BEGUN, make_folder
 from scripted_models.training.training_case import TrainingCase
 
-_CODE = ("cases/discovery.py", "cases/phantom", "geometry.py", "images", "labels.py", "tasks", "training/training_case.py",
-         "transforms/preprocessing.py")  # fmt: skip
+_CODE = (
+    "cases/discovery.py",
+    "cases/phantom",
+    "geometry.py",
+    "images",
+    "labels.py",
+    "tasks",
+    "training/training_case.py",
+    "transforms/preprocessing.py",
+)
 _LIBRARIES = ("monai", "numpy", "SimpleITK")
 _ABANDONED_AFTER = 24 * 3600.0  # seconds; an entry is written within minutes
 

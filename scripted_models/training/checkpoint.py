@@ -31,7 +31,7 @@ class TrainingState:
         network: state dict.
         processes: how many processes train.
         crops_per_step: crops of a step, over all processes, in the last epoch.
-        optimiser: state dict, empty between phases.
+        optimizer: state dict, empty between phases.
         scaler: state of the loss scaling of float16, else empty.
         average: state dict of the moving average of the weights, empty between phases and without one.
         best_network: state dict of the epoch of this phase that is kept so far.
@@ -47,7 +47,7 @@ class TrainingState:
     processes: int = 1
     crops_per_step: int = 0
     network: dict = field(default_factory=dict)
-    optimiser: dict = field(default_factory=dict)
+    optimizer: dict = field(default_factory=dict)
     scaler: dict = field(default_factory=dict)
     average: dict = field(default_factory=dict)
     best_network: dict = field(default_factory=dict)

@@ -72,19 +72,19 @@ class DataConfig:
     upper_share: float = 1.0  # of the brain's axial slices, counted from the top, which train
     phantoms: int = 0  # procedural cases added to the training cases
     low_grade_phantoms: int = 0  # and further ones, all of low grade
-    # Necrosis and non-enhancing tumour of phantoms are one label, as in BraTS 2017 and later: how they look
-    # is then learnt from real cases alone.
+    # Necrosis and non-enhancing tumor of phantoms are one label, as in BraTS 2017 and later: how they look
+    # is then learned from real cases alone.
     phantoms_merged: bool = False
-    # Copies of training cases, of another one each, whose enhancement is taken out: tumour cores are then
-    # also learnt from what the other sequences show.
-    without_enhancement: int = 0
+    # Copies of training cases, of another one each, whose enhancement is taken out: tumor cores are then
+    # also learned from what the other sequences show.
+    contrast_suppressed: int = 0
     real: bool = True  # false: of the cases none trains
     statement: str = ""  # attribution, written into the model card
 
     def __post_init__(self):
         _require(self, validation_every=(0, None), test_every=(0, None), phantoms=(0, None))
         _require(self, low_grade_phantoms=(0, None), slice_spacing_mm=(0, None))
-        _require(self, without_enhancement=(0, None))
+        _require(self, contrast_suppressed=(0, None))
         if not 0 < self.upper_share <= 1:
             raise ValueError(f"'upper_share' is {self.upper_share}, expected above 0 and at most 1")
         if self.folds == 1 or self.folds < 0:
@@ -112,7 +112,7 @@ class PhaseConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Sampling, optimiser and augmentation; the defaults are the paper's where it states them."""
+    """Sampling, optimizer and augmentation; the defaults are the paper's where it states them."""
 
     seed: int = 0
     threads: int = 0  # 0 leaves the choice to torch
@@ -130,7 +130,7 @@ class TrainingConfig:
     start_share: float = 0.0
     # Phase 1. 'labels': of a crop only the label it was drawn for enters the loss, so that labels are
     # equally frequent and spread as in the brain, as with the paper's patches. 'crops': all its pixels
-    # do, so that the shares around a tumour's edge stay as they are. 'none': crops are drawn as in phase 2.
+    # do, so that the shares around a tumor's edge stay as they are. 'none': crops are drawn as in phase 2.
     balance: typing.Literal["labels", "crops", "none"] = "labels"
     balance_cases: bool = True  # draw the case first, all equally often; false: voxels of all cases
     healthy_share: float = 0.0  # phase 2: share of healthy pixels (below 1); 0: as in the brain
@@ -139,13 +139,13 @@ class TrainingConfig:
     )
     # Of the cross-entropy: the mean over all chosen pixels, over those with a label, or the sum, whose rate
     # is smaller by the number of pixels (Long et al.'s release: 1e-10).
-    reduction: typing.Literal["pixels", "labelled", "sum"] = "pixels"
+    reduction: typing.Literal["pixels", "labeled", "sum"] = "pixels"
     # Factors of the learning rate of weights with this part of a name: { bias = 2.0, trunk = 0.1 }.
     rates: dict = field(default_factory=dict)
     # When the logarithms of the label frequencies are added to the output bias: at the start, as the
     # paper's sentence says, or when the labels begin to be drawn with these frequencies.
     output_bias: typing.Literal["phase1", "phase2", "zero"] = "phase2"
-    optimiser: typing.Literal["sgd", "adam"] = "sgd"  # the paper's is 'sgd'
+    optimizer: typing.Literal["sgd", "adam"] = "sgd"  # the paper's is 'sgd'
     l1: float = 0.0  # factor of |W|_1; the paper's is not printed
     l2: float = 0.0  # factor of |W|^2; the paper's is not printed
     max_norm: float = 0.0  # bound on the norm of every kernel; 0: none; the paper's is not printed
@@ -173,7 +173,7 @@ class TrainingConfig:
         _require(self, start_share=(0, 1))
         if not all(isinstance(x, int | float) and 0 <= x < math.inf for x in self.rates.values()):
             raise ValueError(f"'rates' is {self.rates}, expected numbers from 0 on")
-        if self.optimiser == "sgd":
+        if self.optimizer == "sgd":
             for phase in (self.phase1, self.phase2)[: self.phases]:
                 self._check_rate(phase.learning_rate)
 
@@ -205,7 +205,7 @@ class Experiment:
     preprocessing: tuple[dict, ...] = DEFAULT_PREPROCESSING
     postprocessing: tuple[dict, ...] = DEFAULT_POSTPROCESSING
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    decision: dict = field(default_factory=dict)  # see decision.py; empty: the likeliest label
+    decision: dict = field(default_factory=dict)  # see decision.py; empty: the most probable label
     crf: dict = field(default_factory=dict)  # of probabilities, see crf/inference.py; empty: none
     weights: typing.Literal["float32", "float16"] = "float32"  # of kernels in the model folder
 
@@ -242,7 +242,7 @@ def load_experiment(path: Path, overrides: typing.Sequence[str] = ()) -> Experim
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such experiment file; check the path.") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not a readable TOML file ({error}); mend it.") from error
+        raise InputError(f"{path}: not a readable TOML file ({error}); fix it.") from error
     for override in overrides:
         _apply_override(content, override)
     return _build(Experiment, content, str(path), "")

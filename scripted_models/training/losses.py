@@ -24,7 +24,7 @@ def pixel_cross_entropy(
     Args:
         logits: (P, classes).
         target: (P,) int64 with labels, MERGED_CORE, or IGNORED, which counts as a loss of 0.
-        reduction: 'pixels', the mean over all; 'labelled', over those that are not ignored; or 'sum'.
+        reduction: 'pixels', the mean over all; 'labeled', over those that are not ignored; or 'sum'.
 
     Returns:
         Scalar.
@@ -41,12 +41,12 @@ def pixel_cross_entropy(
     total = -torch.where(target == IGNORED, 0.0, likelihoods).sum()
     if reduction == "sum":
         return total
-    counted = (target != IGNORED).sum() if reduction == "labelled" else target.numel()
+    counted = (target != IGNORED).sum() if reduction == "labeled" else target.numel()
     return total / max(counted, 1)
 
 
 def region_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return 1 - the soft Dice of complete tumour, core and enhancing tumour, over all pixels together.
+    """Return 1 - the soft Dice of complete tumor, core and enhancing tumor, over all pixels together.
 
     Source: Milletari et al. 2016, "V-Net", 3DV, equation in section 3, with the squares left out; regions
     as in the BraTS challenge. A region has its labels' probabilities together, so merged truths do no harm.

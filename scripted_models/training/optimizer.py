@@ -1,4 +1,4 @@
-"""Optimisers, their schedules, and the bound on the weights' magnitude.
+"""Optimizers, their schedules, and the bound on the weights' magnitude.
 
 Source: Havaei et al. 2017, "Implementation details" and "Regularization": stochastic gradient descent,
 momentum from 0.5 to 0.9, learning rate from 0.005 "decreased by a factor at every epoch" with a decay
@@ -16,15 +16,15 @@ from scripted_models.errors import InputError
 from scripted_models.training.experiment_config import PhaseConfig, TrainingConfig
 
 
-def make_optimiser(network: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
-    """Return the optimiser of what trains in a phase; `set_rates` gives it its rates.
+def make_optimizer(network: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
+    """Return the optimizer of what trains in a phase; `set_rates` gives it its rates.
 
     Raises:
         InputError: a factor for weights that the network does not have.
     """
     named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     factors = _factors([name for name, _ in network.named_parameters()], settings.rates)
-    if settings.optimiser == "adam":
+    if settings.optimizer == "adam":
         scales = {name: adam_rate_scale(p) * factors[name] for name, p in named}
         return torch.optim.Adam([{"params": [p], "rate_scale": scales[name]} for name, p in named])
     by_factor = defaultdict(list)
@@ -40,7 +40,7 @@ def _factors(names: Sequence[str], stated: Mapping[str, float]) -> dict[str, flo
     if unknown := sorted(set(stated) - parts):
         raise InputError(
             f"training.rates: found {unknown}, expected parts of the names of weights, such as "
-            f"{sorted(p for p in parts if not p.isdigit())[:8]}; mend them."
+            f"{sorted(p for p in parts if not p.isdigit())[:8]}; fix them."
         )
     return {
         name: math.prod(factor for part, factor in stated.items() if part in name.split("."))
@@ -74,9 +74,9 @@ def rates(phase: PhaseConfig, step: int) -> tuple[float, float]:
     return phase.learning_rate + done * change, momentum
 
 
-def set_rates(optimiser: torch.optim.Optimizer, rate: float, momentum: float) -> None:
-    """Give an optimiser the rates of a step."""
-    for group in optimiser.param_groups:
+def set_rates(optimizer: torch.optim.Optimizer, rate: float, momentum: float) -> None:
+    """Give an optimizer the rates of a step."""
+    for group in optimizer.param_groups:
         group["lr"] = rate * group.get("rate_scale", 1.0)
         if "momentum" in group:
             group["momentum"] = momentum

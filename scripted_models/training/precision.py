@@ -35,14 +35,14 @@ class MixedPrecision:
         """Return the context in which the hidden layers are evaluated."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
 
-    def step(self, loss: torch.Tensor, optimiser: torch.optim.Optimizer) -> None:
-        """Compute the gradients and let the optimiser take its step."""
+    def step(self, loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Compute the gradients and let the optimizer take its step."""
         if self.scaler is None:
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             return
         self.scaler.scale(loss).backward()
-        self.scaler.step(optimiser)
+        self.scaler.step(optimizer)
         self.scaler.update()
 
     def state(self) -> dict:

@@ -99,9 +99,9 @@ class CropSampler:
         """Return the labels of which a voxel is drawn."""
         if balanced:
             return [int(self.labels[rng.integers(len(self.labels))])]
-        share, tumour = self.settings.healthy_share, [k for k in self.labels if k]
-        if share and 0 in self.labels and tumour:
-            return [0] if rng.random() < share else tumour
+        share, tumor = self.settings.healthy_share, [k for k in self.labels if k]
+        if share and 0 in self.labels and tumor:
+            return [0] if rng.random() < share else tumor
         return list(self.labels)
 
     def _cut(

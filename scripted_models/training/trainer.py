@@ -29,7 +29,7 @@ from scripted_models.training.losses import (
     region_dice_loss,
     weight_penalty,
 )
-from scripted_models.training.optimizer import bound_kernels, make_optimiser, rates, set_rates
+from scripted_models.training.optimizer import bound_kernels, make_optimizer, rates, set_rates
 from scripted_models.training.precision import MixedPrecision
 from scripted_models.training.records import write_records, write_snapshot
 from scripted_models.training.sampling import CropSampler, EpochCrops, label_frequencies
@@ -114,20 +114,20 @@ class Trainer:
         return both[: self.settings.phases]
 
     def _run_phase(self, state: TrainingState, phase: PhaseConfig) -> None:
-        optimiser = self._start_phase(state)
+        optimizer = self._start_phase(state)
         step_module = distributed.parallel(
             PixelLogits(self.network, self.precision, only_output=state.phase == 2)
         )
         while state.epoch < phase.epochs and not self._is_stale(state, phase):
             started = time.monotonic()
-            loss = self._train_epoch(state, phase, optimiser, step_module)
+            loss = self._train_epoch(state, phase, optimizer, step_module)
             scores = self._validate(loss)
             state.epoch += 1
             state.seconds += time.monotonic() - started
             row = {"phase": state.phase, "epoch": state.epoch, "loss": loss, **scores}
             state.history.append(row)
             self._keep(state, scores["score"], phase)
-            self._record(state, optimiser)
+            self._record(state, optimizer)
             self._report(row, time.monotonic() - started)
         self._finish_phase(state)
 
@@ -138,13 +138,13 @@ class Trainer:
         with_bias = self.settings.output_bias == f"phase{state.phase}"
         if with_bias and not state.epoch and self.network.has_two_phases:
             self._add_label_frequencies()
-        optimiser = make_optimiser(self.network, self.settings)
-        if state.optimiser:
-            optimiser.load_state_dict(state.optimiser)
+        optimizer = make_optimizer(self.network, self.settings)
+        if state.optimizer:
+            optimizer.load_state_dict(state.optimizer)
         self.precision.load_state(state.scaler)
         if self.settings.average_decay:
             self.average = self._start_average(state)
-        return optimiser
+        return optimizer
 
     def _refuse_two_phases(self) -> None:
         if self.settings.phases == 2 and not self.network.has_two_phases:
@@ -173,7 +173,7 @@ class Trainer:
         with torch.no_grad():
             self.network.output.bias += bias
 
-    def _train_epoch(self, state: TrainingState, phase: PhaseConfig, optimiser, module) -> float:
+    def _train_epoch(self, state: TrainingState, phase: PhaseConfig, optimizer, module) -> float:
         crops = EpochCrops(
             self.sampler, state.phase, state.epoch, phase.steps_per_epoch,
             distributed.rank(), distributed.processes(),
@@ -184,20 +184,20 @@ class Trainer:
         self.network.train()
         total = 0.0
         for step, batch in enumerate(loader):
-            set_rates(optimiser, *rates(phase, state.epoch * phase.steps_per_epoch + step))
-            total += self._step(module, batch, optimiser)
+            set_rates(optimizer, *rates(phase, state.epoch * phase.steps_per_epoch + step))
+            total += self._step(module, batch, optimizer)
             self.progress.update(self._fraction(state, step + 1))
         return distributed.mean(total / phase.steps_per_epoch)
 
-    def _step(self, module: nn.Module, batch, optimiser: torch.optim.Optimizer) -> float:
+    def _step(self, module: nn.Module, batch, optimizer: torch.optim.Optimizer) -> float:
         images, chosen, targets = (part.to(self.device, non_blocking=True) for part in batch)
         logits, targets = self._logits(module, images, chosen), targets.flatten()
         loss = pixel_cross_entropy(logits, targets, self.settings.reduction)
         if self.settings.dice:
             loss = loss + self.settings.dice * region_dice_loss(logits, targets)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         penalty = weight_penalty(self.network, self.settings.l1, self.settings.l2)
-        self.precision.step(loss + penalty, optimiser)
+        self.precision.step(loss + penalty, optimizer)
         if self.settings.max_norm:
             bound_kernels((p for p in self.trainable if p.requires_grad), self.settings.max_norm)
         if self.average:
@@ -218,7 +218,7 @@ class Trainer:
                 raise
             raise InputError(
                 f"Crops of {self.settings.output_size} pixels leave a {type(self.network).__name__} a single "
-                "value in its coarsest maps, which cannot be normalised, expected more; raise "
+                "value in its coarsest maps, which cannot be normalized, expected more; raise "
                 "training.output_size."
             ) from error
 
@@ -238,11 +238,11 @@ class Trainer:
     def _is_stale(self, state: TrainingState, phase: PhaseConfig) -> bool:
         return bool(phase.patience) and state.epoch - state.best_epoch >= phase.patience
 
-    def _record(self, state: TrainingState, optimiser: torch.optim.Optimizer) -> None:
+    def _record(self, state: TrainingState, optimizer: torch.optim.Optimizer) -> None:
         """Write checkpoint, records and snapshot of a finished epoch."""
         state.network = _copy(self.network.state_dict())
         state.crops_per_step = self.settings.batch_size * distributed.processes()
-        state.optimiser = optimiser.state_dict()
+        state.optimizer = optimizer.state_dict()
         state.scaler = self.precision.state()
         state.average = _copy(self.average.state_dict()) if self.average else {}
         if distributed.rank() == 0:
@@ -265,7 +265,7 @@ class Trainer:
         state.network = _copy(self.network.state_dict())
         state.phase += 1
         state.epoch, state.best_epoch, state.best_score = 0, 0, -float("inf")
-        state.optimiser, state.scaler, state.average, state.best_network = {}, {}, {}, {}
+        state.optimizer, state.scaler, state.average, state.best_network = {}, {}, {}, {}
         if distributed.rank() == 0:
             save_state(self.folder, state)
         distributed.wait_for_all()

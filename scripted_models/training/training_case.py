@@ -85,7 +85,7 @@ def make_target(labels: np.ndarray, brain: np.ndarray, merged_necrosis: bool) ->
     Args:
         labels: uint8, internal labels.
         brain: bool; outside of it what has no label is ignored.
-        merged_necrosis: necrosis and non-enhancing tumour become one target.
+        merged_necrosis: necrosis and non-enhancing tumor become one target.
     """
     target = labels.astype(np.uint8).copy()
     if merged_necrosis:

@@ -44,7 +44,7 @@ class TrainingRun:
         progress: told about cases and epochs.
         resume: go on from the checkpoint in `output`; from the start when there is none yet.
         device: 'auto', 'cpu' or 'cuda'.
-        coding: overrules the label coding that the naming implies.
+        coding: overrides the label coding that the naming implies.
         cache: folder of preprocessed cases; None: `cases` in `output`.
     """
 

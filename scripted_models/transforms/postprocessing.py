@@ -29,7 +29,7 @@ class InsideBraind(MapTransform):
 
 
 class RemoveSmallComponentsd(MapTransform):
-    """Remove 26-connected components of the complete tumour that are small.
+    """Remove 26-connected components of the complete tumor that are small.
 
     Args:
         min_volume_ml: components below this volume go.
@@ -53,14 +53,14 @@ class RemoveSmallComponentsd(MapTransform):
 
 
 class ReplaceSmallEnhancingd(MapTransform):
-    """Call enhancing tumour something else where there is very little of it in the whole volume.
+    """Call enhancing tumor something else where there is very little of it in the whole volume.
 
-    A few enhancing voxels are mostly vessels or noise in a tumour that does not enhance, and one of them costs
+    A few enhancing voxels are mostly vessels or noise in a tumor that does not enhance, and one of them costs
     the whole Dice of such a case. Source: Isensee et al. 2021, "nnU-Net for brain tumor segmentation", BrainLes
     2020, who call it necrosis and choose the volume on their training cases.
 
     Args:
-        min_volume_ml: enhancing tumour below this volume is replaced.
+        min_volume_ml: enhancing tumor below this volume is replaced.
         label: by this internal label.
         keys: for MONAI.
     """
@@ -80,7 +80,7 @@ class ReplaceSmallEnhancingd(MapTransform):
 
 
 class RemoveFlatComponentsd(MapTransform):
-    """Remove 26-connected components of the complete tumour that are small or flat, and near the skull.
+    """Remove 26-connected components of the complete tumor that are small or flat, and near the skull.
 
     The largest component always stays. The edge of the volume is not taken for a surface of the brain, nor
     is a hole inside the brain mask. On four validation cases the shipped network's flat false components at
@@ -128,7 +128,7 @@ class RemoveFlatComponentsd(MapTransform):
 
 
 def _components(labels: np.ndarray, spacing_xyz_mm=(1.0, 1.0, 1.0)) -> sitk.Image:
-    """Number the 26-connected components of all tumour labels from 1."""
+    """Number the 26-connected components of all tumor labels from 1."""
     mask = sitk.GetImageFromArray((labels > 0).astype(np.uint8))
     mask.SetSpacing([float(step) for step in spacing_xyz_mm])
     return sitk.ConnectedComponent(mask, True)
@@ -137,7 +137,7 @@ def _components(labels: np.ndarray, spacing_xyz_mm=(1.0, 1.0, 1.0)) -> sitk.Imag
 def _thickness_mm(components: sitk.Image, count: int) -> np.ndarray:
     """Return the thickness of each component, at its number; background is infinitely thick.
 
-    A box of side a has the second moment a^2 / 12. SimpleITK's moments are those of the voxels' centres;
+    A box of side a has the second moment a^2 / 12. SimpleITK's moments are those of the voxels' centers;
     a voxel adds its own.
     """
     statistics = sitk.LabelShapeStatisticsImageFilter()

@@ -5,7 +5,7 @@ on a dictionary with ``image``, float32 (C, z, y, x), to which ``mark_brain`` ad
 (1, z, y, x), and ``crop_to_brain`` adds ``box_start`` and ``box_end`` for the way back.
 
 Source: Havaei et al. 2017, section 4, clips the 1 % lowest and highest intensities, corrects the bias field
-of T1 and T1c with N4 and standardises each channel. The default leaves N4 out.
+of T1 and T1c with N4 and standardizes each channel. The default leaves N4 out.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from monai.transforms import Compose, CropForegroundd, MapTransform, NormalizeIntensityd
 
 from scripted_models.errors import InputError, ModelError
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 MIN_BRAIN_VOXELS = 100  # percentiles and standard deviation mean nothing below
 
@@ -27,7 +27,7 @@ class MarkBraind(MapTransform):
         InputError: fewer than 100 such voxels, or a channel that is constant inside and not one of 'missing'.
     """
 
-    def __init__(self, keys: Sequence[str] = ("image",), channels: Sequence[str] = MODALITIES):
+    def __init__(self, keys: Sequence[str] = ("image",), channels: Sequence[str] = SEQUENCES):
         super().__init__(keys)
         self.channels = tuple(channels)
 
@@ -58,7 +58,7 @@ class ClipPercentilesd(MapTransform):
         upper: percentile above `lower`.
         region: 'brain' takes the percentiles of the non-zero voxels. 'volume' takes those of all voxels,
             as the published script of the paper's authors does: with 83 % background the low end then
-            stays as it is, and the brightest 6 % of the brain are clipped, enhancing tumour among them.
+            stays as it is, and the brightest 6 % of the brain are clipped, enhancing tumor among them.
         keys: for MONAI.
 
     Raises:
@@ -159,7 +159,7 @@ class KeepSequencesd(MapTransform):
     """Leave only some channels, for networks that see fewer than four sequences.
 
     Args:
-        names: of sequences, kept in the order of `MODALITIES`.
+        names: of sequences, kept in the order of `SEQUENCES`.
 
     Raises:
         ValueError: no name, or an unknown one.
@@ -167,9 +167,9 @@ class KeepSequencesd(MapTransform):
 
     def __init__(self, names: Sequence[str], keys: Sequence[str] = ("image",)):
         super().__init__(keys)
-        if not names or set(names) - set(MODALITIES):
-            raise ValueError(f"expected 'names' to be some of {list(MODALITIES)}")
-        self.indices = [index for index, name in enumerate(MODALITIES) if name in names]
+        if not names or set(names) - set(SEQUENCES):
+            raise ValueError(f"expected 'names' to be some of {list(SEQUENCES)}")
+        self.indices = [index for index, name in enumerate(SEQUENCES) if name in names]
 
     def __call__(self, data: dict) -> dict:
         """Return the dictionary with 'image' (names, z, y, x)."""
@@ -179,7 +179,7 @@ class KeepSequencesd(MapTransform):
 def kept_sequences(steps: Sequence[dict]) -> tuple[str, ...]:
     """Return the sequences that reach the network after these steps."""
     stated = [step["names"] for step in steps if step["step"] == "keep_sequences"]
-    return tuple(m for m in MODALITIES if all(m in names for names in stated))
+    return tuple(m for m in SEQUENCES if all(m in names for names in stated))
 
 
 def _crop_to_brain(margin: int = 0) -> CropForegroundd:
@@ -196,13 +196,13 @@ def _crop_to_brain(margin: int = 0) -> CropForegroundd:
 
 
 def _zscore(offset: float = 0.0) -> NormalizeIntensityd | Compose:
-    """Standardise the non-zero voxels of each channel; the brain's mean becomes `offset`.
+    """Standardize the non-zero voxels of each channel; the brain's mean becomes `offset`.
 
     Background stays 0, so with an offset it lies that many standard deviations below the mean brain, and
     crops may still be padded with 0.
     """
-    standardise = NormalizeIntensityd(keys="image", nonzero=True, channel_wise=True)
-    return Compose([standardise, ShiftBraind(offset)]) if offset else standardise
+    standardize = NormalizeIntensityd(keys="image", nonzero=True, channel_wise=True)
+    return Compose([standardize, ShiftBraind(offset)]) if offset else standardize
 
 
 STEPS = {

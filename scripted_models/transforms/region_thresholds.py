@@ -6,9 +6,9 @@ import numpy as np
 
 from scripted_models.labels import ENHANCING
 
-OEDEMA = 2
+EDEMA = 2
 CORE_WITHOUT_ENHANCING = (1, 3)
-EXPECTED_DICE = "expected_dice"
+ESTIMATED_DICE = "estimated_dice"
 LEAST_SHARE = 0.01  # voxels below are not counted among those that a region may have
 
 
@@ -19,16 +19,16 @@ def decide_labels(
 ) -> np.ndarray:
     """Give each voxel a label.
 
-    Without `least` it is the likeliest one. With it the regions are decided one inside the other: tumour
-    where the probabilities of all its labels together reach the least one of 'complete', core in there by that
-    of 'core', enhancing tumour in the core by that of 'enhancing'. The likeliest label is too careful where
-    several labels share the probability of a region, and its Dice suffers. The word EXPECTED_DICE in the place
+    Without `least` it is the most probable one. With it the regions are decided one inside the other: tumor
+    where the probabilities of all its labels together reach the least one of 'WT', core in there by that
+    of 'TC', enhancing tumor in the core by that of 'ET'. The most probable label is too careful where
+    several labels share the probability of a region, and its Dice suffers. The word ESTIMATED_DICE in the place
     of a number stands for `best_share` of the region in this image.
 
     Args:
         probabilities: float32 (classes, ...).
         known_labels: internal labels of the classes, ascending.
-        least: region -> probability from 0 to 1, or EXPECTED_DICE; needs the labels 0, 2, 4, and 1 or 3.
+        least: region -> probability from 0 to 1, or ESTIMATED_DICE; needs the labels 0, 2, 4, and 1 or 3.
 
     Returns:
         uint8 (...), internal labels.
@@ -41,22 +41,22 @@ def decide_labels(
     core = enhancing.copy()
     for index in inner:
         core += probabilities[index]
-    tumour = 1.0 - probabilities[0]
+    tumor = 1.0 - probabilities[0]
     share = {
-        region: best_share(p) if least[region] == EXPECTED_DICE else least[region]
-        for region, p in (("complete", tumour), ("core", core), ("enhancing", enhancing))
+        region: best_share(p) if least[region] == ESTIMATED_DICE else least[region]
+        for region, p in (("WT", tumor), ("TC", core), ("ET", enhancing))
     }
-    labels = np.where(tumour >= share["complete"], OEDEMA, 0).astype(np.uint8)
-    in_core = (labels > 0) & (core >= share["core"])
+    labels = np.where(tumor >= share["WT"], EDEMA, 0).astype(np.uint8)
+    in_core = (labels > 0) & (core >= share["TC"])
     labels[in_core] = known[inner][probabilities[inner][:, in_core].argmax(axis=0)]
-    labels[in_core & (enhancing >= share["enhancing"])] = ENHANCING
+    labels[in_core & (enhancing >= share["ET"])] = ENHANCING
     return labels
 
 
 def best_share(probability: np.ndarray) -> float:
-    """Return the probability from which on voxels should belong to a region for the greatest expected Dice.
+    """Return the probability from which on voxels should belong to a region for the greatest estimated Dice.
 
-    Of all masks M that maximise 2 sum(p in M) / (|M| + sum(p)), the expected Dice of `confidence`, one is a
+    Of all masks M that maximize 2 sum(p in M) / (|M| + sum(p)), the estimated Dice of `confidence`, one is a
     threshold at half of that maximum (Lipton et al. 2014, "Optimal thresholding of classifiers to maximize F1
     measure", ECML, theorem 1). So the less certain a region is, the more of it is given.
 

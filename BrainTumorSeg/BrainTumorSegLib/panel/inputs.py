@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from scripted_models.images.checks import STOP, WARNING, Finding
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 from ..candidates import detect, volume_candidates
 from ..input_check import InputCheck
@@ -45,7 +45,7 @@ class InputsPanel(VTKObservationMixin):
         self._timer.setInterval(REFRESH_DELAY_MS)
         self._timer.timeout.connect(self.refresh)
         ui.detectButton.clicked.connect(self.onDetectButton)
-        for upper, lower in pairwise(MODALITIES):
+        for upper, lower in pairwise(SEQUENCES):
             button = getattr(ui, f"{upper}SwapButton")
             button.clicked.connect(lambda checked=False, a=upper, b=lower: self.swap(a, b))
 
@@ -84,14 +84,14 @@ class InputsPanel(VTKObservationMixin):
             return
         self._noteEmptied()
         self._lookAtScene()
-        for modality in MODALITIES:
-            guess = self._guesses.get(modality)
-            empty = self._nodeOf(modality) is None and modality not in self._emptied
+        for sequence in SEQUENCES:
+            guess = self._guesses.get(sequence)
+            empty = self._nodeOf(sequence) is None and sequence not in self._emptied
             found = guess.node if guess is not None else None
-            taken = any(self._nodeOf(other) is found for other in MODALITIES)
+            taken = any(self._nodeOf(other) is found for other in SEQUENCES)
             if empty and found is not None and not taken:
-                setattr(self._parameters, modality, found)
-        self._chosen = {modality: self._nodeOf(modality) for modality in MODALITIES}
+                setattr(self._parameters, sequence, found)
+        self._chosen = {sequence: self._nodeOf(sequence) for sequence in SEQUENCES}
         self._observeChosen()
         self._showMarks()
         self._showFindings()
@@ -103,11 +103,11 @@ class InputsPanel(VTKObservationMixin):
         self._lookAtScene()
         found = {m: guess.node for m, guess in self._guesses.items() if guess.node is not None}
         with slicer.util.NodeModify(self._parameters):
-            for modality in MODALITIES:
-                if modality not in found and self._nodeOf(modality) in found.values():
-                    setattr(self._parameters, modality, None)
-            for modality, node in found.items():
-                setattr(self._parameters, modality, node)
+            for sequence in SEQUENCES:
+                if sequence not in found and self._nodeOf(sequence) in found.values():
+                    setattr(self._parameters, sequence, None)
+            for sequence, node in found.items():
+                setattr(self._parameters, sequence, node)
         self.refresh()
 
     def swap(self, first: str, second: str) -> None:
@@ -123,19 +123,19 @@ class InputsPanel(VTKObservationMixin):
         """Return the sentences that keep a run from starting."""
         return [finding.sentence for finding in self.findings if finding.severity == STOP]
 
-    def _nodeOf(self, modality: str):
-        return getattr(self._parameters, modality)
+    def _nodeOf(self, sequence: str):
+        return getattr(self._parameters, sequence)
 
     def _noteEmptied(self) -> None:
         """Tell slots that the user emptied from slots whose volume left the scene."""
-        for modality in MODALITIES:
-            before = self._chosen.get(modality)
-            if self._nodeOf(modality) is not None:
-                self._emptied.discard(modality)
+        for sequence in SEQUENCES:
+            before = self._chosen.get(sequence)
+            if self._nodeOf(sequence) is not None:
+                self._emptied.discard(sequence)
             elif before is not None and slicer.mrmlScene.IsNodePresent(before):
-                elsewhere = any(self._nodeOf(other) is before for other in MODALITIES)
+                elsewhere = any(self._nodeOf(other) is before for other in SEQUENCES)
                 if not elsewhere:
-                    self._emptied.add(modality)
+                    self._emptied.add(sequence)
 
     def _lookAtScene(self) -> None:
         """Guess the sequences, when volumes came, went or were renamed."""
@@ -160,9 +160,9 @@ class InputsPanel(VTKObservationMixin):
         self._observed = chosen
 
     def _showMarks(self) -> None:
-        for modality in MODALITIES:
-            node, guess = self._nodeOf(modality), self._guesses.get(modality)
-            mark = getattr(self.ui, f"{modality}Mark")
+        for sequence in SEQUENCES:
+            node, guess = self._nodeOf(sequence), self._guesses.get(sequence)
+            mark = getattr(self.ui, f"{sequence}Mark")
             guessed = guess is not None and node is guess.node
             mark.text = MARKS.get(guess.confidence, "") if guessed and node is not None else ""
             chosen = _("Your choice.") if node is not None else _("No volume is chosen.")

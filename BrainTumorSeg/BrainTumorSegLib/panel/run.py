@@ -57,7 +57,7 @@ class RunPanel:
             return
         problems = self.problems()
         button.text = _("Segment")
-        button.toolTip = "\n".join(problems) or _("Segment the tumour in the four volumes.")
+        button.toolTip = "\n".join(problems) or _("Segment the tumor in the four volumes.")
         button.enabled = self._parameters is not None and not problems
 
     def onSegmentButton(self, checked=False) -> None:

@@ -1,8 +1,8 @@
-"""Anatomy of the procedural head: smooth noise, outer surface, cortex, ventricles, deep grey matter.
+"""Anatomy of the procedural head: smooth noise, outer surface, cortex, ventricles, deep gray matter.
 
-Everything is a function of points in millimetres, so that a seed means the same head at every
+Everything is a function of points in millimeters, so that a seed means the same head at every
 resolution. Points are float32 arrays (3, n) in the order x, y, z of the field of view (LPS axes,
-x 0-240, y 0-240, z 0-155); lengths are millimetres; distances are negative inside.
+x 0-240, y 0-240, z 0-155); lengths are millimeters; distances are negative inside.
 """
 
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 PERIOD_MM = 256.0  # noise repeats after this length, which is longer than a head
-CENTRE_MM = (119.5, 129.0, 75.0)
+CENTER_MM = (119.5, 129.0, 75.0)
 
-# Ellipsoids (centre, half axes) around CENTRE_MM; x is the distance from the midline.
+# Ellipsoids (center, half axes) around CENTER_MM; x is the distance from the midline.
 _CEREBRUM = (((0, 0, -4), (67, 85, 68)),)
 _CEREBRUM_BASE = ((0, 0, -4), (65, 83, 27))
 _TEMPORAL = ((41, -12, -25), (24, 47, 20))
 _CEREBELLUM = (((24, 45, -40), (29, 28, 23)), ((0, 46, -38), (15, 24, 21)))
 _PONS = ((0, 8, -42), (17, 14, 16))
-_DEEP_GREY = (
+_DEEP_GRAY = (
     ((15, -26, 7), (5, 14, 8)),  # caudate
     ((27, -8, -4), (6, 17, 10)),  # lentiform
     ((11, 11, -1), (9, 14, 9)),  # thalamus
@@ -106,9 +106,9 @@ def sample_periodic(values: np.ndarray, places: np.ndarray) -> np.ndarray:
     return total
 
 
-def ellipsoid_mm(points: np.ndarray, centre, half_axes) -> np.ndarray:
+def ellipsoid_mm(points: np.ndarray, center, half_axes) -> np.ndarray:
     """Return about the signed distance to an ellipsoid (value over slope of its equation)."""
-    scaled = [(points[i] - np.float32(centre[i])) / np.float32(half_axes[i]) for i in range(3)]
+    scaled = [(points[i] - np.float32(center[i])) / np.float32(half_axes[i]) for i in range(3)]
     k = np.sqrt(sum(v * v for v in scaled))
     slope = np.sqrt(sum((v / np.float32(a)) ** 2 for v, a in zip(scaled, half_axes, strict=True)))
     return (k * (k - 1) / (slope + np.float32(1e-6))).astype(np.float32)
@@ -141,14 +141,14 @@ class Tissue:
 
     Attributes:
         csf: share of cerebrospinal fluid.
-        grey: share of grey matter; the rest is white matter.
+        gray: share of gray matter; the rest is white matter.
         ventricle_mm: distance to the lateral ventricles.
         depth_mm: depth below the surface of the brain.
         midline_mm: distance to the (bent) midline plane.
     """
 
     csf: np.ndarray
-    grey: np.ndarray
+    gray: np.ndarray
     ventricle_mm: np.ndarray
     depth_mm: np.ndarray
     midline_mm: np.ndarray
@@ -176,9 +176,9 @@ class Head:
         self.fold_mm = self.folds.level_distance()
 
     def local(self, points: np.ndarray) -> np.ndarray:
-        """Return points (3, n) of the field in head axes: centred, upright, of average size."""
+        """Return points (3, n) of the field in head axes: centerd, upright, of average size."""
         x, y, z = (
-            (points[i] - np.float32(CENTRE_MM[i]) - self.shift[i]) / self.scale[i] for i in range(3)
+            (points[i] - np.float32(CENTER_MM[i]) - self.shift[i]) / self.scale[i] for i in range(3)
         )
         (c, d), (s, t) = np.cos(self.turn), np.sin(self.turn)
         x, y = c * x + s * y, c * y - s * x
@@ -217,30 +217,30 @@ class Head:
         local = self.local(moved) + 2.5 * np.stack([bend(moved) for bend in self.bend])
         half = np.stack([np.abs(local[0]), local[1], local[2]])
         cerebrum, cerebellum, stem = self._lobes(self.local(points))
-        csf, grey = self._cortex(local, half, depth, width_mm)
+        csf, gray = self._cortex(local, half, depth, width_mm)
         _fill(
-            csf, grey, cerebellum < np.minimum(cerebrum, stem), self._folia(local, depth, width_mm)
+            csf, gray, cerebellum < np.minimum(cerebrum, stem), self._folia(local, depth, width_mm)
         )
         in_stem = (stem < np.minimum(cerebrum, cerebellum)) & (cerebrum > -4)
-        _fill(csf, grey, in_stem, (cover(1.5 - depth, width_mm), np.full_like(depth, 0.35)))
+        _fill(csf, gray, in_stem, (cover(1.5 - depth, width_mm), np.full_like(depth, 0.35)))
         gap = np.maximum(np.abs(cerebrum - cerebellum) / 2, np.minimum(cerebrum, cerebellum) - 2)
         csf = np.maximum(csf, cover(0.8 - gap, width_mm))
         csf = np.maximum(csf, cover(np.minimum(np.minimum(cerebrum, cerebellum), stem), width_mm))
-        for centre, axes in _DEEP_GREY:
-            inside = cover(-ellipsoid_mm(half, centre, axes), width_mm)
-            grey = np.maximum(grey, np.float32(0.75) * inside)
+        for center, axes in _DEEP_GRAY:
+            inside = cover(-ellipsoid_mm(half, center, axes), width_mm)
+            gray = np.maximum(gray, np.float32(0.75) * inside)
         ventricle = np.full_like(depth, 99)
         for start, radius, end, end_radius in _VENTRICLE:
             r = self.ventricle_scale
             rod = _capsule_mm(half, start, radius * r, end, end_radius * r)
             ventricle = np.minimum(ventricle, rod)
         csf = np.maximum(csf, cover(-ventricle, width_mm))
-        for centre, axes in _MIDLINE_CSF:
-            csf = np.maximum(csf, cover(-ellipsoid_mm(half, centre, axes), width_mm))
-        return Tissue(csf, np.minimum(grey, 1 - csf), ventricle, depth, half[0])
+        for center, axes in _MIDLINE_CSF:
+            csf = np.maximum(csf, cover(-ellipsoid_mm(half, center, axes), width_mm))
+        return Tissue(csf, np.minimum(gray, 1 - csf), ventricle, depth, half[0])
 
     def _cortex(self, local, half, depth, width_mm) -> tuple[np.ndarray, np.ndarray]:
-        """Return shares of CSF and grey matter of the folded cerebral cortex."""
+        """Return shares of CSF and gray matter of the folded cerebral cortex."""
         fissure = self._fissure_mm(half)
         lateral = self._sylvian_mm(half, local)
         wall = np.minimum(np.minimum(depth, fissure), lateral)
@@ -278,7 +278,7 @@ class Head:
         return np.sqrt(rise**2 + inward**2 + along**2)
 
     def _folia(self, local, depth, width_mm) -> tuple[np.ndarray, np.ndarray]:
-        """Return shares of CSF and grey matter of the cerebellum with its fine leaves."""
+        """Return shares of CSF and gray matter of the cerebellum with its fine leaves."""
         nodes = np.float32(self.folds.nodes / PERIOD_MM)
         squeezed = local * np.array([[1.0], [1.6], [3.0]], np.float32)
         sheet = np.abs(sample_periodic(self.fold_mm, squeezed * nodes)) / 2
@@ -287,6 +287,6 @@ class Head:
         return 0.6 * cover(0.3 - edge, width_mm), cover(1.8 - edge, width_mm)
 
 
-def _fill(csf, grey, where, shares) -> None:
-    """Replace the shares of CSF and grey matter at the points of a mask."""
-    csf[where], grey[where] = shares[0][where], shares[1][where]
+def _fill(csf, gray, where, shares) -> None:
+    """Replace the shares of CSF and gray matter at the points of a mask."""
+    csf[where], gray[where] = shares[0][where], shares[1][where]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.cases.phantom.anatomy import CENTRE_MM, Head, Noise, Tissue, smooth_union
+from scripted_models.cases.phantom.anatomy import CENTER_MM, Head, Noise, Tissue, smooth_union
 from scripted_models.cases.phantom.signal import Scanner, Scene
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
@@ -48,7 +48,7 @@ def make_phantom(
         seed: non-negative whole number.
         size_xyz: voxels; the field of view stays 240 x 240 x 155 mm.
         low_grade: make a low-grade glioma: little or no enhancement, a core that may be nearly the whole
-            tumour, fluid that FLAIR shows dark. Of the others about every seventh lacks enhancement.
+            tumor, fluid that FLAIR shows dark. Of the others about every seventh lacks enhancement.
 
     Raises:
         InputError: the size is outside 24x24x8 to 512x512x512, or the seed is negative.
@@ -90,8 +90,8 @@ def write_phantom_case(
     name = f"Phantom_{seed:05d}"
     case = Path(folder) / name
     case.mkdir(parents=True, exist_ok=True)
-    for modality, suffix in _FILE_NAMES.items():
-        values = np.rint(phantom.volumes[modality]).clip(0, 32767).astype(np.int16)
+    for sequence, suffix in _FILE_NAMES.items():
+        values = np.rint(phantom.volumes[sequence]).clip(0, 32767).astype(np.int16)
         write_volume(case / f"{name}_{suffix}.nii.gz", phantom.grid.image_from(values))
     write_labels(case / f"{name}_seg5.nii.gz", phantom.labels, phantom.grid)
     return case
@@ -123,10 +123,10 @@ def _box_axes(grid: Grid) -> tuple[tuple[slice, ...], list[np.ndarray]]:
     """Return the part of the grid that can hold brain: slices (z, y, x) and coordinates x, y, z."""
     slices, axes = [], []
     for n, step, (low, high) in zip(grid.size_xyz, grid.spacing_xyz_mm, _BOX_MM, strict=True):
-        centres = (np.arange(n) + 0.5) * step - 0.5
-        kept = np.flatnonzero((centres >= low - step) & (centres <= high + step))
+        centers = (np.arange(n) + 0.5) * step - 0.5
+        kept = np.flatnonzero((centers >= low - step) & (centers <= high + step))
         slices.append(slice(kept[0], kept[-1] + 1))
-        axes.append(centres[kept].astype(np.float32))
+        axes.append(centers[kept].astype(np.float32))
     return tuple(slices[::-1]), axes
 
 
@@ -153,7 +153,7 @@ def _unbox(values: np.ndarray, box: tuple[slice, ...], grid: Grid) -> np.ndarray
 
 
 class Glioma:
-    """A random glioma: lobed core with rim, and oedema that spreads along white matter.
+    """A random glioma: lobed core with rim, and edema that spreads along white matter.
 
     Args:
         rng: draws place, volume, shape and composition.
@@ -168,7 +168,7 @@ class Glioma:
             self._draw_low_grade(rng)
         self.core_ml = self.whole_ml * self.core_share
         self.radius_mm = float((self.core_ml * 750 / np.pi) ** (1 / 3))
-        self.centre = self._draw_centre(rng)
+        self.center = self._draw_center(rng)
         self._draw_lobes(rng)
         self.push_mm = float(rng.uniform(0.1, 0.3) * self.radius_mm)
         self.shape, self.detail = Noise(rng, 24), Noise(rng, 10, band=True)
@@ -176,13 +176,13 @@ class Glioma:
         self._plan()
 
     def _draw_sizes(self, rng: np.random.Generator) -> None:
-        """Draw volumes in ml; shares centre on those of BRATS 2013 (Havaei et al. 2017, section 3)."""
+        """Draw volumes in ml; shares center on those of BRATS 2013 (Havaei et al. 2017, section 3)."""
         self.whole_ml = float(3.5 * (150 / 3.5) ** rng.beta(1.8, 1.2))
         self.low_grade = bool(rng.random() < 0.15)
         self.core_share = rng.uniform(0.25, 0.7) if self.low_grade else rng.uniform(0.2, 0.6)
         self.dull_share = rng.uniform(0.05, 0.35)  # of the core: does not enhance where not dead
         self.necrosis_share = rng.uniform(0.03, 0.2) if self.low_grade else rng.uniform(0.08, 0.55)
-        self.fade = rng.uniform(0.2, 0.6)  # loss of contrast at the edge of the oedema
+        self.fade = rng.uniform(0.2, 0.6)  # loss of contrast at the edge of the edema
 
     def _draw_low_grade(self, rng: np.random.Generator) -> None:
         """Draw anew what differs: a large core, fluid in half of them, enhancing spots in a third."""
@@ -191,10 +191,10 @@ class Glioma:
         self.dull_share = rng.uniform(0.9, 0.995)
         self.necrosis_share = rng.uniform(0.02, 0.5) * (rng.random() < 0.5)
 
-    def _draw_centre(self, rng: np.random.Generator) -> np.ndarray:
+    def _draw_center(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a point of the cerebrum, not too close to the surface nor in a ventricle."""
         reach = np.array((60, 75, 50))
-        tries = (rng.uniform(-reach, reach, (600, 3)) + CENTRE_MM).T.astype(np.float32)
+        tries = (rng.uniform(-reach, reach, (600, 3)) + CENTER_MM).T.astype(np.float32)
         tissue = self.head.tissue(tries, tries, 1.0)
         local = self.head.local(tries)
         deep = (tissue.depth_mm > 10) & (tissue.depth_mm < 40) & (tissue.csf < 0.3)
@@ -203,7 +203,7 @@ class Glioma:
         return tries[:, np.flatnonzero(good)[0]]
 
     def _draw_lobes(self, rng: np.random.Generator) -> None:
-        """Draw one to three ellipsoids near the centre, as (offset, radii and axes matrix)."""
+        """Draw one to three ellipsoids near the center, as (offset, radii and axes matrix)."""
         count = 1 + int((rng.random(2) < (0.5, 0.25)).sum())
         self.lobes = []
         for number in range(3):
@@ -217,14 +217,14 @@ class Glioma:
 
     def pushed(self, points: np.ndarray) -> np.ndarray:
         """Return where the tissue at points (3, n) lay before the mass pushed it away."""
-        offset = points - self.centre[:, None]
+        offset = points - self.center[:, None]
         r = np.sqrt((offset**2).sum(0)) + np.float32(1e-3)
         shift = self.push_mm * np.exp(-((r / (2.2 * self.radius_mm)) ** 2)) * r / (r + 5)
         return points - offset * (shift / r).astype(np.float32)
 
     def _core_field(self, points: np.ndarray, tissue: Tissue) -> np.ndarray:
         """Return about the distance in mm to the core's surface, before its volume is set."""
-        offset = points - self.centre[:, None]
+        offset = points - self.center[:, None]
         field = None
         for shift, matrix, size in self.lobes:
             moved = (matrix.T @ (offset - shift[:, None])).astype(np.float32)
@@ -241,7 +241,7 @@ class Glioma:
     def _barrier_mm(self, points: np.ndarray) -> np.ndarray:
         """Return a penalty behind the falx (but for the callosum) and below the tentorium."""
         local = self.head.local(self.pushed(points))
-        side = np.sign(self.head.local(self.centre[:, None])[0, 0])
+        side = np.sign(self.head.local(self.center[:, None])[0, 0])
         inner = np.sqrt(((local[1] + 1) / 50) ** 2 + ((local[2] + 2) / 27) ** 2)
         falx = np.clip(2 - side * local[0], 0, None) * np.where(inner < 1.0, 0.7, 4)
         return falx + 4 * np.clip(np.minimum(-19 - local[2], local[1] - 20), 0, None)
@@ -267,7 +267,7 @@ class Glioma:
         self.plan_low = np.array([axis[0] for axis in axes], np.float32)
         self.arrival = self._arrival(inside, points, tissue, core)
         times = self.arrival.ravel()[inside][~core & (tissue.csf < 0.5)]
-        self.oedema_level = _level(times, (self.whole_ml - self.core_ml) / voxel_ml)
+        self.edema_level = _level(times, (self.whole_ml - self.core_ml) / voxel_ml)
 
     def _necrosis_field(self, points: np.ndarray, field: np.ndarray) -> np.ndarray:
         """Return a field that is lowest where the core dies first: deep, in irregular patches."""
@@ -276,8 +276,8 @@ class Glioma:
 
     def _arrival(self, inside, points, tissue, core) -> np.ndarray:
         """Return when fluid from the core arrives, as the way through white matter in mm."""
-        white = np.clip(1 - tissue.csf - tissue.grey, 0, 1)
-        speed = (white + 0.15 * tissue.grey + 0.02) * np.exp(0.5 * self.fingers(points))
+        white = np.clip(1 - tissue.csf - tissue.gray, 0, 1)
+        speed = (white + 0.15 * tissue.gray + 0.02) * np.exp(0.5 * self.fingers(points))
         speed /= 1 + self._barrier_mm(points)
         lattice = np.full(self.plan_shape, 1e-3, np.float32)
         lattice.ravel()[inside] = speed
@@ -291,16 +291,16 @@ class Glioma:
         return np.minimum(sitk.GetArrayFromImage(march.Execute(image)), 200).astype(np.float32)
 
     def labels(self, points: np.ndarray, tissue: Tissue) -> tuple[np.ndarray, np.ndarray]:
-        """Return labels (n,) uint8 and the strength (n,) with which tumour replaces tissue.
+        """Return labels (n,) uint8 and the strength (n,) with which tumor replaces tissue.
 
-        The shares of CSF and grey matter in `tissue` are not changed.
+        The shares of CSF and gray matter in `tissue` are not changed.
         """
         labels = np.zeros(points.shape[1], np.uint8)
         strength = np.zeros(points.shape[1], np.float32)
         time = self._sample_arrival(points)
-        wet = (time < self.oedema_level) & (tissue.csf < 0.5) & (tissue.depth_mm > 1)
+        wet = (time < self.edema_level) & (tissue.csf < 0.5) & (tissue.depth_mm > 1)
         labels[wet] = 2
-        fade = np.clip(time[wet] / np.float32(self.oedema_level), 0, 1)
+        fade = np.clip(time[wet] / np.float32(self.edema_level), 0, 1)
         strength[wet] = (1 - self.fade * fade**2) * (1 - 0.6 * tissue.csf[wet])
         near = np.flatnonzero(time < 2 * _PLAN_MM)
         part = Tissue(*(getattr(tissue, name)[near] for name in tissue.__dataclass_fields__))

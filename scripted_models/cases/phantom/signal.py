@@ -1,6 +1,6 @@
 """Signal of the procedural head in the four sequences, with the faults of real scans.
 
-The means follow BraTS cases: brain-wide z-scores of tissue and tumour labels, and the ratio of mean to
+The means follow BraTS cases: brain-wide z-scores of tissue and tumor labels, and the ratio of mean to
 standard deviation within the brain (about 4.5 in T1, 3 in T2 and FLAIR), with a spread between seeds.
 """
 
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from scripted_models.cases.phantom.anatomy import Noise, Tissue, cover
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 # Signal relative to the mean of the brain; labels 1-4 as in `labels.LABELS`.
 _SIGNAL = {
-    #        csf   grey  white  necrosis oedema non-enh. enhancing
+    #        csf   gray  white  necrosis edema non-enh. enhancing
     "t1": (0.34, 0.94, 1.16, 0.74, 0.88, 0.85, 0.91),
     "t1c": (0.42, 0.95, 1.11, 0.80, 0.87, 0.89, 1.38),
     "t2": (2.80, 0.97, 0.79, 2.30, 1.85, 1.72, 1.82),
     "flair": (0.26, 1.05, 0.92, 1.38, 1.52, 1.42, 1.52),
 }
 _TISSUE_SPREAD = 0.03
-_TUMOUR_SPREAD = {"t1": 0.05, "t1c": 0.06, "t2": 0.13, "flair": 0.14}
+_TUMOR_SPREAD = {"t1": 0.05, "t1c": 0.06, "t2": 0.13, "flair": 0.14}
 _ROUGHNESS = {  # deviation within labels 1-4, relative
     "t1": (0.10, 0.08, 0.10, 0.10),
     "t1c": (0.15, 0.09, 0.12, 0.20),
     "t2": (0.14, 0.16, 0.14, 0.15),
     "flair": (0.14, 0.17, 0.14, 0.15),
 }
-# Low grade: factors of necrosis, which is fluid then, and of non-enhancing tumour.
+# Low grade: factors of necrosis, which is fluid then, and of non-enhancing tumor.
 _LOW_GRADE = {
     "t1": ((0.5, 0.9), (0.85, 1.05)),
     "t1c": ((0.5, 0.9), (0.85, 1.0)),
@@ -50,8 +50,8 @@ class Scene:
         shape: shape (z, y, x) of the box.
         spacing_xyz_mm: spacing of the box.
         tissue: healthy tissue.
-        labels: (n,) uint8 tumour labels.
-        strength: (n,) float32, 1 in the tumour, falling towards the edge of the oedema.
+        labels: (n,) uint8 tumor labels.
+        strength: (n,) float32, 1 in the tumor, falling toward the edge of the edema.
     """
 
     points: np.ndarray
@@ -75,24 +75,24 @@ class Scanner:
         self, rng: np.random.Generator, noise_rng: np.random.Generator, low_grade: bool = False
     ):
         self.noise_rng = noise_rng
-        self.signal = {name: _jitter(rng, name) for name in MODALITIES}
-        self.scale = {m: float(np.exp(rng.uniform(*np.log(_MEAN_SCALE[m])))) for m in MODALITIES}
-        self.noise_level = {m: rng.uniform(0.012, 0.045) for m in MODALITIES}
-        self.bias_level = {m: rng.uniform(0.02, 0.07) for m in MODALITIES}
-        self.slice_mm = {m: rng.uniform(*_SLICE_MM[m]) for m in MODALITIES}
-        self.slice_axis = {m: int(rng.choice(3, p=(0.8, 0.1, 0.1))) for m in MODALITIES}
+        self.signal = {name: _jitter(rng, name) for name in SEQUENCES}
+        self.scale = {m: float(np.exp(rng.uniform(*np.log(_MEAN_SCALE[m])))) for m in SEQUENCES}
+        self.noise_level = {m: rng.uniform(0.012, 0.045) for m in SEQUENCES}
+        self.bias_level = {m: rng.uniform(0.02, 0.07) for m in SEQUENCES}
+        self.slice_mm = {m: rng.uniform(*_SLICE_MM[m]) for m in SEQUENCES}
+        self.slice_axis = {m: int(rng.choice(3, p=(0.8, 0.1, 0.1))) for m in SEQUENCES}
         self.caps, self.vessels = rng.uniform(0.1, 0.6), rng.uniform(0.4, 1.2)
-        self.bias = {m: Noise(rng, 60) for m in MODALITIES}
+        self.bias = {m: Noise(rng, 60) for m in SEQUENCES}
         self.patches, self.grain, self.specks = Noise(rng, 9), Noise(rng, 4), Noise(rng, 3)
         if low_grade:
-            for name in MODALITIES:
+            for name in SEQUENCES:
                 self.signal[name][[3, 5]] *= [rng.uniform(*bounds) for bounds in _LOW_GRADE[name]]
 
     def scan(self, scene: Scene) -> dict[str, np.ndarray]:
         """Return the four volumes of the box, float32 (z, y, x), above 0 in the brain, 0 outside."""
         patches, grain = self.patches(scene.points), self.grain(scene.points)
         volumes = {}
-        for name in MODALITIES:
+        for name in SEQUENCES:
             values = self._ideal(name, scene, patches, grain)
             self._add_distractors(name, scene, values, patches)
             values = self._blur(name, scene, values)
@@ -104,17 +104,17 @@ class Scanner:
 
     def _ideal(self, name, scene, patches, grain) -> np.ndarray:
         """Return the signal without blur, bias and noise."""
-        csf, grey, white, *tumour = self.signal[name]
+        csf, gray, white, *tumor = self.signal[name]
         tissue = scene.tissue
-        values = white + tissue.grey * (grey - white) + tissue.csf * (csf - white)
+        values = white + tissue.gray * (gray - white) + tissue.csf * (csf - white)
         values *= 1 + _TEXTURE[name] * (0.5 * patches + 0.5 * grain) * (1 - tissue.csf)
-        table = np.array([0, *tumour], np.float32)
+        table = np.array([0, *tumor], np.float32)
         rough = np.array([0, *_ROUGHNESS[name]], np.float32)[scene.labels]
         lesion = table[scene.labels] * (1 + rough * np.clip(0.8 * patches + 0.6 * grain, -2.5, 2.5))
         return np.where(scene.labels > 0, values + scene.strength * (lesion - values), values)
 
     def _add_distractors(self, name, scene, values, patches) -> None:
-        """Add what is bright without being tumour: caps and foci in FLAIR, vessels in T1c."""
+        """Add what is bright without being tumor: caps and foci in FLAIR, vessels in T1c."""
         tissue, free = scene.tissue, scene.labels == 0
         if name in ("flair", "t2"):
             near = np.exp(-np.clip(tissue.ventricle_mm, 0, None) / 3) * np.clip(0.6 + patches, 0, 2)
@@ -150,7 +150,7 @@ class Scanner:
 
 def _jitter(rng: np.random.Generator, name: str) -> np.ndarray:
     """Return the contrasts of one sequence with the spread between patients."""
-    spread = np.array([_TISSUE_SPREAD] * 3 + [_TUMOUR_SPREAD[name]] * 4)
+    spread = np.array([_TISSUE_SPREAD] * 3 + [_TUMOR_SPREAD[name]] * 4)
     return np.array(_SIGNAL[name]) * np.exp(spread * np.clip(rng.standard_normal(7), -1.8, 1.8))
 
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from scripted_models.networks.crf.filters import FILTERS, Filter, gaussian_filter, normalised
+from scripted_models.networks.crf.filters import FILTERS, Filter, gaussian_filter, normalized
 
 MOST = 100  # iterations, and pixels of a window
 
 
 class DenseCRF(nn.Module):
-    """Makes neighbours of similar intensity agree on a label.
+    """Makes neighbors of similar intensity agree on a label.
 
     Each iteration filters the probabilities with two Gaussians, one of position and intensity (appearance),
     one of position alone (smoothness), weights them by class, asks of each label the compatibilities with the
@@ -119,4 +119,4 @@ class DenseCRF(nn.Module):
         appearance = FILTERS[self.backend](positions, image / self.intensity_width, self.window)
         widths = [self.smoothness_width / step for step in spacing]
         smoothness = gaussian_filter(shape, widths, image.device)
-        return normalised(appearance, unary), normalised(smoothness, unary)
+        return normalized(appearance, unary), normalized(smoothness, unary)

@@ -45,7 +45,7 @@ def permutohedral_filter(positions: torch.Tensor, image: torch.Tensor, window: i
 
 
 def window_filter(positions: torch.Tensor, image: torch.Tensor, window: int) -> Filter:
-    """Return the filter over a window of neighbours, a kernel that is cut off.
+    """Return the filter over a window of neighbors, a kernel that is cut off.
 
     Source: Teichmann & Cipolla 2019, "Convolutional CRFs for semantic segmentation", BMVC, section 4.
 
@@ -108,7 +108,7 @@ def gaussian_filter(shape: Sequence[int], deviations: Sequence[float], device) -
     return apply
 
 
-def normalised(plain: Filter, like: torch.Tensor) -> Filter:
+def normalized(plain: Filter, like: torch.Tensor) -> Filter:
     """Return a filter divided by the square roots of what it makes of ones, at both of its ends.
 
     Source: Krahenbuhl & Koltun 2013, "Parameter learning and convergent inference for dense random fields",
@@ -124,7 +124,7 @@ def normalised(plain: Filter, like: torch.Tensor) -> Filter:
 
 
 def _overlap(step: Sequence[int], shape: Sequence[int]) -> tuple[tuple, tuple]:
-    """Return the pixels that have a neighbour one step away, and those neighbours."""
+    """Return the pixels that have a neighbor one step away, and those neighbors."""
     here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, shape, strict=True))
     there = tuple(slice(max(s, 0), n - max(-s, 0)) for s, n in zip(step, shape, strict=True))
     return here, there

@@ -38,7 +38,7 @@ class PermutohedralLattice:
             self._point_weights = barycentric.flatten()[order]
             numbers = torch.bincount(vertex.flatten(), minlength=self.size)
             self._starts = numbers.cumsum(0) - numbers
-            self._neighbours = _neighbours(hashes, multipliers)
+            self._neighbors = _neighbors(hashes, multipliers)
 
     def filter(self, values: torch.Tensor) -> torch.Tensor:
         """Return the sums of values weighted with exp(-|distance|^2 / 2), of every point to all points.
@@ -61,7 +61,7 @@ class PermutohedralLattice:
             per_sample_weights=self._point_weights.to(values.dtype),
         )  # fmt: skip
         outside = vertices.new_zeros((1, vertices.shape[1]))
-        for pair in self._neighbours[::-1] if backwards else self._neighbours:
+        for pair in self._neighbors[::-1] if backwards else self._neighbors:
             padded = torch.cat([vertices, outside])
             vertices = 0.5 * vertices + 0.25 * (padded[pair[0]] + padded[pair[1]])
         result = F.embedding_bag(self._vertices, vertices, mode="sum", per_sample_weights=weights)
@@ -132,10 +132,10 @@ def _multipliers(dimensions: int, device: torch.device) -> torch.Tensor:
     return (drawn * 2 + 1).to(device)
 
 
-def _neighbours(hashes: torch.Tensor, multipliers: torch.Tensor) -> list[torch.Tensor]:
-    """Return for each axis of the lattice both neighbours (2, vertices); those outside are number `size`.
+def _neighbors(hashes: torch.Tensor, multipliers: torch.Tensor) -> list[torch.Tensor]:
+    """Return for each axis of the lattice both neighbors (2, vertices); those outside are number `size`.
 
-    Hashing is linear, so the hash of a neighbour is that of the vertex plus that of the step.
+    Hashing is linear, so the hash of a neighbor is that of the vertex plus that of the step.
     """
     size, dimensions = len(hashes), len(multipliers)
     total, pairs = multipliers.sum(), []

@@ -17,7 +17,7 @@ BRAIN_SETTINGS = {
     "smoothness_width": 1.5,
     "test_iterations": 5,
 }
-LEAST_TUMOUR = 0.01  # probability below which a voxel far from others stays as it is
+LEAST_TUMOR = 0.01  # probability below which a voxel far from others stays as it is
 TINY = 1e-8
 
 
@@ -37,7 +37,7 @@ def build_crf(num_classes: int, settings: Mapping, layout: str = "brains") -> De
         return DenseCRF(num_classes, **{**usual, **settings}).eval()
     except (TypeError, ValueError) as error:
         raise ModelError(
-            f"[crf]: {dict(settings)} do not make a dense CRF ({error}); mend them."
+            f"[crf]: {dict(settings)} do not make a dense CRF ({error}); fix them."
         ) from error
 
 
@@ -64,15 +64,15 @@ def refine(
 def refine_brain(
     crf: DenseCRF, probabilities: np.ndarray, image: np.ndarray, spacing_zyx_mm: Sequence[float]
 ) -> np.ndarray:
-    """Run a CRF on the box around all that may be tumour; the other voxels keep their probabilities.
+    """Run a CRF on the box around all that may be tumor; the other voxels keep their probabilities.
 
     Args:
         crf: in evaluation mode.
-        probabilities: float32 (classes, z, y, x), the first class is no tumour.
-        image: float32 (sequences, z, y, x), standardised.
+        probabilities: float32 (classes, z, y, x), the first class is no tumor.
+        image: float32 (sequences, z, y, x), standardized.
         spacing_zyx_mm: of the voxels.
     """
-    maybe = probabilities[0] < 1 - LEAST_TUMOUR
+    maybe = probabilities[0] < 1 - LEAST_TUMOR
     if not maybe.any():
         return probabilities
     box = []

@@ -14,7 +14,7 @@ from scripted_models.reporting.figures.canvas import FAINT, INK, SLIDE_IN, new_f
 from scripted_models.reporting.figures.graph_layout import Layout, lay_out
 from scripted_models.reporting.figures.network_trace import Stage, trace_network
 from scripted_models.reporting.figures.stage_symbol import (
-    COLOURS,
+    COLORS,
     KIND_NAMES,
     OUTPUT,
     Symbol,
@@ -45,8 +45,8 @@ def draw_architecture(name: str, network: nn.Module, source: str = "") -> Figure
     _draw_graph(axes, stages, layout)
     kinds = {stage.kind for stage in stages[:-1]} | {OUTPUT}
     keys = [
-        Patch(facecolor=COLOURS[kind], edgecolor=INK, label=KIND_NAMES[kind])
-        for kind in COLOURS
+        Patch(facecolor=COLORS[kind], edgecolor=INK, label=KIND_NAMES[kind])
+        for kind in COLORS
         if kind in kinds
     ]
     axes.legend(handles=keys, loc="lower left", ncols=len(keys), frameon=False, fontsize=14,
@@ -73,7 +73,7 @@ def _draw_graph(axes: Axes, stages: list[Stage], layout: Layout) -> None:
     used = {source for stage in stages for source in stage.inputs}
     for index, symbol in enumerate(symbols):
         if index not in used:
-            symbol.colour = OUTPUT
+            symbol.color = OUTPUT
     column = (SLIDE_IN[0] - 2 * _SIDE_IN) / max(1, layout.columns - 1)
     scale, lane, middle = _fit(symbols, layout, column)
 

@@ -12,12 +12,12 @@ from matplotlib.ticker import MaxNLocator
 from scripted_models.errors import InputError
 from scripted_models.reporting.figures.canvas import FAINT, INK, new_figure
 
-# Okabe and Ito's colours, which stay apart for colour-blind eyes, without their yellow.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_STYLES = ("-", "--", ":")  # the colours again
+# Okabe and Ito's colors, which stay apart for color-blind eyes, without their yellow.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_STYLES = ("-", "--", ":")  # the colors again
 _PANELS = {
     "loss": "training loss",
-    "dice_complete": "Dice, complete tumour",
+    "dice_complete": "Dice, complete tumor",
     "dice_core": "Dice, core",
     "dice_enhancing": "Dice, enhancing",
 }
@@ -97,8 +97,8 @@ def draw_curves(runs: Sequence[Run]) -> Figure:
 def _draw_phase(axes: Axes, runs: Sequence[Run], phase: int, key: str) -> None:
     for number, run in enumerate(runs):
         epochs, values = run.curve(phase, key)
-        style = _STYLES[number // len(_COLOURS) % len(_STYLES)]
-        axes.plot(epochs, values, style, color=_COLOURS[number % len(_COLOURS)], label=run.name,
+        style = _STYLES[number // len(_COLORS) % len(_STYLES)]
+        axes.plot(epochs, values, style, color=_COLORS[number % len(_COLORS)], label=run.name,
                   linewidth=2.2, marker="o", markersize=4)  # fmt: skip
     if key != "loss":
         axes.set_ylim(0, 1)

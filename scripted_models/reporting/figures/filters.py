@@ -21,10 +21,10 @@ from scripted_models.sequences import TITLES
 _FILTER_IN = 0.26
 _MARGIN_IN, _NAMES_IN = 0.3, 1.6
 _NOTE = (
-    "A column is a filter, the pieces of a map side by side: black negative, grey 0, white positive, "
+    "A column is a filter, the pieces of a map side by side: black negative, gray 0, white positive, "
     "one scale per filter"
 )
-_GREY = colormaps["gray"].with_extremes(bad="white")
+_GRAY = colormaps["gray"].with_extremes(bad="white")
 _KINDS = {LocalPath: "local path", GlobalPath: "global path"}
 
 
@@ -97,7 +97,7 @@ def draw_filters(banks: Sequence[FilterBank], name: str) -> Figure:
     """Draw filters, those of the maps with the largest weights first, as many as find room.
 
     A column is a filter, its pieces beside it; the rows are the input channels. Black is negative,
-    white positive and mid-grey 0; each filter has a scale of its own, which its channels share.
+    white positive and mid-gray 0; each filter has a scale of its own, which its channels share.
 
     Args:
         banks: at least one.
@@ -134,7 +134,7 @@ def _draw_bank(figure: Figure, bank: FilterBank, top: float, share: float) -> No
         lower = top - 0.42 - block * step - rows * cell
         box = (_NAMES_IN, lower, picture.shape[1] * cell, rows * cell)
         axes = figure.add_axes(np.divide(box, (width, height, width, height)))
-        axes.imshow(picture, cmap=_GREY, vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
+        axes.imshow(picture, cmap=_GRAY, vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
         axes.set_frame_on(False)
         axes.set_xticks([])
         axes.set_yticks((np.arange(channels) + 0.5) * (size + 1) - 1, bank.channels)

@@ -1,7 +1,7 @@
 """Places of the nodes of a directed graph in columns, with lines that pass between the nodes.
 
 Sugiyama's way: a node's column is its longest distance from the start; a line over several columns gets a
-waypoint in each; the order inside the columns follows the neighbours' places.
+waypoint in each; the order inside the columns follows the neighbors' places.
 """
 
 from collections import Counter, defaultdict
@@ -55,13 +55,13 @@ def lay_out(inputs: Sequence[Sequence[int]]) -> Layout:
 
 
 def _lanes(columns: list[int], pairs: list[tuple[int, int]]) -> np.ndarray:
-    """Return a lane for each node: near the mean of its neighbours, 1 from others in its column."""
+    """Return a lane for each node: near the mean of its neighbors, 1 from others in its column."""
     leaving, arriving = Counter(s for s, _ in pairs), Counter(t for _, t in pairs)
-    neighbours = defaultdict(list)
+    neighbors = defaultdict(list)
     for source, target in pairs:
         weight = _STRAIGHT if leaving[source] == arriving[target] == 1 else 1
-        neighbours[source] += [target] * weight
-        neighbours[target] += [source] * weight
+        neighbors[source] += [target] * weight
+        neighbors[target] += [source] * weight
     members = [np.flatnonzero(np.equal(columns, c)) for c in range(max(columns) + 1)]
     lanes = np.zeros(len(columns))
     for nodes in members:
@@ -69,7 +69,7 @@ def _lanes(columns: list[int], pairs: list[tuple[int, int]]) -> np.ndarray:
     for done in range(_ROUNDS):
         for nodes in members if done % 2 else members[::-1]:
             wanted = np.array(
-                [lanes[neighbours[node]].sum() / max(1, len(neighbours[node])) for node in nodes]
+                [lanes[neighbors[node]].sum() / max(1, len(neighbors[node])) for node in nodes]
             )
             order = np.argsort(wanted, kind="stable")
             lanes[nodes[order]] = _apart(wanted[order])

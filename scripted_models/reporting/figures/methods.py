@@ -9,11 +9,11 @@ from scripted_models.bundle.weights import Model
 from scripted_models.errors import InputError
 from scripted_models.inference import iterate_slices
 from scripted_models.reporting.figures.panel_grid import Cell, Painter, Row, draw_rows
-from scripted_models.reporting.figures.shown_case import ShownCase, SlicePredictor, tumour_mask
+from scripted_models.reporting.figures.shown_case import ShownCase, SlicePredictor, tumor_mask
 from scripted_models.sequences import TITLES
 
 SHOWN = ("t1c", "flair")
-SLICE_NOTE = "Dice of the complete tumour on the slice; small components are not removed."
+SLICE_NOTE = "Dice of the complete tumor on the slice; small components are not removed."
 
 
 def draw_methods(
@@ -27,7 +27,7 @@ def draw_methods(
     Args:
         models: of one training space, their networks on the device to use.
         case: read in that space.
-        count: number of slices through the tumour.
+        count: number of slices through the tumor.
         on_step: called with the fraction done.
 
     Raises:
@@ -40,9 +40,9 @@ def draw_methods(
                 "one space for one figure; draw them apart."
             )
     predictors = _predictors(models, case)
-    tumour = tumour_mask(case, lambda z: predictors[0].labels(models[0].network, z))
-    painter = Painter(case, tumour)
-    slices = list(iterate_slices(tumour if tumour.any() else case.brain, count))[::-1]
+    tumor = tumor_mask(case, lambda z: predictors[0].labels(models[0].network, z))
+    painter = Painter(case, tumor)
+    slices = list(iterate_slices(tumor if tumor.any() else case.brain, count))[::-1]
     rows = []
     for done, z in enumerate(slices):
         rows.append(_row(models, predictors, painter, z))
@@ -64,7 +64,7 @@ def _predictors(models: Sequence[Model], case: ShownCase) -> list[SlicePredictor
 
 def _row(models, predictors, painter: Painter, z: int) -> Row:
     row = Row(f"slice {z + 1}")
-    row.cells = [Cell(painter.grey(m, "axial", z), TITLES[m]) for m in SHOWN]
+    row.cells = [Cell(painter.gray(m, "axial", z), TITLES[m]) for m in SHOWN]
     for model, predictor in zip(models, predictors, strict=True):
         labels = predictor.labels(model.network, z)
         row.cells.append(painter.slice_cell(labels, z, model.name))

@@ -1,4 +1,4 @@
-"""Rows and columns of image panels with titles and the colours of the labels."""
+"""Rows and columns of image panels with titles and the colors of the labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from matplotlib.patches import Patch
 
 from scripted_models.labels import LABELS
 from scripted_models.pictures.panels import (
-    LABEL_COLOURS,
+    LABEL_COLORS,
     View,
-    coloured,
+    colored,
     frame,
-    grey_panel,
+    gray_panel,
     intensity_window,
     label_panel,
 )
@@ -46,22 +46,22 @@ class Row:
 class Painter:
     """Paints panels of one case at one scale."""
 
-    def __init__(self, case: ShownCase, tumour: np.ndarray):
+    def __init__(self, case: ShownCase, tumor: np.ndarray):
         self.case = case
-        self.view: View = frame(case.brain | tumour, case.spacing_xyz_mm, _PANEL_PX)
+        self.view: View = frame(case.brain | tumor, case.spacing_xyz_mm, _PANEL_PX)
         self._windows = {
             name: intensity_window(volume, case.brain) for name, volume in case.volumes.items()
         }
 
-    def grey(self, modality: str, plane: str, index: int) -> np.ndarray:
+    def gray(self, sequence: str, plane: str, index: int) -> np.ndarray:
         """Return a plane of a sequence."""
-        volume = self.case.volumes[modality]
-        return grey_panel(self.view, volume, self._windows[modality], plane, index)
+        volume = self.case.volumes[sequence]
+        return gray_panel(self.view, volume, self._windows[sequence], plane, index)
 
-    def overlay(self, modality: str, labels: np.ndarray, plane: str, index: int) -> np.ndarray:
-        """Return a plane of a sequence with the labels (z, y, x) in colours."""
-        colours = label_panel(self.view, labels, plane, index)
-        return coloured(self.grey(modality, plane, index), colours)
+    def overlay(self, sequence: str, labels: np.ndarray, plane: str, index: int) -> np.ndarray:
+        """Return a plane of a sequence with the labels (z, y, x) in colors."""
+        colors = label_panel(self.view, labels, plane, index)
+        return colored(self.gray(sequence, plane, index), colors)
 
     def slice_cell(self, labels: np.ndarray, z: int, title: str) -> Cell:
         """Return FLAIR with the labels (y, x) of an axial slice, and their Dice where the truth is known."""
@@ -142,8 +142,8 @@ def _write_around(figure: Figure, title: str, note: str, scale: float) -> None:
     figure.text(_LEFT_IN / width, 1 - 0.17 * scale / height, title, va="top", fontsize=17 * scale,
                 fontweight="bold", color=INK)  # fmt: skip
     keys = [
-        Patch(color=np.array(colour) / 255, label=LABELS[label])
-        for label, colour in LABEL_COLOURS.items()
+        Patch(color=np.array(color) / 255, label=LABELS[label])
+        for label, color in LABEL_COLORS.items()
     ]
     figure.legend(handles=keys, loc="lower left", ncols=len(keys), frameon=False,
                   bbox_to_anchor=(_LEFT_IN / width, 0), fontsize=12 * scale, handlelength=1,

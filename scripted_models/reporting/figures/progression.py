@@ -14,7 +14,7 @@ from scripted_models.errors import InputError
 from scripted_models.pictures.panels import fullest_index
 from scripted_models.reporting.figures.methods import SLICE_NOTE
 from scripted_models.reporting.figures.panel_grid import Cell, Painter, Row, draw_rows
-from scripted_models.reporting.figures.shown_case import ShownCase, SlicePredictor, tumour_mask
+from scripted_models.reporting.figures.shown_case import ShownCase, SlicePredictor, tumor_mask
 from scripted_models.sequences import TITLES
 from scripted_models.training.records import SNAPSHOTS
 
@@ -61,7 +61,7 @@ def draw_progression(
         run: run folder with snapshots.
         model: of that run; its network takes the weights of the snapshots and keeps the last.
         case: read in the space of the model.
-        z: index of the slice; None takes the one with most tumour.
+        z: index of the slice; None takes the one with most tumor.
         on_step: called with the fraction done.
 
     Raises:
@@ -69,10 +69,10 @@ def draw_progression(
     """
     predictor = SlicePredictor(model, case)
     snapshots = find_snapshots(run)
-    tumour = tumour_mask(case, lambda z: predictor.labels(model.network, z))
+    tumor = tumor_mask(case, lambda z: predictor.labels(model.network, z))
     if z is None:
-        z, _ = fullest_index(tumour, case.brain, "axial")
-    painter = Painter(case, tumour)
+        z, _ = fullest_index(tumor, case.brain, "axial")
+    painter = Painter(case, tumor)
     phases = sorted({snapshot.phase for snapshot in snapshots})
     chosen = {phase: _spread([s for s in snapshots if s.phase == phase]) for phase in phases}
     rows, done = [], 0
@@ -112,7 +112,7 @@ def _add_references(rows: list[Row], painter: Painter, z: int) -> None:
     width = max(len(row.cells) for row in rows)
     truth = painter.case.truth
     for row in rows:
-        row.cells.insert(0, Cell(painter.grey("flair", "axial", z), TITLES["flair"]))
+        row.cells.insert(0, Cell(painter.gray("flair", "axial", z), TITLES["flair"]))
         if truth is not None:
             row.cells += [None] * (width + 1 - len(row.cells))
             row.cells.append(Cell(painter.overlay("flair", truth, "axial", z), "truth"))

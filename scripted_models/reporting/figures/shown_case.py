@@ -19,12 +19,12 @@ from scripted_models.inference import iterate_slices, predict_slice
 from scripted_models.labels import LabelCoding
 from scripted_models.pictures.panels import brain_mask
 from scripted_models.segmentation.segmenter import read_on_one_grid
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
 from scripted_models.transforms.region_thresholds import decide_labels
 
 OWN_SPACE = TrainingSpace(spacing_xyz_mm=(None, None, None))  # LPS, nothing resampled
-_SEARCHED_SLICES = 12  # for the tumour of a case without truth
+_SEARCHED_SLICES = 12  # for the tumor of a case without truth
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ShownCase:
 
     Attributes:
         name: case name.
-        volumes: modality -> float32 (z, y, x), x to the patient's left, y to posterior, z to superior.
+        volumes: sequence -> float32 (z, y, x), x to the patient's left, y to posterior, z to superior.
         truth: uint8 (z, y, x) internal labels, None when there are none.
         placement: of further label maps.
     """
@@ -113,13 +113,13 @@ def read_shown_case(
         InputError: images missing, damaged or on different grids.
     """
     images = read_on_one_grid(case)
-    moved = {modality: space.to_training(image) for modality, image in images.items()}
-    first = MODALITIES[0]
+    moved = {sequence: space.to_training(image) for sequence, image in images.items()}
+    first = SEQUENCES[0]
     placement = Placement(Grid.of(images[first]), Grid.of(moved[first]), space)
     truth = None
     if case.truth is not None:
         truth = placement.bring(*case.read_truth(coding), case.truth)
-    volumes = {modality: sitk.GetArrayFromImage(image) for modality, image in moved.items()}
+    volumes = {sequence: sitk.GetArrayFromImage(image) for sequence, image in moved.items()}
     return ShownCase(case.name, volumes, truth, placement)
 
 
@@ -136,7 +136,7 @@ class SlicePredictor:
     def __init__(self, model: Model, case: ShownCase):
         self.known_labels, self.decision = model.known_labels, model.description.get("decision")
         pipeline = build_preprocessing(model.description["preprocessing"])
-        self.prepared = preprocess(pipeline, np.stack([case.volumes[m] for m in MODALITIES]))
+        self.prepared = preprocess(pipeline, np.stack([case.volumes[m] for m in SEQUENCES]))
         self.shape = case.brain.shape
 
     def labels(self, network: nn.Module, z: int) -> np.ndarray:
@@ -153,8 +153,8 @@ class SlicePredictor:
         return plane
 
 
-def tumour_mask(case: ShownCase, predict: Callable[[int], np.ndarray]) -> np.ndarray:
-    """Return where the truth has tumour; without truth where `predict` finds it on a few slices.
+def tumor_mask(case: ShownCase, predict: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Return where the truth has tumor; without truth where `predict` finds it on a few slices.
 
     Args:
         case: the case.

@@ -11,7 +11,7 @@ from scripted_models.reporting.figures.canvas import INK
 from scripted_models.reporting.figures.network_trace import IMAGE, JOINED, MAPS, NETWORK, Stage
 
 OUTPUT = "output"  # of the whole network
-COLOURS = {
+COLORS = {
     IMAGE: "#8d99a6",
     MAPS: "#2f7fc1",
     JOINED: "#8a5fc7",
@@ -45,12 +45,12 @@ class Symbol:
     Attributes:
         stage: what is drawn.
         width: of the front sheet or box.
-        colour: key of COLOURS.
+        color: key of COLORS.
     """
 
     stage: Stage
     width: float
-    colour: str
+    color: str
 
     @property
     def breadth(self) -> float:
@@ -60,12 +60,12 @@ class Symbol:
 
     @property
     def above(self) -> float:
-        """Room above the centre, with the words."""
+        """Room above the center, with the words."""
         return self._height / 2 + self._depth + _GAP_IN + _LINE_IN * len(self._words_above)
 
     @property
     def below(self) -> float:
-        """Room below the centre, with the size."""
+        """Room below the center, with the size."""
         return self._height / 2 + 2 * _GAP_IN + _LINE_IN
 
     @property
@@ -98,17 +98,17 @@ class Symbol:
             "fixed parameters" if stage.is_fixed else "parameters",
         ]
 
-    def entry(self, centre: tuple[float, float], scale: float) -> tuple[float, float]:
+    def entry(self, center: tuple[float, float], scale: float) -> tuple[float, float]:
         """Return where arrows end."""
-        return centre[0] - scale * self.width / 2, centre[1]
+        return center[0] - scale * self.width / 2, center[1]
 
-    def exit(self, centre: tuple[float, float], scale: float) -> tuple[float, float]:
+    def exit(self, center: tuple[float, float], scale: float) -> tuple[float, float]:
         """Return where arrows begin."""
-        return centre[0] + scale * (self.width / 2 + self._depth), centre[1]
+        return center[0] + scale * (self.width / 2 + self._depth), center[1]
 
-    def draw(self, axes: Axes, centre: tuple[float, float], scale: float) -> None:
+    def draw(self, axes: Axes, center: tuple[float, float], scale: float) -> None:
         """Draw on axes whose unit is an inch."""
-        x, y = centre
+        x, y = center
         width, height = self.width * scale, self._height * scale
         for sheet in range(self._sheets - 1, -1, -1):
             shift = sheet * _SHEET_IN * scale
@@ -123,17 +123,17 @@ class Symbol:
         _write(axes, (x, lower), [self._size], scale, va="top", fontweight="bold")
 
     def _sheet(self, corner: tuple[float, float], width: float, height: float, scale: float):
-        colour = COLOURS[self.colour]
+        color = COLORS[self.color]
         if self.stage.kind != NETWORK:
-            return Rectangle(corner, width, height, zorder=2, facecolor=colour, edgecolor="white",
+            return Rectangle(corner, width, height, zorder=2, facecolor=color, edgecolor="white",
                              linewidth=scale)  # fmt: skip
-        return FancyBboxPatch(corner, width, height, zorder=2, facecolor=colour, edgecolor=INK,
+        return FancyBboxPatch(corner, width, height, zorder=2, facecolor=color, edgecolor=INK,
                               boxstyle=f"round,pad=0,rounding_size={0.08 * scale}",
                               linewidth=1.5 * scale)  # fmt: skip
 
 
 def _write(axes: Axes, place: tuple[float, float], lines: list[str], scale: float, **how) -> None:
-    """Write centred lines that stay readable over an arrow."""
+    """Write centerd lines that stay readable over an arrow."""
     halo = [withStroke(linewidth=4 * scale, foreground="white")] if how["va"] != "center" else []
     axes.text(*place, "\n".join(lines), ha="center", fontsize=_LETTERS_PT * scale, color=INK,
               linespacing=1.15, zorder=3, path_effects=halo, **how)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Sagittal, coronal and axial views through a tumour (Havaei et al. 2017, figures 8 and 9)."""
+"""Sagittal, coronal and axial views through a tumor (Havaei et al. 2017, figures 8 and 9)."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def segmentation_from(path: Path, case: Case, shown: ShownCase) -> np.ndarray:
 
 
 def draw_views(case: ShownCase, labels: np.ndarray, name: str) -> Figure:
-    """Draw images, segmentation and truth in the three planes with most tumour.
+    """Draw images, segmentation and truth in the three planes with most tumor.
 
     Args:
         case: the case.
@@ -49,14 +49,14 @@ def draw_views(case: ShownCase, labels: np.ndarray, name: str) -> Figure:
         name: of the segmentation, for its column.
     """
     maps = {name: labels} | ({} if case.truth is None else {"truth": case.truth})
-    tumour = np.any([chosen > 0 for chosen in maps.values()], axis=0)
-    painter = Painter(case, tumour)
+    tumor = np.any([chosen > 0 for chosen in maps.values()], axis=0)
+    painter = Painter(case, tumor)
     rows = []
     for plane in VIEWS:
-        index, count = fullest_index(tumour, case.brain, plane)
-        cells = [Cell(painter.grey(m, plane, index), TITLES[m]) for m in ("t1c", "flair")]
+        index, count = fullest_index(tumor, case.brain, plane)
+        cells = [Cell(painter.gray(m, plane, index), TITLES[m]) for m in ("t1c", "flair")]
         cells += [
             Cell(painter.overlay("flair", m, plane, index), title) for title, m in maps.items()
         ]
         rows.append(Row(f"{plane} {index + 1}/{count}", cells))
-    return draw_rows(rows, f"Views through the tumour: {case.name}")
+    return draw_rows(rows, f"Views through the tumor: {case.name}")

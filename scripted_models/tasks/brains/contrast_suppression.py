@@ -1,17 +1,17 @@
-"""Real cases whose enhancing tumour no longer enhances, for tumours without contrast uptake.
+"""Real cases whose enhancing tumor no longer enhances, for tumors without contrast uptake.
 
-Contrast agent changes T1c alone. Away from the tumour T1c is nearly a linear function of T1, so the same
-function of T1 shows what the tumour would look like had it taken up nothing.
+Contrast agent changes T1c alone. Away from the tumor T1c is nearly a linear function of T1, so the same
+function of T1 shows what the tumor would look like had it taken up nothing.
 """
 
 import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.labels import ENHANCING
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 _REACH = 2  # voxels around the enhancing label that are partly enhancing
-_DISTANCE = 5  # voxels between the tumour and what the function is fitted to
+_DISTANCE = 5  # voxels between the tumor and what the function is fitted to
 _ROUNDS = 3  # of the fit, each without what the last one explained badly: vessels, meninges
 
 
@@ -19,15 +19,15 @@ def remove_enhancement(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarra
     """Take the enhancement out of a case.
 
     Args:
-        image: (4, z, y, x) in the order of `MODALITIES`, 0 outside of the brain.
+        image: (4, z, y, x) in the order of `SEQUENCES`, 0 outside of the brain.
         labels: internal labels (z, y, x).
 
     Returns:
-        The image, float32, darker in T1c in and near enhancing tumour and nowhere else changed; the labels,
-        uint8, with non-enhancing instead of enhancing tumour.
+        The image, float32, darker in T1c in and near enhancing tumor and nowhere else changed; the labels,
+        uint8, with non-enhancing instead of enhancing tumor.
     """
     image = np.array(image, np.float32)
-    t1, t1c = image[MODALITIES.index("t1")], image[MODALITIES.index("t1c")]
+    t1, t1c = image[SEQUENCES.index("t1")], image[SEQUENCES.index("t1c")]
     enhancing = labels == ENHANCING
     healthy = (image != 0).all(axis=0) & ~_dilated(labels > 0, _DISTANCE)
     if enhancing.any() and healthy.any():

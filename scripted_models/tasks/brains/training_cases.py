@@ -14,7 +14,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.labels import LabelCoding
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
 from scripted_models.tasks.voc.training_cases import Maker, voc_makers
 from scripted_models.training import distributed
@@ -136,7 +136,7 @@ def _brain_makers(
 def _draw_names(names: Sequence[str], data: DataConfig) -> list[str]:
     """Draw the cases of which a copy without enhancement trains, too."""
     order = np.random.default_rng(data.split_seed).permutation(len(names))
-    return [sorted(names)[index] for index in order[: data.without_enhancement]]
+    return [sorted(names)[index] for index in order[: data.contrast_suppressed]]
 
 
 def _phantoms(experiment: Experiment) -> list[Maker]:
@@ -153,7 +153,7 @@ def _of_case(
 ) -> Maker:
     case.require_images()
     coding = coding or case.coding
-    sources = [case.images[m] for m in MODALITIES]
+    sources = [case.images[m] for m in SEQUENCES]
     key = digest(
         [*(source.path for source in sources), case.truth],
         channels=[source.channel for source in sources],
@@ -190,15 +190,15 @@ def _prepare(
     case: Case, experiment: Experiment, coding: LabelCoding | None, enhances: bool
 ) -> TrainingCase:
     labels, label_grid = case.read_truth(coding)
-    images = {m: case.images[m].read() for m in MODALITIES}
-    for modality, image in images.items():
+    images = {m: case.images[m].read() for m in SEQUENCES}
+    for sequence, image in images.items():
         if difference := Grid.of(image).difference(label_grid):
             raise InputError(
-                f"Case {case.name}: {modality} and the label map lie on different grids ({difference}); "
+                f"Case {case.name}: {sequence} and the label map lie on different grids ({difference}); "
                 "resample them onto one grid."
             )
     space = space_of(experiment.data)
-    moved = [space.to_training(images[m]) for m in MODALITIES]
+    moved = [space.to_training(images[m]) for m in SEQUENCES]
     truth = sitk.DICOMOrient(label_grid.image_from(labels), space.orientation)
     if space.resamples(label_grid):
         truth = resample(truth, Grid.of(moved[0]), sitk.sitkNearestNeighbor)
@@ -213,7 +213,7 @@ def _prepare_phantom(seed: int, experiment: Experiment, grade: dict) -> Training
     from scripted_models.cases.phantom.phantom_case import make_phantom
 
     phantom = make_phantom(seed, **grade)
-    image = np.stack([phantom.volumes[m] for m in MODALITIES])
+    image = np.stack([phantom.volumes[m] for m in SEQUENCES])
     merged = experiment.data.phantoms_merged
     return _training_case(f"phantom_{seed}", image, phantom.labels, experiment, merged)
 

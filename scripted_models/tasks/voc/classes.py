@@ -1,4 +1,4 @@
-"""Classes and colours of PASCAL VOC.
+"""Classes and colors of PASCAL VOC.
 
 Source: Everingham et al., the VOC 2012 development kit, section 3.6: index 0 is background, 255 is void.
 """
@@ -13,13 +13,13 @@ VOID = 255
 
 
 def palette() -> np.ndarray:
-    """Return the colours of the indices 0 to 255, uint8 (256, 3) RGB.
+    """Return the colors of the indices 0 to 255, uint8 (256, 3) RGB.
 
-    The bits of an index go round to red, green and blue, the lowest ones to the highest bits of the colours.
+    The bits of an index go round to red, green and blue, the lowest ones to the highest bits of the colors.
     """
     index = np.arange(256)
-    colours = np.zeros((256, 3), np.int64)
+    colors = np.zeros((256, 3), np.int64)
     for bit in range(8):
         for channel in range(3):
-            colours[:, channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
-    return colours.astype(np.uint8)
+            colors[:, channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
+    return colors.astype(np.uint8)

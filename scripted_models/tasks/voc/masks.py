@@ -18,10 +18,10 @@ INSTALL = 'install them with: pip install "scripted-models[voc]"'
 def read_mask(path: Path) -> np.ndarray:
     """Read a label map as indices, uint8 (H, W): 0 to 20, and 255 for void.
 
-    A PNG holds indices, with a palette or as grey values, or the colours of the palette; a .mat file is SBD's.
+    A PNG holds indices, with a palette or as gray values, or the colors of the palette; a .mat file is SBD's.
 
     Raises:
-        InputError: not readable, colours that the palette does not have, or other indices.
+        InputError: not readable, colors that the palette does not have, or other indices.
     """
     path = Path(path)
     indices = _read_sbd(path) if path.suffix == ".mat" else _read_picture(path)
@@ -38,7 +38,7 @@ def _read_picture(path: Path) -> np.ndarray:
     with _opened(path, "label map", "a PNG of indices") as image:
         if image.mode in ("P", "L"):
             return np.array(image, np.uint8)
-        return _indices_of_colours(np.array(image.convert("RGB")), path)
+        return _indices_of_colors(np.array(image.convert("RGB")), path)
 
 
 @contextmanager
@@ -57,16 +57,16 @@ def _opened(path: Path, kind: str, expected: str) -> Iterator:
         ) from error
 
 
-def _indices_of_colours(colours: np.ndarray, path: Path) -> np.ndarray:
-    """Return the indices of colours (H, W, 3) that are all in the palette."""
+def _indices_of_colors(colors: np.ndarray, path: Path) -> np.ndarray:
+    """Return the indices of colors (H, W, 3) that are all in the palette."""
     table = palette().astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    codes = colours.astype(np.int64) @ (1 << 16, 1 << 8, 1)
+    codes = colors.astype(np.int64) @ (1 << 16, 1 << 8, 1)
     order = np.argsort(table)
     places = np.searchsorted(table[order], codes).clip(max=255)
     indices = order[places]
     if (table[indices] != codes).any():
         raise InputError(
-            f"{path}: found colours that are not in the palette of VOC, expected indices; save the label map "
+            f"{path}: found colors that are not in the palette of VOC, expected indices; save the label map "
             "as a palette PNG."
         )
     return indices.astype(np.uint8)
@@ -111,13 +111,13 @@ def read_image(path: Path) -> np.ndarray:
 def write_overlay(
     path: Path, picture: np.ndarray, indices: np.ndarray, share: float = 0.55
 ) -> None:
-    """Write a picture with the colours of its label map laid over it and outlines between the classes.
+    """Write a picture with the colors of its label map laid over it and outlines between the classes.
 
     Args:
         path: PNG to write.
         picture: uint8 (H, W, 3).
         indices: uint8 (H, W).
-        share: of the colours; background and void stay as they are.
+        share: of the colors; background and void stay as they are.
 
     Raises:
         InputError: sizes that differ.
@@ -128,9 +128,9 @@ def write_overlay(
             f"{path}: found a picture of {picture.shape[:2]} and a label map of {indices.shape} pixels (rows, "
             "columns), expected the same size; predict at the picture's own size."
         )
-    labelled = (indices > 0) & (indices != VOID)
+    labeled = (indices > 0) & (indices != VOID)
     mixed = (1 - share) * picture + share * palette()[indices]
-    out = np.where(labelled[..., None], mixed, picture).round().astype(np.uint8)
+    out = np.where(labeled[..., None], mixed, picture).round().astype(np.uint8)
     edge = np.zeros(indices.shape, bool)
     for axis in (0, 1):
         changes = np.diff(indices.astype(np.int16), axis=axis) != 0

@@ -21,7 +21,7 @@ def scaled(picture: np.ndarray, scale: ImageScale) -> np.ndarray:
         picture: uint8 RGB (H, W, 3).
         scale: what its weights expect.
     """
-    ordered = picture[..., ::-1] if scale.colours == "BGR" else picture
+    ordered = picture[..., ::-1] if scale.colors == "BGR" else picture
     values = ordered.astype(np.float32) / 255 * np.float32(scale.scale)
     return ((values - np.float32(scale.mean)) / np.float32(scale.std)).transpose(2, 0, 1)
 

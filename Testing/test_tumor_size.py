@@ -17,7 +17,7 @@ from scripted_models.labels import CODINGS, LABELS, REGIONS, region_mask
 from scripted_models.segmentation.outputs import write_outputs
 from scripted_models.segmentation.segmenter import Segmented
 from scripted_models.segmentation.tumor_size import axial_diameters, measure
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 masks = arrays(bool, st.tuples(*(st.integers(1, n) for n in (3, 7, 7))))
 spacings = st.tuples(*[st.sampled_from((0.5, 0.9, 1.0, 2.5))] * 3)
@@ -39,7 +39,7 @@ def in_slice(plane, index=1, slices=3):
 
 
 def turned_plane(inside, size=121):
-    """Voxels of a plane whose centres, relative to its middle, fulfil `inside(x, y)`."""
+    """Voxels of a plane whose centers, relative to its middle, fulfill `inside(x, y)`."""
     y, x = np.mgrid[:size, :size] - size // 2 + 0.0
     return in_slice(inside(x, y))
 
@@ -89,7 +89,7 @@ class TestShapes:
         slope = half[1] / half[0]
         assert perpendicular == pytest.approx(2 * half[1] * np.sqrt(1 + slope**2), abs=1.5)
 
-    def test_ring_is_measured_across_its_centre(self):
+    def test_ring_is_measured_across_its_center(self):
         def ring(x, y):
             return (np.hypot(x, y) <= 30) & (np.hypot(x, y) > 25)
 
@@ -149,10 +149,10 @@ class TestLines:
     @given(masks.filter(np.any), spacings)
     @settings(max_examples=40, deadline=None)
     def test_itk_bounds_the_largest_diameter(self, mask, spacing):
-        """ITK measures between voxel centres: each end lies at most half a voxel further out."""
+        """ITK measures between voxel centers: each end lies at most half a voxel further out."""
         longest, _ = diameters(mask, spacing)
-        centres = max(feret_mm(plane, spacing[:2]) for plane in mask)
-        assert centres < longest <= centres + max(spacing[:2]) + 1e-9
+        centers = max(feret_mm(plane, spacing[:2]) for plane in mask)
+        assert centers < longest <= centers + max(spacing[:2]) + 1e-9
 
 
 def feret_mm(plane, spacing):
@@ -171,9 +171,9 @@ def slow_diameters(mask, spacing):
         image = sitk.ConnectedComponent(sitk.GetImageFromArray(plane.astype(np.uint8)), True)
         names = sitk.GetArrayFromImage(image)
         for name in range(1, names.max() + 1):
-            centres = np.argwhere(names == name)
+            centers = np.argwhere(names == name)
             steps = np.array([(0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)])
-            points = (centres[:, None] + steps).reshape(-1, 2) * spacing[1::-1]
+            points = (centers[:, None] + steps).reshape(-1, 2) * spacing[1::-1]
             found += slow_crosses(np.unique(points, axis=0))
     longest = max(length for length, _ in found)
     return longest, max(p for length, p in found if length > longest * (1 - 1e-9))
@@ -255,14 +255,14 @@ class TestMeasure:
 
     def test_regions_that_the_labels_cannot_tell_are_left_out(self):
         rows = measure(np.minimum(self.labels, 2), self.grid, known=(0, 1, 2))
-        assert [row.name for row in rows] == ["necrosis", "oedema"]
+        assert [row.name for row in rows] == ["necrosis", "edema"]
         rows = measure(self.labels, self.grid, known=(0, 1, 2, 4))
         assert [row.name for row in rows][-3:] == list(REGIONS)
 
 
 def written_report(labels, grid, folder):
     """Report of a case with these labels, as `segment` writes it."""
-    volumes = {modality: np.ones(labels.shape, np.float32) for modality in MODALITIES}
+    volumes = {sequence: np.ones(labels.shape, np.float32) for sequence in SEQUENCES}
     probabilities = np.eye(len(LABELS), dtype=np.float32)[labels].transpose(3, 0, 1, 2)
     result = Segmented(labels, probabilities, grid, volumes)
     write_outputs(
@@ -280,7 +280,7 @@ def test_report_holds_sizes_and_diameters(tmp_path):
     assert report["measurements"]["necrosis"] == {"voxels": 4, "volume_ml": 0.008}
     sizes = {name: row["volume_ml"] for name, row in report["measurements"].items()}
     assert sizes == report["volumes_ml"]
-    enhancing, found = report["measurements"]["enhancing"], axial_diameters(labels == 4, grid)
+    enhancing, found = report["measurements"]["ET"], axial_diameters(labels == 4, grid)
     assert enhancing["voxels"] == 20
     assert enhancing["longest_mm"] == found.longest_mm
     assert enhancing["perpendicular_mm"] == found.perpendicular_mm
@@ -288,6 +288,6 @@ def test_report_holds_sizes_and_diameters(tmp_path):
     assert np.array_equal(enhancing["longest_ends_lps_mm"], found.longest_ends_lps_mm)
 
 
-def test_report_without_enhancing_tumour_has_no_diameters(tmp_path):
+def test_report_without_enhancing_tumor_has_no_diameters(tmp_path):
     report = written_report(np.full((8, 16, 16), 2, np.uint8), Grid((16, 16, 8)), tmp_path)
-    assert report["measurements"]["enhancing"] == {"voxels": 0, "volume_ml": 0.0}
+    assert report["measurements"]["ET"] == {"voxels": 0, "volume_ml": 0.0}

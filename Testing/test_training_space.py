@@ -19,12 +19,12 @@ def there_and_back(grid: Grid, values: np.ndarray) -> tuple[sitk.Image, np.ndarr
     return moved, SPACE.to_input(sitk.GetArrayFromImage(moved)[None], Grid.of(moved), grid)[0]
 
 
-def blob(grid: Grid, centre_lps: np.ndarray, radius_mm: float) -> np.ndarray:
+def blob(grid: Grid, center_lps: np.ndarray, radius_mm: float) -> np.ndarray:
     """Return a ball, float32 (z, y, x), that lies at a point of physical space."""
     z, y, x = np.indices(grid.shape_zyx)
     steps = np.stack([x, y, z], -1) * np.array(grid.spacing_xyz_mm)
     points = steps @ np.array(grid.direction).reshape(3, 3).T + np.array(grid.origin_lps_mm)
-    distance = np.linalg.norm(points - centre_lps, axis=-1)
+    distance = np.linalg.norm(points - center_lps, axis=-1)
     return (np.clip((radius_mm - distance) / 2 + 0.5, 0, 1)).astype(np.float32)
 
 
@@ -85,13 +85,13 @@ def test_resampling_keeps_a_blob_in_place(size, spacing, seed):
     rng = np.random.default_rng(seed)
     direction = axis_directions()[rng.integers(48)] if seed < 2 else rotation(rng)
     grid = Grid(size, spacing, tuple(rng.uniform(-99, 99, 3)), tuple(direction.ravel().tolist()))
-    centre = grid.corners_lps_mm().mean(axis=0)
-    values = blob(grid, centre, 9.0)
+    center = grid.corners_lps_mm().mean(axis=0)
+    values = blob(grid, center, 9.0)
     moved, back = there_and_back(grid, values)
     half_voxel = max(spacing) / 2
     training = Grid.of(moved)
     inside = sitk.GetArrayFromImage(moved)
-    assert np.linalg.norm(centroid_lps(training, inside) - centre) < half_voxel
+    assert np.linalg.norm(centroid_lps(training, inside) - center) < half_voxel
     assert np.linalg.norm(centroid_lps(grid, back) - centroid_lps(grid, values)) < min(spacing) / 2
     overlap = (
         2 * ((back > 0.5) & (values > 0.5)).sum() / ((back > 0.5).sum() + (values > 0.5).sum())

@@ -1,4 +1,4 @@
-"""Labels from probabilities: the likeliest one, or regions inside each other."""
+"""Labels from probabilities: the most probable one, or regions inside each other."""
 
 import json
 
@@ -12,7 +12,7 @@ from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.labels import REGIONS, region_mask
-from scripted_models.transforms.region_thresholds import EXPECTED_DICE, best_share, decide_labels
+from scripted_models.transforms.region_thresholds import ESTIMATED_DICE, best_share, decide_labels
 
 KNOWN = (0, 1, 2, 3, 4)
 SHARES = st.floats(0.0, 1.0)
@@ -38,7 +38,7 @@ def test_regions_are_where_their_probabilities_reach_the_share_inside_the_larger
     p, least = random_probabilities(seed), dict(zip(REGIONS, shares, strict=True))
     labels = decide_labels(p, KNOWN, least)
     inside = np.ones(labels.shape, bool)
-    together = {"complete": 1 - p[0], "core": p[4] + p[[1, 3]].sum(axis=0), "enhancing": p[4]}
+    together = {"WT": 1 - p[0], "TC": p[4] + p[[1, 3]].sum(axis=0), "ET": p[4]}
     for region in REGIONS:
         inside = inside & (together[region] >= least[region])
         assert np.array_equal(region_mask(labels, region), inside)
@@ -55,7 +55,7 @@ def test_the_best_share_has_the_greatest_expected_dice(seed, sharpness):
     others = [promised(share) for share in np.linspace(0.01, 0.99, 99)]
     assert promised(best) >= max(others) - 1e-5
     if (p >= 0.01).any():
-        # half of the greatest value, within the distance of neighbouring probabilities
+        # half of the greatest value, within the distance of neighboring probabilities
         below, above = p[p < best], p[p >= best]
         assert above.min() >= promised(best) / 2 - 1e-5
         assert below.max(initial=0.01) <= max(promised(best) / 2, 0.01) + 1e-5
@@ -69,7 +69,7 @@ def test_certain_regions_are_as_they_are_and_absent_ones_stay_absent():
     labels = decide_labels(
         np.array([[1.0, 0.999], [0, 0], [0, 0.001], [0, 0], [0, 0]], np.float32),
         KNOWN,
-        dict.fromkeys(REGIONS, EXPECTED_DICE),
+        dict.fromkeys(REGIONS, ESTIMATED_DICE),
     )
     assert not labels.any()
 
@@ -91,20 +91,20 @@ class TestModel:
         write_small_case(tmp_path / "data", "Brats18_A_1_1", 1)
         volumes = []
         for share in (0.0, 1.0):
-            least = {"complete": share, "core": 0.5, "enhancing": 0.5}
+            least = {"WT": share, "TC": 0.5, "ET": 0.5}
             folder = self.model(tmp_path / f"m{share}", small_network, decision=least)
             out = tmp_path / f"out{share}"
             options = ["--output", str(out), "--model", str(folder), "--progress", "none"]
             assert main(["segment", str(tmp_path / "data"), *options]) == 0
             report = json.loads((out / "Brats18_A_1_1" / "report.json").read_text())
-            volumes.append(report["volumes_ml"]["complete"])
+            volumes.append(report["volumes_ml"]["WT"])
             assert "complete from" in (folder / "docs" / "README.md").read_text()
         assert volumes[0] == pytest.approx(6 * 22 * 22 / 1000)  # the whole brain
         assert volumes[1] == 0
 
     @pytest.mark.parametrize(
         "decision",
-        [{"complete": 0.5}, *({**dict.fromkeys(REGIONS, 0.5), "core": x} for x in ("best", 2))],
+        [{"WT": 0.5}, *({**dict.fromkeys(REGIONS, 0.5), "TC": x} for x in ("best", 2))],
     )
     def test_impossible_shares_are_refused(self, decision, small_network, tmp_path):
         folder = self.model(tmp_path / "m", small_network, decision=decision)

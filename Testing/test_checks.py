@@ -16,7 +16,7 @@ from scripted_models.geometry import Grid
 from scripted_models.images import checks
 from scripted_models.images.checks import Examined, grid_findings, look_at, voxel_findings
 from scripted_models.images.training_space import TrainingSpace
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms import preprocessing
 
 COARSE = Grid((60, 60, 52), (4.0, 4.0, 3.0))  # the field of view of BraTS
@@ -66,12 +66,12 @@ class TestVoxels:
     def test_four_heads_with_skull_are_one_finding(self, phantom):
         volumes = {m: with_skull(v, COARSE) for m, v in phantom.volumes.items()}
         (finding,) = voxel_findings(examined(volumes))
-        assert finding.slots == MODALITIES
+        assert finding.slots == SEQUENCES
         assert finding.text.startswith("t1, t1c, t2 and flair: ")
 
     def test_a_field_of_view_smaller_than_a_brain_says_nothing_about_the_skull(self):
         grid = Grid((100, 100, 100))
-        noise = {m: RNG.normal(100, 9, grid.shape_zyx) for m in MODALITIES}
+        noise = {m: RNG.normal(100, 9, grid.shape_zyx) for m in SEQUENCES}
         assert voxel_findings(examined(noise, grid)) == []
 
     @pytest.mark.parametrize("dtype", [np.int16, np.float32, np.float64])
@@ -97,7 +97,7 @@ class TestVoxels:
         assert words in finding.text
 
     def test_constant_volumes_stop_and_are_not_called_doubles(self):
-        zeros = {m: np.zeros(COARSE.shape_zyx) for m in MODALITIES}
+        zeros = {m: np.zeros(COARSE.shape_zyx) for m in SEQUENCES}
         found = voxel_findings(examined(zeros))
         assert [f.severity for f in found] == ["stop"] * 4
         assert found[0].sentence == "t1 is constant (0); choose an MRI sequence."
@@ -188,7 +188,7 @@ class TestGrids:
 def patients(real_data):
     found = []
     for case in find_cases(real_data / "brats")[:2]:
-        images = {m: sitk.Shrink(case.images[m].read(), [2, 2, 2]) for m in MODALITIES}
+        images = {m: sitk.Shrink(case.images[m].read(), [2, 2, 2]) for m in SEQUENCES}
         arrays = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
         found.append(examined(arrays, Grid.of(images["t1"])))
     return found
@@ -203,7 +203,7 @@ class TestRealCases:
         spoilt = {**patients[0], "t1": Examined("t1", look_at(with_skull(small, grid)), grid)}
         assert any("skull" in text for text in about(voxel_findings(spoilt)))
 
-    @pytest.mark.parametrize("pair", list(combinations(MODALITIES, 2)))
+    @pytest.mark.parametrize("pair", list(combinations(SEQUENCES, 2)))
     def test_exchanged_sequences_are_told(self, patients, pair):
         a, b = pair
         spoilt = {**patients[0], a: patients[0][b], b: patients[0][a]}

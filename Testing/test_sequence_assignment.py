@@ -16,7 +16,7 @@ from scripted_models.cases.sequence_names import read_name, read_names
 from scripted_models.cli import main
 from scripted_models.errors import InputError
 from scripted_models.images.contrast import MARGIN, Comparison, look_at
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 
 # What scanners and people write: sequence with rank (3 'without contrast medium', 2 stated, 1 hinted at),
 # 'other' for none of the four, 'clash' for words that exclude each other, '-' for nothing.
@@ -53,7 +53,7 @@ PLAIN = {"t1": "ax t1", "t1c": "ax t1 +c", "t2": "ax t2", "flair": "ax flair"}
 def in_short(told):
     if told.other or told.conflict:
         return "other" if told.other else "clash"
-    return f"{told.modality} {told.rank}" if told.modality else "-"
+    return f"{told.sequence} {told.rank}" if told.sequence else "-"
 
 
 def assign(*names, voxels=None, group=""):
@@ -63,7 +63,7 @@ def assign(*names, voxels=None, group=""):
 
 
 def keys(guesses):
-    return {modality: guess.key for modality, guess in guesses.items()}
+    return {sequence: guess.key for sequence, guess in guesses.items()}
 
 
 @cache
@@ -79,8 +79,8 @@ class TestNames:
     @given(st.text(max_size=30), st.text(max_size=30))
     def test_any_text_is_answered_with_at_most_one_sequence(self, name, description):
         told = read_names(name, description)
-        assert (told.modality in MODALITIES) == bool(told.rank)
-        assert (told.modality is None) or not (told.other or told.conflict)
+        assert (told.sequence in SEQUENCES) == bool(told.rank)
+        assert (told.sequence is None) or not (told.other or told.conflict)
 
     @pytest.mark.parametrize(
         ("name", "description", "told"),
@@ -100,12 +100,12 @@ class TestAssignment:
         assert keys(guesses) == PLAIN
         assert {guess.confidence for guess in guesses.values()} == {"sure"}
 
-    @pytest.mark.parametrize("modality", MODALITIES)
-    def test_two_that_look_alike_leave_the_sequence_open_and_are_named(self, modality):
-        second = PLAIN[modality].replace("ax", "sag")
-        told = assign(*PLAIN.values(), second)[modality]
+    @pytest.mark.parametrize("sequence", SEQUENCES)
+    def test_two_that_look_alike_leave_the_sequence_open_and_are_named(self, sequence):
+        second = PLAIN[sequence].replace("ax", "sag")
+        told = assign(*PLAIN.values(), second)[sequence]
         assert (told.key, told.confidence) == (None, "")
-        assert PLAIN[modality] in told.reason
+        assert PLAIN[sequence] in told.reason
         assert second in told.reason
 
     def test_a_t1_that_denies_contrast_medium_goes_before_one_that_is_silent(self):
@@ -123,7 +123,7 @@ class TestAssignment:
     def test_only_one_group_is_used(self):
         a = [Candidate(("a", m), name, group="a") for m, name in PLAIN.items()]
         b = [Candidate(("b", m), name, group="b") for m, name in PLAIN.items()]
-        assert keys(assign_sequences([*a, *b[:3]])) == {m: ("a", m) for m in MODALITIES}
+        assert keys(assign_sequences([*a, *b[:3]])) == {m: ("a", m) for m in SEQUENCES}
         for both in ([*a, *b], [*a[:2], *b[2:]]):
             guesses = assign_sequences(both)
             assert set(keys(guesses).values()) == {None}
@@ -139,7 +139,7 @@ class TestAssignment:
 
 class TestVoxels:
     def test_swapped_names_are_opened_with_the_contradiction(self):
-        volumes = {PLAIN[m]: head()[m] for m in MODALITIES}
+        volumes = {PLAIN[m]: head()[m] for m in SEQUENCES}
         assert keys(assign(*volumes, voxels=volumes)) == PLAIN
         volumes["ax t1"], volumes["ax t2"] = volumes["ax t2"], volumes["ax t1"]
         guesses = assign(*volumes, voxels=volumes)
@@ -162,16 +162,16 @@ class TestVoxels:
         volumes = {"t1 a": head()["t1"], "t1 b": head()["t1"]}
         assert assign(*volumes, voxels=volumes)["t1c"].key is None
 
-    @pytest.mark.parametrize("modality", ["t1", "t1c", "t2"])
-    def test_the_last_volume_takes_the_last_place_when_it_looks_so(self, modality):
-        names = {**PLAIN, modality: "scan"}
-        volumes = {names[m]: head()[m] for m in MODALITIES}
-        guess = assign(*volumes, voxels=volumes)[modality]
+    @pytest.mark.parametrize("sequence", ["t1", "t1c", "t2"])
+    def test_the_last_volume_takes_the_last_place_when_it_looks_so(self, sequence):
+        names = {**PLAIN, sequence: "scan"}
+        volumes = {names[m]: head()[m] for m in SEQUENCES}
+        guess = assign(*volumes, voxels=volumes)[sequence]
         assert (guess.key, guess.confidence) == ("scan", "likely")
         noise = np.where(
             head()["t1"] > 0, np.random.default_rng(0).random(head()["t1"].shape) + 1, 0
         )
-        assert assign(*volumes, voxels={**volumes, "scan": noise})[modality].key is None
+        assert assign(*volumes, voxels={**volumes, "scan": noise})[sequence].key is None
 
     def test_without_voxels_the_last_volume_is_left_out(self):
         assert assign("ax t1", "ax t1 +c", "ax t2", "scan")["flair"].key is None
@@ -190,7 +190,7 @@ class TestVoxels:
             raise InputError("broken")
 
         guesses = assign_sequences(Candidate(m, name, read=broken) for m, name in PLAIN.items())
-        assert keys(guesses) == {m: m for m in MODALITIES}
+        assert keys(guesses) == {m: m for m in SEQUENCES}
 
     @pytest.mark.parametrize("kind", ["whole head", "constant", "not finite", "2-D", "empty"])
     def test_what_is_no_stripped_brain_is_not_judged(self, kind):
@@ -203,29 +203,29 @@ class TestVoxels:
         }[kind]
         assert look_at(array) is None
 
-    def test_scale_and_offset_of_grey_values_do_not_matter(self):
-        one = Comparison({m: look_at(head()[m]) for m in MODALITIES})
-        other = Comparison({m: look_at(head()[m] * 7.5 - 900) for m in MODALITIES})
-        order = {m: m for m in MODALITIES}
+    def test_scale_and_offset_of_gray_values_do_not_matter(self):
+        one = Comparison({m: look_at(head()[m]) for m in SEQUENCES})
+        other = Comparison({m: look_at(head()[m] * 7.5 - 900) for m in SEQUENCES})
+        order = {m: m for m in SEQUENCES}
         assert one.score(order) == pytest.approx(other.score(order), abs=1e-3)
 
     def test_volumes_on_other_grids_are_not_compared(self):
-        looks = {m: look_at(head()[m]) for m in MODALITIES}
+        looks = {m: look_at(head()[m]) for m in SEQUENCES}
         looks["t2"] = look_at(head()["t2"][:-1])
         looks["flair"] = look_at(np.roll(head()["flair"], 20, axis=1))
         assert Comparison(looks).keys == ("t1", "t1c")
 
     @pytest.mark.real_data
-    def test_patients_are_recognised_without_names(self, real_data):
+    def test_patients_are_recognized_without_names(self, real_data):
         cases = sorted(find_cases(real_data / "brats"), key=lambda case: case.name)
         for case in cases[:: max(1, len(cases) // 3)][:3]:
-            looks = {m: look_at(sitk.GetArrayFromImage(case.images[m].read())) for m in MODALITIES}
+            looks = {m: look_at(sitk.GetArrayFromImage(case.images[m].read())) for m in SEQUENCES}
             comparison = Comparison(looks)
-            order = {m: m for m in MODALITIES}
-            best, lead = comparison.best_order(order, MODALITIES)
+            order = {m: m for m in SEQUENCES}
+            best, lead = comparison.best_order(order, SEQUENCES)
             assert best == order
             assert lead > MARGIN
-            assert all(comparison.fits(order, m) for m in MODALITIES)
+            assert all(comparison.fits(order, m) for m in SEQUENCES)
 
 
 class TestFolders:

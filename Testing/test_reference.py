@@ -28,7 +28,7 @@ SEED_OF = {name: seed for seed, name in enumerate(sorted(VALID))}
 
 def build(name, dtype=torch.float64):
     torch.manual_seed(SEED_OF[name])
-    network = build_network(name, initialisation="he", **FEWER.get(name, {}))
+    network = build_network(name, initialization="he", **FEWER.get(name, {}))
     return network.to(dtype).eval()
 
 

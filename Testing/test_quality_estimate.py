@@ -19,7 +19,7 @@ from scripted_models.labels import REGIONS
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.quality_estimate import (
     doubtful_slices,
-    expected_dice,
+    estimated_dice,
     uncertainty,
 )
 from scripted_models.segmentation.segmenter import segment_case
@@ -40,7 +40,7 @@ def random_probabilities(seed, shape=(8, 30, 31), sharpness=3.0):
 def test_truths_drawn_from_the_probabilities_have_the_expected_dice(sharpness):
     probabilities = random_probabilities(1, sharpness=sharpness)
     labels = probabilities.argmax(axis=0).astype(np.uint8)
-    promised = expected_dice(labels, probabilities, KNOWN)
+    promised = estimated_dice(labels, probabilities, KNOWN)
     rng = np.random.default_rng(2)
     cumulated = probabilities.cumsum(axis=0)
     grid = Grid((31, 30, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
@@ -56,7 +56,7 @@ def test_truths_drawn_from_the_probabilities_have_the_expected_dice(sharpness):
 def test_certain_probabilities_promise_everything_and_doubt_nothing():
     labels = random_probabilities(3).argmax(axis=0).astype(np.uint8)
     certain = np.eye(5, dtype=np.float32)[:, labels]
-    assert expected_dice(labels, certain, KNOWN) == dict.fromkeys(REGIONS, 1.0)
+    assert estimated_dice(labels, certain, KNOWN) == dict.fromkeys(REGIONS, 1.0)
     assert not uncertainty(certain).any()
     assert doubtful_slices(labels, certain, KNOWN) == []
 
@@ -65,9 +65,9 @@ def test_an_empty_mask_where_nothing_is_expected_is_right():
     nothing = np.zeros((5, 2, 3, 4), np.float32)
     nothing[0] = 1
     labels = np.zeros((2, 3, 4), np.uint8)
-    assert set(expected_dice(labels, nothing, KNOWN).values()) == {1.0}
+    assert set(estimated_dice(labels, nothing, KNOWN).values()) == {1.0}
     half = np.full((5, 2, 3, 4), 0.2, np.float32)
-    assert set(expected_dice(labels, half, KNOWN).values()) == {0.0}
+    assert set(estimated_dice(labels, half, KNOWN).values()) == {0.0}
     np.testing.assert_allclose(uncertainty(half), 1, rtol=1e-6)
 
 
@@ -75,7 +75,7 @@ def test_a_model_of_fewer_labels_tells_its_regions():
     probabilities = random_probabilities(5)[:3]
     probabilities /= probabilities.sum(axis=0)
     labels = np.array((0, 2, 4), np.uint8)[probabilities.argmax(axis=0)]
-    assert set(expected_dice(labels, probabilities, (0, 2, 4))) == {"enhancing"}
+    assert set(estimated_dice(labels, probabilities, (0, 2, 4))) == {"ET"}
 
 
 def test_doubt_is_found_where_it_was_put():
@@ -97,8 +97,8 @@ class TestReport:
         assert main(["segment", str(case), "--probabilities", *options]) == 0
         folder = tmp_path / "out" / "Brats18_A_1_1"
         report = json.loads((folder / "report.json").read_text())
-        assert set(report["expected_dice"]) == set(REGIONS)
-        assert all(0 <= value <= 1 for value in report["expected_dice"].values())
+        assert set(report["estimated_dice"]) == set(REGIONS)
+        assert all(0 <= value <= 1 for value in report["estimated_dice"].values())
         assert all(1 <= number <= 6 for number in report["doubtful_slices"])
         doubt = read_volume(folder / "uncertainty.nii.gz")
         assert doubt.GetSize() == read_volume(folder / "segmentation.nii.gz").GetSize()
@@ -108,14 +108,14 @@ class TestReport:
     @pytest.mark.parametrize(("least", "asked"), [(1.0, True), (0.0, False)])
     def test_low_expectations_ask_for_a_check(self, case, least, asked):
         model = load_model("TwoPathCNN")
-        description = {**model.description, "check_below": {"complete": least}}
+        description = {**model.description, "check_below": {"WT": least}}
         (found,) = find_cases(case)
         changed = dataclasses.replace(model, description=description)
         result = segment_case(found, changed, Progress())
         said = [text for text in result.warnings if "in doubt" in text]
         assert bool(said) == asked
         if asked:
-            assert f"{result.expected_dice['complete']:.2f} for the region complete" in said[0]
+            assert f"{result.estimated_dice['WT']:.2f} for the region complete" in said[0]
             assert f"{result.doubtful_slices[0] + 1}" in said[0]
 
 
@@ -132,15 +132,15 @@ class TestShipped:
     def test_expected_and_measured_dice_correlate_over_the_held_out_cases(self, table, region):
         rows = [row for row in table if row["region"] == region]
         promised, measured = (
-            [float(row[key]) for row in rows] for key in ("expected_dice", "dice")
+            [float(row[key]) for row in rows] for key in ("estimated_dice", "dice")
         )
         assert len(rows) == 30
         assert np.corrcoef(promised, measured)[0, 1] > 0.5
 
     def test_the_cases_that_are_doubted_are_worse(self, table):
-        least = load_model("default").description["check_below"]["complete"]
-        rows = [row for row in table if row["region"] == "complete"]
-        doubted = [float(row["dice"]) for row in rows if float(row["expected_dice"]) < least]
-        trusted = [float(row["dice"]) for row in rows if float(row["expected_dice"]) >= least]
+        least = load_model("default").description["check_below"]["WT"]
+        rows = [row for row in table if row["region"] == "WT"]
+        doubted = [float(row["dice"]) for row in rows if float(row["estimated_dice"]) < least]
+        trusted = [float(row["dice"]) for row in rows if float(row["estimated_dice"]) >= least]
         assert doubted
         assert np.mean(doubted) < np.mean(trusted) - 0.05

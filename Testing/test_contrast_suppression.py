@@ -9,7 +9,7 @@ from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
 
 
 def make(seed, slope=0.5, offset=40.0, vessels=0.0):
-    """T1c as a linear function of T1, but for enhancing tumour and vessels."""
+    """T1c as a linear function of T1, but for enhancing tumor and vessels."""
     rng = np.random.default_rng(seed)
     image = np.zeros((4, 24, 26, 28), np.float32)
     inside = (slice(2, -2), slice(3, -3), slice(2, -4))
@@ -43,9 +43,9 @@ def test_what_is_left_follows_from_t1(seed, slope, offset):
 def test_vessels_stay_bright_and_do_not_mislead(seed):
     image, labels, without, bright = make(seed, vessels=0.05)
     result, _ = remove_enhancement(image, labels)
-    tumour = labels == 4
-    error = np.abs(result[1] - without[1])[tumour].mean()
-    assert error < 5 < np.abs(image[1] - without[1])[tumour].mean() / 10
+    tumor = labels == 4
+    error = np.abs(result[1] - without[1])[tumor].mean()
+    assert error < 5 < np.abs(image[1] - without[1])[tumor].mean() / 10
     far = bright.copy()
     far[3:20, 3:20, 3:20] = False
     np.testing.assert_array_equal(result[1, far], image[1, far])

@@ -24,7 +24,7 @@ from scripted_models.errors import ModelError
 from scripted_models.images.volume_files import read_label_map
 from scripted_models.labels import LABELS
 from scripted_models.networks import build_network
-from scripted_models.sequences import MODALITIES
+from scripted_models.sequences import SEQUENCES
 from scripted_models.training.experiment_config import Experiment
 
 KNOWN = (0, 1, 2, 4)  # labels of the models of BraTS 2017 and later
@@ -36,7 +36,7 @@ def description(name="made"):
         "name": name,
         "summary": "made for a test",
         "network": {"name": "TwoPathCNN", "arguments": {}},
-        "channels": list(MODALITIES),
+        "channels": list(SEQUENCES),
         "labels": {str(k): v for k, v in LABELS.items()},
         "training_space": {"orientation": "LPS", "spacing_xyz_mm": [1, 1, None], "tolerance": 0.1},
         "preprocessing": list(experiment.preprocessing),
@@ -53,7 +53,7 @@ def folder(tmp_path, small_network):
 def four(tmp_path_factory):
     """A model of four classes."""
     torch.manual_seed(0)
-    network = build_network("TwoPathCNN", num_classes=4, initialisation="he").eval()
+    network = build_network("TwoPathCNN", num_classes=4, initialization="he").eval()
     stated = {
         **description("four"),
         "network": {"name": "TwoPathCNN", "arguments": {"num_classes": 4}},
@@ -69,10 +69,10 @@ def segmented(four, tmp_path_factory):
     output = tmp_path_factory.mktemp("segmented")
     random = np.random.default_rng(0)
     command = ["segment", "--output", str(output), "--case-name", "case", "--model", str(four)]
-    for modality in MODALITIES:
+    for sequence in SEQUENCES:
         image = sitk.GetImageFromArray(random.uniform(1, 9, (3, 24, 24)).astype(np.float32))
-        sitk.WriteImage(image, str(output / f"{modality}.nii.gz"))
-        command += [f"--{modality}", str(output / f"{modality}.nii.gz")]
+        sitk.WriteImage(image, str(output / f"{sequence}.nii.gz"))
+        command += [f"--{sequence}", str(output / f"{sequence}.nii.gz")]
     assert main([*command, "--probabilities", "--progress", "none"]) == 0
     return output / "case"
 
@@ -107,7 +107,7 @@ class TestBasic:
                     "required_packages_version", "description", "authors", "copyright"):  # fmt: skip
             assert key in metadata
         formats = metadata["network_data_format"]
-        assert list(formats["inputs"]["image"]["channel_def"].values()) == list(MODALITIES)
+        assert list(formats["inputs"]["image"]["channel_def"].values()) == list(SEQUENCES)
         assert formats["outputs"]["pred"]["channel_def"] == {str(k): v for k, v in LABELS.items()}
         assert (folder / "LICENSE").is_file()
 
@@ -150,7 +150,7 @@ class TestShipped:
 
 
 class TestFewerLabels:
-    """Models of BraTS 2017 and later: necrosis and non-enhancing tumour are one label."""
+    """Models of BraTS 2017 and later: necrosis and non-enhancing tumor are one label."""
 
     def test_classes_stand_in_ascending_order_of_labels(self, four):
         assert load_model(str(four)).known_labels == KNOWN
@@ -165,26 +165,26 @@ class TestFewerLabels:
         assert sorted(segmented.glob("probability_*")) == sorted(paths)
         values = np.stack([sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in paths])
         assert np.allclose(values.sum(axis=0), 1, atol=1e-4)
-        tumour = labels > 0
-        likeliest = np.array(KNOWN)[values.argmax(axis=0)]
-        assert np.array_equal(labels[tumour], likeliest[tumour])
-        assert len(np.unique(labels[tumour])) > 1
+        tumor = labels > 0
+        most_probable = np.array(KNOWN)[values.argmax(axis=0)]
+        assert np.array_equal(labels[tumor], most_probable[tumor])
+        assert len(np.unique(labels[tumor])) > 1
 
     def test_the_report_tells_only_what_the_model_knows(self, segmented):
         report = json.loads((segmented / "report.json").read_text())
         assert report["known_labels"] == list(KNOWN)
         assert report["labels"] == {str(k): LABELS[k] for k in KNOWN}
         volumes = report["volumes_ml"]
-        assert list(volumes) == ["necrosis", "oedema", "enhancing", "complete", "core"]
-        assert volumes["core"] == pytest.approx(volumes["necrosis"] + volumes["enhancing"])
+        assert list(volumes) == ["necrosis", "edema", "ET", "WT", "TC"]
+        assert volumes["TC"] == pytest.approx(volumes["necrosis"] + volumes["ET"])
 
     @pytest.mark.parametrize(
         ("labels", "regions"),
         [
-            ((0, 1, 2, 3, 4), ("complete", "core", "enhancing")),
-            ((0, 2, 3, 4), ("complete", "core", "enhancing")),
-            ((0, 1, 3, 4), ("core", "enhancing")),
-            ((0, 2, 4), ("enhancing",)),
+            ((0, 1, 2, 3, 4), ("WT", "TC", "ET")),
+            ((0, 2, 3, 4), ("WT", "TC", "ET")),
+            ((0, 1, 3, 4), ("TC", "ET")),
+            ((0, 2, 4), ("ET",)),
             ((0, 2), ()),
         ],
     )
@@ -271,9 +271,9 @@ class TestErrors:
         ("change", "word"),
         [
             ({"channels": ["flair", "t2", "t1c", "t1"]}, "channels"),
-            ({"labels": {"0": "background", "1": "tumour"}}, "labels"),
+            ({"labels": {"0": "background", "1": "tumor"}}, "labels"),
             ({"labels": {"0": "background", "1": ["necrosis"]}}, "labels"),
-            ({"labels": {"1": "necrosis", "2": "oedema"}}, "labels"),
+            ({"labels": {"1": "necrosis", "2": "edema"}}, "labels"),
             ({"labels": {"0": "background"}}, "labels"),
             ({"network": {"name": "TwoPathCNN"}}, "arguments"),
             ({"network": {"name": "Unknown", "arguments": {}}}, "Unknown network"),
