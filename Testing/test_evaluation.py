@@ -340,4 +340,4 @@ def test_empty_regions_are_counted_and_noted(folders):
     assert result.counts["TC"]["only_prediction_empty"] == 0
     diagonal = result.cases[NAMES[0]]["ET"]["hd95_mm"]
     assert diagonal == pytest.approx(GRID.diagonal_mm)
-    assert any(note.startswith("Region enhancing") for note in result.notes)
+    assert any(note.startswith("Region ET") for note in result.notes)

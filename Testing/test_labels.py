@@ -167,7 +167,7 @@ def test_regions_lie_within_each_other(labels):
 
 
 @pytest.mark.parametrize(
-    ("coding", "WT", "TC", "ET"),
+    ("coding", "complete", "core", "enhancing"),
     [  # of the data sets' own definitions, in their own values
         ("brats2012", {1, 2}, {2}, None),
         ("brats2012sim", {4, 5}, {5}, None),

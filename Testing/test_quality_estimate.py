@@ -115,7 +115,7 @@ class TestReport:
         said = [text for text in result.warnings if "in doubt" in text]
         assert bool(said) == asked
         if asked:
-            assert f"{result.estimated_dice['WT']:.2f} for the region complete" in said[0]
+            assert f"{result.estimated_dice['WT']:.2f} for the region WT" in said[0]
             assert f"{result.doubtful_slices[0] + 1}" in said[0]
 
 

@@ -98,7 +98,7 @@ class TestModel:
             assert main(["segment", str(tmp_path / "data"), *options]) == 0
             report = json.loads((out / "Brats18_A_1_1" / "report.json").read_text())
             volumes.append(report["volumes_ml"]["WT"])
-            assert "complete from" in (folder / "docs" / "README.md").read_text()
+            assert "WT from" in (folder / "docs" / "README.md").read_text()
         assert volumes[0] == pytest.approx(6 * 22 * 22 / 1000)  # the whole brain
         assert volumes[1] == 0
 

@@ -135,8 +135,8 @@ class TestImport:
         self, tmp_path, small_network, store, capsys
     ):
         stated = {**json.loads((DEFAULT / "configs" / "model.json").read_text()), "name": "nan"}
-        weights = small_network.state_dict()
-        broken = {**weights, "output.bias": weights["output.bias"] * float("nan")}
+        tensors = small_network.state_dict()
+        broken = {**tensors, "output.bias": tensors["output.bias"] * float("nan")}
         network = type(small_network)()
         network.load_state_dict(broken)
         source = weights.write_model(tmp_path / "nan", network, stated)

@@ -102,7 +102,7 @@ class TestOutputs:
         second, _ = read_label_map(tmp_path / "x" / "segmentation.nii.gz")
         assert np.array_equal(first, second)
 
-    @pytest.mark.parametrize(("coding", "ET"), [("brats2021", 4), ("brats2023", 3)])
+    @pytest.mark.parametrize(("coding", "enhancing"), [("brats2021", 4), ("brats2023", 3)])
     def test_codings(self, segmented, case, tmp_path, coding, enhancing):
         assert run(case, "--output", tmp_path, "--coding", coding) == 0
         internal, _ = read_label_map(segmented / "segmentation.nii.gz")

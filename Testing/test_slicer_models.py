@@ -69,25 +69,25 @@ class TestList:
             (
                 "default",
                 "30 cases and 14 phantoms",
-                "complete 0.89, core 0.81, enhancing 0.75; Cross-validation",
+                "WT 0.89, TC 0.81, ET 0.75; Cross-validation",
                 "22 s",
             ),
             (
                 "fast",
                 "30 cases and 14 phantoms",
-                "complete 0.87, core 0.78, enhancing 0.74; Cross-validation",
+                "WT 0.87, TC 0.78, ET 0.74; Cross-validation",
                 "4 s",
             ),
             (
                 "InputCascadeCNN",
                 "24 cases and 14 phantoms",
-                "complete 0.87, core 0.84, enhancing 0.72; 6 held-out",
+                "WT 0.87, TC 0.84, ET 0.72; 6 held-out",
                 "18 s",
             ),
             (
                 "TwoPathCNN",
                 "21 cases",
-                "complete 0.89, core 0.81, enhancing 0.74; 5 held-out",
+                "WT 0.89, TC 0.81, ET 0.74; 5 held-out",
                 "9 s",
             ),
         ],
@@ -122,7 +122,7 @@ class TestList:
         assert "RAS orientation, 1 x 1 x 2.5 mm" in entry.inputs
         assert entry.trained_on == "3 phantoms"
         assert entry.scores == (
-            "complete 0.50, core 0.25; validation cases of the training, no held-out ones",
+            "WT 0.50, TC 0.25; validation cases of the training, no held-out ones",
         )
         assert entry.time == "61 s per case (CPU, 2 cores), 3 s per case (GPU)"
         assert "CPU, 2 cores: 61 s per case." in entry.card
@@ -130,7 +130,7 @@ class TestList:
     @pytest.mark.parametrize("odd", [None, "text", 3, ["a"], {"a": None}, {"dice": {"dice": "x"}}])
     def test_odd_statements_are_left_out(self, store, odd):
         keys = ("summary", "training", "scores", "seconds_per_case")
-        model = models.model_store.StoredModel(
+        model = models.registry.StoredModel(
             "odd", store, True, described(**dict.fromkeys(keys, odd)), "", ""
         )
         entry = models._entry(model)

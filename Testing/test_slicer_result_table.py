@@ -27,9 +27,9 @@ from scripted_models.segmentation.tumor_size import axial_diameters  # noqa: E40
 pytestmark = pytest.mark.slicer
 SHAPE = (12, 20, 24)
 REGION_ROWS = {
-    "WT": "Complete tumor",
+    "WT": "Whole tumor",
     "TC": "Tumor core",
-    "enhancing": "Enhancing region",
+    "ET": "Enhancing region",
 }
 
 

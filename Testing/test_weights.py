@@ -14,7 +14,6 @@ import torch
 
 from scripted_models.bundle.description import (
     DEFAULT_MODEL,
-    known_regions,
     shipped_models,
     verify_checksums,
 )
@@ -22,7 +21,7 @@ from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.images.volume_files import read_label_map
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, known_regions
 from scripted_models.networks import build_network
 from scripted_models.sequences import SEQUENCES
 from scripted_models.training.experiment_config import Experiment
@@ -175,8 +174,8 @@ class TestFewerLabels:
         assert report["known_labels"] == list(KNOWN)
         assert report["labels"] == {str(k): LABELS[k] for k in KNOWN}
         volumes = report["volumes_ml"]
-        assert list(volumes) == ["necrosis", "edema", "ET", "WT", "TC"]
-        assert volumes["TC"] == pytest.approx(volumes["necrosis"] + volumes["ET"])
+        assert list(volumes) == ["necrosis", "edema", "enhancing", "WT", "TC", "ET"]
+        assert volumes["TC"] == pytest.approx(volumes["necrosis"] + volumes["enhancing"])
 
     @pytest.mark.parametrize(
         ("labels", "regions"),

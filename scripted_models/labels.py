@@ -43,6 +43,7 @@ class LabelCoding:
     regions: tuple[str, ...] = tuple(REGIONS)
 
 
+_STANDS_FOR = {1: 3, 3: 1}  # BraTS 2017 and later: one label for necrosis and non-enhancing tumor
 _IDENTITY = {label: label for label in LABELS}
 _MERGED = "label 1 holds necrosis and non-enhancing tumor together and stays 1"
 _TWO_REGIONS = ("WT", "TC")
@@ -152,3 +153,15 @@ def encode_labels(labels: np.ndarray, coding: LabelCoding) -> np.ndarray:
 def region_mask(labels: np.ndarray, region: str) -> np.ndarray:
     """Return the bool mask of a region ('WT', 'TC', 'ET') in an internal label map."""
     return np.isin(labels, REGIONS[region])
+
+
+def known_regions(labels: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the regions that a model with these labels can tell.
+
+    Every label of a region must be known; necrosis and non-enhancing tumor may stand for each other.
+    """
+    return tuple(
+        region
+        for region, parts in REGIONS.items()
+        if all(label in labels or _STANDS_FOR.get(label) in labels for label in parts)
+    )

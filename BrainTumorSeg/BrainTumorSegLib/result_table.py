@@ -10,9 +10,9 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from scripted_models.bundle.description import known_regions
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.labels import known_regions
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.segmentation.tumor_size import axial_diameters
 
@@ -23,7 +23,7 @@ from .segments import REGION_SEGMENTS, SEGMENTS
 COLUMNS = ("Structure", "Voxels", "Volume (mL)", "Diameter (mm)", "Perpendicular (mm)")
 COLUMN_TYPES = (vtk.vtkStringArray, vtk.vtkIntArray, vtk.vtkDoubleArray, *2 * (vtk.vtkStringArray,))
 SEGMENTATION_ROLE = "BrainTumorSeg.segmentation"
-MEASURED = ("enhancing", "region-enhancing")  # the rows with diameters
+MEASURED = ("enhancing", "region-ET")  # the rows with diameters
 
 
 def update_table(scene, segmentation_node, table_node=None):

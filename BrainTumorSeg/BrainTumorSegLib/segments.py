@@ -88,21 +88,21 @@ SEGMENTS: tuple[TumorSegment, ...] = (
 REGION_SEGMENTS: tuple[TumorSegment, ...] = (
     TumorSegment(
         REGIONS["WT"],
-        "region-complete",
-        "Complete tumor",
+        "region-WT",
+        "Whole tumor",
         (144, 238, 144),
         Code("SCT", "86049000", "Neoplasm, Primary"),
     ),
     TumorSegment(
         REGIONS["TC"],
-        "region-core",
+        "region-TC",
         "Tumor core",
         (230, 126, 34),
         Code("SCT", "4147007", "Mass"),
     ),
     TumorSegment(
         REGIONS["ET"],
-        "region-enhancing",
+        "region-ET",
         "Enhancing region",
         (221, 60, 50),
         ENHANCING,

@@ -88,11 +88,11 @@ def _inference(description: dict) -> dict:
             **network["arguments"],
         },
         "preprocessing": {
-            "_target_": f"{package}.preprocessing.build_preprocessing",
+            "_target_": f"{package}.transforms.preprocessing.build_preprocessing",
             "steps": description["preprocessing"],
         },
         "postprocessing": {
-            "_target_": f"{package}.postprocessing.build_postprocessing",
+            "_target_": f"{package}.transforms.postprocessing.build_postprocessing",
             "steps": description["postprocessing"],
         },
         "inferer": {"_target_": "monai.inferers.SimpleInferer"},

@@ -49,7 +49,6 @@ _REQUIRED = {
     "preprocessing": list,
     "postprocessing": list,
 }
-_MERGED = {1: 3, 3: 1}  # BraTS 2017 and later: one label for necrosis and non-enhancing tumor
 
 
 def user_models_folder() -> Path:
@@ -62,9 +61,9 @@ def user_models_folder() -> Path:
         ResourceError: the user has no home folder.
     """
     if stated := os.environ.get("SCRIPTED_MODELS_HOME"):
-        return Path(stated).absolute() / "shipped"
+        return Path(stated).absolute() / "models"
     try:
-        return _user_data_folder() / "BrainTumorSeg" / "shipped"
+        return _user_data_folder() / "BrainTumorSeg" / "models"
     except RuntimeError as error:
         raise ResourceError(
             "No home folder was found, expected one for the user's models; set SCRIPTED_MODELS_HOME to a "
@@ -217,18 +216,6 @@ def _are_sequences(value: object) -> bool:
 def known_labels(description: dict) -> tuple[int, ...]:
     """Return the internal labels of a model in ascending order, which is that of its classes."""
     return tuple(sorted(int(label) for label in description["labels"]))
-
-
-def known_regions(labels: tuple[int, ...]) -> tuple[str, ...]:
-    """Return the regions that a model with these labels can tell.
-
-    Every label of a region must be known; necrosis and non-enhancing tumor may stand for each other.
-    """
-    return tuple(
-        region
-        for region, parts in REGIONS.items()
-        if all(label in labels or _MERGED.get(label) in labels for label in parts)
-    )
 
 
 def needs_one_of(description: dict) -> tuple[str, ...]:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scripted_models.bundle.description import known_regions
-from scripted_models.labels import REGIONS, region_mask
+from scripted_models.labels import REGIONS, known_regions, region_mask
 
 DOUBTFUL_SLICES = 3  # named in a warning
 

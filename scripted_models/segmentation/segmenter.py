@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.bundle.description import known_regions, missing_finding, needs_one_of
+from scripted_models.bundle.description import missing_finding, needs_one_of
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
@@ -30,7 +30,7 @@ from scripted_models.inference import (
     choose_form,
     predict_volume,
 )
-from scripted_models.labels import LABELS, region_mask
+from scripted_models.labels import LABELS, known_regions, region_mask
 from scripted_models.networks.crf.refinement import build_crf, refine_brain
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.memory import check_memory, is_shortage

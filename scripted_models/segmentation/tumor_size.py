@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.bundle.description import known_regions
 from scripted_models.geometry import Grid
-from scripted_models.labels import LABELS, NUM_CLASSES, REGIONS
+from scripted_models.labels import LABELS, NUM_CLASSES, REGIONS, known_regions
 
 SAME = 1e-9  # lengths that differ by this share are equally long
 

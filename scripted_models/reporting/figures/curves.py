@@ -17,9 +17,9 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 _STYLES = ("-", "--", ":")  # the colors again
 _PANELS = {
     "loss": "training loss",
-    "dice_complete": "Dice, complete tumor",
-    "dice_core": "Dice, core",
-    "dice_enhancing": "Dice, enhancing",
+    "dice_WT": "Dice, whole tumor",
+    "dice_TC": "Dice, tumor core",
+    "dice_ET": "Dice, enhancing tumor",
 }
 
 
