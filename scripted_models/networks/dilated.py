@@ -120,12 +120,9 @@ class DilatedVGG(SliceNetwork):
         nn.init.zeros_(self.score.bias)
         self.context = ContextModule(num_classes, context, context_padding) if context else None
         self.upsampling = BilinearUpsampling(num_classes, FRONT_STRIDE)
-
-    @property
-    def receptive_field(self) -> int:
-        """Of the scores, before they are interpolated."""
-        field = receptive_field(layers_of(self.trunk))
-        return field + FRONT_STRIDE * (self.context.receptive_field - 1 if self.context else 0)
+        around = self.context.receptive_field - 1 if self.context else 0
+        # of the scores, before they are interpolated
+        self.receptive_field = receptive_field(layers_of(self.trunk)) + FRONT_STRIDE * around
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to logits (N, classes, H, W)."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from scripted_models.networks.placement import Placed, receptive_field
+from scripted_models.networks.placement import Placed, receptive_field, smaller
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.networks.trunks import TRUNKS, layers_of
 
@@ -107,17 +107,12 @@ class FCN(SliceNetwork):
         for layer in (self.score, *self.skips.values()):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-
-    @property
-    def receptive_field(self) -> int:
-        """Through the trunk's last layer (table 1)."""
-        return receptive_field(layers_of(self.trunk))
+        self.receptive_field = receptive_field(layers_of(self.trunk))  # of its last layer (table 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to logits (N, classes, H, W)."""
         image = Placed(x)
-        missing = (max(LEAST_PIXELS - n, 0) for n in x.shape[:1:-1])
-        right, below = missing
+        below, right = (LEAST_PIXELS - smaller(n, LEAST_PIXELS) for n in x.shape[2:])
         placed, taps = Placed(F.pad(x, (0, right, 0, below))), {}
         for number, stage in enumerate(self.trunk.stages, start=1):
             placed = placed.through(stage)

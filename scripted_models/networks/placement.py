@@ -1,7 +1,7 @@
 """Where the pixels of a map lie in the image, so that maps of different depth can be laid on each other.
 
-Pixel i of a map has its center at stride * i + offset in image pixels. Every layer changes both by its kernel,
-stride, padding and dilation; what papers print as crop offsets and receptive fields follows.
+Pixel i of a map has its center at stride * i + offset in image pixels. Every layer changes both by
+its kernel, stride, padding and dilation. Crop offsets and receptive fields of the papers follow.
 """
 
 from collections.abc import Iterable
@@ -64,16 +64,21 @@ def _overlap(a: Placed, b: Placed) -> tuple[Placed, Placed]:
             f"maps whose pixels do not coincide: strides {a.stride}, {b.stride}; {shift}"
         )
     starts = max(int(shift), 0), max(-int(shift), 0)
-    sizes = [
-        min(n - starts[0], m - starts[1])
+    height, width = (
+        smaller(n - starts[0], m - starts[1])
         for n, m in zip(a.values.shape[2:], b.values.shape[2:], strict=True)
-    ]
-    parts = (
-        placed.values[:, :, start : start + sizes[0], start : start + sizes[1]]
-        for placed, start in zip((a, b), starts, strict=True)
     )
     offset = a.offset + starts[0] * a.stride
-    return tuple(Placed(part, a.stride, offset) for part in parts)
+    of_a, of_b = (
+        Placed(placed.values[:, :, i : i + height, i : i + width], a.stride, offset)
+        for placed, i in zip((a, b), starts, strict=True)
+    )
+    return of_a, of_b
+
+
+def smaller(a: int, b: int) -> int:
+    """Return the smaller of two sizes by arithmetic, which a traced network does again each time."""
+    return (a + b - abs(a - b)) // 2
 
 
 def moved(layer: nn.Module, stride: Fraction, offset: Fraction) -> tuple[Fraction, Fraction]:
@@ -95,8 +100,9 @@ def receptive_field(layers: Iterable[nn.Module]) -> int:
     """Return the pixels along an axis that one output of layers in a row depends on."""
     field, stride = Fraction(1), Fraction(1)
     for layer in layers:
-        if hasattr(layer, "kernel_size"):
-            reach = _single(getattr(layer, "dilation", 1)) * (_single(layer.kernel_size) - 1)
+        kernel: int | tuple[int, ...] = getattr(layer, "kernel_size", 0)
+        if kernel:
+            reach = _single(getattr(layer, "dilation", 1)) * (_single(kernel) - 1)
             field += reach * stride
             stride, _ = moved(layer, stride, Fraction(0))
     return int(field)

@@ -23,7 +23,7 @@ GROUPS = {  # blocks, coarse to fine: which of the trunk's maps (0: finest, at 1
 }
 WIDE, NARROW = 512, 256  # maps of the coarsest path and of all others
 TRUNK_FIELDS = {50: 427, 101: 971, 152: 1451}  # receptive fields of the coarsest maps
-TWO_SCALES = (1.2, 0.6)
+TWO_SCALES = ((6, 5), (3, 5))  # of the image, as fractions
 NORMS = ("none", "group")
 
 
@@ -97,6 +97,7 @@ class RefineBlock(nn.Module):
         light: convolutions of 1 x 1 and no residual units.
         links, pool_first: see `ChainedResidualPooling`.
         norm: see `NORMS`.
+        finest: which of the trunk's maps that enter has the finest resolution.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class RefineBlock(nn.Module):
         links: int,
         pool_first: bool,
         norm: str,
+        finest: int,
     ):
         super().__init__()
         size = 1 if light else 3
@@ -117,10 +119,12 @@ class RefineBlock(nn.Module):
             for c, w in zip(channels, widths, strict=True)
         )
         paths = [*widths, *([previous] if previous else [])]
-        self.out_channels = min(paths)
-        self.fuse = nn.ModuleList(
-            same_convolution(width, self.out_channels, size, norm) for width in paths
-        ) if len(paths) > 1 else None  # fmt: skip
+        self.out_channels, self.finest = min(paths), finest
+        self.fuse: nn.ModuleList | None = None
+        if len(paths) > 1:
+            self.fuse = nn.ModuleList(
+                same_convolution(width, self.out_channels, size, norm) for width in paths
+            )
         self.pool = ChainedResidualPooling(self.out_channels, links, pool_first, size, norm)
         self.refine = nn.Sequential(*units(self.out_channels, 3))
 
@@ -131,9 +135,11 @@ class RefineBlock(nn.Module):
         if self.fuse is None:
             (x,) = paths
         else:
-            size = [max(path.shape[axis] for path in paths) for axis in (2, 3)]
-            fused = (fuse(path) for fuse, path in zip(self.fuse, paths, strict=True))
-            x = sum(resized(path, size) for path in fused)
+            fused = [fuse(path) for fuse, path in zip(self.fuse, paths, strict=True)]
+            finest = fused[self.finest]
+            for index, path in enumerate(fused):
+                fused[index] = path if index == self.finest else resized(path, finest.shape[2:])
+            x = sum(fused[1:], start=fused[0])
         return self.refine(self.pool(x))
 
 
@@ -143,9 +149,15 @@ def _residual_units(channels: int, count: int, light: bool, norm: str) -> list[n
 
 def resized(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     """Interpolate a map bilinearly to a height and a width, pixel centers kept in place."""
-    if list(x.shape[2:]) == list(size):
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def rescaled(x: torch.Tensor, over: int, under: int) -> torch.Tensor:
+    """Interpolate an image to `over / under` times its size, rounded in whole numbers."""
+    if over == under:
         return x
-    return F.interpolate(x, list(size), mode="bilinear", align_corners=False)
+    size = [(2 * over * n + under) // (2 * under) for n in (x.shape[2], x.shape[3])]
+    return resized(x, size)
 
 
 class RefineNet(SliceNetwork):
@@ -189,7 +201,7 @@ class RefineNet(SliceNetwork):
                 f"{list(GROUPS)} and {list(NORMS)}"
             )
         self.in_channels, self.num_classes = in_channels, num_classes
-        self.image_scales = TWO_SCALES if two_scales else (1.0,)
+        self.image_scales = TWO_SCALES if two_scales else ((1, 1),)
         self.trunks = nn.ModuleList(
             ResidualTrunk(in_channels, depth, norm, scale) for _ in self.image_scales
         )
@@ -200,7 +212,8 @@ class RefineNet(SliceNetwork):
         for group in self.groups:
             entering = [channels[level] for level in group for _ in range(repeat)]
             widths = [wide if level == 3 else narrow for level in group for _ in range(repeat)]
-            block = RefineBlock(entering, widths, previous, light, links, pool_first, norm)
+            finest = len(entering) - repeat  # the last level, of the larger image
+            block = RefineBlock(entering, widths, previous, light, links, pool_first, norm, finest)
             self.blocks.append(block)
             previous = block.out_channels
         self.dropout = nn.Dropout(0.5)
@@ -213,9 +226,9 @@ class RefineNet(SliceNetwork):
 
     def refined(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to the last block's maps, at about a quarter of the resolution."""
-        sizes = [[max(round(n * factor), 1) for n in x.shape[2:]] for factor in self.image_scales]
-        maps = [trunk(resized(x, size)) for trunk, size in zip(self.trunks, sizes, strict=True)]
-        refined = None
+        images = [rescaled(x, *scale) for scale in self.image_scales]
+        maps = [trunk(image) for trunk, image in zip(self.trunks, images, strict=True)]
+        refined: torch.Tensor | None = None
         for group, block in zip(self.groups, self.blocks, strict=True):
             entering = [
                 self.dropout(of_scale[level]) if level >= 2 else of_scale[level]
