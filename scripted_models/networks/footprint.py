@@ -16,7 +16,9 @@ from torch import nn
 from torch.nn import functional as F
 
 PROBE = 11520  # 2^8 * 3^2 * 5 pixels: whole pixels at all usual levels
-MOST_PIXELS = 1 << 16
+MOST_PIXELS = 1 << 13  # of a line, twice the widest reach
+MOST_AT_ONCE = 1 << 15  # pixels of all lines that are computed together
+WIDEST_KERNEL = 512
 _POINTWISE = (
     "torch.nn.modules.activation",
     "torch.nn.modules.dropout",
@@ -71,6 +73,8 @@ class _Line(nn.Module):
         super().__init__()
         self.window, self.stride, self.dilation = dilation * (size - 1) + 1, stride, dilation
         self.padding, self.spread = padding, spread
+        if not 0 < max(self.window, stride, spread) <= WIDEST_KERNEL:
+            raise ValueError(f"a kernel of {self.window} pixels is wider than {WIDEST_KERNEL}")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, L) to (N, 1, L')."""
@@ -178,16 +182,24 @@ def _lowest_level(line: nn.Module) -> int:
 
 def _reach(line: nn.Module, multiple: int) -> int:
     """Return how far from an output pixel the furthest pixel lies that it may depend on."""
-    places, length = torch.arange(multiple, device="cpu"), 64 * multiple
+    length = 8 * multiple
     while length <= MOST_PIXELS:
-        image = torch.ones((multiple, 1, length), dtype=torch.float64, device="cpu")
-        image.requires_grad_()
-        middle = places + length // 2 // multiple * multiple
-        chosen = _run(line, image)[places, :, middle].sum()
-        (gradient,) = torch.autograd.grad(chosen, image)
-        seen = (gradient[:, 0] > 0).to(torch.uint8)
-        first, last = seen.argmax(dim=1), length - 1 - seen.flip(1).argmax(dim=1)
-        if first.min() > 0 and last.max() < length - 1:
-            return int(torch.maximum(middle - first, last - middle).max())
+        first = length // 2 // multiple * multiple
+        places = torch.arange(first, first + multiple, device="cpu")
+        seen = [_seen(line, part, length) for part in places.split(MOST_AT_ONCE // length)]
+        low, high = torch.cat(seen, dim=1)
+        if low.min() > 0 and high.max() < length - 1:
+            return int(torch.maximum(places - low, high - places).max())
         length *= 2
     raise ValueError(f"a pixel depends on more than {MOST_PIXELS // 2} others along an axis")
+
+
+def _seen(line: nn.Module, places: torch.Tensor, length: int) -> torch.Tensor:
+    """Return the first and the last pixel of a line that each place depends on, (2, places)."""
+    image = torch.ones((len(places), 1, length), dtype=torch.float64, device="cpu")
+    image.requires_grad_()
+    each = torch.arange(len(places), device="cpu")
+    chosen = _run(line, image)[each, :, places].sum()
+    (gradient,) = torch.autograd.grad(chosen, image)
+    is_seen = (gradient[:, 0] > 0).to(torch.uint8)
+    return torch.stack([is_seen.argmax(dim=1), length - 1 - is_seen.flip(1).argmax(dim=1)])

@@ -134,6 +134,9 @@ def _of_monai() -> Iterator[NetworkEntry]:
         yield NetworkEntry(f"{name}3D", build_3d, adopted.source)
 
 
+_REFUSALS = (TypeError, ValueError, AssertionError, KeyError, IndexError)  # MONAI has all of them
+
+
 def build_network(name: str, **arguments: Any) -> SegmentationNetwork:
     """Build a registered network.
 
@@ -142,13 +145,16 @@ def build_network(name: str, **arguments: Any) -> SegmentationNetwork:
     """
     if name not in NETWORKS:
         raise ModelError(
-            found=f"the unknown network '{name}'", expected=f"one of {sorted(NETWORKS)}"
+            found=f"the unknown network '{name}'",
+            expected=f"one of {sorted(NETWORKS)}",
+            action="correct its name",
         )
     try:
         return NETWORKS[name].build(**arguments)
-    except (TypeError, ValueError, AssertionError) as error:
+    except _REFUSALS as error:
         raise ModelError(
-            found=f"arguments {arguments} that the network '{name}' cannot be built from ({error})",
+            found=f"the arguments {arguments} for {name} ({error})",
+            expected="those that it takes",
             action="correct them",
         ) from error
 
