@@ -56,21 +56,15 @@ class BrainInferer(Inferer):
                 f"{tuple(brain.shape)}"
             )
         volumes = [
-            self._probabilities(network, _array(image, np.float32), _array(mask, bool)[0])
-            for image, mask in zip(inputs, brain, strict=True)
+            predict_volume(
+                network, _array(image, np.float32), _array(mask, bool), workers=self.workers
+            )
+            for image, mask in zip(inputs, brain[:, 0], strict=True)
         ]
-        probabilities = torch.stack(volumes).to(inputs.device)
-        return probabilities.clamp_min(torch.finfo(torch.float32).tiny).log() if self.log else probabilities
-
-    def _probabilities(
-        self, network: SliceNetwork, image: np.ndarray, brain: np.ndarray
-    ) -> torch.Tensor:
-        """Map (C, z, y, x) and (z, y, x) to (classes, z, y, x); a volume without brain is background."""
-        if brain.any():
-            return torch.from_numpy(predict_volume(network, image, brain, workers=self.workers))
-        background = torch.zeros((network.num_classes, *brain.shape))
-        background[0] = 1.0
-        return background
+        probabilities = torch.from_numpy(np.stack(volumes)).to(inputs.device)
+        if self.log:
+            probabilities = probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
+        return probabilities
 
 
 def _array(tensor: torch.Tensor, dtype: type) -> np.ndarray:
