@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,6 +28,7 @@ _POINTWISE = (
     "torch.nn.modules.normalization",
     "monai.networks.blocks.activation",
 )
+Setting = Callable[[str], Any]  # of a layer along one axis, by name
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _of_axis(value: object, axis: int) -> object:
     return value[axis] if isinstance(value, (tuple, list)) else value
 
 
-def _convolution(of: Callable) -> nn.Module:
+def _convolution(of: Setting) -> nn.Module:
     size, stride, padding, dilation = map(of, ("kernel_size", "stride", "padding", "dilation"))
     if isinstance(padding, str):
         around = dilation * (size - 1) if padding == "same" else 0
@@ -122,25 +124,25 @@ def _convolution(of: Callable) -> nn.Module:
     return _Line(size, stride, dilation, (padding, padding))
 
 
-def _transposed(of: Callable) -> nn.Module:
+def _transposed(of: Setting) -> nn.Module:
     size, stride, padding, dilation = map(of, ("kernel_size", "stride", "padding", "dilation"))
     around = dilation * (size - 1) - padding
     return _Line(size, 1, dilation, (around, around + of("output_padding")), stride)
 
 
-def _pooling(of: Callable) -> nn.Module:
+def _pooling(of: Setting) -> nn.Module:
     size, stride, padding = map(of, ("kernel_size", "stride", "padding"))
     if of("ceil_mode"):
         raise ValueError("the receptive field of a pooling that rounds up cannot be measured")
     return _Line(size, stride, 1, (padding, padding))
 
 
-def _upsampling(of: Callable) -> nn.Module:
+def _upsampling(of: Setting) -> nn.Module:
     mode = "linear" if of("mode") in ("bilinear", "trilinear") else of("mode")
     return nn.Upsample(of("size"), of("scale_factor"), mode, of("align_corners"))
 
 
-_LAYERS: tuple[tuple[tuple[type[nn.Module], ...], Callable[[Callable], nn.Module]], ...] = (
+_LAYERS: tuple[tuple[tuple[type[nn.Module], ...], Callable[[Setting], nn.Module]], ...] = (
     ((nn.Conv2d, nn.Conv3d), _convolution),
     ((nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed),
     ((nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool2d, nn.AvgPool3d), _pooling),

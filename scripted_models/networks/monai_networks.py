@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from scripted_models.networks.footprint import Footprint, measure
+from scripted_models.networks.layers import to_channels_last
 from scripted_models.networks.slice_network import PLANES, SliceNetwork, VolumeNetwork
 
 _OWN = ("spatial_dims", "in_channels", "out_channels", "deep_supervision")  # set by the adapter
@@ -108,7 +109,7 @@ class MonaiSliceNetwork(SliceNetwork):
         self.trunk = _build(monai, 2, self.input_channels, trunk_channels or num_classes, arguments)
         footprint = _footprint(self.trunk, monai, 2, arguments)
         self.receptive_field, self.multiples = footprint.receptive_field, footprint.multiples
-        self.to(memory_format=torch.channels_last)
+        to_channels_last(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, input channels, H, W) to logits (N, classes, H, W)."""

@@ -1,4 +1,4 @@
-"""Where the pixels of a map lie in the image, so that maps of different depth can be laid on each other.
+"""Where the pixels of a map lie in the image, so that maps can be laid on each other.
 
 Pixel i of a map has its center at stride * i + offset in image pixels. Every layer changes both by
 its kernel, stride, padding and dilation. Crop offsets and receptive fields of the papers follow.
@@ -7,6 +7,7 @@ its kernel, stride, padding and dilation. Crop offsets and receptive fields of t
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import nn
@@ -77,14 +78,13 @@ def _overlap(a: Placed, b: Placed) -> tuple[Placed, Placed]:
 
 
 def smaller(a: int, b: int) -> int:
-    """Return the smaller of two sizes by arithmetic, which a traced network does again each time."""
+    """Return the smaller of two sizes by arithmetic, which a trace does again each time."""
     return (a + b - abs(a - b)) // 2
 
 
 def moved(layer: nn.Module, stride: Fraction, offset: Fraction) -> tuple[Fraction, Fraction]:
     """Return stride and offset of a layer's output from those of its input."""
-    kernel = getattr(layer, "kernel_size", None)
-    if kernel is None:
+    if not hasattr(layer, "kernel_size"):
         return stride, offset
     size, step, pad, dilation = (
         _single(getattr(layer, name, default))
@@ -100,13 +100,13 @@ def receptive_field(layers: Iterable[nn.Module]) -> int:
     """Return the pixels along an axis that one output of layers in a row depends on."""
     field, stride = Fraction(1), Fraction(1)
     for layer in layers:
-        kernel: int | tuple[int, ...] = getattr(layer, "kernel_size", 0)
-        if kernel:
-            reach = _single(getattr(layer, "dilation", 1)) * (_single(kernel) - 1)
+        if hasattr(layer, "kernel_size"):
+            reach = _single(getattr(layer, "dilation", 1)) * (_single(layer.kernel_size) - 1)
             field += reach * stride
             stride, _ = moved(layer, stride, Fraction(0))
     return int(field)
 
 
-def _single(value: int | tuple[int, ...]) -> int:
-    return value[0] if isinstance(value, tuple) else value
+def _single(value: Any) -> int:
+    first: int = value[0] if isinstance(value, tuple) else value
+    return first

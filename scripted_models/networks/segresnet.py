@@ -1,8 +1,8 @@
 """MONAI's SegResNet on slices, the modern baseline.
 
-Source: Myronenko, "3D MRI brain tumor segmentation using autoencoder regularization", BrainLes 2018,
-section 2.1, without the autoencoder. Here it is two-dimensional, with batch normalization, so that
-the result of a pixel does not depend on the whole slice.
+Source: Myronenko, "3D MRI brain tumor segmentation using autoencoder regularization", BrainLes
+2018, section 2.1, without the autoencoder. Here it is two-dimensional, with batch normalization,
+so that the result of a pixel does not depend on the whole slice.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from scripted_models.networks.layers import to_channels_last
 from scripted_models.networks.monai_networks import MonaiSliceNetwork, padded
 from scripted_models.networks.slice_network import PLANES
 
@@ -55,7 +56,7 @@ class SegResNet(MonaiSliceNetwork):
         del self.trunk.conv_final  # not used, and its weights would never get a gradient
         self.last = nn.Sequential(nn.BatchNorm2d(filters), nn.ReLU(inplace=True))
         self.output = nn.Conv2d(filters, num_classes, 1)
-        self.to(memory_format=torch.channels_last)
+        to_channels_last(self)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, input channels, H, W) to the last hidden maps (N, filters, H, W)."""

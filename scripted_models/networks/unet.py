@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scripted_models.networks.layers import to_channels_last
 from scripted_models.networks.slice_network import PLANES, SliceNetwork
 
 
@@ -77,7 +78,7 @@ class UNet(SliceNetwork):
                 nn.init.kaiming_normal_(layer.weight, 0.1, nonlinearity="leaky_relu")
         steps = [2**level for level in range(len(self.levels))]
         self.receptive_field = 1 + 8 * sum(steps) - 4 * steps[-1] + 2 * (steps[-1] - 1)
-        self.to(memory_format=torch.channels_last)
+        to_channels_last(self)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, input channels, H, W) to the last hidden maps (N, widths[0], H, W)."""
