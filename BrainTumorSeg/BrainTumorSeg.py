@@ -104,20 +104,20 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel; called once, when the module is first opened."""
         ScriptedLoadableModuleWidget.setup(self)
-        from BrainTumorSegLib.panel.inputs import InputsPanel
-        from BrainTumorSegLib.panel.models import ModelsPanel
-        from BrainTumorSegLib.panel.result import ResultPanel
-        from BrainTumorSegLib.panel.run import RunPanel
+        from BrainTumorSegLib.panel.input_section import InputSection
+        from BrainTumorSegLib.panel.model_section import ModelSection
+        from BrainTumorSegLib.panel.result_section import ResultSection
+        from BrainTumorSegLib.panel.run_section import RunSection
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/BrainTumorSeg.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = BrainTumorSegLogic()
-        self.inputs = InputsPanel(self.ui, lambda: self.run.updateButton())
-        self.run = RunPanel(self.ui, self.logic, self.inputs.problems, self.onDone)
-        self.models = ModelsPanel(self.ui, self.onModel)
-        self.result = ResultPanel(self.ui)
+        self.inputs = InputSection(self.ui, lambda: self.run.updateButton())
+        self.run = RunSection(self.ui, self.logic, self.inputs.problems, self.onDone)
+        self.models = ModelSection(self.ui, self.onModel)
+        self.result = ResultSection(self.ui)
         self._sections = (self.models, self.inputs, self.run, self.result)
         scene = slicer.mrmlScene
         self.addObserver(scene, slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose)
@@ -218,7 +218,7 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
 
     def startJob(self, parameters):
         """Start a run of the panel's parameters that is polled; see SegmentationJob."""
-        from BrainTumorSegLib.result import ResultOptions
+        from BrainTumorSegLib.result_import import ResultOptions
 
         return self.segment(
             parameters.t1,
@@ -276,7 +276,7 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
 
     def test_segmentsKeepTheirVoxels(self) -> None:
         """A known label map becomes four segments with the same number of voxels."""
-        from BrainTumorSegLib.result import import_segmentation
+        from BrainTumorSegLib.result_import import import_segmentation
         from BrainTumorSegLib.segments import SEGMENTS
 
         phantom, volumes = self._phantomVolumes()

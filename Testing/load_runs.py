@@ -19,7 +19,7 @@ from fault_table import MODEL, NAMES, make_inputs
 from slicer_fixtures import ROOT  # puts the module's library on the path
 
 # isort: split
-from BrainTumorSegLib.runner import SegmentationProcess
+from BrainTumorSegLib.segmentation_process import SegmentationProcess
 
 from scripted_models.cli import main
 from scripted_models.segmentation import outputs

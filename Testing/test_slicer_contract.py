@@ -169,8 +169,8 @@ def test_module_imports_respect_the_layers(file):
         assert imports_of(tree, top_level_only=True) <= light
 
 
-@pytest.mark.parametrize("name", ["runner.py", "protocol.py", "process_tree.py"])
-def test_runner_needs_only_the_standard_library(name):
+@pytest.mark.parametrize("name", ["segmentation_process.py", "protocol.py", "process_tree.py"])
+def test_process_needs_only_the_standard_library(name):
     tree = ast.parse((LIBRARY / name).read_text(encoding="utf-8"))
     assert imports_of(tree) <= set(sys.stdlib_module_names)
 

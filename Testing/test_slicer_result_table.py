@@ -18,7 +18,7 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib import resampling, result_table  # noqa: E402
-from BrainTumorSegLib.result import ResultOptions, import_segmentation  # noqa: E402
+from BrainTumorSegLib.result_import import ResultOptions, import_segmentation  # noqa: E402
 
 from scripted_models.errors import InputError, ResourceError  # noqa: E402
 from scripted_models.labels import REGIONS, region_mask  # noqa: E402

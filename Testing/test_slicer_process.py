@@ -11,7 +11,7 @@ from slicer_fixtures import ROOT  # puts the module's library on the path
 # isort: split
 from BrainTumorSegLib.process_tree import exit_reason
 from BrainTumorSegLib.protocol import Event, parse_line
-from BrainTumorSegLib.runner import CANCELLED, DONE, FAILED, SegmentationProcess
+from BrainTumorSegLib.segmentation_process import CANCELLED, DONE, FAILED, SegmentationProcess
 
 CHILD = ROOT / "Testing" / "slicer_children.py"
 TIMEOUT_S = 30
@@ -230,7 +230,7 @@ def test_end_of_our_own_interpreter_ends_the_child(tmp_path):
 
     code = (
         f"import sys, os; sys.path.insert(0, {str(ROOT / 'BrainTumorSeg')!r})\n"
-        "from BrainTumorSegLib.runner import SegmentationProcess\n"
+        "from BrainTumorSegLib.segmentation_process import SegmentationProcess\n"
         f"p = SegmentationProcess([sys.executable, {str(CHILD)!r}, 'hang'], os.environ)\n"
         "p.start(); print(p.pid)\n"
     )

@@ -6,10 +6,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..models import ModelEntry, import_model, list_models, remove_model
+from ..model_list import ModelEntry, import_model, list_models, remove_model
 
 
-class ModelsPanel:
+class ModelSection:
     """Shows the shipped models and those of the user.
 
     Args:

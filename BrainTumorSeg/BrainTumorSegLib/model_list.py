@@ -1,37 +1,22 @@
 """The models to choose from: the shipped ones and the user's, with what the panel says about them.
 
-Listing and removing happen here; an import runs as a child process, because it loads the weights with
-PyTorch. Needs no Qt.
+Needs no Qt; `model_import` adds to them.
 """
 
-import contextlib
-import json
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from scripted_models.bundle import registry
 from scripted_models.bundle.description import known_labels, needs_one_of, training_space
-from scripted_models.errors import (
-    Cancelled,
-    InputError,
-    ModelError,
-    ResourceError,
-    ScriptedModelsError,
-)
+from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import REGIONS
 from scripted_models.sequences import TITLES
 
-from .process_tree import ask_tree_to_end, exit_reason, kill_tree, start_process
-from .python_child import child_environment, find_python
-
-POLL_S = 0.05
-GRACE_S = 3.0
-_ERRORS = {e.exit_code: e for e in (InputError, ModelError, ResourceError, Cancelled)}
+from .translation import _
 
 
 @dataclass(frozen=True)
@@ -73,10 +58,10 @@ class ModelEntry:
         """What the panel says above the card; what the model does not state is left out."""
         lines = (
             self.summary,
-            self.trained_on and f"Trained on: {self.trained_on}",
-            self.inputs and f"Expects: {self.inputs}",
-            *(f"Dice: {score}" for score in self.scores),
-            self.time and f"Time: {self.time}",
+            self.trained_on and _("Trained on: {cases}").format(cases=self.trained_on),
+            self.inputs and _("Expects: {volumes}").format(volumes=self.inputs),
+            *(_("Dice: {score}").format(score=score) for score in self.scores),
+            self.time and _("Time: {seconds}").format(seconds=self.time),
         )
         return tuple(line for line in lines if line)
 
@@ -87,7 +72,7 @@ def list_models() -> list[ModelEntry]:
     Raises:
         ResourceError: the user has no home folder.
     """
-    return [_entry(model) for model in registry.list_models()]
+    return [entry_of(model) for model in registry.list_models()]
 
 
 def remove_model(entry: ModelEntry) -> None:
@@ -99,96 +84,15 @@ def remove_model(entry: ModelEntry) -> None:
     """
     if not entry.user:
         raise ModelError(
-            f"The model '{entry.name}' comes with the program, expected one of your own; choose another."
+            found=_("the model '{name}', which comes with the program").format(name=entry.name),
+            expected=_("one of your own"),
+            action=_("choose another one"),
         )
     registry.remove_model(entry.name)
 
 
-def import_model(
-    source: Path,
-    name: str | None = None,
-    python: str | None = None,
-    environment: Mapping[str, str] | None = None,
-    on_wait: Callable[[], None] | None = None,
-    timeout_s: float = 120.0,
-) -> ModelEntry:
-    """Check a model folder or zip file in a child process and copy it to the user's models.
-
-    Args:
-        source: model folder or zip file.
-        name: name in the list; by default the one in its description.
-        python: executable of the child.
-        environment: variables of the child.
-        on_wait: called about every 50 ms; what it raises ends the child, and nothing is imported.
-        timeout_s: the child is ended after this time.
-
-    Raises:
-        ModelError: `source` is not a sound model.
-        InputError: the name is taken or cannot be a name.
-        ResourceError: the child could not be started, took too long, or could not write.
-    """
-    command = [
-        *(python or find_python(), "-m", "scripted_models", "models", "--import", str(source)),
-        *(() if name is None else ("--name", name)),
-        "--json",
-    ]
-    environment = child_environment() if environment is None else environment
-    exit_code, output, complaints = _run(command, environment, on_wait, timeout_s)
-    if exit_code:
-        error = _ERRORS.get(exit_code, ScriptedModelsError)
-        raise error(_sentence(exit_code, complaints))
-    record = json.loads(output)
-    return _entry(registry.stored_model(Path(record["path"])))
-
-
-def _run(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    on_wait: Callable[[], None] | None,
-    timeout_s: float,
-) -> tuple[int, str, str]:
-    """Run a child to its end; return its exit code, standard output and standard error."""
-    try:
-        process = start_process(command, environment)
-    except (OSError, ValueError) as error:
-        raise ResourceError(f"The program {command[0]} could not be started: {error}.") from error
-    deadline = time.monotonic() + timeout_s
-    try:
-        while time.monotonic() < deadline:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                output, complaints = process.communicate(timeout=POLL_S)
-                return process.returncode, output, complaints
-            if on_wait:
-                on_wait()
-        raise ResourceError(
-            f"The import took longer than {timeout_s:g} s and was ended; nothing was imported, try again."
-        )
-    finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen) -> None:
-    """End a child that still runs, giving it time to remove what it has begun."""
-    if process.poll() is None:
-        ask_tree_to_end(process)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
-    kill_tree(process)
-    process.wait()
-    for stream in (process.stdout, process.stderr):
-        stream.close()
-
-
-def _sentence(exit_code: int, complaints: str) -> str:
-    lines = [line for line in complaints.splitlines() if line.strip()]
-    stated = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-    if stated:
-        return stated[-1]
-    last = f"; it said last: {lines[-1][:300]}" if lines else ""
-    return f"The import {exit_reason(exit_code)}{last}."
-
-
-def _entry(model: registry.StoredModel) -> ModelEntry:
+def entry_of(model: registry.StoredModel) -> ModelEntry:
+    """Return what the panel shows of a model."""
     stated = model.description
     usable = {} if model.problem else _abilities(stated)
     return ModelEntry(

@@ -10,7 +10,7 @@ from ..previous_result import has_previous, restore_previous
 from ..result_table import SEGMENTATION_ROLE, update_table, write_csv
 
 
-class ResultPanel:
+class ResultSection:
     """Buttons and table of the chosen segmentation.
 
     Args:

@@ -13,7 +13,7 @@ POLL_INTERVAL_MS = 100
 SAID = ("message", "warning", LOG)  # errors and results are told when the run has ended
 
 
-class RunPanel:
+class RunSection:
     """Drives one segmentation at a time.
 
     Args:

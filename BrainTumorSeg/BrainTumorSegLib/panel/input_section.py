@@ -19,7 +19,7 @@ REFRESH_DELAY_MS = 200
 MARKS = {"sure": "\u2713", "likely": "?"}
 
 
-class InputsPanel(VTKObservationMixin):
+class InputSection(VTKObservationMixin):
     """Keeps slots, marks and findings in step with the scene.
 
     Args:
