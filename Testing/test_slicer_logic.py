@@ -75,7 +75,7 @@ def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
     assert node.GetAttribute("BrainTumorSeg.Version") == "9.9"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Report"))["model"]["name"] == "threshold"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Inputs"))["flair"] == "p flair"
-    assert "under transform 'linear'" in events[0].text
+    assert "found the transform 'linear'" in events[0].text
     assert [e.kind for e in events].count("progress") == 10
 
 
