@@ -96,7 +96,9 @@ def starts(count: int, folder: Path, rng: random.Random) -> bool:
             process.poll()
             time.sleep(0.02)
         process.cancel()
-        process.wait(lambda event: None, None, timeout_s=30, interval_s=0.01)
+        while process.outcome is None:
+            process.poll()
+            time.sleep(0.01)
         process.close()
         left += [temporary.name] if temporary.exists() else []
     time.sleep(0.5)

@@ -45,7 +45,9 @@ def labels():
 
 def fill(mrml, labels, reference, target=None, **more):
     grid = resampling.world_grid(reference)
-    return result_import.import_segmentation(mrml, labels, grid, "Tumor", reference, target=target, **more)
+    return result_import.import_segmentation(
+        mrml, labels, grid, "Tumor", reference, target=target, **more
+    )
 
 
 def mask(node, segment_id, reference):
@@ -98,10 +100,12 @@ def test_surface_follows_the_smoothing(slicer_scene, reference):
 def test_probability_volumes_lie_on_the_grid(slicer_scene, reference):
     grid = resampling.world_grid(reference)
     values = np.random.default_rng(1).random(SHAPE).astype(np.float32)
-    (node,) = result_import.import_probabilities(slicer_scene, {"edema": values}, grid, "P", reference)
+    (node,) = result_import.import_probabilities(
+        slicer_scene, {"edema": values}, grid, "P", reference
+    )
     assert np.array_equal(slicer.util.arrayFromVolume(node), values)
     assert resampling.world_grid(node).matches(grid)
-    assert node.GetName() == "P: probability of edema"
+    assert node.GetName() == "P: Edema probability"
     assert node.GetAttribute(result_import.PROBABILITY_ATTRIBUTE) == "edema"
 
 
@@ -202,11 +206,11 @@ class TestOutput:
     def test_damaged_report_is_one_sentence(self, written, content):
         grid, paths, folder = written
         (folder / "report.json").write_text(content)
-        with pytest.raises(ScriptedModelsError, match="could not be read"):
+        with pytest.raises(ScriptedModelsError, match="cannot be read"):
             result_import.read_output(paths, grid)
 
     def test_missing_file_is_one_sentence(self, written):
         grid, paths, folder = written
         (folder / "segmentation.nii.gz").unlink()
-        with pytest.raises(ScriptedModelsError, match="could not be read"):
+        with pytest.raises(ScriptedModelsError, match="cannot be read"):
             result_import.read_output(paths, grid)

@@ -91,7 +91,9 @@ def _description(node: VolumeNode) -> str:
     """
     database = getattr(slicer, "dicomDatabase", None)
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    file = database.fileForInstance(instances[0]) if database is not None and instances else ""
+    if database is None or not instances:
+        return ""
+    file = database.fileForInstance(instances[0])
     return (database.fileValue(file, _SERIES_DESCRIPTION) if file else "") or ""
 
 

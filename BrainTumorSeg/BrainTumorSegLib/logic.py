@@ -17,6 +17,7 @@ from scripted_models.bundle.description import find_model, read_description
 from scripted_models.errors import ResourceError, ScriptedModelsError
 
 from .child_errors import ChildOutput, run_error
+from .findings import finding_in_words
 from .input_check import NO_MODEL, check_choice, reference_of
 from .protocol import Event
 from .python_child import child_environment, find_python, segment_command
@@ -197,9 +198,8 @@ class SegmentationJob:
         self.exported = exported
         if len(exported.files) == len(self.nodes):
             self._start_child(exported, folder)
-        notes = exported.notes[said:]
-        told = [Event("message", text=note.sentence, problem=note) for note in notes]
-        return [*told, Event("stage", stage="export", fraction=self.fraction)]
+        notes = [Event("message", finding_in_words(note)) for note in exported.notes[said:]]
+        return [*notes, Event("stage", stage="export", fraction=self.fraction)]
 
     def _fail(self, error: ScriptedModelsError) -> list[Event]:
         self._failure = error

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
 
 from scripted_models.bundle import registry
 from scripted_models.bundle.description import known_labels, needs_one_of, training_space

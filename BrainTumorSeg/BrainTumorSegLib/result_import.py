@@ -33,7 +33,7 @@ class ResultOptions:
     Attributes:
         regions: whole tumor, tumor core and enhancing tumor region as further segments.
         probabilities: a volume of the probability of every tumor label.
-        surface_smoothing: 0-1, of a closed surface for the 3-D view; None for no surface.
+        surface_smoothing: 0-1, of a closed surface for the 3D view; None for no surface.
     """
 
     regions: bool = False

@@ -90,7 +90,7 @@ def fill_node(
 
 
 def show_surface(node: SegmentationNode, smoothing: float) -> None:
-    """Give a segmentation node a closed surface for the 3-D view.
+    """Give a segmentation node a closed surface for the 3D view.
 
     Args:
         node: vtkMRMLSegmentationNode.

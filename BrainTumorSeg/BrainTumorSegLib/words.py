@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from scripted_models.errors import Problem, ScriptedModelsError
-from scripted_models.images.checks import Finding
 
 from .translation import _
 
@@ -16,10 +15,21 @@ def listed(names: Sequence[str]) -> str:
     return _("{names} and {last}").format(names=", ".join(names[:-1]), last=names[-1])
 
 
-def in_words(problem: Problem) -> str:
-    """Return a problem as one sentence, in English as its property `sentence`."""
-    volumes = problem.volumes if isinstance(problem, Finding) else ()
-    place = listed(volumes) or problem.place
+def either(names: Sequence[str]) -> str:
+    """Return "", "a", "a or b" or "a, b or c"."""
+    if len(names) < 2:
+        return "".join(names)
+    return _("{names} or {last}").format(names=", ".join(names[:-1]), last=names[-1])
+
+
+def in_words(problem: Problem, place: str = "") -> str:
+    """Return a problem as one sentence, in English as its property `sentence`.
+
+    Args:
+        problem: its parts.
+        place: what the sentence is about; by default what the problem says.
+    """
+    place = place or problem.place
     frame = _frame(bool(place), bool(problem.expected), bool(problem.action))
     return frame.format(
         place=place, found=problem.found, expected=problem.expected, action=problem.action
