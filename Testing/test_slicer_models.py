@@ -1,6 +1,5 @@
 """The models of the Slicer module: what the panel shows, and imports by real child processes."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -9,16 +8,16 @@ import time
 import zipfile
 
 import pytest
+from model_fixtures import described
 from slicer_fixtures import MODULE
 
 pytest.importorskip("slicer")
 from BrainTumorSegLib import model_import, model_list
 
-from scripted_models.bundle.description import SHIPPED
+from scripted_models.bundle.folders import SHIPPED
 from scripted_models.bundle.registry import import_model as import_here
 from scripted_models.bundle.weights import write_model
 from scripted_models.errors import InputError, ModelError, ResourceError, ScriptedModelsError
-from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS
 from scripted_models.networks import build_network
 
@@ -44,11 +43,6 @@ def stand_in(tmp_path):
         return {**os.environ, "PYTHONPATH": str(package.parent), "PYTHONSAFEPATH": "1"}
 
     return environment
-
-
-def described(**changes):
-    stated = json.loads((DEFAULT / "configs" / "model.json").read_text())
-    return {**stated, **changes}
 
 
 def four_class_model(folder, **changes):
@@ -97,17 +91,14 @@ class TestList:
         (entry,) = (entry for entry in model_list.list_models() if entry.name == name)
         assert (entry.folder, entry.user, entry.problem) == (SHIPPED / name, False, "")
         assert entry.card == (entry.folder / "docs" / "README.md").read_text(encoding="utf-8")
-        assert entry.labels == (0, 1, 2, 3, 4)
-        assert entry.training_space.orientation == "LPS"
-        assert entry.trained_on.startswith(f"{cases}: BraTS 2013-2021 challenge data")
-        assert "skull-stripped" in entry.inputs
-        (score,) = entry.scores
-        assert score.startswith(dice)
-        assert entry.time == f"{time} per case (two CPU cores, 240 x 240 x 155 voxels)"
-        assert entry.lines == (
-            *(entry.summary, f"Trained on: {entry.trained_on}", f"Expects: {entry.inputs}"),
-            *(f"Dice: {score}", f"Time: {entry.time}"),
-        )
+        summary, trained_on, expected, score, seconds = entry.lines
+        assert summary == entry.description.summary
+        assert trained_on.startswith(f"Trained on: {cases}: BraTS 2013-2021 challenge data")
+        assert expected.startswith("Expects: T1, T1c, T2 and FLAIR of one patient")
+        assert "skull-stripped" in expected
+        assert "LPS orientation" in expected
+        assert score.startswith(f"Dice: {dice}")
+        assert seconds == f"Time: {time} per case (two CPU cores, 240 x 240 x 155 voxels)"
 
     def test_what_another_model_states_is_told(self, tmp_path):
         validated = {"train": [], "phantoms": 3, "validation_dice": {"WT": 0.5, "TC": 0.25}}
@@ -118,31 +109,19 @@ class TestList:
             )
         )
         entry = model_list.list_models()[-1]
-        assert entry.labels == (0, 1, 2, 4)
-        assert entry.training_space == TrainingSpace("RAS", (1.0, 1.0, 2.5), 0.2)
-        assert "RAS orientation, 1 x 1 x 2.5 mm" in entry.inputs
-        assert entry.trained_on == "3 phantoms"
-        assert entry.scores == (
-            "WT 0.50, TC 0.25; validation cases of the training, no held-out ones",
-        )
-        assert entry.time == "61 s per case (CPU, 2 cores), 3 s per case (GPU)"
+        trained_on, expected, score, seconds = entry.lines[-4:]
+        assert trained_on == "Trained on: 3 phantoms"
+        assert "RAS orientation at 1 x 1 x 2.5 mm" in expected
+        told = "WT 0.50, TC 0.25; validation cases of the training, no held-out ones"
+        assert score == f"Dice: {told}"
+        assert seconds == "Time: 61 s per case (CPU, 2 cores), 3 s per case (GPU)"
         assert "CPU, 2 cores: 61 s per case." in entry.card
-
-    @pytest.mark.parametrize("odd", [None, "text", 3, ["a"], {"a": None}, {"dice": {"dice": "x"}}])
-    def test_odd_statements_are_left_out(self, store, odd):
-        keys = ("summary", "training", "scores", "seconds_per_case")
-        model = model_list.registry.StoredModel(
-            "odd", store, True, described(**dict.fromkeys(keys, odd)), "", ""
-        )
-        entry = model_list.entry_of(model)
-        assert entry.trained_on == entry.time == ""
-        assert entry.scores == ()
 
     def test_a_broken_one_is_there_with_its_problem_and_can_be_removed(self, store):
         shutil.copytree(DEFAULT, store / "torn")
         (store / "torn" / "models" / "model.pt").write_bytes(b"")
         entry = model_list.list_models()[-1]
-        assert (entry.name, entry.user, entry.labels) == ("torn", True, ())
+        assert (entry.name, entry.user, entry.lines) == ("torn", True, ())
         assert "checksum" in entry.problem
         model_list.remove_model(entry)
         assert os.listdir(store) == []

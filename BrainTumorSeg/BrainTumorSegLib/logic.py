@@ -13,12 +13,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from scripted_models.bundle.description import find_model, read_description
+from scripted_models.bundle.description import ModelDescription, read_description
+from scripted_models.bundle.folders import find_model
 from scripted_models.errors import ResourceError, ScriptedModelsError
 
 from .child_errors import ChildOutput, run_error
 from .findings import finding_in_words
-from .input_check import NO_MODEL, check_choice, reference_of
+from .input_check import check_choice, reference_of
 from .protocol import Event
 from .python_child import child_environment, find_python, segment_command
 from .result_import import (
@@ -286,9 +287,9 @@ def segment(
         return job.finish()
 
 
-def _description(model: str) -> Mapping:
+def _description(model: str) -> ModelDescription | None:
     """Return what a model says about itself; if it cannot be read, the child will say why."""
     try:
         return read_description(find_model(model))
     except ScriptedModelsError:
-        return NO_MODEL
+        return None

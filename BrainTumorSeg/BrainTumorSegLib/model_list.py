@@ -4,18 +4,17 @@ Needs no Qt; `model_import` adds to them.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from numbers import Real
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripted_models.bundle import registry
-from scripted_models.bundle.description import known_labels, needs_one_of, training_space
+from scripted_models.bundle.description import ModelDescription, Region, TrainingRecord
 from scripted_models.errors import ModelError
-from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import REGIONS
 from scripted_models.sequences import TITLES
 
 from .translation import _
+from .words import either, listed
 
 
 @dataclass(frozen=True)
@@ -25,44 +24,23 @@ class ModelEntry:
     Attributes:
         name: unique; what `segment --model` takes.
         folder: where it lies.
-        summary: one line, or ''.
         card: model card, Markdown.
         user: True for the user's own, which can be removed.
-        problem: one sentence saying why it cannot be used, or ''; then what follows says nothing.
-        labels: internal labels that it knows, ascending.
-        training_space: space of its training.
-        trained_on: cases and source of the training data, or ''.
-        inputs: what the four volumes must be like, or ''.
-        scores: mean Dice of the regions and of which cases, one line each.
-        time: seconds per case by device, or ''.
-        description: content of its model.json.
+        problem: one sentence saying why it cannot be used, or "".
+        description: what it says about itself; None when it cannot be used.
     """
 
     name: str
     folder: Path
-    summary: str = ""
     card: str = ""
     user: bool = False
     problem: str = ""
-    labels: tuple[int, ...] = ()
-    training_space: TrainingSpace = field(default_factory=TrainingSpace)
-    trained_on: str = ""
-    inputs: str = ""
-    scores: tuple[str, ...] = ()
-    time: str = ""
-    description: Mapping = field(default_factory=dict)
+    description: ModelDescription | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
         """What the panel says above the card; what the model does not state is left out."""
-        lines = (
-            self.summary,
-            self.trained_on and _("Trained on: {cases}").format(cases=self.trained_on),
-            self.inputs and _("Expects: {volumes}").format(volumes=self.inputs),
-            *(_("Dice: {score}").format(score=score) for score in self.scores),
-            self.time and _("Time: {seconds}").format(seconds=self.time),
-        )
-        return tuple(line for line in lines if line)
+        return tuple(_lines(self.description)) if self.description else ()
 
 
 def list_models() -> list[ModelEntry]:
@@ -92,71 +70,65 @@ def remove_model(entry: ModelEntry) -> None:
 
 def entry_of(model: registry.StoredModel) -> ModelEntry:
     """Return what the panel shows of a model."""
-    stated = model.description
-    usable = {} if model.problem else _abilities(stated)
-    return ModelEntry(
-        name=model.name,
-        folder=model.folder,
-        summary=_text(stated.get("summary")),
-        card=model.card,
-        user=model.user,
-        problem=model.problem,
-        trained_on=_trained_on(_mapping(stated.get("training"))),
-        scores=tuple(_scores(stated)),
-        time=", ".join(
-            f"{seconds:.0f} s per case ({device})"
-            for device, seconds in _mapping(stated.get("seconds_per_case")).items()
-            if isinstance(seconds, Real)
-        ),
-        **usable,
-    )
+    usable = None if model.problem else model.description
+    return ModelEntry(model.name, model.folder, model.card, model.user, model.problem, usable)
 
 
-def _abilities(stated: Mapping) -> dict:
-    space, one_of = training_space(stated), needs_one_of(stated)
-    optional = f" ({' or '.join(TITLES[m] for m in one_of)} at least)" if one_of else ""
-    spacing = " x ".join("any" if mm is None else f"{mm:g}" for mm in space.spacing_xyz_mm)
-    return {
-        "labels": known_labels(stated),
-        "training_space": space,
-        "description": stated,
-        "inputs": f"T1, T1c, T2 and FLAIR of one patient{optional}, skull-stripped, background 0; "
-        f"{space.orientation} orientation, {spacing} mm (other volumes are brought there and the result back)",
-    }
+def _lines(stated: ModelDescription) -> Iterator[str]:
+    if summary := stated.summary.strip():
+        yield summary
+    if cases := _trained_on(stated.training):
+        yield _("Trained on: {cases}").format(cases=cases)
+    yield _("Expects: {volumes}").format(volumes=_expected(stated))
+    for score in _scores(stated):
+        yield _("Dice: {score}").format(score=score)
+    if stated.seconds_per_case:
+        yield _("Time: {seconds}").format(seconds=_seconds(stated.seconds_per_case))
 
 
-def _trained_on(training: Mapping) -> str:
-    cases, phantoms = training.get("train"), training.get("phantoms")
+def _trained_on(training: TrainingRecord) -> str:
     parts = []
-    if isinstance(cases, list) and cases:
-        parts.append(f"{len(cases)} cases")
-    if isinstance(phantoms, int) and phantoms:
-        parts.append(f"{phantoms} phantoms")
-    return ": ".join(
-        part for part in (" and ".join(parts), _text(training.get("statement"))) if part
+    if training.train:
+        parts.append(_("{count} cases").format(count=len(training.train)))
+    if training.phantoms:
+        parts.append(_("{count} phantoms").format(count=training.phantoms))
+    return ": ".join(part for part in (listed(parts), training.statement.strip()) if part)
+
+
+def _expected(stated: ModelDescription) -> str:
+    volumes = _("T1, T1c, T2 and FLAIR of one patient")
+    if stated.needs_one_of:
+        one_of = either([TITLES[m] for m in stated.needs_one_of])
+        volumes = _("{volumes} (at least {sequences})").format(volumes=volumes, sequences=one_of)
+    sizes = stated.training_space.spacing_xyz_mm
+    spacing = " x ".join(_("any") if mm is None else f"{mm:g}" for mm in sizes)
+    text = _(
+        "{volumes}, skull-stripped, background 0. "
+        "The network works in {orientation} orientation at {spacing} mm. "
+        "Other volumes are brought there, and the result is brought back."
     )
+    orientation = stated.training_space.orientation
+    return text.format(volumes=volumes, orientation=orientation, spacing=spacing)
 
 
-def _scores(stated: Mapping) -> Iterator[str]:
-    """Yield the Dice of the regions for each set of cases; without any, that of the validation cases."""
-    for cases, regions in _mapping(stated.get("scores")).items():
-        dice = {name: _mapping(metrics).get("dice") for name, metrics in _mapping(regions).items()}
-        if text := _regions(dice):
-            yield f"{text}; {cases}"
-    if not stated.get("scores"):
-        training = _mapping(stated.get("training"))
-        if text := _regions(_mapping(training.get("validation_dice"))):
-            yield f"{text}; validation cases of the training, no held-out ones"
+def _scores(stated: ModelDescription) -> Iterator[str]:
+    """Yield the Dice of the regions for each set of cases; without any, of the validation cases."""
+    for cases, regions in stated.scores.items():
+        if dice := _regions({name: scores.dice for name, scores in regions.items()}):
+            yield f"{dice}; {cases}"
+    if not stated.scores and (dice := _regions(stated.training.validation_dice)):
+        text = _("{dice}; validation cases of the training, no held-out ones")
+        yield text.format(dice=dice)
 
 
-def _regions(dice: Mapping) -> str:
-    known = {region: dice.get(region) for region in REGIONS}
-    return ", ".join(f"{k} {v:.2f}" for k, v in known.items() if isinstance(v, Real))
+def _regions(dice: Mapping[Region, float]) -> str:
+    known = {str(region): value for region, value in dice.items()}
+    return ", ".join(f"{region} {known[region]:.2f}" for region in REGIONS if region in known)
 
 
-def _mapping(value: object) -> Mapping:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
+def _seconds(seconds_per_case: Mapping[str, float]) -> str:
+    text = _("{seconds} s per case ({device})")
+    return ", ".join(
+        text.format(seconds=f"{seconds:.0f}", device=device)
+        for device, seconds in seconds_per_case.items()
+    )

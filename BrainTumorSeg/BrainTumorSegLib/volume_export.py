@@ -1,6 +1,6 @@
 """Four volume nodes to four files on one grid in the world."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +9,14 @@ import SimpleITK as sitk
 import slicer
 import slicer.util
 
+from scripted_models.bundle.description import ModelDescription
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import Finding
 from scripted_models.sequences import SEQUENCES, TITLES
 
 from .findings import label
-from .input_check import NO_MODEL, check_usable
+from .input_check import check_usable
 from .place_check import lies_on, placement
 from .resampling import covering_grid, resample, world_grid
 from .slicer_types import VolumeNode, VolumeNodes
@@ -41,7 +42,7 @@ def export_steps(
     nodes: VolumeNodes,
     folder: Path,
     reference: str = "t1c",
-    description: Mapping = NO_MODEL,
+    description: ModelDescription | None = None,
 ) -> Iterator[ExportedVolumes]:
     """Write the chosen volume nodes as files on one grid; the nodes stay as they are.
 
@@ -53,7 +54,7 @@ def export_steps(
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         folder: existing folder for the files.
         reference: sequence whose grid is used.
-        description: content of the model's model.json, which tells what may be missing.
+        description: of the model, which tells what may be missing; None: nothing may.
 
     Yields:
         After each volume what is written so far, so that a window can live between them.

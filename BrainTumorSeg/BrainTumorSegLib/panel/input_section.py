@@ -175,11 +175,9 @@ class InputSection(VTKObservationMixin):
                 mark.toolTip = guess.reason or mark.toolTip
 
     def _showFindings(self) -> None:
-        if self._model is None:
-            self.findings = self._check.check(self._chosen)
-        else:
-            space, description = self._model.training_space, self._model.description
-            self.findings = self._check.check(self._chosen, space, description=description)
+        description = self._model.description if self._model is not None else None
+        space = description.training_space if description is not None else None
+        self.findings = self._check.check(self._chosen, space, description=description)
         self.ui.findingsLabel.text = findingsHtml(self.findings)
         self.onFindings()
 
