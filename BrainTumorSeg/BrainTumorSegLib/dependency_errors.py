@@ -63,7 +63,9 @@ def broken_torch(torch: Package) -> DependencyError:
 def old_torch(torch: Package, requirement: str) -> DependencyError:
     """Return the error about a PyTorch that is too old."""
     return DependencyError(
-        found=f"PyTorch {torch.version}", expected=in_words(requirement), action=_removal(torch)
+        found=_("PyTorch {version}").format(version=torch.version),
+        expected=in_words(requirement),
+        action=_removal(torch),
     )
 
 
