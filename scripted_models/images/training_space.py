@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.geometry import Grid
-from scripted_models.runtime.typed_tables import Pattern, Range
+from scripted_models.runtime.table_hints import Pattern, Range
 
 # one letter of each axis, so that 'LLS' is none
 AxisCode = Annotated[
