@@ -12,7 +12,7 @@ import slicer
 import slicer.util
 
 from scripted_models.bundle.description import missing_finding, needs_one_of
-from scripted_models.errors import InputError
+from scripted_models.errors import InputError, listed
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import (
     NOTE,
@@ -21,13 +21,11 @@ from scripted_models.images.checks import (
     Examined,
     Finding,
     Severity,
-    VoxelFacts,
     grid_findings,
-    listed,
-    look_at,
     voxel_findings,
 )
 from scripted_models.images.training_space import TrainingSpace
+from scripted_models.images.voxel_facts import VoxelFacts, look_at
 from scripted_models.sequences import SEQUENCES, TITLES
 
 from .resampling import covering_grid, ijk_to_ras, world_grid
