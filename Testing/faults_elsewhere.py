@@ -58,7 +58,7 @@ ELSEWHERE = (
         52,
         "names in every order and spelling (t1n, t1ce, t1gd, t2f, t2w)",
         "read as what they are",
-        "test_case_naming.py::test_every_alias_behind_every_sign_in_any_case",
+        "test_naming.py::test_every_alias_behind_every_sign_in_any_case",
     ),
     Elsewhere(
         53,

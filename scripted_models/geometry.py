@@ -57,8 +57,8 @@ class Grid:
         """Say in words how two grids differ; empty when they are the same.
 
         Size must be equal. Spacing, origin and direction together are compared through the
-        positions of the corner voxels, so that a tiny angle matters as much as what it moves.
-        Cosines are compared too, because an axis of one voxel moves no corner.
+        positions of the corner voxels: a tiny angle matters as much as what it moves. Cosines are
+        compared too, because an axis of one voxel moves no corner.
         """
         if self.size_xyz != other.size_xyz:
             return f"sizes {_by(self.size_xyz)} and {_by(other.size_xyz)} voxels"

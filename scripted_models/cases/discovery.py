@@ -143,7 +143,7 @@ def _with_adopted_truths(groups: list[_Group]) -> list[_Group]:
     """Give label maps that stand alone to the case without one that they must belong to.
 
     That is the case of the same name in another folder (2012: Images and Truth). Or it is the only
-    case of a folder with the case's name (BraTS 2020 case 355, whose label map is misnamed).
+    case of a folder with the case's name. BraTS 2020 case 355 is so; its label map is misnamed.
     """
     kept = [group for group in groups if group.has_images]
     for orphan in (group for group in groups if not group.has_images):

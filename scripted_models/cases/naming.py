@@ -31,8 +31,8 @@ class FileRole:
     """What one file is for.
 
     Attributes:
-        kind: "t1", "t1c", "t2", "flair", "truth" (the data set's coding), "truth5" (five classes
-            of BRATS 2013), "truth_atropos" or "truth_tissue" (tissue and tumor classes).
+        kind: a sequence, or what kind of ground truth: "truth" (coding of the data set), "truth5"
+            (five classes of BRATS 2013), "truth_atropos" or "truth_tissue" (with tissue classes).
         stem: what the name has before the role, the same in a whole case; empty for VSD names.
     """
 

@@ -84,12 +84,12 @@ def split_patients(names: Sequence[str], parts: int, seed: int) -> list[list[str
             expected=f"at least {parts} for as many parts",
             action="add cases or ask for fewer parts",
         )
-
-    def largest_first(patient: str) -> tuple[int, bytes]:
-        drawn = hashlib.sha256(f"{seed} {patient}".encode()).digest()
-        return -len(patients[patient]), drawn
-
+    largest_first = sorted(patients, key=lambda p: (-len(patients[p]), _drawn(seed, p)))
     split: list[list[str]] = [[] for _ in range(parts)]
-    for patient in sorted(patients, key=largest_first):
+    for patient in largest_first:
         min(split, key=len).extend(patients[patient])
     return [sorted(part) for part in split]
+
+
+def _drawn(seed: int, patient: str) -> bytes:
+    return hashlib.sha256(f"{seed} {patient}".encode()).digest()

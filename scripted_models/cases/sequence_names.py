@@ -64,8 +64,8 @@ class NameEvidence:
 
     Attributes:
         sequence: "t1", "t1c", "t2", "flair", or None.
-        rank: 3 where the text denies contrast medium, 2 where it states the sequence, 1 where it
-            only hints at it, 0 where it says nothing.
+        rank: 3: the text denies contrast medium; 2: it states the sequence; 1: it only hints at
+            it; 0: it says nothing.
         other: the word that says that this is none of the four sequences, or "".
         conflict: two words that exclude each other, or "".
     """

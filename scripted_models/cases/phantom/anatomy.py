@@ -1,8 +1,8 @@
 """Anatomy of the phantom: outer surface, cortex, ventricles, deep gray matter.
 
 Everything is a function of points in millimeters, so that a seed means the same head at every
-resolution. Points are float32 arrays (3, n) in the order x, y, z of the field of view (LPS axes,
-x 0-240, y 0-240, z 0-155); lengths are millimeters; distances are negative inside.
+resolution. Points are float32 arrays (3, n) in the order x, y, z of the field of view. Its axes are
+LPS, x and y 0-240, z 0-155. Lengths are millimeters; distances are negative inside.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Signal of the phantom in the four sequences, with the faults of real scans.
 
 The means follow BraTS cases: brain-wide z-scores of tissue and tumor labels. So does the ratio of
-mean to standard deviation within the brain (about 4.5 in T1, 3 in T2 and FLAIR). Seeds differ.
+mean to standard deviation in the brain: about 4.5 in T1, 3 in T2 and FLAIR. Seeds differ.
 """
 
 from dataclasses import dataclass
