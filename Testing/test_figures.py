@@ -11,9 +11,10 @@ import pytest
 import SimpleITK as sitk
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from model_fixtures import described
 from training_fixtures import write_small_case
 
-from scripted_models.bundle.weights import Model, load_model, write_model
+from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cli import main
 from scripted_models.errors import InputError
@@ -40,9 +41,11 @@ PATHS = {"LocalPathCNN": ["local path"], "GlobalPathCNN": ["global path"]}
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory, small_network):
-    description = {**load_model("TwoPathCNN").description, "name": "small"}
-    description["network"] = {"name": "TwoPathCNN", "arguments": {}}
-    description["postprocessing"] = [{"step": "inside_brain"}]
+    description = described(
+        name="small",
+        network={"name": "TwoPathCNN", "arguments": {}},
+        postprocessing=[{"step": "inside_brain"}],
+    )
     return write_model(tmp_path_factory.mktemp("run") / "model", small_network, description)
 
 
@@ -113,7 +116,7 @@ class TestFilters:
     @pytest.mark.parametrize("name", HAVAEI)
     def test_every_network_shows_the_paths_it_has(self, name, model):
         network = build_network(name, **({"members": 2} if name == "VotedEnsemble" else {}))
-        banks = find_filters(Model(model.folder, model.description, network, ""))
+        banks = find_filters(replace(model, network=network))
         assert [bank.path for bank in banks] == PATHS.get(name, ["local path", "global path"])
         for bank in banks:
             own = {"local path": (64, 7), "global path": (160, 13)}[bank.path]
@@ -123,7 +126,7 @@ class TestFilters:
 
     def test_filters_of_a_cascade_are_those_of_its_second_network(self, model):
         network = build_network("InputCascadeCNN", initialization="he")
-        local, _ = find_filters(Model(model.folder, model.description, network, ""))
+        local, _ = find_filters(replace(model, network=network))
         first = network.second.local_path.layer1[0].weight.detach().numpy()
         np.testing.assert_array_equal(local.weights[3, 1], first[64 + 3])
         assert local.channels[3:6] == ("FLAIR", "P(background)", "P(necrosis)")
@@ -150,7 +153,7 @@ class TestFilters:
 
     def test_a_network_without_paths_is_refused(self, model):
         with pytest.raises(InputError, match="no local and global path"):
-            find_filters(Model(model.folder, model.description, torch.nn.Conv2d(4, 5, 3), ""))
+            find_filters(replace(model, network=torch.nn.Conv2d(4, 5, 3)))
 
 
 class TestShownCase:
@@ -183,6 +186,17 @@ class TestMethods:
         assert colors_in(flair) == set()
         assert colors_in(truth)
         np.testing.assert_array_equal(*segmented)
+
+    def test_each_model_decides_in_its_own_way(self, model, shown):
+        rare = dict.fromkeys(("WT", "TC", "ET"), 0.999)
+        careful = replace(model, description=replace(model.description, decision=rare))
+        together, alone = (
+            draw_methods([model, careful], shown, 1),
+            draw_methods([careful], shown, 1),
+        )
+        usual, own = panels(together)[2:4]
+        np.testing.assert_array_equal(own, panels(alone)[2])
+        assert not np.array_equal(own, usual)
 
     def test_without_truth_slices_go_through_the_tumor_that_is_found(self, model, shown):
         figure = draw_methods([model], replace(shown, truth=None), 1)
@@ -347,7 +361,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             ("architecture TwoPathCNN AverageCNN --output {tmp}/a.png", "expected a folder"),
-            ("architecture Nowhere --output {tmp}/a.png", "Unknown network"),
+            ("architecture Nowhere --output {tmp}/a.png", "unknown network"),
             ("architecture FCN8s --output {tmp}/a.png", "no diagram of FCN8s"),
             ("methods --case {cases} --output {tmp}/a.png", "2 cases"),
             ("methods --case {cases} --output {tmp}/a.gif", "expected a file name"),

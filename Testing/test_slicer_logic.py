@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from model_fixtures import described
 from slicer_fixtures import (
     ROOT,
     SEQUENCES,
@@ -33,8 +34,6 @@ from scripted_models.errors import (  # noqa: E402
     ModelError,
     ScriptedModelsError,
 )
-from scripted_models.labels import LABELS  # noqa: E402
-from scripted_models.training.experiment_config import DEFAULT_PREPROCESSING  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
@@ -180,26 +179,18 @@ def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
 @pytest.fixture(params=["untrained", "shipped"])
 def model(request, tmp_path_factory, small_network):
     """A model folder of an untrained network, and the default model when it is shipped."""
-    from scripted_models.bundle.description import shipped_models
+    from scripted_models.bundle.folders import shipped_models
     from scripted_models.bundle.weights import write_model
 
     if request.param == "shipped":
         if "default" not in [folder.name for folder in shipped_models()]:
             pytest.skip("no weights are shipped")
         return "default"
-    description = {
-        "name": "untrained",
-        "network": {"name": "TwoPathCNN", "arguments": {}},
-        "channels": list(SEQUENCES),
-        "labels": {str(label): name for label, name in LABELS.items()},
-        "training_space": {
-            "orientation": "LPS",
-            "spacing_xyz_mm": [1.0, 1.0, 1.0],
-            "tolerance": 0.1,
-        },
-        "preprocessing": list(DEFAULT_PREPROCESSING),
-        "postprocessing": [{"step": "inside_brain"}],
-    }
+    description = described(
+        name="untrained",
+        network={"name": "TwoPathCNN", "arguments": {}},
+        postprocessing=[{"step": "inside_brain"}],
+    )
     return str(write_model(tmp_path_factory.mktemp("model"), small_network, description))
 
 

@@ -1,6 +1,5 @@
 """The models of the Slicer module: what the panel shows, and imports by real child processes."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -9,12 +8,13 @@ import time
 import zipfile
 
 import pytest
+from model_fixtures import described
 from slicer_fixtures import MODULE
 
 pytest.importorskip("slicer")
 from BrainTumorSegLib import models
 
-from scripted_models.bundle.description import SHIPPED
+from scripted_models.bundle.folders import SHIPPED
 from scripted_models.bundle.registry import import_model as import_here
 from scripted_models.bundle.weights import write_model
 from scripted_models.errors import InputError, ModelError, ResourceError, ScriptedModelsError
@@ -43,11 +43,6 @@ def stand_in(tmp_path):
         return {**os.environ, "PYTHONPATH": str(package.parent), "PYTHONSAFEPATH": "1"}
 
     return environment
-
-
-def described(**changes):
-    stated = json.loads((DEFAULT / "configs" / "model.json").read_text())
-    return {**stated, **changes}
 
 
 def four_class_model(folder, **changes):
@@ -126,16 +121,6 @@ class TestList:
         )
         assert entry.time == "61 s per case (CPU, 2 cores), 3 s per case (GPU)"
         assert "CPU, 2 cores: 61 s per case." in entry.card
-
-    @pytest.mark.parametrize("odd", [None, "text", 3, ["a"], {"a": None}, {"dice": {"dice": "x"}}])
-    def test_odd_statements_are_left_out(self, store, odd):
-        keys = ("summary", "training", "scores", "seconds_per_case")
-        model = models.registry.StoredModel(
-            "odd", store, True, described(**dict.fromkeys(keys, odd)), "", ""
-        )
-        entry = models._entry(model)
-        assert entry.trained_on == entry.time == ""
-        assert entry.scores == ()
 
     def test_a_broken_one_is_there_with_its_problem_and_can_be_removed(self, store):
         shutil.copytree(DEFAULT, store / "torn")

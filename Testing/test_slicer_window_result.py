@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -144,12 +145,10 @@ class TestModels:
 
 def renamed_model(folder):
     """A zip of the shipped model under another name, with its own checksums."""
-    from scripted_models.bundle.description import read_description
     from scripted_models.bundle.weights import load_model, write_model
 
     model = load_model("TwoPathCNN")
-    description = {k: v for k, v in read_description(model.folder).items() if k != "format"}
-    write_model(folder / "mine", model.network, {**description, "name": "mine"})
+    write_model(folder / "mine", model.network, replace(model.description, name="mine"))
     return shutil.make_archive(str(folder / "mine"), "zip", folder / "mine")
 
 

@@ -96,15 +96,15 @@ class TestRuns:
         ]  # fmt: skip
         assert all(np.isfinite(float(r["loss"])) for r in rows)
         model = load_model(str(uninterrupted / "model"))
-        stated = model.description["training"]
-        assert len(stated["train"]) == 2
-        assert {*stated["train"], *stated["validation"]} == {f"Phantom_0000{i}" for i in (1, 2, 3)}
-        assert stated["contrast_suppressed"] == 1
+        stated = model.description.training
+        assert len(stated.train) == 2
+        assert {*stated.train, *stated.validation} == {f"Phantom_0000{i}" for i in (1, 2, 3)}
+        assert stated.contrast_suppressed == 1
         card = (uninterrupted / "model" / "docs" / "README.md").read_text(encoding="utf-8")
         assert "whose enhancement was taken out: 1." in card
-        assert stated["seconds"] > 0
+        assert stated.seconds > 0
         first = load_model(str(uninterrupted / "model_phase1"))
-        assert first.description["training"]["epochs"] == [3, 0]
+        assert first.description.training.epochs == (3, 0)
         ended, before = model.network.state_dict(), first.network.state_dict()
         changed = {key for key in ended if not torch.equal(ended[key], before[key])}
         assert changed == {"output.weight", "output.bias"}

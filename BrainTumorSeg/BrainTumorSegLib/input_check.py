@@ -5,13 +5,13 @@ The export (`volume_export`) asks the same functions, so that the panel announce
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import slicer
 import slicer.util
 
-from scripted_models.bundle.description import missing_finding, needs_one_of
+from scripted_models.bundle.description import ModelDescription
+from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import (
@@ -37,7 +37,6 @@ MIN_TOGETHER = 0.75  # of the smaller of two such boxes; a head 35 mm aside has 
 POINTS_PER_AXIS = 17
 MIN_VOXEL_MM3 = 1e-6
 FRAME_OF_REFERENCE = "0020,0052"
-NO_MODEL: Mapping = MappingProxyType({})  # which needs all four sequences
 
 
 class InputCheck:
@@ -51,7 +50,7 @@ class InputCheck:
         nodes: Mapping[str, object],
         training_space: TrainingSpace | None = None,
         reference: str = "",
-        description: Mapping = NO_MODEL,
+        description: ModelDescription | None = None,
     ) -> list[Finding]:
         """Return what there is to say about the volumes: stops, then warnings, then notes.
 
@@ -59,7 +58,7 @@ class InputCheck:
             nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode or None.
             training_space: what the model was trained on; None leaves spacings out.
             reference: sequence whose grid is used; by default what `reference_of` says.
-            description: content of the model's model.json, which tells what may be missing.
+            description: of the model, which tells what may be missing; None: nothing may.
         """
         found = choice_findings(nodes, description)
         reference = reference or reference_of(nodes, description)
@@ -95,14 +94,14 @@ class InputCheck:
         return facts
 
 
-def reference_of(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> str:
+def reference_of(nodes: Mapping[str, object], description: ModelDescription | None = None) -> str:
     """Return the sequence whose grid is used: T1c, or where that may be and is missing, another one."""
     optional = ("t1c", *needs_one_of(description)) if needs_one_of(description) else ()
     chosen = (sequence for sequence in optional if nodes.get(sequence) is not None)
     return next(chosen, "t1c")
 
 
-def check_choice(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> None:
+def check_choice(nodes: Mapping[str, object], description: ModelDescription | None = None) -> None:
     """Check that the volumes which a model needs are chosen; cheap, reads no voxels.
 
     Raises:
@@ -112,7 +111,7 @@ def check_choice(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -
 
 
 def check_usable(
-    nodes: Mapping[str, object], reference: str, description: Mapping = NO_MODEL
+    nodes: Mapping[str, object], reference: str, description: ModelDescription | None = None
 ) -> None:
     """Check all that keeps the volumes from being exported; reads the voxels.
 
@@ -133,7 +132,9 @@ def label(node, sequence: str) -> str:
     return f"{TITLES[sequence]} '{node.GetName()}'"
 
 
-def choice_findings(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> list[Finding]:
+def choice_findings(
+    nodes: Mapping[str, object], description: ModelDescription | None = None
+) -> list[Finding]:
     """Say which sequences are missing, chosen twice or no gray-value volumes."""
     missing = tuple(m for m in SEQUENCES if nodes.get(m) is None)
     found = _missing_findings(missing, description) if missing else []
@@ -151,7 +152,9 @@ def choice_findings(nodes: Mapping[str, object], description: Mapping = NO_MODEL
     return found
 
 
-def _missing_findings(missing: tuple[str, ...], description: Mapping) -> list[Finding]:
+def _missing_findings(
+    missing: tuple[str, ...], description: ModelDescription | None
+) -> list[Finding]:
     one_of, present = needs_one_of(description), set(SEQUENCES) - set(missing)
     if present.intersection(one_of):
         cost = missing_finding(description, present)

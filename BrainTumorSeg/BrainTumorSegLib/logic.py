@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from scripted_models.bundle.description import find_model, read_description
+from scripted_models.bundle.description import ModelDescription, read_description
+from scripted_models.bundle.folders import find_model
 from scripted_models.errors import (
     Cancelled,
     InputError,
@@ -21,7 +22,7 @@ from scripted_models.errors import (
     ScriptedModelsError,
 )
 
-from .input_check import NO_MODEL, check_choice, reference_of
+from .input_check import check_choice, reference_of
 from .protocol import Event
 from .python_child import child_environment, find_python, segment_command
 from .result import (
@@ -274,12 +275,12 @@ def segment(
         return job.finish()
 
 
-def _description(model: str) -> Mapping:
+def _description(model: str) -> ModelDescription | None:
     """Return what a model says about itself; if it cannot be read, the child will say why."""
     try:
         return read_description(find_model(model))
     except ScriptedModelsError:
-        return NO_MODEL
+        return None
 
 
 def _error_of(outcome: Outcome) -> ScriptedModelsError:

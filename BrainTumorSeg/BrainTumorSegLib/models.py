@@ -9,12 +9,11 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from numbers import Real
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripted_models.bundle import registry
-from scripted_models.bundle.description import known_labels, needs_one_of, training_space
+from scripted_models.bundle.description import ModelDescription, TrainingRecord
 from scripted_models.errors import (
     Cancelled,
     InputError,
@@ -51,7 +50,7 @@ class ModelEntry:
         inputs: what the four volumes must be like, or ''.
         scores: mean Dice of the regions and of which cases, one line each.
         time: seconds per case by device, or ''.
-        description: content of its model.json.
+        description: what it says about itself; None when that is unusable.
     """
 
     name: str
@@ -66,7 +65,7 @@ class ModelEntry:
     inputs: str = ""
     scores: tuple[str, ...] = ()
     time: str = ""
-    description: Mapping = field(default_factory=dict)
+    description: ModelDescription | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -190,31 +189,34 @@ def _sentence(exit_code: int, complaints: str) -> str:
 
 def _entry(model: registry.StoredModel) -> ModelEntry:
     stated = model.description
-    usable = {} if model.problem else _abilities(stated)
-    return ModelEntry(
+    entry = ModelEntry(
         name=model.name,
         folder=model.folder,
-        summary=_text(stated.get("summary")),
         card=model.card,
         user=model.user,
         problem=model.problem,
-        trained_on=_trained_on(_mapping(stated.get("training"))),
+    )
+    if stated is None:
+        return entry
+    entry = replace(
+        entry,
+        summary=stated.summary.strip(),
+        trained_on=_trained_on(stated.training),
         scores=tuple(_scores(stated)),
         time=", ".join(
             f"{seconds:.0f} s per case ({device})"
-            for device, seconds in _mapping(stated.get("seconds_per_case")).items()
-            if isinstance(seconds, Real)
+            for device, seconds in stated.seconds_per_case.items()
         ),
-        **usable,
     )
+    return entry if model.problem else replace(entry, **_abilities(stated))
 
 
-def _abilities(stated: Mapping) -> dict:
-    space, one_of = training_space(stated), needs_one_of(stated)
+def _abilities(stated: ModelDescription) -> dict:
+    space, one_of = stated.training_space, stated.needs_one_of
     optional = f" ({' or '.join(TITLES[m] for m in one_of)} at least)" if one_of else ""
     spacing = " x ".join("any" if mm is None else f"{mm:g}" for mm in space.spacing_xyz_mm)
     return {
-        "labels": known_labels(stated),
+        "labels": stated.known_labels,
         "training_space": space,
         "description": stated,
         "inputs": f"T1, T1c, T2 and FLAIR of one patient{optional}, skull-stripped, background 0; "
@@ -222,38 +224,23 @@ def _abilities(stated: Mapping) -> dict:
     }
 
 
-def _trained_on(training: Mapping) -> str:
-    cases, phantoms = training.get("train"), training.get("phantoms")
+def _trained_on(training: TrainingRecord) -> str:
     parts = []
-    if isinstance(cases, list) and cases:
-        parts.append(f"{len(cases)} cases")
-    if isinstance(phantoms, int) and phantoms:
-        parts.append(f"{phantoms} phantoms")
-    return ": ".join(
-        part for part in (" and ".join(parts), _text(training.get("statement"))) if part
-    )
+    if training.train:
+        parts.append(f"{len(training.train)} cases")
+    if training.phantoms:
+        parts.append(f"{training.phantoms} phantoms")
+    return ": ".join(part for part in (" and ".join(parts), training.statement.strip()) if part)
 
 
-def _scores(stated: Mapping) -> Iterator[str]:
+def _scores(stated: ModelDescription) -> Iterator[str]:
     """Yield the Dice of the regions for each set of cases; without any, that of the validation cases."""
-    for cases, regions in _mapping(stated.get("scores")).items():
-        dice = {name: _mapping(metrics).get("dice") for name, metrics in _mapping(regions).items()}
-        if text := _regions(dice):
+    for cases, regions in stated.scores.items():
+        if text := _regions({name: scores.dice for name, scores in regions.items()}):
             yield f"{text}; {cases}"
-    if not stated.get("scores"):
-        training = _mapping(stated.get("training"))
-        if text := _regions(_mapping(training.get("validation_dice"))):
-            yield f"{text}; validation cases of the training, no held-out ones"
+    if not stated.scores and (text := _regions(stated.training.validation_dice)):
+        yield f"{text}; validation cases of the training, no held-out ones"
 
 
-def _regions(dice: Mapping) -> str:
-    known = {region: dice.get(region) for region in REGIONS}
-    return ", ".join(f"{k} {v:.2f}" for k, v in known.items() if isinstance(v, Real))
-
-
-def _mapping(value: object) -> Mapping:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
+def _regions(dice: Mapping[str, float]) -> str:
+    return ", ".join(f"{region} {dice[region]:.2f}" for region in REGIONS if region in dice)

@@ -9,11 +9,12 @@ import SimpleITK as sitk
 import slicer
 import slicer.util
 
+from scripted_models.bundle.description import ModelDescription
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.sequences import SEQUENCES, TITLES
 
-from .input_check import NO_MODEL, check_usable, label, lies_on, placement
+from .input_check import check_usable, label, lies_on, placement
 from .resampling import covering_grid, resample, world_grid
 
 
@@ -36,7 +37,7 @@ def export_steps(
     nodes: Mapping[str, object],
     folder: Path,
     reference: str = "t1c",
-    description: Mapping = NO_MODEL,
+    description: ModelDescription | None = None,
 ) -> Iterator[ExportedVolumes]:
     """Write the chosen volume nodes as files on one grid; parent transforms are applied, nodes left alone.
 
@@ -48,7 +49,7 @@ def export_steps(
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         folder: existing folder for the files.
         reference: sequence whose grid is used.
-        description: content of the model's model.json, which tells what may be missing.
+        description: of the model, which tells what may be missing; None: nothing may.
 
     Yields:
         After each volume what is written so far, so that a window can live between them.

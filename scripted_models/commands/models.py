@@ -57,7 +57,7 @@ def _remove(options) -> int:
 
 
 def _list(options) -> int:
-    from scripted_models.bundle.description import find_model
+    from scripted_models.bundle.folders import find_model
     from scripted_models.bundle.registry import list_models, stored_model
 
     listed = list_models()
@@ -78,7 +78,7 @@ def _list(options) -> int:
 
 def _record(model) -> dict:
     return {
-        **model.description,
+        **(model.description.to_table() if model.description else {}),
         "name": model.name,
         "path": str(model.folder),
         "card": model.card,

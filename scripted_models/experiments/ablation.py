@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from scripted_models.bundle.description import needs_one_of
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.evaluation.folders import Evaluation, evaluate_folders
@@ -45,7 +44,7 @@ def score_incomplete(
         Set, such as 't1c+flair' -> scores; none but in the first process.
     """
     scores = {}
-    for chosen in incomplete_sets(needs_one_of(model.description)):
+    for chosen in incomplete_sets(model.description.needs_one_of):
         key = "+".join(chosen)
         reduced = [
             replace(case, images={m: case.images[m] for m in chosen}, guesses={}) for case in cases

@@ -7,11 +7,22 @@ in-plane spacing is resampled, and its probabilities are resampled back onto its
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.geometry import Grid
+from scripted_models.runtime.typed_tables import Pattern, Range
+
+# one letter of each axis, so that 'LLS' is none
+AxisCode = Annotated[
+    str,
+    Pattern(
+        "(?=.*[LR])(?=.*[AP])(?=.*[SI])[LRAPSI]{3}", "one letter each of L or R, A or P, S or I"
+    ),
+]
+SpacingMm = Annotated[float, Range(0.1, 20)] | None
 
 
 @dataclass(frozen=True)
@@ -24,9 +35,9 @@ class TrainingSpace:
         tolerance: relative difference of spacing that is left alone.
     """
 
-    orientation: str = "LPS"
-    spacing_xyz_mm: tuple[float | None, float | None, float | None] = (1.0, 1.0, None)
-    tolerance: float = 0.1
+    orientation: AxisCode = "LPS"
+    spacing_xyz_mm: tuple[SpacingMm, SpacingMm, SpacingMm] = (1.0, 1.0, None)
+    tolerance: Annotated[float, Range(0, 1)] = 0.1
 
     def to_training(self, image: sitk.Image) -> sitk.Image:
         """Return the image in this space, as float32."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.bundle.description import missing_finding, needs_one_of
+from scripted_models.bundle.missing_sequences import missing_finding
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
@@ -31,14 +31,13 @@ from scripted_models.inference import (
     predict_volume,
 )
 from scripted_models.labels import LABELS, known_regions, region_mask
-from scripted_models.networks.crf.refinement import build_crf, refine_brain
+from scripted_models.networks.crf.refinement import refine_brain
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.memory import check_memory, is_shortage
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.quality_estimate import doubtful_slices, estimated_dice
 from scripted_models.sequences import SEQUENCES
-from scripted_models.transforms.postprocessing import build_postprocessing
-from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
+from scripted_models.transforms.preprocessing import preprocess
 from scripted_models.transforms.region_thresholds import decide_labels
 
 MOST_APART_MM = 1.0  # of a volume's q-form and s-form
@@ -137,7 +136,7 @@ def segment_case(
     """
     stages = _Stages(progress, span)
     stages.enter("read")
-    images = read_on_one_grid(case, needs_one_of(model.description))
+    images = read_on_one_grid(case, model.description.needs_one_of)
     grid = Grid.of(next(iter(images.values())))
     volumes = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
     findings = _findings(case, volumes, grid, model)
@@ -152,9 +151,9 @@ def segment_case(
     for step in steps:
         progress.warning(f"The network now runs {step}.")
     stages.enter("postprocess")
-    if settings := model.description.get("crf"):
+    if model.crf is not None:
         spacing = training_grid.spacing_xyz_mm[::-1]
-        inner = refine_brain(build_crf(len(inner), settings), inner, done["image"], spacing)
+        inner = refine_brain(model.crf, inner, done["image"], spacing)
     probabilities = np.zeros((len(inner), *training_grid.shape_zyx), np.float32)
     probabilities[0] = 1.0
     probabilities[(slice(None), *done["box"])] = inner
@@ -180,8 +179,7 @@ def _preprocessed(images: dict[str, sitk.Image], model: Model) -> tuple[dict, Gr
     for sequence, image in moved.items():
         stack[SEQUENCES.index(sequence)] = sitk.GetArrayViewFromImage(image)
     missing = [m for m in SEQUENCES if m not in images]
-    pipeline = build_preprocessing(model.description["preprocessing"])
-    return preprocess(pipeline, stack, missing=missing), grid
+    return preprocess(model.preprocessing, stack, missing=missing), grid
 
 
 def _predict(
@@ -251,16 +249,13 @@ def _way_out(case: Case, sequence: str, one_of: Sequence[str]) -> str:
 def _finish_labels(
     model: Model, probabilities: np.ndarray, brain: np.ndarray, grid: Grid
 ) -> np.ndarray:
-    pipeline = build_postprocessing(model.description["postprocessing"])
     data = {
-        "labels": decide_labels(
-            probabilities, model.known_labels, model.description.get("decision")
-        ),
+        "labels": decide_labels(probabilities, model.known_labels, model.decision),
         "brain": brain,
         "voxel_volume_ml": grid.voxel_volume_ml,
         "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],
     }
-    return pipeline(data)["labels"]
+    return model.postprocessing(data)["labels"]
 
 
 def _findings(
@@ -272,12 +267,12 @@ def _findings(
         InputError: a volume that the model uses is of no use.
     """
     examined = {m: Examined(m, look_at(v), grid) for m, v in volumes.items()}
-    used = model.description.get("sequences", SEQUENCES)
+    used = model.description.sequences
     found = voxel_findings(examined) + grid_findings(examined, model.space, next(iter(examined)))
     for finding in found:
         if finding.severity == STOP and finding.slots[0] in used:
             slot = finding.slots[0]
-            way_out = _way_out(case, slot, needs_one_of(model.description))
+            way_out = _way_out(case, slot, model.description.needs_one_of)
             raise InputError(f"{case.images[slot].path}: {finding.sentence}{way_out}")
     found += _two_forms(case)
     cost = missing_finding(model.description, examined)
@@ -303,7 +298,7 @@ def _doubts(result: Segmented, model: Model) -> list[str]:
     nothing = [] if result.labels.any() else ["No tumor was found."]
     low = {
         region: result.estimated_dice[region]
-        for region, least in model.description.get("check_below", {}).items()
+        for region, least in model.description.check_below.items()
         if result.estimated_dice.get(region, 1.0) < least
     }
     if not low or not result.doubtful_slices:

@@ -52,7 +52,7 @@ class DataConfig:
     """
 
     folder: str = ""
-    layout: typing.Literal["brains", "voc"] = "brains"
+    task: typing.Literal["brains", "voc"] = "brains"
     voc_train: str = "train"  # lists of VOC's ImageSets/Segmentation, or text files of names
     voc_validation: str = "val"  # "": none
     sbd: str = ""  # folder of SBD, all of whose images train that are in none of the two lists

@@ -91,7 +91,7 @@ def _bank(path: nn.Module, model: Model, part: str) -> FilterBank:
     pieces = next(module for module in path.modules() if isinstance(module, Maxout)).pieces
     weights = layer.weight.detach().numpy()
     weights = weights.reshape(pieces, -1, *weights.shape[1:]).swapaxes(0, 1)
-    names = [TITLES[name] for name in model.description["channels"]]
+    names = [TITLES[name] for name in model.description.channels]
     if weights.shape[2] > len(names):  # probabilities of a first network
         names += [f"P({LABELS[label]})" for label in model.known_labels]
     return FilterBank(_KINDS[type(path)], weights, tuple(names), part)

@@ -1,6 +1,5 @@
 """Methods side by side on axial slices of one case (Havaei et al. 2017, figure 7)."""
 
-import json
 from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
@@ -58,11 +57,12 @@ def slice_note(case: ShownCase) -> str:
 
 
 def _predictors(models: Sequence[Model], case: ShownCase) -> list[SlicePredictor]:
-    """Return a predictor for each model; models of the same preprocessing share theirs."""
-    made: dict[str, SlicePredictor] = {}
+    """Return a predictor for each model; models that differ in their network alone share theirs."""
+    made: dict[tuple[object, ...], SlicePredictor] = {}
     predictors = []
     for model in models:
-        key = json.dumps([model.description["preprocessing"], model.known_labels])
+        decision = tuple(sorted(model.decision.items()))
+        key = (model.description.preprocessing, model.known_labels, decision)
         if key not in made:
             made[key] = SlicePredictor(model, case)
         predictors.append(made[key])

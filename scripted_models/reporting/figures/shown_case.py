@@ -20,7 +20,7 @@ from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.pictures.panels import tissue_mask
 from scripted_models.segmentation.segmenter import read_on_one_grid
 from scripted_models.sequences import SEQUENCES
-from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
+from scripted_models.transforms.preprocessing import preprocess
 from scripted_models.transforms.region_thresholds import decide_labels
 
 OWN_SPACE = TrainingSpace(spacing_xyz_mm=(None, None, None))  # LPS, nothing resampled
@@ -141,9 +141,10 @@ class SlicePredictor:
     """
 
     def __init__(self, model: Model, case: ShownCase):
-        self.known_labels, self.decision = model.known_labels, model.description.get("decision")
-        pipeline = build_preprocessing(model.description["preprocessing"])
-        self.prepared = preprocess(pipeline, np.stack([case.volumes[m] for m in SEQUENCES]))
+        self.known_labels = model.known_labels
+        self.decision: dict[str, float | str] = {**model.decision}
+        volumes = np.stack([case.volumes[m] for m in SEQUENCES])
+        self.prepared = preprocess(model.preprocessing, volumes)
         self.shape = case.brain.shape
 
     def labels(self, network: SliceNetwork, z: int) -> np.ndarray:

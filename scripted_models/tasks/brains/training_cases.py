@@ -108,7 +108,7 @@ def load_cases(
         Training cases (phantoms included) and validation cases, mapped from the cache; of VOC an image is a
         case of one slice.
     """
-    if experiment.data.layout == "voc":
+    if experiment.data.task == "voc":
         train, validation = voc_makers(experiment, folder)
     else:
         train, validation = _brain_makers(experiment, folder, coding)
