@@ -21,6 +21,7 @@ REGIONS: dict[str, tuple[int, ...]] = {
     "TC": (1, 3, 4),
     "ET": (4,),
 }
+REGION_NAMES = {"WT": "whole tumor", "TC": "tumor core", "ET": "enhancing tumor"}  # for people
 
 
 @dataclass(frozen=True)
