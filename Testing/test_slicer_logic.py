@@ -26,6 +26,7 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib import logic, python_child, resampling, run_folder  # noqa: E402
+from BrainTumorSegLib.child_errors import written_lines  # noqa: E402
 from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
 
 from scripted_models.errors import (  # noqa: E402
@@ -74,7 +75,7 @@ def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
     assert node.GetAttribute("BrainTumorSeg.Version") == "9.9"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Report"))["model"]["name"] == "threshold"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Inputs"))["flair"] == "p flair"
-    assert "under transform 'linear'" in events[0].text
+    assert "found the transform 'linear'" in events[0].text
     assert [e.kind for e in events].count("progress") == 10
 
 
@@ -83,7 +84,7 @@ def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
     [
         (["steps", "error"], ModelError, "damaged"),
         (["traceback"], ScriptedModelsError, "thing went wrong"),
-        (["steps", "result"], ScriptedModelsError, "could not be read"),
+        (["steps", "result"], ScriptedModelsError, "a result that cannot be read"),
         (["steps"], ScriptedModelsError, "without a result"),
     ],
 )
@@ -97,7 +98,7 @@ def test_failed_run_leaves_the_scene_as_it_was(slicer_scene, volumes, child, act
 def test_failure_carries_the_log(volumes, child):
     with pytest.raises(ScriptedModelsError) as caught:
         logic.segment(volumes, environment=child("traceback"))
-    assert any("ValueError" in line for line in caught.value.log)
+    assert any("ValueError" in line for line in written_lines(caught.value))
 
 
 def test_cancelled_run_leaves_the_scene_as_it_was(slicer_scene, volumes, child):

@@ -229,10 +229,7 @@ def _score_case(
 
 def _read_prediction(path: Path, coding: LabelCoding) -> tuple[np.ndarray, Grid]:
     values, grid = read_label_map(path)
-    try:
-        return decode_labels(values, coding, str(path)), grid
-    except InputError as error:  # the general message names the truth's option
-        raise InputError(str(error).replace("--coding", "--prediction-coding")) from error
+    return decode_labels(values, coding, str(path), option="--prediction-coding"), grid
 
 
 def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:
