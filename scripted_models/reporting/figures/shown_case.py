@@ -141,8 +141,7 @@ class SlicePredictor:
     """
 
     def __init__(self, model: Model, case: ShownCase):
-        self.known_labels = model.known_labels
-        self.decision: dict[str, float | str] = {**model.decision}
+        self.known_labels, self.decision = model.known_labels, model.decision
         volumes = np.stack([case.volumes[m] for m in SEQUENCES])
         self.prepared = preprocess(model.preprocessing, volumes)
         self.shape = case.brain.shape
