@@ -19,12 +19,11 @@ from scripted_models.images.checks import (
     WARNING,
     Examined,
     Finding,
-    VoxelFacts,
     grid_findings,
-    look_at,
     voxel_findings,
 )
 from scripted_models.images.training_space import TrainingSpace
+from scripted_models.images.voxel_facts import VoxelFacts, look_at
 from scripted_models.sequences import SEQUENCES, TITLES
 
 from .findings import label, volume_finding

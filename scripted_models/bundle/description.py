@@ -16,14 +16,8 @@ from scripted_models.bundle.image_scales import ImageScale
 from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS, REGIONS
-from scripted_models.runtime.typed_tables import (
-    Complete,
-    Pattern,
-    Range,
-    UnfitError,
-    as_table,
-    read_table,
-)
+from scripted_models.runtime.table_hints import Complete, Pattern, Range
+from scripted_models.runtime.typed_tables import UnfitError, as_table, read_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.steps import (
     PostprocessingStep,

@@ -120,7 +120,7 @@ def _phase1(experiment: Experiment) -> Experiment:
         paper_row="",
         postprocessing=(),
         decision={},
-        crf={},
+        crf=None,
         training=training,
     )
 

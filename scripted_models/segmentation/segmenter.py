@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from scripted_models.bundle.missing_sequences import missing_finding
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
-from scripted_models.errors import InputError
+from scripted_models.errors import InputError, listed
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import (
     STOP,
@@ -18,11 +18,10 @@ from scripted_models.images.checks import (
     Examined,
     Finding,
     grid_findings,
-    listed,
-    look_at,
     voxel_findings,
 )
 from scripted_models.images.nifti import forms_apart_mm
+from scripted_models.images.voxel_facts import look_at
 from scripted_models.inference import (
     CPU_AFTER_GPU,
     MOST_WORKERS,

@@ -10,7 +10,8 @@ from typing import Annotated, Literal, cast
 
 from scripted_models.errors import ModelError
 from scripted_models.labels import ENHANCING
-from scripted_models.runtime.typed_tables import Range, UnfitError, as_table, read_value, refusing
+from scripted_models.runtime.table_hints import Range
+from scripted_models.runtime.typed_tables import UnfitError, as_table, read_value, refusing
 from scripted_models.sequences import SEQUENCES
 
 SequenceName = Literal["t1", "t1c", "t2", "flair"]
