@@ -83,10 +83,11 @@ def _stripped_background(volume: np.ndarray) -> float | None:
     return value if np.mean(volume == value) > 0.05 else None
 
 
-def brain_mask(volumes: Iterable[np.ndarray]) -> np.ndarray:
+def tissue_mask(volumes: Iterable[np.ndarray]) -> np.ndarray:
     """Return where any (z, y, x) volume shows tissue, as a bool array; everywhere for constant ones.
 
     Around a stripped brain the volume is constant; otherwise tissue is what is brighter than the mean.
+    It serves pictures of any volume; what networks take for brain is `scripted_models.brain_mask`.
     """
     mask = False
     for volume in volumes:

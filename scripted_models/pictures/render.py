@@ -18,7 +18,6 @@ from scripted_models.pictures.panels import (
     PLANES,
     TRUTH_COLOR,
     View,
-    brain_mask,
     colored,
     edges_of,
     frame,
@@ -27,6 +26,7 @@ from scripted_models.pictures.panels import (
     intensity_window,
     label_panel,
     spread_slices,
+    tissue_mask,
 )
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.sequences import SEQUENCES, TITLES
@@ -70,7 +70,7 @@ def render_overlay(
     arrays = {name: np.asarray(volumes[name]) for name in names}
     maps = {"Prediction": labels} | ({} if truth is None else {"Truth": truth})
     _check(arrays, maps, spacing_xyz_mm)
-    brain = brain_mask(arrays.values())
+    brain = tissue_mask(arrays.values())
     tumor = np.any([chosen > 0 for chosen in maps.values()], axis=0)
     view = frame(brain | tumor, spacing_xyz_mm, _PANEL)
     windows = {name: intensity_window(array, brain) for name, array in arrays.items()}
@@ -121,7 +121,7 @@ def render_montage(
     volume = np.asarray(volume)
     maps = {"labels": labels} | ({} if truth is None else {"truth": truth})
     _check({"volume": volume}, maps, spacing_xyz_mm)
-    brain = brain_mask([volume])
+    brain = tissue_mask([volume])
     tumor = np.any([chosen > 0 for chosen in maps.values()], axis=0)
     view = frame(brain | tumor, spacing_xyz_mm, _TILE)
     window = intensity_window(volume, brain)

@@ -17,7 +17,7 @@ from scripted_models.geometry import Grid
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.inference import iterate_slices, predict_slice
 from scripted_models.labels import LabelCoding
-from scripted_models.pictures.panels import brain_mask
+from scripted_models.pictures.panels import tissue_mask
 from scripted_models.segmentation.segmenter import read_on_one_grid
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
@@ -81,7 +81,7 @@ class ShownCase:
     @cached_property
     def brain(self) -> np.ndarray:
         """Where there is tissue, bool (z, y, x)."""
-        return brain_mask(self.volumes.values())
+        return tissue_mask(self.volumes.values())
 
 
 def only_case(folder: Path) -> Case:
