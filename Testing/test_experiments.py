@@ -173,7 +173,7 @@ class TestFolds:
         lines = capsys.readouterr().out.splitlines()
         (most_probable,) = [line for line in lines if line.startswith("most probable label")]
         assert len([line for line in lines if line.startswith("fold")]) == 3
-        found = [float(word) for word in most_probable.split()[2:] if word != "/"]
+        found = [float(word) for word in most_probable.split()[3:] if word != "/"]
         assert len(found) == 3
         assert all(0 <= value <= 1 for value in found)
 
