@@ -141,8 +141,8 @@ def nan_spacing(inputs):
     28,
     "centimeters for millimeters, all four",
     2,
-    "{t1}: t1 measures 4 x 4 x 4.2 mm, expected a head of more than 100 mm; check whether its header "
-    "gives centimeters or meters.",
+    "{t1}: found an extent of 4 x 4 x 4.2 mm, expected a head of more than 100 mm; check whether the "
+    "header gives centimeters or meters.",
 )
 def centimeters(inputs):
     regrid(inputs, spacing=(0.1, 0.1, 0.3))
@@ -152,8 +152,8 @@ def centimeters(inputs):
     28,
     "voxels of 2 x 2 x 12 mm, all four",
     0,
-    "case: t1, t1c, t2 and flair: voxels of 2 x 2 x 12 mm (LPS), the model expects at most 1.5 x 1.5 "
-    "x 3 mm; missing detail is not restored and the result will be coarse, prefer thin slices.",
+    "case: t1, t1c, t2 and flair: found voxels of 2 x 2 x 12 mm (LPS), expected at most 1.5 x 1.5 x 3 "
+    "mm; choose thin slices, or the result is coarse.",
 )
 def coarse(inputs):
     regrid(inputs, spacing=(2, 2, 12))
@@ -180,8 +180,8 @@ def two_forms(inputs):
     29,
     "q-form and s-form that disagree in all four",
     0,
-    "case: t1, t1c, t2 and flair: q-form and s-form of the NIfTI header put the volume 10 mm apart; it is "
-    "placed as 3D Slicer does, check that the result lies there in your viewer too.",
+    "case: t1, t1c, t2 and flair: found a q-form and an s-form that lie 10 mm apart, expected one place "
+    "in the NIfTI header; check the result in your viewer, it is placed as 3D Slicer does.",
 )
 def two_forms_in_all(inputs):
     for name in NAMES:
@@ -199,8 +199,8 @@ def two_forms_in_all(inputs):
     30,
     "one slice, all four",
     0,
-    "case: t1, t1c, t2 and flair: only 3 mm thick, a brain has more than 100 mm; the part is "
-    "segmented as it is, choose whole volumes if there are any.",
+    "case: t1, t1c, t2 and flair: found a thickness of 3 mm, expected a brain of more than 100 mm; "
+    "choose whole volumes, or only this part is segmented.",
 )
 def one_slice(inputs):
     for name in NAMES:
@@ -211,8 +211,8 @@ def one_slice(inputs):
     31,
     "2-D images, all four",
     0,
-    "case: t1, t1c, t2 and flair: only 1 mm thick, a brain has more than 100 mm; the part is "
-    "segmented as it is, choose whole volumes if there are any.",
+    "case: t1, t1c, t2 and flair: found a thickness of 1 mm, expected a brain of more than 100 mm; "
+    "choose whole volumes, or only this part is segmented.",
 )
 def two_dimensions(inputs):
     for name in NAMES:
@@ -261,8 +261,8 @@ def vector(inputs):
     34,
     "volumes smaller than the receptive field, all four",
     0,
-    "case: t1, t1c, t2 and flair: only 15 mm thick, a brain has more than 100 mm; the part is "
-    "segmented as it is, choose whole volumes if there are any.",
+    "case: t1, t1c, t2 and flair: found a thickness of 15 mm, expected a brain of more than 100 mm; "
+    "choose whole volumes, or only this part is segmented.",
 )
 def small(inputs):
     for name in NAMES:
@@ -273,8 +273,8 @@ def small(inputs):
     35,
     "slices of 6 mm, all four",
     0,
-    "case: t1, t1c, t2 and flair: voxels of 1 x 1 x 6 mm (LPS), the model expects at most 1.5 x 1.5 x"
-    " 3 mm; missing detail is not restored and the result will be coarse, prefer thin slices.",
+    "case: t1, t1c, t2 and flair: found voxels of 1 x 1 x 6 mm (LPS), expected at most 1.5 x 1.5 x 3 "
+    "mm; choose thin slices, or the result is coarse.",
 )
 def thick_slices(inputs):
     regrid(inputs, spacing=(1, 1, 6))

@@ -133,7 +133,7 @@ def test_rigid_transform_of_all_moves_the_grid_and_keeps_the_voxels(slicer_scene
         stored = sitk.GetArrayFromImage(read_exported(exported, sequence))
         assert np.array_equal(stored, slicer.util.arrayFromVolume(node))
     assert len(exported.notes) == 4
-    assert "under transform 'linear'" in exported.notes[0]
+    assert "found the transform 'linear'" in exported.notes[0]
 
 
 def test_transform_that_registers_one_volume_is_applied(slicer_scene, tmp_path):
@@ -267,12 +267,12 @@ def break_flat_transform(mrml, nodes):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (break_missing, "No volume is chosen for T2"),
-        (break_twice, "chosen for T2 and for FLAIR"),
-        (break_empty, "has no voxels"),
-        (break_label_map, "is not an image volume"),
+        (break_missing, "Found no volume for T2"),
+        (break_twice, "the same volume for T2 and for FLAIR"),
+        (break_empty, "found no voxels"),
+        (break_label_map, "found no image volume"),
         (break_nan, "NaN"),
-        (break_far_away, "does not overlap T1c"),
+        (break_far_away, "no overlap with T1c"),
         (break_flat_transform, "check the transform"),
     ],
 )

@@ -48,7 +48,7 @@ def test_module_tells_slicer_about_itself(module, dialogs, monkeypatch):
 def test_button_says_what_is_missing(window, slicer_scene):
     button = window.ui.segmentButton
     assert not button.enabled
-    assert "No volume is chosen for T1, T1c, T2, FLAIR" in button.toolTip
+    assert "Found no volume for T1, T1c, T2 and FLAIR" in button.toolTip
     load_patient(slicer_scene)
     window.settle()
     assert button.enabled
@@ -115,7 +115,7 @@ class TestSlots:
         slicer_scene.RemoveNode(volumes["flair"])
         window.settle()
         assert window.parameters.flair is None
-        assert "FLAIR is missing" in window.ui.findingsLabel.text
+        assert "Found no FLAIR" in window.ui.findingsLabel.text
         again = add_volume(slicer_scene, "FLAIR", slicer.util.arrayFromVolume(volumes["flair"]))
         window.settle()
         assert window.parameters.flair is again

@@ -20,6 +20,7 @@ from scripted_models.images.checks import (
     WARNING,
     Examined,
     Finding,
+    Severity,
     VoxelFacts,
     grid_findings,
     listed,
@@ -68,8 +69,7 @@ class InputCheck:
             try:
                 volumes[sequence] = self._examine(node, sequence)
             except InputError as error:
-                text, _, action = str(error).rstrip(".").partition("; ")
-                found.append(Finding(STOP, (sequence,), text, action))
+                found.append(Finding(**vars(error.problem), severity=STOP, slots=(sequence,)))
         found += _place_findings(volumes, reference)
         found += voxel_findings(volumes)
         found += _origin_findings({m: nodes[m] for m in volumes})
@@ -125,7 +125,7 @@ def check_usable(
 def _refuse(findings: Iterable[Finding]) -> None:
     for finding in findings:
         if finding.severity == STOP:
-            raise InputError(finding.sentence)
+            raise InputError.of(finding)
 
 
 def label(node, sequence: str) -> str:
@@ -144,8 +144,15 @@ def choice_findings(nodes: Mapping[str, object], description: Mapping = NO_MODEL
     for slots in chosen.values():
         if len(slots) > 1:
             titles = listed([f"for {TITLES[m]}" for m in slots])
-            text = f"Volume '{nodes[slots[0]].GetName()}' is chosen {titles}"
-            found.append(Finding(STOP, tuple(slots), text, "choose four different volumes"))
+            twice = Finding(
+                found=f"the same volume {titles}",
+                expected="four different volumes",
+                action="choose another one",
+                severity=STOP,
+                slots=tuple(slots),
+                volumes=(f"Volume '{nodes[slots[0]].GetName()}'",),
+            )
+            found.append(twice)
         if problem := _unreadable(nodes[slots[0]], slots[0]):
             found.append(problem)
     return found
@@ -156,25 +163,44 @@ def _missing_findings(missing: tuple[str, ...], description: Mapping) -> list[Fi
     if present.intersection(one_of):
         cost = missing_finding(description, present)
         return [cost] if cost else []
-    text = f"No volume is chosen for {', '.join(TITLES[m] for m in missing)}"
-    needed = f"{' or '.join(TITLES[m] for m in one_of)} is" if one_of else "all four sequences are"
-    return [Finding(STOP, missing, text, f"choose one, {needed} needed")]
+    stop = Finding(
+        found=f"no volume for {listed([TITLES[m] for m in missing])}",
+        expected=" or ".join(TITLES[m] for m in one_of) if one_of else "all four sequences",
+        action="choose one",
+        severity=STOP,
+        slots=missing,
+    )
+    return [stop]
 
 
 def _unreadable(node, sequence: str) -> Finding | None:
     image = node.GetImageData() if node.IsA("vtkMRMLVolumeNode") else None
     if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
-        text, action = "is not an image volume", f"choose the {TITLES[sequence]} image"
+        expected = f"the {TITLES[sequence]} image"
+        parts = "no image volume", expected, "choose another volume"
     elif image is None or image.GetNumberOfPoints() == 0:
-        text, action = "has no voxels", "load it again"
+        parts = "no voxels", "an image", "load it again"
     elif (count := image.GetNumberOfScalarComponents()) != 1:
-        text = f"has {count} values per voxel, expected one"
-        action = "choose a gray-value volume"
+        parts = f"{count} values per voxel", "one", "choose a gray-value volume"
     elif not _have_extent(ijk_to_ras(node)):
-        text, action = "has voxels without extent", "correct its spacing and directions"
+        parts = "voxels without extent", "a size above 0", "correct its spacing and directions"
     else:
         return None
-    return Finding(STOP, (sequence,), f"{label(node, sequence)} {text}", action)
+    return _about(STOP, sequence, label(node, sequence), *parts)
+
+
+def _about(
+    severity: Severity, sequence: str, name: str, found: str, expected: str, action: str
+) -> Finding:
+    """A finding about one volume."""
+    return Finding(
+        found=found,
+        expected=expected,
+        action=action,
+        severity=severity,
+        slots=(sequence,),
+        volumes=(name,),
+    )
 
 
 def _have_extent(matrix: np.ndarray) -> bool:
@@ -211,19 +237,20 @@ def placement(node, sequence: str, grid: Grid, reference: str) -> Finding | None
     """
     own, parent = world_grid(node), node.GetParentTransformNode()
     name = label(node, sequence)
-    under = f" under transform '{parent.GetName()}'" if parent else ""
+    transform = f"the transform '{parent.GetName()}'" if parent else ""
     if lies_on(node, grid):
         action = "its place there is used and its voxels stay unchanged"
-        return Finding(NOTE, (sequence,), f"{name} is{under}", action) if parent else None
+        return _about(NOTE, sequence, name, transform, "", action) if parent else None
     if own is not None:
-        text = f"{name}{under} lies on another grid ({own.difference(grid)})"
+        under = f"{transform} and " if parent else ""
+        found = f"{under}another grid ({own.difference(grid)})"
     elif parent:
-        text = f"{name} is{under}, which bends or shears it"
+        found = f"{transform}, which bends or shears it"
     else:
-        text = f"{name} has axes that are not perpendicular"
+        found = "axes that are not perpendicular"
     onto = "a regular grid" if sequence == reference else f"the grid of {TITLES[reference]}"
     action = f"it is resampled (linear, in physical space) onto {onto}"
-    return Finding(NOTE, (sequence,), text, action)
+    return _about(NOTE, sequence, name, found, "", action)
 
 
 def covered_share(grid: Grid, other: Grid) -> float:
@@ -245,17 +272,16 @@ def _place_findings(volumes: Mapping[str, Examined], reference: str) -> Iterable
     for sequence, volume in volumes.items():
         shown, base_shown = _shown(volume), _shown(base)
         if _together(volume.grid, base.grid) == 0:
-            text = f"{volume.name} does not overlap {title}"
-            action = "register the volumes or choose another one"
-            yield Finding(STOP, (sequence,), text, action)
+            parts = f"no overlap with {title}", "", "register the volumes or choose another one"
+            yield _about(STOP, sequence, volume.name, *parts)
         elif base_shown and (covered := covered_share(base_shown, volume.grid)) < MIN_COVERED:
-            text = f"{volume.name} covers only {covered:.0%} of what {title} shows"
-            action = "it counts as 0 in the rest, choose a volume of the whole head if there is one"
-            yield Finding(WARNING, (sequence,), text, action)
+            found = f"only {covered:.0%} of what {title} shows"
+            action = "choose a volume of the whole head, or it counts as 0 in the rest"
+            yield _about(WARNING, sequence, volume.name, found, "", action)
         elif base_shown and shown and _together(shown, base_shown) < MIN_TOGETHER:
-            text = f"{volume.name} shows a head at another place than {title}"
-            action = "it is used where it lies, check the patient and register the volumes first"
-            yield Finding(WARNING, (sequence,), text, action)
+            found = f"a head at another place than in {title}"
+            action = "check the patient and register the volumes, it is used where it lies"
+            yield _about(WARNING, sequence, volume.name, found, "", action)
 
 
 def _together(first: Grid, second: Grid) -> float:
@@ -278,15 +304,15 @@ def _origin_findings(nodes: Mapping[str, object]) -> Iterable[Finding]:
     patients = _grouped(nodes, _patient)
     if len(patients) > 1:
         groups = [f"'{who}' ({listed(names)})" for (_, who), names in patients.items()]
-        text = f"The volumes belong to different patients: {listed(groups)}"
-        action = "they are used together all the same, choose volumes of one patient"
-        yield Finding(WARNING, tuple(nodes), text, action)
+        found = f"volumes of different patients: {listed(groups)}"
+        action = "choose volumes of one patient, or they are used together"
+        yield Finding(found=found, action=action, severity=WARNING, slots=tuple(nodes))
     frames = _grouped(nodes, _frame_of_reference)
     if len(frames) > 1:
         groups = [f"({listed(names)})" for names in frames.values()]
-        text = f"The volumes come from different DICOM frames of reference: {listed(groups)}"
-        action = "they are used where they lie in the world, check that they are registered"
-        yield Finding(WARNING, tuple(nodes), text, action)
+        found = f"volumes of different DICOM frames of reference: {listed(groups)}"
+        action = "check that they are registered, they are used where they lie in the world"
+        yield Finding(found=found, action=action, severity=WARNING, slots=tuple(nodes))
 
 
 def _grouped(nodes: Mapping[str, object], key) -> dict[object, list[str]]:

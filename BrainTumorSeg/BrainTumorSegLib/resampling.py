@@ -78,13 +78,13 @@ def covering_grid(node) -> Grid:
     columns = affine[:3].T
     spacing = np.linalg.norm(columns, axis=0)
     if not np.all(np.isfinite(world)) or abs(np.linalg.det(columns)) < 1e-6:
-        raise InputError(_bad_transform(node, "takes its voxels to no usable place"))
+        raise _bad_transform(node, "takes its voxels to no usable place")
     axes = _nearest_axes(columns / spacing)
     along = world @ axes
     low, high = along.min(axis=0) + spacing / 2, along.max(axis=0) - spacing / 2
     size = np.maximum(np.ceil((high - low) / spacing - 1e-6).astype(int) + 1, 1)
     if np.prod(size.astype(float)) > MAX_GROWTH * np.prod(node.GetImageData().GetDimensions()):
-        raise InputError(_bad_transform(node, f"spreads it over {size} voxels"))
+        raise _bad_transform(node, f"spreads it over {size} voxels")
     return _grid(size, spacing, axes @ low, axes)
 
 
@@ -169,9 +169,9 @@ def _image_data(array: np.ndarray) -> vtk.vtkImageData:
     return image
 
 
-def _bad_transform(node, what: str) -> str:
-    return (
-        f"Volume '{node.GetName()}': its parent transform "
-        f"'{node.GetParentTransformNode().GetName()}' {what}; "
-        "check the transform or take the volume out of it."
+def _bad_transform(node, what: str) -> InputError:
+    return InputError(
+        found=f"the parent transform '{node.GetParentTransformNode().GetName()}', which {what}",
+        action="check the transform or take the volume out of it",
+        path=f"Volume '{node.GetName()}'",
     )

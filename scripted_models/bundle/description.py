@@ -23,7 +23,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from scripted_models.errors import ModelError, ResourceError
-from scripted_models.images.checks import WARNING, Finding, listed
+from scripted_models.images.checks import WARNING, Finding
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS, REGIONS
 from scripted_models.sequences import SEQUENCES, TITLES
@@ -236,12 +236,12 @@ def missing_finding(description: dict, present: Collection[str]) -> Finding | No
     if not missing:
         return None
     without, complete = dice_with(description, present), dice_with(description, SEQUENCES)
-    text = f"{listed([TITLES[m] for m in missing])} {'are' if len(missing) > 1 else 'is'} missing"
     cost = "the result is less certain, and by how much was not measured"
     if without and complete:
         both = [" / ".join(f"{dice[r]:.2f}" for r in REGIONS) for dice in (without, complete)]
         cost = f"in cross-validation the mean Dice of {' / '.join(REGIONS)} was {both[0]} instead of {both[1]}"
-    return Finding(WARNING, missing, text, cost)
+    found = f"no {' and no '.join(TITLES[m] for m in missing)}"
+    return Finding(found=found, action=cost, severity=WARNING, slots=missing)
 
 
 def training_space(description: dict) -> TrainingSpace:

@@ -90,14 +90,18 @@ def _nifti_payload(path: Path, packing: str) -> Payload:
     header = NiftiHeader.parse(content)
     if header is None:
         raise InputError(
-            f"{path}: found no NIfTI header in its {'first ' if len(content) > 347 else ''}{len(content)} "
-            "bytes, expected a NIfTI image; check that the extension tells the true type, or copy it again."
+            found=f"no NIfTI header in its {('first ' if len(content) > 347 else '')}{len(content)} bytes",
+            expected="a NIfTI image",
+            action="check that the extension tells the true type, or copy it again",
+            path=path,
         )
     fields, known = header.fields, DATATYPES.get(int(header.fields["datatype"]))
     if known is None:
         raise InputError(
-            f"{path}: found NIfTI voxel type {fields['datatype']}, expected whole or floating numbers; "
-            "convert the volume, for example to 32-bit float."
+            found=f"NIfTI voxel type {fields['datatype']}",
+            expected="whole or floating numbers",
+            action="convert the volume, for example to 32-bit float",
+            path=path,
         )
     _check_nifti_size(path, header)
     _check_nifti_geometry(path, header)
@@ -111,13 +115,17 @@ def _check_nifti_size(path: Path, header: NiftiHeader) -> None:
     dim, offset = header.fields["dim"], float(header.fields["vox_offset"])
     if not 1 <= dim[0] <= 7 or min(header.size) < 1:
         raise InputError(
-            f"{path}: found the NIfTI size {dim.tolist()}, expected positive numbers of voxels; the header "
-            "is damaged, copy or export the file again."
+            found=f"the NIfTI size {dim.tolist()}",
+            expected="positive numbers of voxels",
+            action="the header is damaged, copy or export the file again",
+            path=path,
         )
     if not FIRST_VOXEL[header.version] <= offset < 2**40:
         raise InputError(
-            f"{path}: found a NIfTI header that puts the first voxel at byte {offset:g}, expected "
-            f"{FIRST_VOXEL[header.version]} or more; the header is damaged, copy or export the file again."
+            found=f"a NIfTI header that puts the first voxel at byte {offset:g}",
+            expected=f"{FIRST_VOXEL[header.version]} or more",
+            action="the header is damaged, copy or export the file again",
+            path=path,
         )
 
 
@@ -128,8 +136,10 @@ def _check_nifti_geometry(path: Path, header: NiftiHeader) -> None:
     placed = [("sform_code", "sform"), ("qform_code", "quaternion")]
     if any(fields[code] > 0 and not np.isfinite(fields[name]).all() for code, name in placed):
         raise InputError(
-            f"{path}: found an orientation or origin that is NaN or infinite, expected numbers; repair "
-            "the header or export the volume again."
+            found="an orientation or origin that is NaN or infinite",
+            expected="numbers",
+            action="repair the header or export the volume again",
+            path=path,
         )
 
 
@@ -137,8 +147,10 @@ def _check_spacing(path: Path, spacing) -> None:
     """Refuse spacing that ITK would fix by guessing (zero, NaN) or by mirroring the volume (negative)."""
     if not all(math.isfinite(s) and s > 0 for s in spacing):
         raise InputError(
-            f"{path}: found voxel spacing {' x '.join(f'{s:g}' for s in spacing)} mm, expected positive "
-            "numbers; repair the header or export the volume again."
+            found=f"voxel spacing {' x '.join(f'{s:g}' for s in spacing)} mm",
+            expected="positive numbers",
+            action="repair the header or export the volume again",
+            path=path,
         )
 
 
@@ -151,15 +163,19 @@ def _meta_payload(path: Path, head: bytes) -> Payload:
     _check_spacing(path, [float(text) for text in spacing.split()])
     if fields["ElementDataFile"] != "LOCAL":
         raise InputError(
-            f"{path}: found a MetaImage header whose voxels lie elsewhere ({fields['ElementDataFile'][:80]}), "
-            "expected them in the file itself; save the volume as one .mha file."
+            found=f"a MetaImage header whose voxels lie elsewhere ({fields['ElementDataFile'][:80]})",
+            expected="them in the file itself",
+            action="save the volume as one .mha file",
+            path=path,
         )
     item = _META_TYPES.get(fields["ElementType"])
     binary = fields.get("BinaryData", "True").lower() == "true"
     if item is None or not binary or fields.get("HeaderSize", "0") != "0":
         raise InputError(
-            f"{path}: found a MetaImage of {fields['ElementType'][:80]} voxels in a rare encoding, expected "
-            "binary whole or floating numbers; save the volume again, for example with 3D Slicer."
+            found=f"a MetaImage of {fields['ElementType'][:80]} voxels in a rare encoding",
+            expected="binary whole or floating numbers",
+            action="save the volume again, for example with 3D Slicer",
+            path=path,
         )
     channels = int(fields.get("ElementNumberOfChannels", "1"))
     packing = "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"
@@ -174,8 +190,10 @@ def _meta_fields(path: Path, head: bytes) -> tuple[dict[str, str], int]:
     """
     if not re.match(rb"\s*[A-Za-z]+ *=", head):
         raise InputError(
-            f"{path}: found no MetaImage header, expected a .mha image; check that the extension tells "
-            "the true type, or copy it again."
+            found="no MetaImage header",
+            expected="a .mha image",
+            action="check that the extension tells the true type, or copy it again",
+            path=path,
         )
     fields, offset = {}, 0
     for line in head.splitlines(keepends=True):
@@ -205,8 +223,10 @@ def _meta_fields(path: Path, head: bytes) -> tuple[dict[str, str], int]:
 def _meta_error(path: Path, found: str, expected: str) -> InputError:
     shown = found.encode("unicode_escape").decode()
     return InputError(
-        f"{path}: found {shown} in the MetaImage header, expected {expected}; the header is damaged, copy or "
-        "export the file again."
+        found=f"{shown} in the MetaImage header",
+        expected=expected,
+        action="the header is damaged, copy or export the file again",
+        path=path,
     )
 
 
@@ -219,8 +239,10 @@ def _are_numbers(text: str, count: int, whole: bool) -> bool:
 def _nrrd_payload(path: Path, head: bytes) -> Payload | None:
     if not head.startswith(b"NRRD000"):
         raise InputError(
-            f"{path}: found no NRRD header, expected a .nrrd image; check that the extension tells the "
-            "true type, or copy it again."
+            found="no NRRD header",
+            expected="a .nrrd image",
+            action="check that the extension tells the true type, or copy it again",
+            path=path,
         )
     fields, offset = {}, 0
     for line in head.splitlines(keepends=True):
@@ -234,8 +256,10 @@ def _nrrd_payload(path: Path, head: bytes) -> Payload | None:
     elsewhere = {"data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip"}
     if named := elsewhere & set(fields):
         raise InputError(
-            f"{path}: found an NRRD header whose voxels lie elsewhere ({', '.join(sorted(named))}), expected "
-            "them in the file itself; save the volume as one .nrrd file."
+            found=f"an NRRD header whose voxels lie elsewhere ({', '.join(sorted(named))})",
+            expected="them in the file itself",
+            action="save the volume as one .nrrd file",
+            path=path,
         )
     item = _NRRD_BYTES.get(fields.get("type", ""))
     size = _whole_numbers(fields.get("sizes", ""))

@@ -30,7 +30,10 @@ def check_file_integrity(path: Path, extension: str | None) -> None:
     _check_is_file(path)
     if extension is None:
         raise InputError(
-            f"{path}: found an unknown file type, expected .nii, .nii.gz, .mha or .nrrd; convert it."
+            found="an unknown file type",
+            expected=".nii, .nii.gz, .mha or .nrrd",
+            action="convert it",
+            path=path,
         )
     try:
         payload = read_payload(path, extension)
@@ -40,13 +43,17 @@ def check_file_integrity(path: Path, extension: str | None) -> None:
     except (EOFError, zlib.error, OSError) as error:
         if "Not a gzipped file" in str(error):
             raise InputError(
-                f"{path}: found no gzip data, expected a .nii.gz file; check that the extension tells the true "
-                "type, or copy it again."
+                found="no gzip data",
+                expected="a .nii.gz file",
+                action="check that the extension tells the true type, or copy it again",
+                path=path,
             ) from error
         reason = str(error).partition(" 0x")[0]  # without the checksums
         raise InputError(
-            f"{path}: found data that is truncated or damaged ({reason}), expected a whole file; "
-            "download or copy it again."
+            found=f"data that is truncated or damaged ({reason})",
+            expected="a whole file",
+            action="download or copy it again",
+            path=path,
         ) from error
 
 
@@ -54,8 +61,10 @@ def check_voxel_count(path: Path, size: tuple[int, ...]) -> None:
     """Raise InputError when a header announces far more voxels than a head volume has."""
     if math.prod(size) > MAX_VOXELS * 4:
         raise InputError(
-            f"{path}: found a header that announces {'x'.join(map(str, size))} voxels, expected a head volume "
-            f"of at most {MAX_VOXELS} voxels; the header is damaged or the file is no head volume."
+            found=f"a header that announces {'x'.join(map(str, size))} voxels",
+            expected=f"a head volume of at most {MAX_VOXELS} voxels",
+            action="the header is damaged or the file is no head volume",
+            path=path,
         )
 
 
@@ -65,8 +74,10 @@ def check_file_name(path: Path) -> None:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{str(path)!a}: found bytes in the path that are no valid UTF-8 text, expected a readable "
-            "name; rename the file or its folder."
+            found="bytes in the path that are no valid UTF-8 text",
+            expected="a readable name",
+            action="rename the file or its folder",
+            path=ascii(str(path)),
         ) from error
 
 
@@ -75,23 +86,39 @@ def _check_is_file(path: Path) -> None:
     try:
         if path.is_dir():
             raise InputError(
-                f"{path}: found a folder, expected an image file; name the file itself."
+                found="a folder",
+                expected="an image file",
+                action="name the file itself",
+                path=path,
             )
         if not path.exists():
-            raise InputError(f"{path}: found no such file, expected an image; check the path.")
+            raise InputError(
+                found="no such file",
+                expected="an image",
+                action="check the path",
+                path=path,
+            )
         if not path.is_file():
             raise InputError(
-                f"{path}: found a device or pipe, expected an image file; name a plain file."
+                found="a device or pipe",
+                expected="an image file",
+                action="name a plain file",
+                path=path,
             )
         with path.open("rb") as stream:
             if not stream.read(1):
                 raise InputError(
-                    f"{path}: found an empty file, expected an image; copy or export it again."
+                    found="an empty file",
+                    expected="an image",
+                    action="copy or export it again",
+                    path=path,
                 )
     except OSError as error:
         raise InputError(
-            f"{path}: found a file that cannot be opened ({error.strerror}), expected a readable image; "
-            "check its name and permissions."
+            found=f"a file that cannot be opened ({error.strerror})",
+            expected="a readable image",
+            action="check its name and permissions",
+            path=path,
         ) from error
 
 
@@ -107,8 +134,10 @@ def _check_payload(path: Path, payload: Payload) -> None:
             bad += values.size - int(np.count_nonzero(np.isfinite(values)))
     if count < payload.bytes_needed:
         raise InputError(
-            f"{path}: found {count} bytes of voxels, expected the {payload.bytes_needed} that its header "
-            "announces; the file is truncated or damaged, copy it again."
+            found=f"{count} bytes of voxels",
+            expected=f"the {payload.bytes_needed} that its header announces",
+            action="the file is truncated or damaged, copy it again",
+            path=path,
         )
     if bad:
         raise not_finite(path, bad)
@@ -117,8 +146,10 @@ def _check_payload(path: Path, payload: Payload) -> None:
 def not_finite(path: Path, count: int) -> InputError:
     """Return the error for a volume with NaN or infinite voxels."""
     return InputError(
-        f"{path}: found {count} voxels that are NaN or infinite, expected numbers; repair the volume (for "
-        "example by setting them to 0) before segmentation."
+        found=f"{count} voxels that are NaN or infinite",
+        expected="numbers",
+        action="repair the volume (for example by setting them to 0) before segmentation",
+        path=path,
     )
 
 
