@@ -1,6 +1,6 @@
 """Postprocessing steps: what they remove, and what they leave alone."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,9 +9,10 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.errors import ModelError
 from scripted_models.geometry import Grid
-from scripted_models.segmentation.segmenter import _finish_labels
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.transforms.postprocessing import build_postprocessing
 
 
@@ -164,12 +165,17 @@ class TestFlatComponents:
     def test_a_segmentation_gives_its_spacing_in_the_order_of_the_array(self, tumor, brain):
         tumor[4:6, 8:36, 8:36] = 4
         grid = Grid(SHAPE[::-1], spacing_xyz_mm=(1.0, 2.0, 4.0))
-        step = {"step": "remove_flat_components", "max_thickness_mm": 7.9}
-        model = SimpleNamespace(description={"postprocessing": [step]}, known_labels=range(5))
         probabilities = np.eye(5, dtype=np.float32)[:, tumor]
-        assert np.array_equal(_finish_labels(model, probabilities, brain, grid), tumor)  # 8 mm
-        step["max_thickness_mm"] = 8.1
-        assert not _finish_labels(model, probabilities, brain, grid)[4:6].any()
+
+        def decided(thickness):
+            step = {"step": "remove_flat_components", "max_thickness_mm": thickness}
+            model = load_model("TwoPathCNN")
+            description = {**model.description, "postprocessing": [step]}
+            segmenter = Segmenter(replace(model, description=description), "cpu")
+            return segmenter.decide(probabilities, brain, grid)
+
+        assert np.array_equal(decided(7.9), tumor)  # it is 8 mm thick
+        assert not decided(8.1)[4:6].any()
 
     def test_a_flat_tumor_alone_stays(self, brain):
         labels = np.zeros(SHAPE, np.uint8)

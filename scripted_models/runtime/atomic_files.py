@@ -42,9 +42,8 @@ def write_file(path: Path, content: bytes | str) -> None:
     except OSError as error:
         raise ResourceError(
             path=path,
-            found=f"no way to write this file ({error.strerror})",
-            expected="a folder that exists, is writable and has space left",
-            action="make room, or choose another folder",
+            found=f"no way to write the file ({error.strerror})",
+            action="check that the folder exists, is writable and has space left",
         ) from error
 
 
@@ -67,8 +66,7 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise ResourceError(
             path=path,
-            found=f"no way to make this folder ({error.strerror})",
-            expected="a place where folders can be made",
+            found=f"no way to make the folder ({error.strerror})",
             action="choose another --output",
         ) from error
     return path

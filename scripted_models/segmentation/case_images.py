@@ -47,8 +47,8 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
         if difference := Grid.of(image).difference(reference):
             raise InputError(
                 path=case.images[sequence].path,
-                found=f"another grid than that of {case.images[first].path.name} ({difference})",
-                expected="co-registered volumes on one grid",
+                found=f"another grid than in {case.images[first].path.name}: {difference}",
+                expected="co-registered volumes",
                 action="resample them onto one grid first",
             )
     return images

@@ -18,17 +18,14 @@ from scripted_models.cases.case import Case
 from scripted_models.errors import ResourceError
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels, write_volume
-from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels, region_mask
+from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
 from scripted_models.pictures.render import render_overlay, write_png
 from scripted_models.runtime.atomic_files import BEGUN, make_folder, put_in_place
 from scripted_models.segmentation.quality_estimate import uncertainty
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
-from scripted_models.segmentation.tumor_size import axial_diameters
 
 SEGMENTATION, REPORT, OVERLAY = "segmentation.nii.gz", "report.json", "overlay.png"
 UNCERTAINTY = "uncertainty.nii.gz"
-
-Report = dict[str, object]  # content of report.json
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,13 @@ class WrittenCase:
         case: the case.
         segmentation: what was found.
         folder: of the files.
-        report: as written to report.json.
+        seconds: time per stage, that of writing included.
     """
 
     case: Case
     segmentation: Segmentation
     folder: Path
-    report: Report
+    seconds: Mapping[str, float]
 
 
 def write_outputs(
@@ -86,11 +83,9 @@ def write_outputs(
             folder = Path(scratch) / case.name
             folder.mkdir()
             _write_volumes(folder, segmentation, options)
-            pictured = picture_input(
-                segmentation.volumes, segmentation.labels, segmentation.grid
-            )
+            pictured = picture_input(segmentation.volumes, segmentation.labels, segmentation.grid)
             write_png(folder / OVERLAY, render_overlay(*pictured))
-            seconds = round(time.monotonic() - started, 3)
+            seconds = {**segmentation.seconds, "write": round(time.monotonic() - started, 3)}
             report = _report(case, segmentation, model, options.coding, seconds)
             (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             if target.exists():
@@ -100,7 +95,7 @@ def write_outputs(
                 folder.rename(target)
     except ResourceError as error:  # about a file that is gone by now
         raise error.at(target / Path(error.path or "").name) from error
-    return WrittenCase(case, segmentation, target, report)
+    return WrittenCase(case, segmentation, target, seconds)
 
 
 def is_written(output: Path, case: Case, model: Model, options: OutputOptions) -> bool:
@@ -130,9 +125,7 @@ def picture_input(
     labels: np.ndarray,
     grid: Grid,
     truth: np.ndarray | None = None,
-) -> tuple[
-    dict[str, np.ndarray], np.ndarray, tuple[float, float, float], np.ndarray | None
-]:
+) -> tuple[dict[str, np.ndarray], np.ndarray, tuple[float, float, float], np.ndarray | None]:
     """Return volumes, labels, spacing and truth in LPS orientation, as `render_overlay` takes them.
 
     Args:
@@ -150,21 +143,35 @@ def picture_input(
     return turned, lps(labels), spacing, None if truth is None else lps(truth)
 
 
+def measurement_table(segmentation: Segmentation) -> dict[str, dict[str, object]]:
+    """Return voxels and mL by label and region, with the diameters of the enhancing region."""
+    ml = segmentation.volumes_ml
+    table: dict[str, dict[str, object]] = {
+        size.name: {"voxels": size.voxels, "volume_ml": ml[size.name]}
+        for size in segmentation.sizes
+    }
+    if segmentation.diameters is not None:
+        table["ET"].update(asdict(segmentation.diameters))
+    return table
+
+
 def _write_volumes(folder: Path, segmentation: Segmentation, options: OutputOptions) -> None:
     grid = segmentation.grid
     write_labels(folder / SEGMENTATION, encode_labels(segmentation.labels, options.coding), grid)
     if not options.probabilities:
         return
-    for label, values in zip(
-        segmentation.known_labels, segmentation.probabilities, strict=True
-    ):
+    for label, values in zip(segmentation.known_labels, segmentation.probabilities, strict=True):
         write_volume(folder / f"probability_{LABELS[label]}.nii.gz", grid.image_from(values))
     write_volume(folder / UNCERTAINTY, grid.image_from(uncertainty(segmentation.probabilities)))
 
 
 def _report(
-    case: Case, segmentation: Segmentation, model: Model, coding: LabelCoding, write_s: float
-) -> Report:
+    case: Case,
+    segmentation: Segmentation,
+    model: Model,
+    coding: LabelCoding,
+    seconds: Mapping[str, float],
+) -> dict[str, object]:
     promised = segmentation.estimated_dice
     return {
         "case": case.name,
@@ -175,14 +182,14 @@ def _report(
         "known_labels": list(segmentation.known_labels),
         "coding": coding.name,
         "volumes_ml": segmentation.volumes_ml,
-        "measurements": _measurements(segmentation),
+        "measurements": measurement_table(segmentation),
         "estimated_dice": {region: round(dice, 4) for region, dice in promised.items()},
         "doubtful_slices": [index + 1 for index in segmentation.doubtful_slices],
         "grid": asdict(segmentation.grid),
         "device": segmentation.placement.reason,
         "form": segmentation.form,
         "memory_steps": [MEMORY_WORDS[rung] for rung in segmentation.memory_steps],
-        "seconds": {**segmentation.seconds, "write": write_s},
+        "seconds": seconds,
         "warnings": segmentation.warnings,
         "versions": {
             "scripted_models": __version__,
@@ -209,17 +216,4 @@ def _label_table(coding: LabelCoding, known: tuple[int, ...]) -> dict[str, str]:
     for label in known:
         name, value = LABELS[label], str(coding.from_internal[label])
         table[value] = f"{table[value]} and {name}" if value in table else name
-    return table
-
-
-def _measurements(segmentation: Segmentation) -> dict[str, dict[str, object]]:
-    """Voxels and mL by label and region, with the diameters of the enhancing region."""
-    ml = segmentation.volumes_ml
-    table: dict[str, dict[str, object]] = {
-        size.name: {"voxels": size.voxels, "volume_ml": ml[size.name]}
-        for size in segmentation.sizes
-    }
-    diameters = axial_diameters(region_mask(segmentation.labels, "ET"), segmentation.grid)
-    if diameters is not None:
-        table["ET"].update(asdict(diameters))
     return table

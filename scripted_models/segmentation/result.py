@@ -9,7 +9,8 @@ import numpy as np
 from scripted_models.errors import Problem
 from scripted_models.geometry import Grid
 from scripted_models.inference import CPU_AFTER_GPU, Placement, Rung
-from scripted_models.segmentation.tumor_size import Measurement, measure
+from scripted_models.labels import region_mask
+from scripted_models.segmentation.tumor_size import Diameters, Measurement, axial_diameters, measure
 
 MEMORY_WORDS = {  # how the network runs on each rung, for people
     Rung.GPU_HALF: "in half precision, because the memory of the GPU did not suffice for single",
@@ -54,6 +55,11 @@ class Segmentation:
     def sizes(self) -> tuple[Measurement, ...]:
         """Voxels and mL of every tumor label and region that the model knows."""
         return measure(self.labels, self.grid, self.known_labels)
+
+    @cached_property
+    def diameters(self) -> Diameters | None:
+        """The two diameters of the enhancing region; None without any."""
+        return axial_diameters(region_mask(self.labels, "ET"), self.grid)
 
     @property
     def volumes_ml(self) -> dict[str, float]:

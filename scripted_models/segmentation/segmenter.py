@@ -109,7 +109,7 @@ class Segmenter:
         inner, steps = self._predict(inputs, progress, cancelled)
         stages.enter("postprocess")
         probabilities = self._on_input_grid(inner, inputs, grid)
-        labels = self._labels(probabilities, brain_mask(volumes.values()), grid)
+        labels = self.decide(probabilities, brain_mask(volumes.values()), grid)
         stages.leave()
         certainty = (labels, probabilities, self.model.known_labels)
         promised, doubtful = estimated_dice(*certainty), doubtful_slices(*certainty)
@@ -130,6 +130,26 @@ class Segmenter:
             seconds=stages.seconds,
         )
 
+    def decide(self, probabilities: np.ndarray, brain: np.ndarray, grid: Grid) -> np.ndarray:
+        """Return the labels that the model makes of probabilities.
+
+        Args:
+            probabilities: float32 (classes, z, y, x).
+            brain: bool (z, y, x).
+            grid: of both.
+
+        Returns:
+            uint8 (z, y, x), internal labels.
+        """
+        least = self.model.description.get("decision")
+        data = {
+            "labels": decide_labels(probabilities, self.model.known_labels, least),
+            "brain": brain,
+            "voxel_volume_ml": grid.voxel_volume_ml,
+            "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],
+        }
+        return self._postprocessing(data)["labels"]
+
     def _prepare(self, images: Mapping[str, sitk.Image]) -> "_Inputs":
         """Bring images into the training space and preprocess them."""
         moved = {m: self.model.space.to_training(image) for m, image in images.items()}
@@ -149,7 +169,8 @@ class Segmenter:
         Returns:
             Probabilities as of `predict_volume`, and the rungs that were gone down to.
         """
-        rung, steps = Rung.top_on(self.placement.device), []
+        rung = Rung.top_on(self.placement.device)
+        steps: list[Rung] = []
         part = progress.part(STAGES["network"], STAGES["postprocess"])
         while True:
             try:
@@ -181,16 +202,6 @@ class Segmenter:
         whole[0] = 1.0
         whole[(slice(None), *inputs.box)] = inner
         return self.model.space.to_input(whole, inputs.grid, grid)
-
-    def _labels(self, probabilities: np.ndarray, brain: np.ndarray, grid: Grid) -> np.ndarray:
-        least = self.model.description.get("decision")
-        data = {
-            "labels": decide_labels(probabilities, self.model.known_labels, least),
-            "brain": brain,
-            "voxel_volume_ml": grid.voxel_volume_ml,
-            "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],
-        }
-        return self._postprocessing(data)["labels"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.inference import iterate_slices, predict_slice
 from scripted_models.labels import LabelCoding
 from scripted_models.pictures.panels import tissue_mask
-from scripted_models.segmentation.segmenter import read_on_one_grid
+from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
 from scripted_models.transforms.region_thresholds import decide_labels
