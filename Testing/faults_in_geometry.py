@@ -103,8 +103,8 @@ def far_away(inputs):
     27,
     "spacing 0 in NIfTI",
     2,
-    "{t2}: found voxel spacing 1 x 0 x 3 mm, expected positive numbers; repair the header or export "
-    "the volume again.",
+    "{t2}: found voxel spacing 1 x 0 x 3 mm, expected positive numbers; repair the header or "
+    "export the volume again.",
 )
 def zero_spacing(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))
@@ -115,8 +115,8 @@ def zero_spacing(inputs):
     27,
     "negative spacing in .mha",
     2,
-    "{t2}: found voxel spacing 1 x -1 x 3 mm, expected positive numbers; repair the header or export "
-    "the volume again.",
+    "{t2}: found voxel spacing 1 x -1 x 3 mm, expected positive numbers; repair the header or "
+    "export the volume again.",
 )
 def negative_spacing(inputs):
     path = inputs.write("t2", inputs.image("t2"), "t2.mha")
@@ -127,8 +127,8 @@ def negative_spacing(inputs):
     27,
     "spacing NaN in NIfTI",
     2,
-    "{t2}: found voxel spacing 1 x nan x 3 mm, expected positive numbers; repair the header or export"
-    " the volume again.",
+    "{t2}: found voxel spacing 1 x nan x 3 mm, expected positive numbers; repair the header or "
+    "export the volume again.",
 )
 def nan_spacing(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))
@@ -139,8 +139,8 @@ def nan_spacing(inputs):
     28,
     "centimeters for millimeters, all four",
     2,
-    "{t1}: found an extent of 4 x 4 x 4.2 mm, expected a head of more than 100 mm; check whether the "
-    "header gives centimeters or meters.",
+    "{t1}: found an extent of 4 x 4 x 4.2 mm, expected a head of more than 100 mm; check whether "
+    "the header gives centimeters or meters.",
 )
 def centimeters(inputs):
     regrid(inputs, spacing=(0.1, 0.1, 0.3))
@@ -150,8 +150,8 @@ def centimeters(inputs):
     28,
     "voxels of 2 x 2 x 12 mm, all four",
     0,
-    "case: t1, t1c, t2 and flair: found voxels of 2 x 2 x 12 mm (LPS), expected at most 1.5 x 1.5 x 3 "
-    "mm; choose thin slices, or the result is coarse.",
+    "case: t1, t1c, t2 and flair: found voxels of 2 x 2 x 12 mm (LPS), expected at most 1.5 x "
+    "1.5 x 3 mm; choose thin slices, or the result is coarse.",
 )
 def coarse(inputs):
     regrid(inputs, spacing=(2, 2, 12))
@@ -166,8 +166,12 @@ def coarse(inputs):
 )
 def two_forms(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))
-    path = write_nifti(inputs.folder / "t2.nii", array, pixdim=(1, 1, 1, 3),
-                       sform=((-1, 0, 0, 90), (0, -1, 0, 0), (0, 0, 3, 0)))  # fmt: skip
+    path = write_nifti(
+        inputs.folder / "t2.nii",
+        array,
+        pixdim=(1, 1, 1, 3),
+        sform=((-1, 0, 0, 90), (0, -1, 0, 0), (0, 0, 3, 0)),
+    )
     content = bytearray(path.read_bytes())
     content[252] = 1  # a q-form of the identity
     inputs.put("t2", bytes(content), "t2.nii")
@@ -177,8 +181,9 @@ def two_forms(inputs):
     29,
     "q-form and s-form that disagree in all four",
     0,
-    "case: t1, t1c, t2 and flair: found a q-form and an s-form that lie 10 mm apart, expected one place "
-    "in the NIfTI header; check the result in your viewer, it is placed as 3D Slicer does.",
+    "case: t1, t1c, t2 and flair: found a q-form and an s-form that lie 10 mm apart, expected "
+    "one place in the NIfTI header; check the result in your viewer, it is placed as 3D Slicer "
+    "does.",
 )
 def two_forms_in_all(inputs):
     for name in NAMES:
@@ -226,7 +231,7 @@ def four_dimensions_one(inputs):
     "4-D with two volumes",
     2,
     "{t2}: found a 4-D image of 2 volumes, expected one 3-D volume; split it into one file per "
-    "sequence (MSD folders with dataset.json are read as they are).",
+    "sequence, or name the whole MSD folder.",
 )
 def four_dimensions_two(inputs):
     inputs.write("t2", sitk.JoinSeries([inputs.image("t2")] * 2))
@@ -237,7 +242,7 @@ def four_dimensions_two(inputs):
     "4-D with four volumes",
     2,
     "{t2}: found a 4-D image of 4 volumes, expected one 3-D volume; split it into one file per "
-    "sequence (MSD folders with dataset.json are read as they are).",
+    "sequence, or name the whole MSD folder.",
 )
 def four_dimensions_four(inputs):
     inputs.write("t2", sitk.JoinSeries([inputs.image(name) for name in NAMES]))
@@ -258,8 +263,8 @@ def vector(inputs):
     34,
     "volumes smaller than the receptive field, all four",
     0,
-    "case: t1, t1c, t2 and flair: found a thickness of 15 mm, expected a brain of more than 100 mm; "
-    "choose whole volumes, or only this part is segmented.",
+    "case: t1, t1c, t2 and flair: found a thickness of 15 mm, expected a brain of more than 100 "
+    "mm; choose whole volumes, or only this part is segmented.",
 )
 def small(inputs):
     for name in NAMES:
@@ -270,8 +275,8 @@ def small(inputs):
     35,
     "slices of 6 mm, all four",
     0,
-    "case: t1, t1c, t2 and flair: found voxels of 1 x 1 x 6 mm (LPS), expected at most 1.5 x 1.5 x 3 "
-    "mm; choose thin slices, or the result is coarse.",
+    "case: t1, t1c, t2 and flair: found voxels of 1 x 1 x 6 mm (LPS), expected at most 1.5 x 1.5 "
+    "x 3 mm; choose thin slices, or the result is coarse.",
 )
 def thick_slices(inputs):
     regrid(inputs, spacing=(1, 1, 6))

@@ -14,8 +14,9 @@ from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.geometry import Grid
 from scripted_models.images import checks
-from scripted_models.images.checks import Examined, grid_findings, look_at, voxel_findings
+from scripted_models.images.checks import Examined, grid_findings, voxel_findings
 from scripted_models.images.training_space import TrainingSpace
+from scripted_models.images.voxel_facts import look_at
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms import preprocessing
 

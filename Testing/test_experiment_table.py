@@ -147,6 +147,8 @@ class TestTexts:
             line.startswith(r"| **a\|b\*** | **here** | **1.00 / 1.00 / -** |") for line in lines
         )
         assert sum(PPV_TITLE in line for line in lines) == 3
+        assert lines[0].startswith("**The cases differ**: our rows")
+        assert sum("complete, core and enhancing" in line for line in lines) == 1
         assert "| again | 12,000 | - |" in lines
         assert f"- split: train: a, b; test: {', '.join(NAMES)}" in lines
 
@@ -157,11 +159,11 @@ class TestTexts:
         assert experiment_texts(rows, FACTS)["table.md"].count(merged) == 1
 
     def test_caveat_says_how_many_cases(self, rows, evaluations):
-        assert "the 2 cases evaluated here" in caveat(rows)
+        assert "the 2 cases evaluated here" in str(caveat(rows))
         scores = dict([*evaluations["good"].cases.items()][:1])
         one = ExperimentRow("one", "", Evaluation("one", scores))
-        assert "the 1 case evaluated" in caveat([one])
-        assert "the 1 or 2 cases evaluated" in caveat([*rows, one])
+        assert "the 1 case evaluated" in str(caveat([one]))
+        assert "the 1 or 2 cases evaluated" in str(caveat([*rows, one]))
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,7 @@ class TestPage:
         page = Page(experiment_page(rows[3:], FACTS, "t"))
         assert "here" in page.texts
         assert "paper" not in page.texts
+        assert "WT" in page.texts
         assert "–" in page.texts  # the region that the truth does not define
 
     def test_is_whole_loads_nothing_and_escapes_every_text(self, rows, evaluations):

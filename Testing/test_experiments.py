@@ -180,8 +180,8 @@ class TestFolds:
     def test_networks_of_the_folds_become_an_ensemble(self, validated):
         for row in FOLDED:
             model = load_model(str(validated / "models" / row))
-            assert model.description["network"]["name"] == "VotedEnsemble"
-            assert sorted(model.description["training"]["train"]) == NAMES
+            assert model.description.network.name == "VotedEnsemble"
+            assert sorted(model.description.training.train) == NAMES
             for index, member in enumerate(model.network.members, start=1):
                 own = load_model(str(validated / f"fold{index}" / row / "model")).network
                 for key, value in own.state_dict().items():
@@ -238,12 +238,12 @@ class TestSequences:
     def test_the_ensemble_states_what_was_measured(self, studied):
         model = load_model(str(studied / "models" / "default"))
         stated = model.description
-        assert stated["needs_one_of"] == ["flair"]
-        assert len(stated["dice_by_sequences"]) == 8
-        assert sorted(stated["dice_by_case"]) == NAMES
-        ((protocol, means),) = stated["scores"].items()
+        assert stated.needs_one_of == ("flair",)
+        assert len(stated.dice_by_sequences) == 8
+        assert sorted(stated.dice_by_case) == NAMES
+        ((protocol, means),) = stated.scores.items()
         assert "3 folds over 3 cases" in protocol
-        assert stated["dice_by_sequences"]["t1+t1c+t2+flair"]["WT"] == means["WT"]["dice"]
+        assert stated.dice_by_sequences["t1+t1c+t2+flair"]["WT"] == means["WT"].dice
         assert model.network.voting == "soft"
         card = (studied / "models" / "default" / "docs" / "README.md").read_text()
         assert all(words in card for words in ("Dice by case", "t1c+flair", *NAMES))
@@ -290,13 +290,12 @@ def test_folds_give_an_ensemble_that_votes(data, tmp_path):
     options = ["--data", str(data), "--output", str(tmp_path / "run")]
     assert main(["train", str(path), *options, "--progress", "none", "--set", *small]) == 0
     model = load_model(str(tmp_path / "run" / "model"))
-    assert model.description["network"]["name"] == "VotedEnsemble"
+    assert model.description.network.name == "VotedEnsemble"
     assert len(model.network.members) == 3
     validated = []
     for index in (1, 2, 3):
-        stated = load_model(str(tmp_path / "run" / f"fold{index}" / "model")).description[
-            "training"
-        ]
-        validated += stated["validation"]
-        assert not set(stated["train"]) & set(stated["validation"])
+        fold = load_model(str(tmp_path / "run" / f"fold{index}" / "model"))
+        stated = fold.description.training
+        validated += stated.validation
+        assert not set(stated.train) & set(stated.validation)
     assert sorted(validated) == NAMES

@@ -1,5 +1,6 @@
 """Figures of models, runs and cases: what is drawn is what the networks, records and files say."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from model_fixtures import described
 from training_fixtures import write_small_case
 
-from scripted_models.bundle.weights import Model, load_model, write_model
+from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cli import main
 from scripted_models.errors import InputError
@@ -38,9 +41,11 @@ PATHS = {"LocalPathCNN": ["local path"], "GlobalPathCNN": ["global path"]}
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory, small_network):
-    description = {**load_model("TwoPathCNN").description, "name": "small"}
-    description["network"] = {"name": "TwoPathCNN", "arguments": {}}
-    description["postprocessing"] = [{"step": "inside_brain"}]
+    description = described(
+        name="small",
+        network={"name": "TwoPathCNN", "arguments": {}},
+        postprocessing=[{"step": "inside_brain"}],
+    )
     return write_model(tmp_path_factory.mktemp("run") / "model", small_network, description)
 
 
@@ -111,7 +116,7 @@ class TestFilters:
     @pytest.mark.parametrize("name", HAVAEI)
     def test_every_network_shows_the_paths_it_has(self, name, model):
         network = build_network(name, **({"members": 2} if name == "VotedEnsemble" else {}))
-        banks = find_filters(Model(model.folder, model.description, network, ""))
+        banks = find_filters(replace(model, network=network))
         assert [bank.path for bank in banks] == PATHS.get(name, ["local path", "global path"])
         for bank in banks:
             own = {"local path": (64, 7), "global path": (160, 13)}[bank.path]
@@ -121,7 +126,7 @@ class TestFilters:
 
     def test_filters_of_a_cascade_are_those_of_its_second_network(self, model):
         network = build_network("InputCascadeCNN", initialization="he")
-        local, _ = find_filters(Model(model.folder, model.description, network, ""))
+        local, _ = find_filters(replace(model, network=network))
         first = network.second.local_path.layer1[0].weight.detach().numpy()
         np.testing.assert_array_equal(local.weights[3, 1], first[64 + 3])
         assert local.channels[3:6] == ("FLAIR", "P(background)", "P(necrosis)")
@@ -148,7 +153,7 @@ class TestFilters:
 
     def test_a_network_without_paths_is_refused(self, model):
         with pytest.raises(InputError, match="no local and global path"):
-            find_filters(Model(model.folder, model.description, torch.nn.Conv2d(4, 5, 3), ""))
+            find_filters(replace(model, network=torch.nn.Conv2d(4, 5, 3)))
 
 
 class TestShownCase:
@@ -175,24 +180,48 @@ class TestShownCase:
 class TestMethods:
     def test_columns_are_images_models_and_truth(self, model, shown):
         figure = draw_methods([model, model], shown, 2)
-        assert titles(figure) == ["T1c", "FLAIR", "small", "small", "truth"]
+        assert titles(figure) == ["T1c", "FLAIR", "small", "small", "ground truth"]
         assert len(figure.axes) == 2 * 5
         _, flair, *segmented, truth = panels(figure)[:5]
         assert colors_in(flair) == set()
         assert colors_in(truth)
         np.testing.assert_array_equal(*segmented)
 
+    def test_each_model_decides_in_its_own_way(self, model, shown):
+        rare = dict.fromkeys(("WT", "TC", "ET"), 0.999)
+        careful = replace(model, description=replace(model.description, decision=rare))
+        together, alone = (
+            draw_methods([model, careful], shown, 1),
+            draw_methods([careful], shown, 1),
+        )
+        usual, own = panels(together)[2:4]
+        np.testing.assert_array_equal(own, panels(alone)[2])
+        assert not np.array_equal(own, usual)
+
     def test_without_truth_slices_go_through_the_tumor_that_is_found(self, model, shown):
         figure = draw_methods([model], replace(shown, truth=None), 1)
         assert titles(figure) == ["T1c", "FLAIR", "small"]
+        assert not [text for text in figure.texts if "Dice" in text.get_text()]
         assert colors_in(panels(figure)[2])
+
+    def test_title_colors_and_note_do_not_touch(self, model, shown):
+        named = replace(shown, name="a case with a name that is longer than the figure is wide")
+        figure = draw_methods([model], named, 1)
+        FigureCanvasAgg(figure).draw()
+        (legend,) = figure.legends
+        boxes = [t.get_window_extent() for t in figure.texts if t.get_text()]
+        boxes.append(legend.get_window_extent())
+        assert len(boxes) == 4  # row, title, note, colors
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+        width, height = figure.get_size_inches() * figure.dpi
+        assert all(b.x0 >= 0 and b.y0 >= 0 and b.x1 <= width and b.y1 <= height for b in boxes)
 
 
 class TestProgression:
     def test_epochs_stand_in_their_order_and_show_their_weights(self, run_folder, model, shown):
         figure = draw_progression(run_folder, model, shown, z=3)
         assert titles(figure) == [
-            "FLAIR", "epoch 1", "epoch 2", "truth", "FLAIR", "epoch 1", "truth"
+            "FLAIR", "epoch 1", "epoch 2", "ground truth", "FLAIR", "epoch 1", "ground truth"
         ]  # fmt: skip
         first, second, last = (panels(figure)[i] for i in (1, 2, 5))
         assert not np.array_equal(first, second)
@@ -216,7 +245,7 @@ class TestProgression:
 class TestViews:
     def test_planes_show_images_segmentation_and_truth(self, shown):
         figure = draw_views(shown, shown.truth, "mine")
-        assert titles(figure) == ["T1c", "FLAIR", "mine", "truth"]
+        assert titles(figure) == ["T1c", "FLAIR", "mine", "ground truth"]
         for start in (0, 4, 8):
             _, flair, mine, truth = panels(figure)[start : start + 4]
             np.testing.assert_array_equal(mine, truth)
@@ -249,6 +278,19 @@ class TestCurves:
         looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
         assert len(looks) == 9
         assert [text.get_text() for text in figure.legends[0].texts] == [run.name for run in runs]
+
+    @pytest.mark.parametrize("count", [1, 4, 9, 14])
+    def test_names_of_runs_lie_below_the_curves(self, tmp_path, count):
+        folders = [tmp_path / f"run_with_quite_a_long_name_{number}" for number in range(count)]
+        for folder in folders:
+            folder.mkdir()
+            write_records(folder, [row(1, 1, 1.0, 0.5), row(2, 1, 1.0, 0.5)])
+        figure = draw_curves([read_run(folder) for folder in folders])
+        FigureCanvasAgg(figure).draw()
+        legend = figure.legends[0].get_window_extent()
+        assert legend.y0 >= 0
+        assert 0 <= legend.x0 < legend.x1 <= figure.bbox.width
+        assert all(not legend.overlaps(axes.get_tightbbox()) for axes in figure.axes)
 
     def test_a_run_without_validation_has_its_loss_alone(self, tmp_path):
         write_records(tmp_path, [{"phase": 1, "epoch": 1, "loss": 1.0, "score": -1.0}])
@@ -319,8 +361,8 @@ class TestCommand:
         ("arguments", "message"),
         [
             ("architecture TwoPathCNN AverageCNN --output {tmp}/a.png", "expected a folder"),
-            ("architecture Nowhere --output {tmp}/a.png", "Unknown network"),
-            ("architecture FCN8s --output {tmp}/a.png", "FCN8s: found no diagram"),
+            ("architecture Nowhere --output {tmp}/a.png", "unknown network"),
+            ("architecture FCN8s --output {tmp}/a.png", "no diagram of FCN8s"),
             ("methods --case {cases} --output {tmp}/a.png", "2 cases"),
             ("methods --case {cases} --output {tmp}/a.gif", "expected a file name"),
             ("methods --case {cases} --slices 0 --output {tmp}/a.png", "expected 1 to"),

@@ -108,7 +108,7 @@ class TestReport:
     @pytest.mark.parametrize(("least", "asked"), [(1.0, True), (0.0, False)])
     def test_low_expectations_ask_for_a_check(self, case, least, asked):
         model = load_model("TwoPathCNN")
-        description = {**model.description, "check_below": {"WT": least}}
+        description = dataclasses.replace(model.description, check_below={"WT": least})
         (found,) = find_cases(case)
         changed = dataclasses.replace(model, description=description)
         result = Segmenter(changed, "cpu").segment(found, Progress())
@@ -141,7 +141,7 @@ class TestShipped:
         assert np.corrcoef(promised, measured)[0, 1] > 0.5
 
     def test_the_cases_that_are_doubted_are_worse(self, table):
-        least = load_model("default").description["check_below"]["WT"]
+        least = load_model("default").description.check_below["WT"]
         rows = [row for row in table if row["region"] == "WT"]
         doubted = [float(row["dice"]) for row in rows if float(row["estimated_dice"]) < least]
         trusted = [float(row["dice"]) for row in rows if float(row["estimated_dice"]) >= least]

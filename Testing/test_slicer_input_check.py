@@ -23,7 +23,8 @@ from slicer_fixtures import (
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
-from BrainTumorSegLib.input_check import InputCheck, check_choice, covered_share  # noqa: E402
+from BrainTumorSegLib.input_check import InputCheck, check_choice  # noqa: E402
+from BrainTumorSegLib.place_check import covered_share  # noqa: E402
 from BrainTumorSegLib.resampling import ras_matrix, world_grid  # noqa: E402
 
 from scripted_models.cases.phantom.phantom_case import make_phantom  # noqa: E402
@@ -109,7 +110,7 @@ STOPS = [
     (
         lambda _, n: n.update(flair=n["t2"]),
         ("t2", "flair"),
-        "'my t2': found the same volume for T2 and for FLAIR",
+        "'my t2': found the same volume for T2 and FLAIR",
     ),
     (empty, ("t2",), "T2 'hollow': found no voxels, expected an image; load it again"),
     (label_map, ("t1",), "T1 'labels': found no image volume, expected the T1 image;"),
@@ -269,10 +270,9 @@ def test_what_the_export_does_is_announced_in_its_own_words(
     place(slicer_scene, nodes)
     findings = check(nodes)
     assert {f.severity for f in findings} == {"note"}
-    said = [f.sentence for f in findings]
-    assert tuple(said) == export_volumes(nodes, tmp_path).notes
-    assert len(said) == count
-    assert any(words in sentence for sentence in said)
+    assert tuple(findings) == export_volumes(nodes, tmp_path).notes
+    assert len(findings) == count
+    assert any(words in finding.sentence for finding in findings)
 
 
 def test_spacing_is_compared_with_the_training_space(nodes):

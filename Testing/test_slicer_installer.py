@@ -15,8 +15,9 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib import diagnostics as report  # noqa: E402
-from BrainTumorSegLib.dependencies import InstallationFailed, Package  # noqa: E402
+from BrainTumorSegLib.child_errors import written_lines  # noqa: E402
 from BrainTumorSegLib.dependencies import ensure as ensure_installed  # noqa: E402
+from BrainTumorSegLib.packages import InstallationFailed, Package  # noqa: E402
 from BrainTumorSegLib.slicer_installer import SlicerInstaller  # noqa: E402
 
 from scripted_models.errors import ResourceError  # noqa: E402
@@ -164,9 +165,9 @@ class TestPip:
         pip.setattr(installer, "ask", lambda question: True, raising=False)
         known = {"torch": Package("2.8.0"), "numpy": Package("2.4.6")}
         pip.setattr(installer, "package", lambda name: known.get(name, Package()), raising=False)
-        with pytest.raises(ResourceError, match="there is no connection to the server") as caught:
+        with pytest.raises(ResourceError, match="no connection to download MONAI") as caught:
             ensure_installed(installer)
-        assert any("127.0.0.1" in line for line in caught.value.log)
+        assert any("127.0.0.1" in line for line in written_lines(caught.value))
         assert "127.0.0.1" in capsys.readouterr().out  # and the Python console shows it as well
 
 
@@ -216,8 +217,8 @@ def test_torch_comes_through_the_extension_pytorch(tmp_path, monkeypatch, then, 
     else:
         with pytest.raises(InstallationFailed) as caught:
             SlicerInstaller().install("torch", ">=2.2")
-        assert caught.value.log[0] == "ltt install torch>=2.2"
-        assert said in caught.value.log[-1]
+        assert caught.value.lines[0] == "ltt install torch>=2.2"
+        assert said in caught.value.lines[-1]
     assert sys.stdout is screen
     sys.modules.pop("PyTorchUtils", None)
 
@@ -265,7 +266,7 @@ class TestDiagnostics:
         )
 
     def test_models_are_counted_and_the_user_is_not_named(self, home, monkeypatch):
-        from scripted_models.bundle.description import user_models_folder
+        from scripted_models.bundle.folders import user_models_folder
 
         (user_models_folder() / "Smith_John").mkdir(parents=True)
         text = report.diagnostics()

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from model_fixtures import described
 from slicer_fixtures import (
     ROOT,
     SEQUENCES,
@@ -25,6 +26,7 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib import logic, python_child, resampling, run_folder  # noqa: E402
+from BrainTumorSegLib.child_errors import written_lines  # noqa: E402
 from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
 
 from scripted_models.errors import (  # noqa: E402
@@ -33,8 +35,6 @@ from scripted_models.errors import (  # noqa: E402
     ModelError,
     ScriptedModelsError,
 )
-from scripted_models.labels import LABELS  # noqa: E402
-from scripted_models.training.experiment_config import DEFAULT_PREPROCESSING  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
@@ -75,7 +75,7 @@ def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
     assert node.GetAttribute("BrainTumorSeg.Version") == "9.9"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Report"))["model"]["name"] == "threshold"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Inputs"))["flair"] == "p flair"
-    assert "under transform 'linear'" in events[0].text
+    assert "found the transform 'linear'" in events[0].text
     assert [e.kind for e in events].count("progress") == 10
 
 
@@ -84,7 +84,7 @@ def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
     [
         (["steps", "error"], ModelError, "damaged"),
         (["traceback"], ScriptedModelsError, "thing went wrong"),
-        (["steps", "result"], ScriptedModelsError, "could not be read"),
+        (["steps", "result"], ScriptedModelsError, "a result that cannot be read"),
         (["steps"], ScriptedModelsError, "without a result"),
     ],
 )
@@ -98,7 +98,7 @@ def test_failed_run_leaves_the_scene_as_it_was(slicer_scene, volumes, child, act
 def test_failure_carries_the_log(volumes, child):
     with pytest.raises(ScriptedModelsError) as caught:
         logic.segment(volumes, environment=child("traceback"))
-    assert any("ValueError" in line for line in caught.value.log)
+    assert any("ValueError" in line for line in written_lines(caught.value))
 
 
 def test_cancelled_run_leaves_the_scene_as_it_was(slicer_scene, volumes, child):
@@ -180,26 +180,18 @@ def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
 @pytest.fixture(params=["untrained", "shipped"])
 def model(request, tmp_path_factory, small_network):
     """A model folder of an untrained network, and the default model when it is shipped."""
-    from scripted_models.bundle.description import shipped_models
+    from scripted_models.bundle.folders import shipped_models
     from scripted_models.bundle.weights import write_model
 
     if request.param == "shipped":
         if "default" not in [folder.name for folder in shipped_models()]:
             pytest.skip("no weights are shipped")
         return "default"
-    description = {
-        "name": "untrained",
-        "network": {"name": "TwoPathCNN", "arguments": {}},
-        "channels": list(SEQUENCES),
-        "labels": {str(label): name for label, name in LABELS.items()},
-        "training_space": {
-            "orientation": "LPS",
-            "spacing_xyz_mm": [1.0, 1.0, 1.0],
-            "tolerance": 0.1,
-        },
-        "preprocessing": list(DEFAULT_PREPROCESSING),
-        "postprocessing": [{"step": "inside_brain"}],
-    }
+    description = described(
+        name="untrained",
+        network={"name": "TwoPathCNN", "arguments": {}},
+        postprocessing=[{"step": "inside_brain"}],
+    )
     return str(write_model(tmp_path_factory.mktemp("model"), small_network, description))
 
 

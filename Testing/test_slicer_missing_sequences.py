@@ -1,13 +1,18 @@
 """Fewer than four volumes, with a model that can do without some; real scene, real child process."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from model_fixtures import described
 from slicer_fixtures import (
     SEQUENCES,
     add_volume,
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
 )
+
+from scripted_models.bundle.description import NetworkDescription
 
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
@@ -16,14 +21,14 @@ from BrainTumorSegLib import logic  # noqa: E402
 from BrainTumorSegLib.input_check import InputCheck, reference_of  # noqa: E402
 from BrainTumorSegLib.resampling import ras_matrix  # noqa: E402
 
-from scripted_models.bundle.weights import load_model, write_model  # noqa: E402
+from scripted_models.bundle.weights import write_model  # noqa: E402
 from scripted_models.cases.phantom.phantom_case import make_phantom  # noqa: E402
 from scripted_models.errors import InputError  # noqa: E402
 from scripted_models.networks import build_network  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
-OPTIONAL = {"needs_one_of": ["t1c", "flair"]}
+OPTIONAL = described(needs_one_of=["t1c", "flair"])
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +47,7 @@ def folder(tmp_path_factory):
     arguments = {"widths": [2, 3], "planes": ["axial"]}
     torch.manual_seed(1)
     network = build_network("UNet", **arguments).eval()
-    stated = {**load_model("TwoPathCNN").description, **OPTIONAL}
-    stated["network"] = {"name": "UNet", "arguments": arguments}
+    stated = replace(OPTIONAL, network=NetworkDescription("UNet", arguments))
     return write_model(tmp_path_factory.mktemp("models") / "m", network, stated)
 
 

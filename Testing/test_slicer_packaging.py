@@ -164,9 +164,8 @@ def environment(place, home, **others):
 
 
 def test_installed_extension_carries_the_whole_package(installed):
-    expected = files_under(
-        PACKAGE, "**/*.py", "experiments/recipes/**/*.toml", "bundle/shipped/**/*"
-    )
+    data = ("experiments/recipes/**/*.toml", "bundle/shipped/**/*", "reporting/templates/*")
+    expected = files_under(PACKAGE, "**/*.py", *data)
     for folder in installed:
         assert files_under(folder / "scripted_models", "**/*") == expected
     everything = files_under(installed[1], "*", "BrainTumorSegLib/**/*", "Resources/**/*")

@@ -18,7 +18,7 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib import resampling, result_table  # noqa: E402
-from BrainTumorSegLib.result import ResultOptions, import_segmentation  # noqa: E402
+from BrainTumorSegLib.result_import import ResultOptions, import_segmentation  # noqa: E402
 
 from scripted_models.errors import InputError, ResourceError  # noqa: E402
 from scripted_models.labels import REGIONS, region_mask  # noqa: E402
@@ -29,7 +29,7 @@ SHAPE = (12, 20, 24)
 REGION_ROWS = {
     "WT": "Whole tumor",
     "TC": "Tumor core",
-    "ET": "Enhancing region",
+    "ET": "Enhancing tumor region",
 }
 
 
@@ -77,7 +77,7 @@ def test_rows_hold_voxels_volumes_and_diameters(slicer_scene, labels, reference)
     for region in REGIONS:
         assert int(rows[REGION_ROWS[region]]["Voxels"]) == region_mask(labels, region).sum()
     expected = axial_diameters(labels == 4, grid)
-    for name in ("Enhancing tumor", "Enhancing region"):
+    for name in ("Enhancing tumor", "Enhancing tumor region"):
         assert float(rows[name]["Diameter (mm)"]) == pytest.approx(expected.longest_mm, abs=0.06)
         found = float(rows[name]["Perpendicular (mm)"])
         assert found == pytest.approx(expected.perpendicular_mm, abs=0.06)
@@ -91,7 +91,7 @@ def test_labels_and_regions_that_the_model_does_not_know_have_no_row(
     node = segmented(slicer_scene, labels, reference, known=(0, 1, 2))
     rows = rows_of(result_table.update_table(slicer_scene, node))
     assert "Enhancing tumor" not in rows
-    assert "Enhancing region" not in rows
+    assert "Enhancing tumor region" not in rows
 
 
 def test_edits_and_deletions_count_and_the_table_is_reused(slicer_scene, labels, reference):
@@ -135,7 +135,7 @@ def test_rigid_transform_changes_no_size_and_a_bend_is_refused(slicer_scene, lab
 def test_other_segmentations_are_refused_and_leave_no_table(slicer_scene):
     node = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
     node.GetSegmentation().AddEmptySegment("liver", "liver")
-    with pytest.raises(InputError, match="holds no segment"):
+    with pytest.raises(InputError, match="found no segment"):
         result_table.update_table(slicer_scene, node)
     assert slicer_scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 0
 
@@ -155,7 +155,7 @@ def test_segments_without_any_voxels_are_zeros(slicer_scene):
     node = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "new")
     node.GetSegmentation().AddEmptySegment("enhancing", "Enhancing tumor")
     rows = result_table.measure_segments(node)
-    assert rows == [(name, 0, 0, "", "") for name in ("Enhancing tumor", "Enhancing region")]
+    assert rows == [(name, 0, 0, "", "") for name in ("Enhancing tumor", "Enhancing tumor region")]
 
 
 def test_segment_edited_on_a_finer_grid_keeps_all_volumes(slicer_scene, labels, reference):

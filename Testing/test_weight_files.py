@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 import torch
+from model_fixtures import described
 from torch import nn
 
 from scripted_models.bundle.weights import load_model, write_model
@@ -188,8 +189,7 @@ class TestStart:
         arguments = {**SMALL, **arguments}
         network = build_network(name, **arguments)
         nn.init.normal_(network.score.weight)
-        stated = {**load_model("TwoPathCNN").description}
-        stated["network"] = {"name": name, "arguments": arguments}
+        stated = described(network={"name": name, "arguments": arguments})
         return write_model(folder, network, stated)
 
     def made(self, name, start, **arguments):

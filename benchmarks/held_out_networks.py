@@ -12,11 +12,13 @@ takes copies of the cases whose enhancement was taken out: what is called enhanc
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from scripted_models.bundle.description import NetworkDescription
 from scripted_models.bundle.weights import Model, load_model, write_model
 from scripted_models.cases.case import Case
 from scripted_models.evaluation.folders import evaluate_folders, join_evaluations, write_reports
@@ -74,14 +76,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def member(ensemble: Model, index: int, planes: list[str], folder: Path) -> Model:
     """Write one network of an ensemble as a model folder of its own, and load it."""
-    description = {k: v for k, v in ensemble.description.items() if k not in ("format", "network")}
     network = ensemble.network.members[index]
     arguments = {"planes": planes} if planes else {}
-    description |= {
-        "name": f"member{index + 1}",
-        "network": {"name": type(network).__name__, "arguments": arguments},
-    }
-    write_model(folder, network, description)
+    stated = NetworkDescription(type(network).__name__, arguments)
+    name = f"member{index + 1}"
+    write_model(folder, network, replace(ensemble.description, name=name, network=stated))
     return load_model(str(folder))
 
 
@@ -102,7 +101,7 @@ def copy_without_enhancement(case: Case, folder: Path) -> Case:
 
 def _refuse_other_cases(ensemble: Model, folds) -> None:
     """Refuse data whose folds are not those of the training."""
-    stated, held = set(ensemble.description["dice_by_case"]), {n for f in folds.values() for n in f}
+    stated, held = set(ensemble.description.dice_by_case), {n for f in folds.values() for n in f}
     if stated != held:
         raise SystemExit(
             f"found {len(held)} cases, {len(held - stated)} of them unknown to the model, expected the "

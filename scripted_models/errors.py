@@ -1,10 +1,16 @@
 """Problems in parts and sentences, and errors that the user can fix with their exit codes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 Error = TypeVar("Error", bound="ScriptedModelsError")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return "", "a", "a and b" or "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class Problem:
         found: what is wrong, for example "3 volumes of 5 x 5 x 5 voxels".
         expected: what should be there; empty where that is plain.
         action: what the user can do, or what will be done; may be empty.
-        path: file or folder concerned; None where there is none.
+        path: file, folder, case or volume concerned; None where there is none.
     """
 
     found: str
@@ -59,7 +65,7 @@ class ScriptedModelsError(Exception):
         found: what is wrong, for example "3 volumes of 5 x 5 x 5 voxels".
         expected: what should be there; empty where that is plain.
         action: what the user can do; empty where there is nothing to do.
-        path: file or folder that the error is about.
+        path: file, folder, case or volume that the error is about.
 
     Attributes:
         exit_code: exit status of the command line.

@@ -12,7 +12,7 @@ from pathlib import Path
 import slicer
 
 import scripted_models
-from scripted_models.bundle.description import shipped_models, user_models, user_models_folder
+from scripted_models.bundle.folders import shipped_models, user_models, user_models_folder
 from scripted_models.errors import ResourceError
 
 from . import package_parent

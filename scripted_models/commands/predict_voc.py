@@ -34,7 +34,6 @@ def run(options, progress: Progress) -> int:
     from scripted_models.bundle.weights import load_model
     from scripted_models.inference import place_network
     from scripted_models.networks.crf.refinement import build_crf, refine
-    from scripted_models.networks.weight_files import ImageScale
     from scripted_models.runtime.atomic_files import make_folder, only_writer
     from scripted_models.tasks.voc.classes import CLASSES
     from scripted_models.tasks.voc.image_lists import find_voc, voc_images
@@ -48,12 +47,11 @@ def run(options, progress: Progress) -> int:
             f"--output {options.output}: lies in the folder of VOC, where label maps would replace its own; "
             "choose another folder."
         )
-    model = load_model(options.model, layout="voc")
+    model = load_model(options.model, task="voc")
     _, reason = place_network(model.network, options.device)
     progress.message(f"model {model.name} on {reason}")
-    scale = ImageScale(**model.description["image_scale"])
-    settings = model.description.get("crf", {})
-    crf = build_crf(len(CLASSES), settings, "voc") if settings or options.crf else None
+    scale = model.description.image_scale
+    crf = model.crf or (build_crf(len(CLASSES), {}, "voc") if options.crf else None)
     with only_writer(options.output) as output:
         for done, image in enumerate(images, start=1):
             picture = read_image(image.picture)

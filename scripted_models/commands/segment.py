@@ -50,9 +50,10 @@ def run(options: Namespace, progress: Progress) -> int:
     if options.end_with is not None:
         end_with(options.end_with)
     give_way()
-    from scripted_models.bundle.description import find_model, needs_one_of, read_description
+    from scripted_models.bundle.description import read_description
+    from scripted_models.bundle.folders import find_model
 
-    one_of = needs_one_of(read_description(find_model(options.model)))
+    one_of = read_description(find_model(options.model)).needs_one_of
     cases = chosen_cases(options, one_of)
     if len(cases) == 1:
         cases[0].require_images(one_of)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from scripted_models.bundle.description import needs_one_of
 from scripted_models.cases.case import Case
 from scripted_models.evaluation.folders import Evaluation, evaluate_folders
 from scripted_models.evaluation.paper_tables import markdown_table
@@ -46,7 +45,7 @@ def score_incomplete(
         Set, such as 't1c+flair' -> scores; none but in the first process.
     """
     scores = {}
-    sets = incomplete_sets(needs_one_of(segmenter.model.description))
+    sets = incomplete_sets(segmenter.model.description.needs_one_of)
     for index, chosen in enumerate(sets):
         key = "+".join(chosen)
         reduced = [

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scripted_models.bundle.description import RegionScores
 from scripted_models.cases.patients import site_name, split_patients
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confidence_table import write_confidence
@@ -244,7 +245,7 @@ def _measured(by_set: Mapping[str, Evaluation], folds: int) -> dict[str, object]
     whole = by_set[ALL]
     columns = ("dice", "sensitivity", "ppv", "hd95_mm")
     means = {
-        region: {column: round(row[column], 4) for column in columns}
+        region: RegionScores(**{column: round(row[column], 4) for column in columns})
         for region, row in whole.mean.items()
     }
     protocol = (

@@ -7,7 +7,8 @@ from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.evaluation.folders import Evaluation, comparison_table, evaluate_folders
 from scripted_models.pictures.render import render_montage, render_overlay, write_png
-from scripted_models.reporting.page import CaseReport, write_html_report
+from scripted_models.reporting.case_report import CaseReport
+from scripted_models.reporting.html_report import write_html_report
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.batch import Batch
@@ -52,7 +53,7 @@ def run_demo(
     evaluation = evaluate_folders(output / "segmentation", folder, output / "evaluation")
     page = _page(case, written[0], segmenter.model.name, evaluation, output / OVERLAY)
     table = comparison_table(evaluation)
-    path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", comparison=table)
+    path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", evaluation)
     return path, table
 
 

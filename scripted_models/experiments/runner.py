@@ -127,7 +127,7 @@ def _phase1(experiment: Experiment) -> Experiment:
         paper_row="",
         postprocessing=(),
         decision={},
-        crf={},
+        crf=None,
         training=training,
     )
 
@@ -224,15 +224,15 @@ def _evaluate(experiment: Experiment, model: Model, split: Split, run: ListRun) 
         sum(json.loads((folder / TEST / name / REPORT).read_text("utf-8"))["seconds"].values())
         for name in split.test
     ]
-    training = model.description["training"]
+    training = model.description.training
     facts = {
         "network": experiment.network.name,
         "trainable parameters": NETWORKS[experiment.network.name].describe()[
             "trainable_parameters"
         ],
-        "epochs of phases 1 and 2": " + ".join(str(n) for n in training["epochs"]),
-        "training phantoms": training["phantoms"],
-        "training seconds": training["seconds"],
+        "epochs of phases 1 and 2": " + ".join(str(n) for n in training.epochs),
+        "training phantoms": training.phantoms,
+        "training seconds": training.seconds,
         "seconds per test case": round(sum(seconds) / len(seconds), 1),
         "weights (SHA-256)": model.checksum[:12],
     }

@@ -1,22 +1,22 @@
-"""What can be wrong with volumes before a network sees them: one look at the voxels, then findings.
+"""What can be wrong with volumes before a network sees them: findings for the user.
 
 Command line and Slicer module tell the user the same with these functions. The network expects
 what BraTS delivers: brain only, background exactly 0, about 1 mm.
 """
 
-import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, Literal
 
 import numpy as np
-import SimpleITK as sitk
 
-from scripted_models.errors import Problem
+from scripted_models.errors import Problem, listed
 from scripted_models.geometry import Grid
 from scripted_models.images import contrast
 from scripted_models.images.training_space import TrainingSpace
+from scripted_models.images.voxel_facts import VoxelFacts
 
 Severity = Literal["stop", "warning", "note"]
 STOP: Final = "stop"
@@ -34,7 +34,6 @@ MAX_SLICE_RATIO = 3.0
 # Dice between sequences; 0.98 to 1 in those 30, 0.96 at most between patients.
 MIN_BRAIN_OVERLAP = 0.97
 MOST_LABELS = 10  # an image has more different values
-SAMPLED_VOXELS = 1 << 16  # in which different values are counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,35 +57,6 @@ class Finding(Problem):
 
 
 @dataclass(frozen=True)
-class VoxelFacts:
-    """What one look at the voxels of a volume tells; see `look_at`.
-
-    Attributes:
-        finite: False with NaN or infinite voxels; the other facts are empty then.
-        lowest: lowest value.
-        highest: highest value.
-        background: most frequent value at the six faces.
-        border_share: share of the faces that has it.
-        foreground: number of voxels that differ from it.
-        box: first and last index of the foreground along z, y, x; None without foreground.
-        values: different values in a sample of the voxels.
-        digest: equal for equal voxels, whatever their type.
-        look: the volume made small; None unless it is skull-stripped.
-    """
-
-    finite: bool
-    lowest: float = np.nan
-    highest: float = np.nan
-    background: float = np.nan
-    border_share: float = 0.0
-    foreground: int = 0
-    box: tuple[tuple[int, int], ...] | None = None
-    values: int = 0
-    digest: str = ""
-    look: contrast.Look | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
 class Examined:
     """A volume that was looked at.
 
@@ -101,50 +71,8 @@ class Examined:
     grid: Grid
 
 
-def look_at(array: np.ndarray) -> VoxelFacts:
-    """Look once at all voxels; about 0.1 s for 240 x 240 x 155.
-
-    Args:
-        array: numbers (z, y, x), any type, at least one voxel.
-    """
-    lowest, highest = float(array.min()), float(array.max())  # NaN wins in both
-    if not np.isfinite([lowest, highest]).all():
-        return VoxelFacts(finite=False)
-    border = np.concatenate([np.take(array, i, k).ravel() for k in range(3) for i in (0, -1)])
-    values, counts = np.unique(border, return_counts=True)
-    background, most = values[counts.argmax()], counts.max()
-    mask = array != background
-    step = max(1, array.size // SAMPLED_VOXELS) | 1  # odd, so that it does not follow the rows
-    return VoxelFacts(
-        True,
-        lowest,
-        highest,
-        float(background),
-        float(most / border.size),
-        int(np.count_nonzero(mask)),
-        _box(mask),
-        len(np.unique(array.reshape(-1)[::step])),
-        _digest(array),
-        contrast.look_at(array),
-    )
-
-
-def _box(mask: np.ndarray) -> tuple[tuple[int, int], ...] | None:
-    plane = mask.any(axis=0)
-    along = (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))
-    found = [np.flatnonzero(line) for line in along]
-    return tuple((int(f[0]), int(f[-1])) for f in found) if len(found[0]) else None
-
-
-def _digest(array: np.ndarray) -> str:
-    total = hashlib.blake2b(str(array.shape).encode(), digest_size=16)
-    for plane in array:
-        total.update(np.ascontiguousarray(plane, np.float32))
-    return total.hexdigest()
-
-
 def voxel_findings(volumes: Mapping[str, Examined]) -> list[Finding]:
-    """Say what the voxels of volumes tell: not finite, constant, empty, skull, label maps, doubles.
+    """Say what the voxels tell: not finite, constant, empty, skull, label maps, doubles.
 
     Args:
         volumes: sequence -> volume that was looked at.
@@ -196,7 +124,7 @@ def _unusable(sequence: str, volume: Examined) -> Iterable[Finding]:
 
 def _unlike_an_image(sequence: str, volume: Examined) -> Iterable[Finding]:
     facts = volume.facts
-    share = facts.foreground / np.prod(volume.grid.size_xyz)
+    share = facts.foreground / math.prod(volume.grid.size_xyz)
     if facts.values <= MOST_LABELS:
         found = f"only {facts.values} different values, as in a label map"
         expected, action = "an image", "choose the image, or this is used as it is"
@@ -242,14 +170,15 @@ def _doubles(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
 
 def _other_patient(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     """Skull-stripped volumes of one registered patient have one brain."""
-    shares = {m: [] for m in volumes}
-    for a, b in combinations(volumes, 2):
+    looks = {m: look for m, v in volumes.items() if (look := v.facts.look)}
+    shares: dict[str, list[float]] = {}
+    for a, b in combinations(looks, 2):
         if volumes[a].grid.matches(volumes[b].grid):
-            share = contrast.brain_overlap(volumes[a].facts.look, volumes[b].facts.look)
-            shares[a].append(share)
-            shares[b].append(share)
-    shares = {m: found for m, found in shares.items() if found}
-    outlier = min(shares, key=lambda m: np.mean(shares[m]), default=None)
+            share = contrast.brain_overlap(looks[a], looks[b])
+            shares.setdefault(a, []).append(share)
+            shares.setdefault(b, []).append(share)
+    in_order = [m for m in volumes if m in shares]
+    outlier = min(in_order, key=lambda m: float(np.mean(shares[m])), default=None)
     if outlier and (least := min(shares[outlier])) < MIN_BRAIN_OVERLAP:
         found = f"a brain that overlaps that of another sequence with a Dice of only {least:.2f}"
         expected = f"more than {MIN_BRAIN_OVERLAP:g} in one patient"
@@ -259,8 +188,10 @@ def _other_patient(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
 
 def _exchanged(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     """All four volumes of a patient tell by their contrast which sequence each is."""
-    first = next(iter(volumes.values()), None)
-    looks = {m: v.facts.look for m, v in volumes.items() if v.grid.matches(first.grid)}
+    grids = [volume.grid for volume in volumes.values()]
+    looks = {
+        m: look for m, v in volumes.items() if (look := v.facts.look) and v.grid.matches(grids[0])
+    }
     comparison = contrast.Comparison(looks)
     given = {m: m for m in comparison.keys}
     if len(given) < 4:
@@ -322,7 +253,7 @@ def _coarse(volumes: Mapping[str, Examined], space: TrainingSpace) -> Iterable[F
             space.spacing_xyz_mm, (MAX_IN_PLANE_RATIO,) * 2 + (MAX_SLICE_RATIO,), strict=True
         )
     ]
-    spacings = {m: _oriented_spacing(v.grid, space.orientation) for m, v in volumes.items()}
+    spacings = {m: space.oriented(v.grid).spacing_xyz_mm for m, v in volumes.items()}
     slots = [m for m in volumes if np.any(np.greater(spacings[m], limits))]
     if slots:
         sizes = ", ".join(dict.fromkeys(_by(spacings[m]) for m in slots))
@@ -331,22 +262,10 @@ def _coarse(volumes: Mapping[str, Examined], space: TrainingSpace) -> Iterable[F
         yield _about(WARNING, volumes, slots, found, f"at most {_by(limits)} mm", action)
 
 
-def _oriented_spacing(grid: Grid, orientation: str) -> tuple[float, ...]:
-    blank = sitk.Image([1, 1, 1], sitk.sitkUInt8)
-    blank.SetSpacing(grid.spacing_xyz_mm)
-    blank.SetDirection(grid.direction)
-    return sitk.DICOMOrient(blank, orientation).GetSpacing()
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return "", "a", "a and b" or "a, b and c"."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
 def _range(values: Sequence[float]) -> str:
     low, high = f"{min(values):.4g}", f"{max(values):.4g}"
     return low if low == high else f"{low} to {high}"
 
 
-def _by(values: Sequence[float]) -> str:
+def _by(values: Iterable[float]) -> str:
     return " x ".join(f"{v:.3g}" for v in values)

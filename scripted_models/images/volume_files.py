@@ -56,7 +56,7 @@ def read_volume(path: Path) -> sitk.Image:
         raise InputError(
             found=f"a 4-D image of {image.GetSize()[3]} volumes",
             expected="one 3-D volume",
-            action="split it into one file per sequence (MSD folders with dataset.json are read as they are)",
+            action="split it into one file per sequence, or name the whole MSD folder",
             path=path,
         )
     return _checked(_as_3d(image), Path(path))
@@ -91,7 +91,7 @@ def read_label_map(path: Path) -> tuple[np.ndarray, Grid]:
     whole = values.dtype.kind in "iu" or np.abs(values - np.rint(values)).max() <= LABEL_ROUNDING
     if not whole or low < -LABEL_ROUNDING or high > 255 + LABEL_ROUNDING:
         raise InputError(
-            found=f"{('' if whole else 'fractional ')}values from {low:g} to {high:g}",
+            found=f"{'' if whole else 'fractional '}values from {low:g} to {high:g}",
             expected="whole label numbers from 0 to 255",
             action="give a label map, not an image or a probability volume",
             path=path,
@@ -141,7 +141,7 @@ def write_labels(path: Path, labels: np.ndarray, grid: Grid) -> None:
     """
     if labels.dtype != bool and not np.array_equal(labels, labels.astype(np.uint8)):
         raise ValueError(
-            f"labels from {labels.min():g} to {labels.max():g} do not fit into whole numbers from 0 to 255"
+            f"labels from {labels.min():g} to {labels.max():g} are no whole numbers from 0 to 255"
         )
     write_volume(path, grid.image_from(labels.astype(np.uint8)))
 
@@ -178,7 +178,7 @@ def _read(path: Path) -> sitk.Image:
 
 
 def _state(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is written; None for what the check of the file will refuse."""
+    """Return what changes when a file is written; None for what the check will refuse."""
     try:
         found = path.stat()
     except (OSError, ValueError):

@@ -122,8 +122,16 @@ def build_network(name: str, **arguments) -> nn.Module:
         ModelError: unknown name or arguments.
     """
     if name not in NETWORKS:
-        raise ModelError(f"Unknown network '{name}'; expected one of {sorted(NETWORKS)}.")
+        raise ModelError(
+            found=f"the unknown network '{name}'",
+            expected=f"one of {sorted(NETWORKS)}",
+            action="correct its name",
+        )
     try:
         return NETWORKS[name].build(**arguments)
     except (TypeError, ValueError) as error:
-        raise ModelError(f"Network '{name}' cannot be built from {arguments} ({error}).") from error
+        raise ModelError(
+            found=f"the arguments {arguments} for {name} ({error})",
+            expected="those that it takes",
+            action="correct them",
+        ) from error

@@ -1,11 +1,10 @@
 """Published weights, read into a trunk: files that users have, with the layer names of torchvision or of Caffe.
 
 A file is a dictionary of tensors and nothing else; no code of it is run. What the weights expect of an image,
-the order of its colors and its scale, is stated beside them.
+the order of its colors and its scale, is named beside them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,28 +13,7 @@ from torch import nn
 from scripted_models.errors import ModelError
 from scripted_models.networks.trunks import TRUNKS, layers_of
 
-
-@dataclass(frozen=True)
-class ImageScale:
-    """What weights expect of an image: (value * scale - mean) / std for each color.
-
-    Attributes:
-        colors: order of the channels, 'RGB' or 'BGR'.
-        scale: factor of values from 0 to 1.
-        mean, std: of each channel, in that order.
-    """
-
-    colors: str
-    scale: float
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-
-CAFFE = ImageScale("BGR", 255.0, (104.007, 116.669, 122.679), (1.0, 1.0, 1.0))
-TORCHVISION = ImageScale("RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-SYMMETRIC = ImageScale("RGB", 1.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # torchvision's GoogLeNet
-
-IMAGE_SCALES = {"torchvision": TORCHVISION, "caffe": CAFFE, "symmetric": SYMMETRIC}
+CAFFE, TORCHVISION, SYMMETRIC = "caffe", "torchvision", "symmetric"  # see bundle.image_scales
 
 _VGG_DEPTHS = (2, 2, 3, 3, 3)
 _INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
@@ -44,7 +22,7 @@ _TORCHVISION_BRANCHES = ("branch1", "branch2.0", "branch2.1", "branch3.0", "bran
 _BRANCHES = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
 
 # Trunk -> the names of its convolutions in their order, for each kind of file.
-LAYER_NAMES: dict[str, tuple[tuple[ImageScale, tuple[str, ...]], ...]] = {
+LAYER_NAMES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "VGG16": (
         (TORCHVISION,
          (*(f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
@@ -99,11 +77,11 @@ def _layer_name(key: object) -> str:
     return str(key).removeprefix("module.").replace("/", "_")
 
 
-def load_published(network: nn.Module, path: Path) -> ImageScale:
+def load_published(network: nn.Module, path: Path) -> str:
     """Copy published weights from a file into the trunk, or trunks, of a network.
 
     Returns:
-        What the weights expect of an image.
+        The name of what the weights expect of an image.
 
     Raises:
         ModelError: a network without such a trunk, or a file for another one.
@@ -121,7 +99,7 @@ def load_published(network: nn.Module, path: Path) -> ImageScale:
     return scale
 
 
-def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> ImageScale:
+def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> str:
     """Copy published weights into a trunk; fully connected layers become convolutions.
 
     Filters of RGB are spread over any other number of image channels. A batch normalization after a convolution
@@ -132,7 +110,7 @@ def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> 
         weights: tensors by name, see `read_weights`.
 
     Returns:
-        What the weights expect of an image.
+        The name of what the weights expect of an image.
 
     Raises:
         ModelError: names or shapes of another network.
@@ -167,9 +145,7 @@ def _with_normalization(
     return kernels.to(weight.dtype), (bias - mean * factor).to(weight.dtype)
 
 
-def _layer_names(
-    kind: str, weights: Mapping[str, torch.Tensor]
-) -> tuple[ImageScale, tuple[str, ...]]:
+def _layer_names(kind: str, weights: Mapping[str, torch.Tensor]) -> tuple[str, tuple[str, ...]]:
     """Return the names that a file has for the convolutions of a trunk, and what it expects of an image."""
     known = LAYER_NAMES[kind]
     for scale, names in known:
@@ -188,7 +164,7 @@ def convolutions_of(trunk: nn.Module) -> list[nn.Conv2d]:
     return [part for part in parts if isinstance(part, nn.Conv2d)]
 
 
-def load_residual(body: nn.Module, weights: Mapping[str, torch.Tensor]) -> ImageScale:
+def load_residual(body: nn.Module, weights: Mapping[str, torch.Tensor]) -> str:
     """Copy torchvision's weights of a residual network into MONAI's, which has the same names.
 
     Raises:

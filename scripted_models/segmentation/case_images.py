@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.bundle.description import missing_finding, needs_one_of
+from scripted_models.bundle.missing_sequences import missing_finding
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
@@ -17,10 +17,10 @@ from scripted_models.images.checks import (
     Examined,
     Finding,
     grid_findings,
-    look_at,
     voxel_findings,
 )
 from scripted_models.images.nifti import forms_apart_mm
+from scripted_models.images.voxel_facts import look_at
 from scripted_models.sequences import SEQUENCES
 
 MOST_APART_MM = 1.0  # of a volume's q-form and s-form
@@ -70,11 +70,11 @@ def findings_of(
     """
     examined = {m: Examined(m, look_at(volume), grid) for m, volume in volumes.items()}
     found = voxel_findings(examined) + grid_findings(examined, model.space, next(iter(examined)))
-    used = model.description.get("sequences", SEQUENCES)
+    used = model.description.sequences
     for finding in found:
         if finding.severity == STOP and finding.slots[0] in used:
             slot = finding.slots[0]
-            way_out = _way_out(case, slot, needs_one_of(model.description))
+            way_out = _way_out(case, slot, model.description.needs_one_of)
             stop = replace(finding, action=finding.action + way_out)
             raise InputError.of(stop, case.images[slot].path)
     found += _two_forms(case)

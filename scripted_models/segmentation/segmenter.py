@@ -9,7 +9,6 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.brain_mask import brain_mask
-from scripted_models.bundle.description import needs_one_of
 from scripted_models.bundle.weights import Model, load_model
 from scripted_models.cases.case import Case
 from scripted_models.errors import Problem
@@ -23,7 +22,7 @@ from scripted_models.inference import (
     place_network,
     predict_volume,
 )
-from scripted_models.networks.crf.refinement import build_crf, refine_brain
+from scripted_models.networks.crf.refinement import refine_brain
 from scripted_models.runtime.memory import check_memory
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.case_images import findings_of, read_on_one_grid
@@ -34,8 +33,7 @@ from scripted_models.segmentation.quality_estimate import (
 )
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 from scripted_models.sequences import SEQUENCES
-from scripted_models.transforms.postprocessing import build_postprocessing
-from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
+from scripted_models.transforms.preprocessing import preprocess
 from scripted_models.transforms.region_thresholds import decide_labels
 
 STAGES = {"read": 0.0, "preprocess": 0.05, "network": 0.12, "postprocess": 0.92, "write": 0.96}
@@ -61,10 +59,6 @@ class Segmenter:
         self.model = model
         self.placement = place_network(model.network, device)
         self._may_leave_gpu = device == "auto"
-        self._preprocessing = build_preprocessing(model.description["preprocessing"])
-        self._postprocessing = build_postprocessing(model.description["postprocessing"])
-        settings = model.description.get("crf")
-        self._crf = build_crf(len(model.known_labels), settings) if settings else None
 
     @classmethod
     def load(cls, name_or_path: str, device: str = "auto") -> "Segmenter":
@@ -97,7 +91,7 @@ class Segmenter:
         """
         stages = _Stages(progress)
         stages.enter("read")
-        images = read_on_one_grid(case, needs_one_of(self.model.description))
+        images = read_on_one_grid(case, self.model.description.needs_one_of)
         grid = Grid.of(next(iter(images.values())))
         volumes = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
         findings = findings_of(case, volumes, grid, self.model)
@@ -113,7 +107,8 @@ class Segmenter:
         stages.leave()
         certainty = (labels, probabilities, self.model.known_labels)
         promised, doubtful = estimated_dice(*certainty), doubtful_slices(*certainty)
-        least = self.model.description.get("check_below", {})
+        below = self.model.description.check_below.items()
+        least = {str(region): dice for region, dice in below}
         problems: list[Problem] = [*findings, *result_problems(labels, promised, doubtful, least)]
         return Segmentation(
             labels=labels,
@@ -141,14 +136,15 @@ class Segmenter:
         Returns:
             uint8 (z, y, x), internal labels.
         """
-        least = self.model.description.get("decision")
+        model = self.model
+        least = {str(region): share for region, share in model.decision.items()}
         data = {
-            "labels": decide_labels(probabilities, self.model.known_labels, least),
+            "labels": decide_labels(probabilities, model.known_labels, least),
             "brain": brain,
             "voxel_volume_ml": grid.voxel_volume_ml,
             "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],
         }
-        return self._postprocessing(data)["labels"]
+        return model.postprocessing(data)["labels"]
 
     def _prepare(self, images: Mapping[str, sitk.Image]) -> "_Inputs":
         """Bring images into the training space and preprocess them."""
@@ -158,7 +154,7 @@ class Segmenter:
         for sequence, image in moved.items():
             stack[SEQUENCES.index(sequence)] = sitk.GetArrayViewFromImage(image)
         missing = [m for m in SEQUENCES if m not in images]
-        done = preprocess(self._preprocessing, stack, missing=missing)
+        done = preprocess(self.model.preprocessing, stack, missing=missing)
         return _Inputs(done["image"], done["brain"], done["box"], grid)
 
     def _predict(
@@ -196,11 +192,13 @@ class Segmenter:
 
     def _on_input_grid(self, inner: np.ndarray, inputs: "_Inputs", grid: Grid) -> np.ndarray:
         """Refine the probabilities of the box and bring them onto the grid of the inputs."""
-        if self._crf is not None:
-            inner = refine_brain(self._crf, inner, inputs.image, inputs.grid.spacing_xyz_mm[::-1])
+        if self.model.crf is not None:
+            spacing = inputs.grid.spacing_xyz_mm[::-1]
+            inner = refine_brain(self.model.crf, inner, inputs.image, spacing)
         whole = np.zeros((len(inner), *inputs.grid.shape_zyx), np.float32)
         whole[0] = 1.0
-        whole[(slice(None), *inputs.box)] = inner
+        inside = (slice(None), *inputs.box)
+        whole[inside] = inner
         return self.model.space.to_input(whole, inputs.grid, grid)
 
 

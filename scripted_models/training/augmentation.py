@@ -25,7 +25,7 @@ The six before the last are MONAI's transforms of the like name with its default
 is 0.5 in all steps except intensity_jitter, where it is 1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -47,9 +47,8 @@ from monai.transforms import (
 )
 
 from scripted_models.brain_mask import brain_mask
-from scripted_models.errors import InputError, ModelError
+from scripted_models.errors import InputError
 from scripted_models.sequences import SEQUENCES
-from scripted_models.transforms.preprocessing import build_step
 
 _MOVED = ("image", "target", "brain")
 KEPT = ("t1c", "flair")  # without both, neither enhancing tumor nor edema can be told
@@ -250,7 +249,23 @@ def build_augmentation(steps: Sequence[dict], channels: int = len(SEQUENCES)) ->
                 f"The augmentation step '{step.get('step')}' has prob = {prob!r}, expected a number from "
                 "0 to 1; correct it."
             )
+    return Augmentation([_build_step(step) for step in steps], channels)
+
+
+def _build_step(step: Mapping) -> Randomizable:
+    options = {key: value for key, value in step.items() if key != "step"}
+    name = step.get("step")
+    if name not in STEPS:
+        raise InputError(
+            found=f"the augmentation step '{name}'",
+            expected=f"one of {sorted(STEPS)}",
+            action="correct its name",
+        )
     try:
-        return Augmentation([build_step(s, STEPS, "augmentation") for s in steps], channels)
-    except ModelError as error:
-        raise InputError(str(error)) from error
+        return STEPS[name](**options)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            found=f"the augmentation step '{name}' with {options} ({error})",
+            expected="options that it has",
+            action="correct them",
+        ) from error

@@ -225,7 +225,7 @@ class Trainer:
     def _validate(self, loss: float) -> dict[str, float]:
         if not self.validation_cases:
             return {"score": -loss}
-        if self.experiment.data.layout == "voc":
+        if self.experiment.data.task == "voc":
             return validate_voc(self._kept, self.validation_cases)
         return validate(self._kept, self.validation_cases, self.experiment.data.validation_slices)
 

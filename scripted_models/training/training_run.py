@@ -5,10 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
 
+from scripted_models.bundle.description import ModelDescription
 from scripted_models.bundle.weights import write_model
 from scripted_models.cases.patients import split_patients
 from scripted_models.errors import InputError
@@ -170,7 +172,7 @@ def write_ensemble(
     experiment: Experiment,
     models: Sequence[Path],
     folder: Path,
-    measured: Mapping = MappingProxyType({}),
+    measured: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
     """Write the model folder of an ensemble of networks that one experiment has on several folds.
 
@@ -178,13 +180,15 @@ def write_ensemble(
         experiment: their settings.
         models: their folders.
         folder: of the ensemble.
-        measured: what its description says of its scores.
+        measured: fields of its description that say what was measured.
     """
     network, description = join_folds(experiment, models)
-    return _write(folder, network, {**description, **measured}, experiment)
+    return _write(folder, network, replace(description, **measured), experiment)
 
 
-def _write(folder: Path, network: nn.Module, description: dict, experiment: Experiment) -> Path:
+def _write(
+    folder: Path, network: nn.Module, description: ModelDescription, experiment: Experiment
+) -> Path:
     if distributed.rank() == 0:
         write_model(folder, network, description, getattr(torch, experiment.weights))
     distributed.wait_for_all()

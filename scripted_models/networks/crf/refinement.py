@@ -21,18 +21,18 @@ LEAST_TUMOR = 0.01  # probability below which a voxel far from others stays as i
 TINY = 1e-8
 
 
-def build_crf(num_classes: int, settings: Mapping, layout: str = "brains") -> DenseCRF:
+def build_crf(num_classes: int, settings: Mapping, task: str = "brains") -> DenseCRF:
     """Build the CRF of a model.
 
     Args:
         num_classes: classes.
         settings: arguments of `DenseCRF` that differ from the defaults.
-        layout: 'brains' or 'voc', whose defaults differ.
+        task: 'brains' or 'voc', whose defaults differ.
 
     Raises:
         ModelError: unknown or impossible settings.
     """
-    usual = BRAIN_SETTINGS if layout == "brains" else {}
+    usual = BRAIN_SETTINGS if task == "brains" else {}
     try:
         return DenseCRF(num_classes, **{**usual, **settings}).eval()
     except (TypeError, ValueError) as error:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from scripted_models.bundle.image_scales import ImageScale
 from scripted_models.inference import predict_slice
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.networks.weight_files import ImageScale
 from scripted_models.runtime.atomic_files import write_file
 
 
