@@ -31,7 +31,7 @@ from scripted_models.reporting.figures.progression import draw_progression
 from scripted_models.reporting.figures.shown_case import SlicePredictor, read_shown_case
 from scripted_models.reporting.figures.views import draw_views, segmentation_from
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES
 from scripted_models.training.records import write_records, write_snapshot
 
@@ -84,7 +84,7 @@ def shown(case, model):
 
 @pytest.fixture
 def run_folder(tmp_path, small_network):
-    """A finished run: two epochs of phase 1, one of phase 2, the weights drifting to the final ones."""
+    """A finished run: two epochs of phase 1, one of phase 2, with drifting weights."""
     history = [row(1, 1, 1.5, 0.2), row(1, 2, 1.0, 0.4), row(2, 1, 0.5, 0.6)]
     write_records(tmp_path, history)
     for number, (phase, epoch) in enumerate([(1, 1), (1, 2), (2, 1)]):
@@ -158,7 +158,7 @@ class TestFilters:
 
 class TestShownCase:
     def test_slices_equal_the_whole_segmentation(self, case, model, shown):
-        whole = segment_case(case, model, Progress())
+        whole = Segmenter(model, "cpu").segment(case, Progress())
         expected = shown.placement.bring(whole.labels, whole.grid, "x")
         predictor = SlicePredictor(model, shown)
         found = [predictor.labels(model.network, z) for z in range(len(expected))]
@@ -221,8 +221,14 @@ class TestProgression:
     def test_epochs_stand_in_their_order_and_show_their_weights(self, run_folder, model, shown):
         figure = draw_progression(run_folder, model, shown, z=3)
         assert titles(figure) == [
-            "FLAIR", "epoch 1", "epoch 2", "ground truth", "FLAIR", "epoch 1", "ground truth"
-        ]  # fmt: skip
+            "FLAIR",
+            "epoch 1",
+            "epoch 2",
+            "ground truth",
+            "FLAIR",
+            "epoch 1",
+            "ground truth",
+        ]
         first, second, last = (panels(figure)[i] for i in (1, 2, 5))
         assert not np.array_equal(first, second)
         predictor = SlicePredictor(model, shown)
@@ -382,9 +388,10 @@ class TestCommand:
         assert not list(tmp_path.glob("a.*"))
 
     def test_without_matplotlib_one_sentence_says_what_to_install(self, tmp_path):
+        command = ["figures", "curves", "--run", ".", "--output", str(tmp_path / "a.png")]
         code = (
             "import sys; sys.modules['matplotlib'] = None; from scripted_models.cli import main; "
-            f"sys.exit(main(['figures', 'curves', '--run', '.', '--output', {str(tmp_path / 'a.png')!r}]))"
+            f"sys.exit(main({command!r}))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 2

@@ -84,10 +84,10 @@ def _stripped_background(volume: np.ndarray) -> float | None:
 
 
 def tissue_mask(volumes: Iterable[np.ndarray]) -> np.ndarray:
-    """Return where any (z, y, x) volume shows tissue, as a bool array; everywhere for constant ones.
+    """Return where any (z, y, x) volume shows tissue, as a bool array; everywhere if none does.
 
-    Around a stripped brain a volume is constant. Otherwise what is brighter than its mean is tissue.
-    It serves pictures of any volume; what networks take for brain is `scripted_models.brain_mask`.
+    Around a stripped brain a volume is constant. Elsewhere tissue is brighter than the mean.
+    It serves pictures of any volume; the brain mask of networks is another one.
 
     Args:
         volumes: at least one; all of one shape.

@@ -1,8 +1,8 @@
 """Places of the nodes of a directed graph in columns, with lines that pass between the nodes.
 
-Sugiyama's way (no library of ours lays out graphs): a node's column is its longest distance from the
-start. A line over several columns gets a waypoint in each. The order inside the columns follows the
-neighbors' places.
+Hand-written, as no library at hand lays out graphs. Sugiyama's way: a node's column is its longest
+distance from the start. A line over several columns gets a waypoint in each. The order inside the
+columns follows the neighbors' places.
 """
 
 from collections import Counter, defaultdict

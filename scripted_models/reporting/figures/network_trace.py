@@ -1,7 +1,7 @@
 """What a network does, read from its code: a graph of feature maps and the operations between them.
 
-The network is traced (torch.fx) and run once on a patch of its receptive field. Every convolution or
-other layer with weights begins a new stage. What follows it without weights (maxout, pooling,
+The network is traced (torch.fx) and run once on a patch of its receptive field. Every convolution
+or other layer with weights begins a new stage. What follows it without weights (maxout, pooling,
 dropout) belongs to the same one. Networks inside a network stay closed where they are not trained
 with it or stand there several times.
 """
