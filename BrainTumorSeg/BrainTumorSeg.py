@@ -57,8 +57,8 @@ class BrainTumorSeg(ScriptedLoadableModule):
             "For research, not for clinical use."
         ) + _('<p>See the <a href="{url}">documentation</a>.</p>').format(url=DOCUMENTATION)
         self.parent.acknowledgementText = _(
-            "The networks follow M. Havaei et al., Brain tumor segmentation with deep neural networks, "
-            "Medical Image Analysis 35, 2017."
+            "The networks follow M. Havaei et al., Brain tumor segmentation with deep neural "
+            "networks, Medical Image Analysis 35, 2017."
         )
         slicer.app.connect("startupCompleted()", onStartupCompleted)
 
@@ -231,7 +231,7 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
 
         Raises:
             scripted_models.errors.Cancelled: the user said no.
-            scripted_models.errors.ResourceError: it cannot be installed; the action says what to do.
+            scripted_models.errors.ResourceError: it cannot be installed.
         """
         from BrainTumorSegLib.dependencies import ensure
         from BrainTumorSegLib.slicer_installer import SlicerInstaller
@@ -272,8 +272,8 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
         Args:
             t1, t1c, t2, flair: vtkMRMLScalarVolumeNode; the result lies on the grid of T1c.
             waitForCompletion: wait for the segmentation node, or return at once.
-            others: what SegmentationJob takes (model, device, target, options, ...) and, when waited
-                for, on_event and cancelled.
+            others: what SegmentationJob takes (model, device, target, options, ...). A run that is
+                waited for also takes on_event and cancelled.
 
         Returns:
             The segmentation node, or the started BrainTumorSegLib.logic.SegmentationJob. Call its

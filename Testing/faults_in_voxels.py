@@ -182,7 +182,7 @@ def twice(inputs):
     50,
     "three files for a model that needs four",
     2,
-    "Missing --flair; the model needs all four sequences.",
+    "Found no --flair, expected all four sequences for this model.",
 )
 def three_files(inputs):
     del inputs.paths["flair"]
@@ -255,7 +255,7 @@ def folder_command(inputs):
     50,
     "a folder of cases of which one has no FLAIR",
     2,
-    "1 of 3 cases were not segmented (b), expected usable ones; the reasons are above, fix them "
+    "Found 1 of 3 cases that were skipped (b), expected usable ones; the reasons are above, fix them "
     "and run again with --continue.",
     OTHERS,
 )

@@ -1,7 +1,7 @@
 """A real child process that speaks the module's protocol; each word of the command line is one act.
 
-Run as ``python slicer_children.py ACT ...``. Also takes the command line of ``scripted_models segment``, so
-that it can stand where the true program is called (see `fake_package`).
+Run as ``python slicer_children.py ACT ...``. It also takes the command line of
+``scripted_models segment`` and stands in for the true program (see `make_child_environment`).
 """
 
 import json

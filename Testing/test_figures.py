@@ -29,7 +29,7 @@ from scripted_models.reporting.figures.progression import draw_progression
 from scripted_models.reporting.figures.shown_case import SlicePredictor, read_shown_case
 from scripted_models.reporting.figures.views import draw_views, segmentation_from
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES
 from scripted_models.training.records import write_records, write_snapshot
 
@@ -155,7 +155,7 @@ class TestFilters:
 
 class TestShownCase:
     def test_slices_equal_the_whole_segmentation(self, case, model, shown):
-        whole = segment_case(case, model, Progress())
+        whole = Segmenter(model, "cpu").segment(case, Progress())
         expected = shown.placement.bring(whole.labels, whole.grid, "x")
         predictor = SlicePredictor(model, shown)
         found = [predictor.labels(model.network, z) for z in range(len(expected))]

@@ -98,7 +98,7 @@ def test_t1c_alone_from_training_to_segmentation(tmp_path, capsys, network, argu
     flair = t1c.with_name("Brats18_A_1_1_flair.nii.gz")
     capsys.readouterr()
     assert main([*command, "--flair", str(flair), "--case-name", "b"]) == 2
-    assert "needs t1c at least" in capsys.readouterr().err
+    assert "expected t1c at least" in capsys.readouterr().err
 
 
 def test_two_sequences_need_all_four_files_and_see_two(tmp_path, capsys):

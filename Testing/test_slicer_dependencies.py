@@ -1,4 +1,4 @@
-"""What is missing in Slicer's Python, what is asked and installed, and what the user reads when it fails."""
+"""What is missing in Slicer's Python, what is asked and installed, and what a failure says."""
 
 import re
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The real checks and installations: crafted folders of packages in child processes, pip on local wheels."""
+"""The real checks and installations: crafted packages in child processes, pip on local wheels."""
 
 import inspect
 import json
@@ -112,10 +112,11 @@ def write_wheel(folder, version):
     """Write a wheel of an empty monai that wants another numpy, as the true one might."""
     info = f"monai-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: monai\nVersion: {version}\nRequires-Dist: numpy<1\n"
+    about = ("Wheel-Version: 1.0", "Generator: test", "Root-Is-Purelib: true", "Tag: py3-none-any")
     files = {
         "monai/__init__.py": f'__version__ = "{version}"\n',
         f"{info}/METADATA": metadata,
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": "".join(f"{line}\n" for line in about),
     }
     record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
     with zipfile.ZipFile(folder / f"monai-{version}-py3-none-any.whl", "w") as wheel:
@@ -174,9 +175,18 @@ class TestPip:
 def test_slicer_512_is_called_with_the_arguments_it_knows(monkeypatch):
     calls = []
 
-    def pip_install(requirements, constraints=None, no_deps_requirements=None, skip_packages=None,
-                    blocking=True, show_progress=True, requester=None, parent=None,
-                    logCallback=None, completedCallback=None):  # noqa: N803  # fmt: skip
+    def pip_install(
+        requirements,
+        constraints=None,
+        no_deps_requirements=None,
+        skip_packages=None,
+        blocking=True,
+        show_progress=True,
+        requester=None,
+        parent=None,
+        logCallback=None,  # noqa: N803 - Slicer's name
+        completedCallback=None,  # noqa: N803 - Slicer's name
+    ):
         calls.append((requirements, blocking))
 
     monkeypatch.setitem(sys.modules, "slicer.packaging", SimpleNamespace(pip_install=pip_install))

@@ -154,7 +154,7 @@ def test_another_reference_gives_its_grid(slicer_scene, volumes, child):
 
 
 def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
-    """With an application object PythonSlicer is taken, with the environment from before its start."""
+    """PythonSlicer of the application is taken, in the environment from before its start."""
     home = tmp_path / "Slicer"
     name = "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer"
     (home / "bin").mkdir(parents=True)
@@ -198,7 +198,7 @@ def model(request, tmp_path_factory, small_network):
 def test_the_true_program_segments_a_phantom(
     slicer_scene, tmp_path, monkeypatch, small_network, model
 ):
-    """The whole path with a network: volumes under a transform, `python -m scripted_models segment`."""
+    """The whole path with a network: volumes under a transform, the true child process."""
     from scripted_models.cases.phantom.phantom_case import make_phantom
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -225,7 +225,7 @@ def test_the_true_program_segments_a_phantom(
 
 
 def test_child_ends_when_slicer_is_killed(tmp_path):
-    """A stand-in for Slicer starts a program that watches it, and is killed; the program goes, too."""
+    """A stand-in for Slicer starts a program that watches it, and is killed; both are gone."""
     watching = (
         "import sys, time; from scripted_models.runtime.parent_process import end_with; "
         "end_with(int(sys.argv[1])); print('watching', flush=True); time.sleep(60); print('slept')"

@@ -1,4 +1,4 @@
-"""Fewer than four volumes, with a model that can do without some; real scene, real child process."""
+"""Fewer than four volumes, with a model that can do without some: real scene, real child."""
 
 from dataclasses import replace
 

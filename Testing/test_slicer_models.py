@@ -13,10 +13,12 @@ from slicer_fixtures import MODULE
 
 pytest.importorskip("slicer")
 from BrainTumorSegLib import model_import, model_list
+from BrainTumorSegLib.protocol import parse_line
 
 from scripted_models.bundle.folders import SHIPPED
 from scripted_models.bundle.registry import import_model as import_here
 from scripted_models.bundle.weights import write_model
+from scripted_models.cli import main
 from scripted_models.errors import InputError, ModelError, ResourceError, ScriptedModelsError
 from scripted_models.labels import LABELS
 from scripted_models.networks import build_network
@@ -164,6 +166,14 @@ class TestImport:
         with pytest.raises(InputError, match="no shipped model"):
             model_import.import_model(DEFAULT, "default")
         assert os.listdir(store) == []
+
+    def test_the_command_tells_an_error_as_an_event_too(self, tmp_path, capsys):
+        assert main(["models", "--import", str(tmp_path / "none.zip"), "--json"]) == 3
+        out, err = capsys.readouterr()
+        event = parse_line(out)
+        assert (event.kind, event.code) == ("error", "model")
+        assert "none.zip" in event.text
+        assert event.text in err
 
     def test_an_import_that_the_caller_gives_up_can_tidy(self, stand_in, tmp_path):
         mark = tmp_path / "begun"

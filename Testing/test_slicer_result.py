@@ -1,4 +1,4 @@
-"""What a run leaves in the scene besides the four segments, and how the former result comes back."""
+"""What a run leaves in the scene besides the segments, and how the former result comes back."""
 
 import json
 

@@ -78,10 +78,10 @@ def test_rows_hold_voxels_volumes_and_diameters(slicer_scene, labels, reference)
         assert int(rows[REGION_ROWS[region]]["Voxels"]) == region_mask(labels, region).sum()
     expected = axial_diameters(labels == 4, grid)
     for name in ("Enhancing tumor", "Enhancing tumor region"):
-        assert float(rows[name]["Diameter (mm)"]) == pytest.approx(expected.longest_mm, abs=0.06)
-        found = float(rows[name]["Perpendicular (mm)"])
+        assert float(rows[name]["Length (mm)"]) == pytest.approx(expected.longest_mm, abs=0.06)
+        found = float(rows[name]["Width (mm)"])
         assert found == pytest.approx(expected.perpendicular_mm, abs=0.06)
-    assert rows["Edema"]["Diameter (mm)"] == ""
+    assert rows["Edema"]["Length (mm)"] == ""
 
 
 def test_labels_and_regions_that_the_model_does_not_know_have_no_row(
@@ -104,8 +104,8 @@ def test_edits_and_deletions_count_and_the_table_is_reused(slicer_scene, labels,
     assert result_table.update_table(slicer_scene, node, table) is table
     rows = rows_of(table)
     assert rows["Enhancing tumor"]["Voxels"] == "10"
-    assert rows["Enhancing tumor"]["Diameter (mm)"] == "11.0"
-    assert rows["Enhancing tumor"]["Perpendicular (mm)"] == "0.9"
+    assert rows["Enhancing tumor"]["Length (mm)"] == "11.0"
+    assert rows["Enhancing tumor"]["Width (mm)"] == "0.9"
     assert "Necrosis" not in rows
     # the painted voxels overlap the edema, and the union counts them once
     core = (labels == 3) | (edited > 0)
@@ -116,7 +116,7 @@ def test_empty_result_is_zeros(slicer_scene, reference):
     node = segmented(slicer_scene, np.zeros(SHAPE, np.uint8), reference)
     rows = rows_of(result_table.update_table(slicer_scene, node))
     assert {row["Voxels"] for row in rows.values()} == {"0"}
-    assert {row["Diameter (mm)"] for row in rows.values()} == {""}
+    assert {row["Length (mm)"] for row in rows.values()} == {""}
 
 
 def test_rigid_transform_changes_no_size_and_a_bend_is_refused(slicer_scene, labels, reference):

@@ -108,7 +108,7 @@ def test_segments_lie_where_a_transformed_reference_is_seen(slicer_scene, tmp_pa
 
 
 def labels_where_seen(grid, node, transform, matrix, shape_zyx):
-    """The segment under each voxel of a volume, through its transform, as the slice views show it."""
+    """The segment under each voxel of a volume, through its transform, as slice views show it."""
     array = segment_array(node, "enhancing", reference_of(grid, node.GetScene()))
     image = grid.image_from(array)
     to_world = vtk.vtkGeneralTransform()

@@ -131,7 +131,8 @@ def test_problems_are_told_in_the_language_of_slicer():
     code = (
         "import sys, types\n"
         "german = {\n"
-        "    'Found {found}, expected {expected}; {action}.': '{found} statt {expected}: {action}!',\n"
+        "    'Found {found}, expected {expected}; {action}.':\n"
+        "    '{found} statt {expected}: {action}!',\n"
         "    'no previous result': 'kein altes Ergebnis',\n"
         "    'a segmentation that was filled twice': 'einer zweimal gefüllten Segmentierung',\n"
         "    'choose another segmentation': 'andere wählen',\n"

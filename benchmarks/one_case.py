@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from scripted_models.cases.phantom.phantom_case import FULL_SIZE_XYZ, make_phantom
 from scripted_models.errors import InputError
-from scripted_models.segmentation.segmenter import read_on_one_grid
+from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.training_cases import usable_cases
 from scripted_models.training.experiment_config import DEFAULT_PREPROCESSING

@@ -1,9 +1,10 @@
 """What the Slicer module does: volume nodes to files, a child process, the result into the scene.
 
-Scripts call `logic.segment` or drive a `logic.SegmentationJob`. `dependencies.ensure` installs PyTorch
-and MONAI, `model_list` and `model_import` manage models, `result_table.update_table` measures,
-`previous_result.restore_previous` brings back what was there before, `sample_data.add_phantom` makes
-an artificial patient. Everything else serves these. Only `panel` needs Qt.
+Scripts call `logic.segment` or drive a `logic.SegmentationJob`. `dependencies.ensure` installs
+PyTorch and MONAI. `model_list` and `model_import` manage models. `result_table.update_table`
+measures. `previous_result.restore_previous` brings back what was there before.
+`sample_data.add_phantom` makes an artificial patient. Everything else serves these. Only `panel`
+needs Qt.
 
 ``scripted_models`` lies beside this package in an installed extension and one folder higher in the
 source tree. It is made importable here, behind everything that is already on the path.

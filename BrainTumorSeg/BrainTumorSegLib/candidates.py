@@ -98,7 +98,7 @@ def _description(node: VolumeNode) -> str:
 
 
 def _group(hierarchy: SubjectHierarchy, item: int) -> str:
-    """Return what the volumes of one study share: the UID or item of the study, else the patient's."""
+    """Return what the volumes of one study share: its UID or item, else the patient's."""
     constants = slicer.vtkMRMLSubjectHierarchyConstants
     for level in (constants.GetDICOMLevelStudy(), constants.GetDICOMLevelPatient()):
         above = hierarchy.GetItemAncestorAtLevel(item, level) if item else 0

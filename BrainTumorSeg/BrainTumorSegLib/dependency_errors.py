@@ -136,7 +136,7 @@ def installation_failed(need: Need, lines: Sequence[str], installer: Installer) 
             found=_("no connection to download {package}").format(package=package),
             expected=_("a way to the Python Package Index and that of PyTorch"),
             action=_(
-                "connect this computer, set HTTPS_PROXY if there is a proxy, "
+                "connect this computer, set HTTPS_PROXY for a proxy, "
                 "or put the wheel files into a folder and run {command}"
             ).format(command=command),
         )

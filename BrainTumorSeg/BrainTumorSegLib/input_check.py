@@ -93,7 +93,7 @@ class InputCheck:
 
 
 def reference_of(nodes: VolumeNodes, description: ModelDescription | None = None) -> str:
-    """Return the sequence whose grid is used: T1c, or where that may be and is missing, another one."""
+    """Return the sequence whose grid is used: T1c, or another one if T1c may be missing and is."""
     optional = ("t1c", *needs_one_of(description)) if needs_one_of(description) else ()
     chosen = (sequence for sequence in optional if nodes.get(sequence) is not None)
     return next(chosen, "t1c")

@@ -1,7 +1,7 @@
 """From four volume nodes to a segmentation node through the child process.
 
-`segment` blocks and is for scripts; the panel drives a `SegmentationJob` with a timer. The scene is not
-touched before the whole result is there.
+`segment` blocks and is for scripts; the panel drives a `SegmentationJob` with a timer. The scene
+is not touched before the whole result is there.
 """
 
 import contextlib
@@ -43,7 +43,8 @@ class SegmentationJob:
     """One run: export volume by volume, child process, import; driven by `poll`.
 
     Args:
-        nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode, or None where the model can do without.
+        nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode; None where the model can do
+            without.
         scene: vtkMRMLScene; by default that of the reference node.
         reference: sequence on whose grid the result lies; by default T1c if it is there.
         model: name of a model or path of a model folder.
@@ -269,7 +270,7 @@ def segment(
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         on_event: called with every event of the run, first with what was done to the volumes.
         cancelled: asked often; the run ends when it says True.
-        others: as `SegmentationJob` takes them (scene, reference, model, device, target, options, ...).
+        others: as `SegmentationJob` takes them (scene, reference, model, device, target, ...).
 
     Returns:
         vtkMRMLSegmentationNode.

@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def origin_findings(nodes: VolumeNodes) -> Iterator[Finding]:
-    """Yield volumes of different patients or DICOM frames of reference, as far as the scene knows them."""
+    """Yield what the scene knows of different patients or DICOM frames of reference."""
     patients = _grouped(nodes, _patient)
     if len(patients) > 1:
         groups = listed([f"'{who}' ({listed(names)})" for (item, who), names in patients.items()])

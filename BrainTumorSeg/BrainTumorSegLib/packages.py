@@ -1,4 +1,4 @@
-"""PyTorch and MONAI as packages: which versions fit together, and what is asked of Slicer about them."""
+"""PyTorch and MONAI as packages: which versions fit together, and what is asked of Slicer."""
 
 import re
 from dataclasses import dataclass

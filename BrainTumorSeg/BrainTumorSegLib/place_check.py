@@ -69,7 +69,7 @@ def covered_share(grid: Grid, other: Grid) -> float:
 
 
 def place_findings(volumes: Mapping[str, Examined], reference: str) -> Iterator[Finding]:
-    """Yield volumes that lie away from the reference, cover part of it or show something elsewhere."""
+    """Yield volumes that lie away from the reference, cover part of it or show a head elsewhere."""
     if reference not in volumes:
         return
     base, title = volumes[reference], TITLES[reference]

@@ -1,4 +1,4 @@
-"""The result before the last one: kept in a hidden node, exchanged with the present one on request."""
+"""The result before the last one: kept in a hidden node, exchanged on request."""
 
 import slicer
 

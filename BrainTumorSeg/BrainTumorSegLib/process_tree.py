@@ -1,4 +1,4 @@
-"""Start a process with a group of its own and end it with all its children. Standard library only."""
+"""Start a process with a group of its own and end it with all its children."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def start_process(
 
 
 def ask_tree_to_end(process: subprocess.Popen[str]) -> None:
-    """Ask the process and its children to end; Windows has no such request and ends them at once."""
+    """Ask the process and its children to end; Windows has no such request and kills them."""
     if sys.platform == "win32":
         kill_tree(process)
     else:

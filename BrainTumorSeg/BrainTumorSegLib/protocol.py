@@ -1,4 +1,7 @@
-"""The lines of the child process: one JSON object each; anything else is log text. Needs no Slicer."""
+"""The lines of the child process: one JSON object each; anything else is log text.
+
+Needs no Slicer.
+"""
 
 import json
 import math
@@ -20,7 +23,7 @@ class Event:
     Attributes:
         kind: one of ``KINDS`` or ``LOG``.
         text: sentence of a message, warning or error; the line of a log.
-        problem: the parts of a warning or an error, as far as it has any.
+        problem: the parts of a warning or an error; None when it has but a sentence.
         stage: name of the stage, of 'stage' and 'progress'.
         fraction: 0-1 of the whole run, of 'stage' and 'progress'.
         remaining_s: estimated seconds to go, or None.

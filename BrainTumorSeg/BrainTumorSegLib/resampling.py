@@ -139,7 +139,7 @@ def _output_to_input(node: VolumeNode, grid: Grid) -> Transform:
 
 
 def _sample_positions_lps(node: VolumeNode) -> tuple[np.ndarray, np.ndarray]:
-    """Voxel indices spread over the volume, with its outer faces, and their places in the world (LPS)."""
+    """Voxel indices spread over the volume and its outer faces, and their places in LPS."""
     size = node.GetImageData().GetDimensions()
     axes = [np.linspace(-0.5, n - 0.5, SAMPLES_PER_AXIS) for n in size]
     ijk = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -27,22 +27,22 @@ COLUMNS = (
     _("Structure"),
     _("Voxels"),
     _("Volume (mL)"),
-    _("Diameter (mm)"),
-    _("Perpendicular (mm)"),
+    _("Length (mm)"),
+    _("Width (mm)"),
 )
 COLUMN_TYPES = (vtk.vtkStringArray, vtk.vtkIntArray, vtk.vtkDoubleArray, *2 * (vtk.vtkStringArray,))
 SEGMENTATION_ROLE = "BrainTumorSeg.segmentation"
-MEASURED = ("enhancing", "region-ET")  # the rows with diameters
+MEASURED = ("enhancing", "region-ET")  # the rows with length and width
 
 
 class Row(NamedTuple):
-    """One row of the table; the diameters are in mm as text, empty where none is measured."""
+    """One row of the table; length and width are in mm as text, empty where none is measured."""
 
     name: str
     voxels: int
     volume_ml: float
-    diameter: str
-    perpendicular: str
+    length_mm: str
+    width_mm: str
 
 
 def update_table(
@@ -50,8 +50,9 @@ def update_table(
 ) -> TableNode:
     """Fill a table with voxels and mL of the segments and of the regions that they make up.
 
-    The enhancing tumor also has the largest diameter in an axial slice and the longest perpendicular one
-    (see `scripted_models.segmentation.tumor_size`). Edits of the user count; deleted segments are left out.
+    The enhancing tumor also has its longest diameter in an axial slice and the longest one
+    perpendicular to it (see `scripted_models.segmentation.tumor_size`). Edits of the user count;
+    deleted segments are left out.
 
     Args:
         scene: vtkMRMLScene.
@@ -88,7 +89,7 @@ def measure_segments(node: SegmentationNode) -> list[Row]:
     """Measure the segments of this module in a segmentation node, then the regions.
 
     Returns:
-        A row for each; only the enhancing tumor has diameters.
+        A row for each; only the enhancing tumor has length and width.
 
     Raises:
         InputError: there is no segment of this module, there are surfaces only, or a transform
@@ -128,7 +129,25 @@ def write_csv(table_node: TableNode, path: Path) -> None:
 
 
 def _segment_masks(node: SegmentationNode) -> tuple[dict[int, np.ndarray], Grid]:
-    """Return bool (z, y, x) by label on the common geometry of all segments, and its grid in the world."""
+    """Return bool (z, y, x) by label on the common geometry of all segments, and its grid."""
+    present = _present_segments(node)
+    geometry = node.GetSegmentation().DetermineCommonLabelmapGeometry(
+        slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None
+    )
+    common = slicer.vtkOrientedImageData()
+    if geometry:  # there is none when every segment is empty
+        slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, common, False)
+    grid = _world_grid(node, common)
+    masks = {}
+    for entry in present:
+        layer = slicer.vtkOrientedImageData()
+        node.GetBinaryLabelmapRepresentation(entry.segment_id, layer)
+        masks[entry.labels[0]] = _on_geometry(layer, common).reshape(grid.shape_zyx)
+    return masks, grid
+
+
+def _present_segments(node: SegmentationNode) -> list[TumorSegment]:
+    """Return the segments of this module that can be measured; raise if there are none."""
     segmentation = node.GetSegmentation()
     present = [entry for entry in SEGMENTS if segmentation.GetSegment(entry.segment_id)]
     if not present:
@@ -146,19 +165,7 @@ def _segment_masks(node: SegmentationNode) -> tuple[dict[int, np.ndarray], Grid]
             action=_("create that representation in the module Segmentations"),
             path=_title(node),
         )
-    geometry = segmentation.DetermineCommonLabelmapGeometry(
-        slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None
-    )
-    common = slicer.vtkOrientedImageData()
-    if geometry:  # there is none when every segment is empty
-        slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, common, False)
-    grid = _world_grid(node, common)
-    masks = {}
-    for entry in present:
-        layer = slicer.vtkOrientedImageData()
-        node.GetBinaryLabelmapRepresentation(entry.segment_id, layer)
-        masks[entry.labels[0]] = _on_geometry(layer, common).reshape(grid.shape_zyx)
-    return masks, grid
+    return present
 
 
 def _world_grid(node: SegmentationNode, image: OrientedImage) -> Grid:

@@ -36,7 +36,7 @@ def register() -> None:
 
 
 def download(source: object = None) -> list[VolumeNode]:
-    """Add the artificial patient to Slicer's scene and show it; what the button in Sample Data calls.
+    """Add the artificial patient to Slicer's scene and show it; the button in Sample Data calls it.
 
     Args:
         source: the SampleDataSource, not needed.

@@ -1,7 +1,7 @@
 """A label map as a Slicer segmentation: one shared layer, the segments in fixed order.
 
-Slicer's own import numbers the labels by their place in a list and so loses gaps; here every segment is
-made with its label value, so that a label that does not occur is an empty segment.
+Slicer's own import numbers the labels by their place in a list and so loses gaps. Here every
+segment is made with its label value, so that a label that does not occur is an empty segment.
 """
 
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ def show_surface(node: SegmentationNode, smoothing: float) -> None:
 
 
 def place_beside(scene: Scene, node: Node, reference_node: Node) -> None:
-    """Put a node into the reference's study, when the scene has a subject hierarchy that knows it."""
+    """Put a node into the reference's study, if the scene has a subject hierarchy that knows it."""
     hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
     if hierarchy is None or reference_node is None:
         return

@@ -114,7 +114,7 @@ class SegmentationProcess:
             self._threads.append(thread)
 
     def poll(self) -> list[Event]:
-        """Return new events without blocking; sets `outcome` once the child and its output ended."""
+        """Return new events without blocking; set `outcome` once child and output have ended."""
         process = self._live_process()
         if process is None:
             return []
@@ -137,7 +137,7 @@ class SegmentationProcess:
             ask_tree_to_end(process)
 
     def close(self) -> None:
-        """End what still runs without grace and remove the temporary folder; may be called twice."""
+        """End what still runs at once and remove the temporary folder; may be called twice."""
         atexit.unregister(self.close)
         process = self._live_process()
         if process is not None:

@@ -1,7 +1,7 @@
 """The segments: identifier, name, color and standard terminology.
 
-Category, edema, necrosis, neoplasm, mass and brain have codes of SNOMED CT, as in Slicer's own lists.
-Those lists lack enhancement, whose codes are of the NCI Thesaurus (C113842, C81175).
+Category, edema, necrosis, neoplasm, mass and brain have codes of SNOMED CT, as in Slicer's own
+lists. Those lists lack enhancement, whose codes are of the NCI Thesaurus (C113842, C81175).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The `Installer` of a running Slicer: looks packages up on disk, asks in a dialog, installs with pip.
+"""The `Installer` of a running Slicer: looks packages up on disk, asks, installs with pip.
 
 PyTorch comes through the extension PyTorch, which picks the build for the GPU. MONAI comes through
 Slicer's pip without its dependencies, so that Slicer's own NumPy stays as it is.
@@ -48,7 +48,7 @@ class SlicerInstaller:
         return Package(version, broken=not (version and whole), loaded=loaded)
 
     def may_install(self) -> bool:
-        """True with an application that does not run tests: there every question is answered yes."""
+        """True with an application that runs no tests: there every question is answered yes."""
         import slicer
 
         app = getattr(slicer, "app", None)

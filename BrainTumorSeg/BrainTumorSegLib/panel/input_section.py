@@ -1,4 +1,4 @@
-"""Section Inputs: four slots that fill themselves, swap buttons, and what was found in the volumes."""
+"""Section Inputs: four slots that fill themselves, swap buttons, and the findings."""
 
 import html
 from collections.abc import Callable
@@ -74,7 +74,7 @@ class InputSection(VTKObservationMixin):
         self.refreshLater()
 
     def forget(self) -> None:
-        """Let go of the volumes of a scene that is closed, and of what the user did with its slots."""
+        """Let go of the volumes of a closed scene, and of what the user did with its slots."""
         self._guesses, self._seen, self._chosen = {}, None, {}
         self._emptied.clear()
 
