@@ -252,7 +252,7 @@ def run_facts(
     rows: Sequence[ExperimentRow],
     run: ListRun,
     cases: Mapping[str, object],
-) -> dict:
+) -> dict[str, object]:
     """Return what a reader of a table must know of a run.
 
     That is command, seeds, `cases`, device, time and versions.
