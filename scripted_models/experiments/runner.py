@@ -1,8 +1,8 @@
 """A list of experiments: each trained, tested on the same cases, and set beside the paper's rows.
 
 Every step leaves its result on disk and is not done again: training goes on from its checkpoint, a
-test case is not segmented twice by the same weights. A list that was stopped resumes when it is started
-again.
+test case is not segmented twice by the same weights. A list that was stopped resumes when it is
+started again.
 """
 
 import json
