@@ -17,7 +17,7 @@ from scripted_models.bundle.description import ACTION, NetworkDescription
 from scripted_models.errors import ModelError
 from scripted_models.networks import NETWORKS, NetworkEntry, build_network
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.runtime.typed_tables import read_value, refusing
+from scripted_models.runtime.typed_tables import read_value, refusing, shown
 
 FEWEST_LAYERS, LAYERS_PER_TENSOR = 1000, 20  # that building may register
 Shapes = dict[str, tuple[int, ...]]
@@ -58,11 +58,10 @@ def _build(stated: NetworkDescription) -> SliceNetwork:
     except ModelError:
         raise
     except Exception as error:  # networks raise many kinds for arguments they cannot take
+        why = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
         raise ModelError(
-            found=f"arguments of {stated.name} that it cannot take ({type(error).__name__}: {error})"[
-                :300
-            ],
-            expected="those it was trained with",
+            found=f"the arguments {shown(dict(stated.arguments))} for {stated.name} ({why})",
+            expected="those that it takes",
             action=ACTION,
         ) from error
 

@@ -29,10 +29,9 @@ def read_state_dict(content: bytes) -> dict[str, torch.Tensor]:
         if sum(value.numel() * value.element_size() for value in weights.values()) > len(content):
             raise ValueError("tensors that share their values")  # may be of any size
     except Exception as error:  # torch raises many kinds for foreign content
+        why = f"{type(error).__name__}: {error}".partition("\n")[0][:100]
         raise ModelError(
-            found=f"weights that are not a plain state dict ({type(error).__name__}: {error})"[
-                :200
-            ],
+            found=f"weights that are not a plain state dict ({why})",
             expected="tensors by name",
             action="nothing was loaded, get the model folder again from a source you trust",
         ) from error

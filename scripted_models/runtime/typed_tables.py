@@ -59,7 +59,12 @@ class UnfitError(ValueError):
             return f"no '{key}'"
         if self.value is _UNKNOWN:
             return f"the unknown key '{key}'"
-        return f"'{key}' = {_SHORT.repr(self.value)}"
+        return f"'{key}' = {shown(self.value)}"
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it, in bounded length whatever it holds."""
+    return _SHORT.repr(value)
 
 
 def read_table(
@@ -164,7 +169,11 @@ def _is_scalar(hint: type, value: object) -> bool:
 
 
 def _annotated(hint: Any, value: object, where: str) -> object:
-    read = read_value(hint.__origin__, value, where, is_complete(hint))
+    try:
+        read = read_value(hint.__origin__, value, where, is_complete(hint))
+    except UnfitError as unfit:
+        expected = words(hint) if unfit.key == where else unfit.expected
+        raise UnfitError(unfit.key, unfit.value, expected, unfit.action) from unfit
     for mark in hint.__metadata__:
         if isinstance(mark, Range | Pattern) and not mark.holds(read):  # type: ignore[arg-type]
             raise UnfitError(where, value, words(hint))
