@@ -46,9 +46,9 @@ def with_description(**fields):
     60,
     "weights of another network",
     3,
-    "{ROOT}/model: the weights do not fit UNet (for example [('global_path.0.bias', (320,)), "
-    "('global_path.0.weight', (320, 4, 13, 13)), ('joined.0.0.weight', (128, 256, 3, 3))]); the "
-    "folder mixes files of different models.",
+    "{ROOT}/model: found weights that do not fit UNet (for example [('global_path.0.bias', "
+    "(320,)), ('global_path.0.weight', (320, 4, 13, 13)), ('joined.0.0.weight', (128, 256, 3, "
+    "3))]), expected those of this network; the folder mixes files of different models.",
 )
 def other_network(inputs):
     model(inputs, with_description(network={"name": "UNet", "arguments": {}}))
@@ -58,8 +58,9 @@ def other_network(inputs):
     60,
     "weights without one tensor",
     3,
-    "{ROOT}/model: the weights do not fit TwoPathCNN (for example [('local_path.layer1.0.weight', "
-    "(128, 4, 7, 7))]); the folder mixes files of different models.",
+    "{ROOT}/model: found weights that do not fit TwoPathCNN (for example "
+    "[('local_path.layer1.0.weight', (128, 4, 7, 7))]), expected those of this network; the "
+    "folder mixes files of different models.",
 )
 def key_missing(inputs):
     model(inputs, with_state(lambda state: dict(list(state.items())[1:])))
@@ -69,8 +70,8 @@ def key_missing(inputs):
     60,
     "weights of another number of classes",
     3,
-    "{ROOT}/model: found a network of 5 classes, expected one for each of the 3 labels; get the model"
-    " folder again.",
+    "{ROOT}/model: found a network of 5 classes, expected one for each of the 3 labels; get the "
+    "model folder again.",
 )
 def other_classes(inputs):
     model(inputs, with_description(labels={"0": "background", "1": "necrosis", "2": "edema"}))
@@ -80,7 +81,8 @@ def other_classes(inputs):
     60,
     "a NaN weight",
     3,
-    "{ROOT}/model: the weights ['local_path.layer1.0.weight'] hold NaN or infinity; train again.",
+    "{ROOT}/model: found NaN or infinity in the weights ['local_path.layer1.0.weight'], expected "
+    "finite numbers; train again.",
 )
 def nan_weight(inputs):
     def change(state):
@@ -94,8 +96,8 @@ def nan_weight(inputs):
     60,
     "a flipped byte in the weights",
     3,
-    "{ROOT}/model/models/model.pt: its checksum differs from models/SHA256SUMS; the file was damaged "
-    "or changed, get the model folder again.",
+    "{ROOT}/model/models/model.pt: found another checksum, expected that of models/SHA256SUMS; "
+    "the file was damaged or changed, get the model folder again.",
 )
 def flipped_weight(inputs):
     def change(folder):
@@ -116,8 +118,8 @@ class _Code:
     60,
     "weights that are a pickle with code",
     3,
-    "{ROOT}/model: the weights are not a plain state dict and were not loaded (UnpicklingError); get "
-    "the model folder again from a source you trust.",
+    "{ROOT}/model: found weights that are not a plain state dict (UnpicklingError), expected "
+    "tensors by name; nothing was loaded, get the model folder again from a source you trust.",
 )
 def pickle_with_code(inputs):
     model(inputs, with_state(lambda state: {**state, "code": _Code()}))
@@ -127,9 +129,9 @@ def pickle_with_code(inputs):
     60,
     "a zip file of a model with a path out of its folder",
     3,
-    "{ROOT}/model.zip: found the path '../evil.txt' that leads elsewhere, expected only the files of "
-    "a model folder (configs, models, docs, LICENSE); nothing was imported, get the model again from "
-    "a source you trust.",
+    "{ROOT}/model.zip: found the path '../evil.txt' that leads elsewhere, expected only the "
+    "files of a model folder (configs, models, docs, LICENSE); nothing was imported, get the "
+    "model again from a source you trust.",
 )
 def zip_with_parent(inputs):
     path = inputs.root / "model.zip"
@@ -142,8 +144,8 @@ def zip_with_parent(inputs):
     60,
     "no model of this name",
     3,
-    "Model 'nobody' not found; expected one of ['default', 'fast', 'InputCascadeCNN', 'TwoPathCNN'] or "
-    "the path of a model folder (with configs/model.json).",
+    "Found no model 'nobody', expected one of ['default', 'fast', 'InputCascadeCNN', "
+    "'TwoPathCNN'] or the path of a model folder (with configs/model.json); check the name.",
 )
 def unknown_model(inputs):
     inputs.options = ["--model", "nobody"]

@@ -38,8 +38,8 @@ def read_only_output(inputs):
     13,
     "a disk of 8 KiB",
     4,
-    "{OUT}/case/overlay.png: could not be written (No space left on device); check that the folder "
-    "exists, is writable and has space left.",
+    "{OUT}/case/overlay.png: found no way to write this file (No space left on device), expected a "
+    "folder that exists, is writable and has space left; make room, or choose another folder.",
     INPUT,
 )
 def full_disk(inputs):
@@ -56,8 +56,8 @@ def full_disk(inputs):
     13,
     "files that may not grow over 600 bytes",
     4,
-    "{OUT}/case/overlay.png: could not be written (File too large); check that the folder exists, is "
-    "writable and has space left.",
+    "{OUT}/case/overlay.png: found no way to write this file (File too large), expected a folder "
+    "that exists, is writable and has space left; make room, or choose another folder.",
     INPUT,
 )
 def file_size_limit(inputs):

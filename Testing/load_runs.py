@@ -19,7 +19,7 @@ from fault_table import MODEL, NAMES, make_inputs
 from slicer_fixtures import ROOT  # puts the module's library on the path
 
 # isort: split
-from BrainTumorSegLib.runner import SegmentationProcess
+from BrainTumorSegLib.segmentation_process import SegmentationProcess
 
 from scripted_models.cli import main
 from scripted_models.segmentation import outputs
@@ -96,7 +96,9 @@ def starts(count: int, folder: Path, rng: random.Random) -> bool:
             process.poll()
             time.sleep(0.02)
         process.cancel()
-        process.wait(lambda event: None, None, timeout_s=30, interval_s=0.01)
+        while process.outcome is None:
+            process.poll()
+            time.sleep(0.01)
         process.close()
         left += [temporary.name] if temporary.exists() else []
     time.sleep(0.5)

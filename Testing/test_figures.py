@@ -1,5 +1,6 @@
 """Figures of models, runs and cases: what is drawn is what the networks, records and files say."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from model_fixtures import described
 from training_fixtures import write_small_case
 
@@ -82,7 +84,7 @@ def shown(case, model):
 
 @pytest.fixture
 def run_folder(tmp_path, small_network):
-    """A finished run: two epochs of phase 1, one of phase 2, the weights drifting to the final ones."""
+    """A finished run: two epochs of phase 1, one of phase 2, with drifting weights."""
     history = [row(1, 1, 1.5, 0.2), row(1, 2, 1.0, 0.4), row(2, 1, 0.5, 0.6)]
     write_records(tmp_path, history)
     for number, (phase, epoch) in enumerate([(1, 1), (1, 2), (2, 1)]):
@@ -178,25 +180,55 @@ class TestShownCase:
 class TestMethods:
     def test_columns_are_images_models_and_truth(self, model, shown):
         figure = draw_methods([model, model], shown, 2)
-        assert titles(figure) == ["T1c", "FLAIR", "small", "small", "truth"]
+        assert titles(figure) == ["T1c", "FLAIR", "small", "small", "ground truth"]
         assert len(figure.axes) == 2 * 5
         _, flair, *segmented, truth = panels(figure)[:5]
         assert colors_in(flair) == set()
         assert colors_in(truth)
         np.testing.assert_array_equal(*segmented)
 
+    def test_each_model_decides_in_its_own_way(self, model, shown):
+        rare = dict.fromkeys(("WT", "TC", "ET"), 0.999)
+        careful = replace(model, description=replace(model.description, decision=rare))
+        together, alone = (
+            draw_methods([model, careful], shown, 1),
+            draw_methods([careful], shown, 1),
+        )
+        usual, own = panels(together)[2:4]
+        np.testing.assert_array_equal(own, panels(alone)[2])
+        assert not np.array_equal(own, usual)
+
     def test_without_truth_slices_go_through_the_tumor_that_is_found(self, model, shown):
         figure = draw_methods([model], replace(shown, truth=None), 1)
         assert titles(figure) == ["T1c", "FLAIR", "small"]
+        assert not [text for text in figure.texts if "Dice" in text.get_text()]
         assert colors_in(panels(figure)[2])
+
+    def test_title_colors_and_note_do_not_touch(self, model, shown):
+        named = replace(shown, name="a case with a name that is longer than the figure is wide")
+        figure = draw_methods([model], named, 1)
+        FigureCanvasAgg(figure).draw()
+        (legend,) = figure.legends
+        boxes = [t.get_window_extent() for t in figure.texts if t.get_text()]
+        boxes.append(legend.get_window_extent())
+        assert len(boxes) == 4  # row, title, note, colors
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+        width, height = figure.get_size_inches() * figure.dpi
+        assert all(b.x0 >= 0 and b.y0 >= 0 and b.x1 <= width and b.y1 <= height for b in boxes)
 
 
 class TestProgression:
     def test_epochs_stand_in_their_order_and_show_their_weights(self, run_folder, model, shown):
         figure = draw_progression(run_folder, model, shown, z=3)
         assert titles(figure) == [
-            "FLAIR", "epoch 1", "epoch 2", "truth", "FLAIR", "epoch 1", "truth"
-        ]  # fmt: skip
+            "FLAIR",
+            "epoch 1",
+            "epoch 2",
+            "ground truth",
+            "FLAIR",
+            "epoch 1",
+            "ground truth",
+        ]
         first, second, last = (panels(figure)[i] for i in (1, 2, 5))
         assert not np.array_equal(first, second)
         predictor = SlicePredictor(model, shown)
@@ -219,7 +251,7 @@ class TestProgression:
 class TestViews:
     def test_planes_show_images_segmentation_and_truth(self, shown):
         figure = draw_views(shown, shown.truth, "mine")
-        assert titles(figure) == ["T1c", "FLAIR", "mine", "truth"]
+        assert titles(figure) == ["T1c", "FLAIR", "mine", "ground truth"]
         for start in (0, 4, 8):
             _, flair, mine, truth = panels(figure)[start : start + 4]
             np.testing.assert_array_equal(mine, truth)
@@ -252,6 +284,19 @@ class TestCurves:
         looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
         assert len(looks) == 9
         assert [text.get_text() for text in figure.legends[0].texts] == [run.name for run in runs]
+
+    @pytest.mark.parametrize("count", [1, 4, 9, 14])
+    def test_names_of_runs_lie_below_the_curves(self, tmp_path, count):
+        folders = [tmp_path / f"run_with_quite_a_long_name_{number}" for number in range(count)]
+        for folder in folders:
+            folder.mkdir()
+            write_records(folder, [row(1, 1, 1.0, 0.5), row(2, 1, 1.0, 0.5)])
+        figure = draw_curves([read_run(folder) for folder in folders])
+        FigureCanvasAgg(figure).draw()
+        legend = figure.legends[0].get_window_extent()
+        assert legend.y0 >= 0
+        assert 0 <= legend.x0 < legend.x1 <= figure.bbox.width
+        assert all(not legend.overlaps(axes.get_tightbbox()) for axes in figure.axes)
 
     def test_a_run_without_validation_has_its_loss_alone(self, tmp_path):
         write_records(tmp_path, [{"phase": 1, "epoch": 1, "loss": 1.0, "score": -1.0}])
@@ -323,7 +368,7 @@ class TestCommand:
         [
             ("architecture TwoPathCNN AverageCNN --output {tmp}/a.png", "expected a folder"),
             ("architecture Nowhere --output {tmp}/a.png", "unknown network"),
-            ("architecture FCN8s --output {tmp}/a.png", "FCN8s: found no diagram"),
+            ("architecture FCN8s --output {tmp}/a.png", "no diagram of FCN8s"),
             ("methods --case {cases} --output {tmp}/a.png", "2 cases"),
             ("methods --case {cases} --output {tmp}/a.gif", "expected a file name"),
             ("methods --case {cases} --slices 0 --output {tmp}/a.png", "expected 1 to"),
@@ -343,9 +388,10 @@ class TestCommand:
         assert not list(tmp_path.glob("a.*"))
 
     def test_without_matplotlib_one_sentence_says_what_to_install(self, tmp_path):
+        command = ["figures", "curves", "--run", ".", "--output", str(tmp_path / "a.png")]
         code = (
             "import sys; sys.modules['matplotlib'] = None; from scripted_models.cli import main; "
-            f"sys.exit(main(['figures', 'curves', '--run', '.', '--output', {str(tmp_path / 'a.png')!r}]))"
+            f"sys.exit(main({command!r}))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 2

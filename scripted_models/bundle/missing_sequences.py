@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from scripted_models.bundle.description import ModelDescription
-from scripted_models.images.checks import WARNING, Finding, listed
+from scripted_models.images.checks import WARNING, Finding
 from scripted_models.labels import REGIONS
 from scripted_models.sequences import SEQUENCES, TITLES
 
@@ -24,8 +24,9 @@ def missing_finding(
     missing = tuple(name for name in used if name not in present)
     if not missing:
         return None
-    text = f"{listed([TITLES[m] for m in missing])} {'are' if len(missing) > 1 else 'is'} missing"
-    return Finding(WARNING, missing, text, _cost(description, present))
+    found = f"no {' and no '.join(TITLES[m] for m in missing)}"
+    cost = _cost(description, present)
+    return Finding(found=found, action=cost, severity=WARNING, slots=missing)
 
 
 def _cost(description: ModelDescription | None, present: Collection[str]) -> str:

@@ -9,7 +9,8 @@ from scripted_models.evaluation.folders import comparison_table, evaluate_folder
 from scripted_models.inference import place_network
 from scripted_models.labels import CODINGS
 from scripted_models.pictures.render import render_montage, render_overlay, write_png
-from scripted_models.reporting.page import CaseReport, write_html_report
+from scripted_models.reporting.case_report import CaseReport
+from scripted_models.reporting.html_report import write_html_report
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.outputs import picture_input, write_outputs
@@ -62,5 +63,5 @@ def run_demo(
     )
     write_png(output / "overlay.png", page.picture)
     table = comparison_table(evaluation)
-    path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", comparison=table)
+    path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", evaluation)
     return path, table

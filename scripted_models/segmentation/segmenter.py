@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from scripted_models.bundle.missing_sequences import missing_finding
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
-from scripted_models.errors import InputError
+from scripted_models.errors import InputError, listed
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import (
     STOP,
@@ -18,11 +18,10 @@ from scripted_models.images.checks import (
     Examined,
     Finding,
     grid_findings,
-    listed,
-    look_at,
     voxel_findings,
 )
 from scripted_models.images.nifti import forms_apart_mm
+from scripted_models.images.voxel_facts import look_at
 from scripted_models.inference import (
     CPU_AFTER_GPU,
     MOST_WORKERS,
@@ -235,7 +234,8 @@ def _read(case: Case, sequence: str, one_of: Sequence[str]) -> sitk.Image:
     try:
         return case.images[sequence].read()
     except InputError as error:
-        raise InputError(f"{error}{_way_out(case, sequence, one_of)}") from error
+        action = error.action + _way_out(case, sequence, one_of)
+        raise InputError.of(replace(error.problem, action=action)) from error
 
 
 def _way_out(case: Case, sequence: str, one_of: Sequence[str]) -> str:
@@ -243,7 +243,7 @@ def _way_out(case: Case, sequence: str, one_of: Sequence[str]) -> str:
     rest = set(case.images) - {sequence}
     if not rest & set(one_of):
         return ""
-    return f" The model can do without {sequence}: leave it out (of a case folder with --without {sequence})."
+    return f", or leave {sequence} out (of a case folder with --without {sequence})"
 
 
 def _finish_labels(
@@ -273,7 +273,8 @@ def _findings(
         if finding.severity == STOP and finding.slots[0] in used:
             slot = finding.slots[0]
             way_out = _way_out(case, slot, model.description.needs_one_of)
-            raise InputError(f"{case.images[slot].path}: {finding.sentence}{way_out}")
+            stop = replace(finding, action=finding.action + way_out)
+            raise InputError.of(stop, case.images[slot].path)
     found += _two_forms(case)
     cost = missing_finding(model.description, examined)
     return [*found, cost] if cost else found
@@ -285,12 +286,15 @@ def _two_forms(case: Case) -> list[Finding]:
     slots = tuple(m for m, millimeters in apart.items() if millimeters > MOST_APART_MM)
     if not slots:
         return []
-    text = (
-        f"{listed(slots)}: q-form and s-form of the NIfTI header put the volume {max(apart.values()):.3g} mm "
-        "apart"
+    two = Finding(
+        found=f"a q-form and an s-form that lie {max(apart.values()):.3g} mm apart",
+        expected="one place in the NIfTI header",
+        action="check the result in your viewer, it is placed as 3D Slicer does",
+        severity=WARNING,
+        slots=slots,
+        volumes=slots,
     )
-    action = "it is placed as 3D Slicer does, check that the result lies there in your viewer too"
-    return [Finding(WARNING, slots, text, action)]
+    return [two]
 
 
 def _doubts(result: Segmented, model: Model) -> list[str]:
