@@ -58,7 +58,8 @@ def _build(stated: NetworkDescription) -> SliceNetwork:
     except ModelError:
         raise
     except Exception as error:  # networks raise many kinds for arguments they cannot take
-        why = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+        why = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
+        why = why.partition("\n")[0][:200]
         raise ModelError(
             found=f"the arguments {shown(dict(stated.arguments))} for {stated.name} ({why})",
             expected="those that it takes",
@@ -98,14 +99,14 @@ def _inner(entry: NetworkEntry, arguments: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _at_most(most: int) -> Iterator[None]:
-    """Raise ValueError in this thread once more layers and tensors are registered than `most`."""
+    """Raise RuntimeError in this thread once more layers and tensors are registered than `most`."""
     count, thread = 0, threading.get_ident()
 
     def register(*_: object) -> None:
         nonlocal count
         count += threading.get_ident() == thread
         if count > most:
-            raise ValueError("more layers than its weights are for")
+            raise RuntimeError("more layers than its weights are for")
 
     handles = [
         hooks.register_module_module_registration_hook(register),

@@ -169,15 +169,22 @@ def _is_scalar(hint: type, value: object) -> bool:
 
 
 def _annotated(hint: Any, value: object, where: str) -> object:
-    try:
+    with _in_words_of(hint, where):
         read = read_value(hint.__origin__, value, where, is_complete(hint))
-    except UnfitError as unfit:
-        expected = words(hint) if unfit.key == where else unfit.expected
-        raise UnfitError(unfit.key, unfit.value, expected, unfit.action) from unfit
     for mark in hint.__metadata__:
         if isinstance(mark, Range | Pattern) and not mark.holds(read):  # type: ignore[arg-type]
             raise UnfitError(where, value, words(hint))
     return read
+
+
+@contextmanager
+def _in_words_of(hint: Any, where: str) -> Iterator[None]:
+    """Say of a value that does not fit a part of its hint what the whole hint expects."""
+    try:
+        yield
+    except UnfitError as unfit:
+        expected = words(hint) if unfit.key == where else unfit.expected
+        raise UnfitError(unfit.key, unfit.value, expected, unfit.action) from unfit
 
 
 def _dataclass(kind: type, value: object, where: str, complete: bool) -> object:
@@ -211,7 +218,8 @@ def _union(hint: Any, value: object, where: str) -> object:
     if value is None and len(kinds) < len(typing.get_args(hint)):
         return None
     if len(kinds) == 1:
-        return read_value(kinds[0], value, where)
+        with _in_words_of(hint, where):
+            return read_value(kinds[0], value, where)
     if all(dataclasses.is_dataclass(kind) for kind in kinds):
         return _tagged(kinds, value, where)
     for kind in kinds:
