@@ -204,7 +204,7 @@ class TestErrors:
         write_volume(tmp_path / "flair.nii.gz", image)
         moved = {**paths, "flair": tmp_path / "flair.nii.gz"}
         text = self.fails(capsys, 2, *as_options(moved), "--output", tmp_path / "o")
-        assert "different grids" in text
+        assert "flair.nii.gz: found another grid" in text
 
     def test_unknown_model(self, case, tmp_path, capsys):
         self.fails(capsys, 3, case, "--output", tmp_path / "o", "--model", "nothing")

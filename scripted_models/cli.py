@@ -99,8 +99,8 @@ def _fault(error: Exception) -> str:
 
 
 def _fail(progress: Progress, error: ScriptedModelsError) -> int:
-    progress.error(error.code, str(error))
-    if type(progress) is Progress:  # the silent form: the reason must still reach the user
+    progress.error(error)
+    if progress.is_silent:  # the reason must still reach the user
         print(f"Error: {error}", file=sys.stderr)
     return error.exit_code
 

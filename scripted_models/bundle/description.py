@@ -16,14 +16,8 @@ from scripted_models.bundle.image_scales import ImageScale
 from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS, REGIONS
-from scripted_models.runtime.typed_tables import (
-    Complete,
-    Pattern,
-    Range,
-    UnfitError,
-    as_table,
-    read_table,
-)
+from scripted_models.runtime.table_hints import Complete, Pattern, Range
+from scripted_models.runtime.typed_tables import UnfitError, as_table, read_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.steps import (
     PostprocessingStep,
@@ -249,10 +243,9 @@ def _check_brains(stated: ModelDescription) -> None:
     if 0 not in labels or len(labels) < 2 or not labels.items() <= LABELS.items():
         raise UnfitError("labels", labels, f"0 and others of {LABELS}")
     check_order(stated.preprocessing)
-    if not set(stated.needs_one_of) <= set(stated.sequences):
-        raise UnfitError(
-            "needs_one_of", list(stated.needs_one_of), f"some of {list(stated.sequences)}"
-        )
+    one_of = list(stated.needs_one_of)
+    if not set(one_of) <= set(stated.sequences) or len(set(one_of)) < len(one_of):
+        raise UnfitError("needs_one_of", one_of, f"some of {list(stated.sequences)}, each once")
     for key in stated.dice_by_sequences:
         if key not in _SETS:
             raise UnfitError(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from scripted_models.runtime.typed_tables import Range
+from scripted_models.runtime.table_hints import Range
 
 Value = Annotated[float, Range(-1000, 1000)]
 Positive = Annotated[float, Range(at_least=1e-6, at_most=1000)]

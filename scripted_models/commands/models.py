@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from scripted_models.errors import InputError, ModelError
+from scripted_models.errors import InputError, ModelError, ScriptedModelsError
 from scripted_models.runtime.progress import Progress
 
 
@@ -21,12 +21,25 @@ def add_parser(subparsers) -> None:
     )
     change.add_argument("--remove", metavar="NAME", help="remove one of your models")
     parser.add_argument("--name", help="name for the imported model (default: its own)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON, of an error too")
     parser.set_defaults(run=run)
 
 
 def run(options, progress: Progress) -> int:
-    """Import or remove a model, or print every shipped model, every folder named and the user's models."""
+    """Import or remove a model, or print all models, shipped, named and the user's.
+
+    With --json an error is printed as the event of `runtime.progress`, before it is told as usual.
+    """
+    try:
+        return _run(options)
+    except ScriptedModelsError as error:
+        if options.json:
+            event = {"event": "error", "code": error.code, "text": str(error), **error.fields}
+            print(json.dumps(event))
+        raise
+
+
+def _run(options) -> int:
     if options.folders and (options.source or options.remove):
         raise InputError(
             "Found folders to list beside --import or --remove, expected either; drop one."

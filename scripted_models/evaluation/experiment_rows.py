@@ -13,18 +13,21 @@ import numpy as np
 from scripted_models.evaluation.folders import Evaluation
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS
 from scripted_models.evaluation.paper_tables import (
+    CELLS_NOTE,
     COMPARED,
     PAPER_ROWS,
     PPV_NOTE,
     REGION_ORDER,
     TITLES,
+    Caveat,
     PaperRow,
     cases_differ,
     escaped,
+    markdown_cells,
     markdown_table,
-    own_cells,
-    paper_cells,
+    own_row_cells,
     paper_row,
+    paper_row_cells,
 )
 
 INTERVAL_NOTE = (
@@ -105,11 +108,12 @@ def sections(rows: Sequence[ExperimentRow]) -> list[Section]:
     return found
 
 
-def caveat(rows: Sequence[ExperimentRow]) -> str:
-    """Return Markdown that says how many cases the rows are over and that the paper's are others."""
+def caveat(rows: Sequence[ExperimentRow]) -> Caveat:
+    """Return the warning how many cases the rows are over and that the paper's are others."""
     numbers = sorted({len(row.evaluation.cases) for row in rows})
     cases = " or ".join(map(str, numbers)) + (" case" if numbers == [1] else " cases")
-    return f"{cases_differ(f'our rows are means over the {cases}')} {PPV_NOTE}"
+    found = cases_differ(f"our rows are means over the {cases}")
+    return Caveat(found.lead, f"{found.rest} {PPV_NOTE}")
 
 
 def shared_notes(rows: Sequence[ExperimentRow]) -> list[str]:
@@ -190,7 +194,7 @@ def _csv_line(row: ExperimentRow, region: str) -> dict[str, object]:
 def _json_text(rows: Sequence[ExperimentRow], facts: Mapping[str, object]) -> str:
     content = {
         "facts": dict(facts),
-        "caveat": caveat(rows).replace("*", ""),
+        "caveat": str(caveat(rows)),
         "interval": INTERVAL_NOTE,
         "empty_mask_policy": EMPTY_MASK_POLICY,
         "rows": [
@@ -208,13 +212,13 @@ def _json_text(rows: Sequence[ExperimentRow], facts: Mapping[str, object]) -> st
 
 
 def _markdown(rows: Sequence[ExperimentRow], facts: Mapping[str, object]) -> str:
-    blocks = [caveat(rows), "Cells read complete / core / enhancing; our rows are bold."]
+    blocks = [caveat(rows).markdown, f"{CELLS_NOTE} Our rows are bold."]
     for title, groups in sections(rows):
         lines = []
         for paper, own in groups:
-            lines += [own_cells(row.evaluation.mean, row.name) for row in own]
-            lines += [paper_cells(paper)] if paper else []
-        blocks.append(f"## {title}\n\n{markdown_table(TITLES, lines)}")
+            lines += [own_row_cells(row.evaluation.mean, row.name) for row in own]
+            lines += [paper_row_cells(paper)] if paper else []
+        blocks.append(f"## {title}\n\n{markdown_table(TITLES, map(markdown_cells, lines))}")
     if table := fact_columns(rows):
         titles, *body = ([escaped(cell) for cell in line] for line in table)
         blocks.append(f"## Training\n\n{markdown_table(titles, body)}")

@@ -182,9 +182,13 @@ def join_evaluations(name: str, parts: Sequence[Evaluation]) -> Evaluation:
 def comparison_table(evaluation: Evaluation) -> str:
     """Return the mean scores beside the paper's rows as Markdown."""
     table = markdown_beside_paper(evaluation.mean, evaluation.name, len(evaluation.cases))
-    every = (*evaluation.notes, *_voxel_notes(evaluation), *evaluation.warnings)
-    notes = "".join(f"- {note}\n" for note in every)
+    notes = "".join(f"- {note}\n" for note in comparison_notes(evaluation))
     return f"{table}\n{notes}" if notes else table
+
+
+def comparison_notes(evaluation: Evaluation) -> list[str]:
+    """Return the sentences that belong below the comparison: notes, scores of voxels, warnings."""
+    return [*evaluation.notes, *_voxel_notes(evaluation), *evaluation.warnings]
 
 
 def write_reports(evaluation: Evaluation, output: Path) -> None:
@@ -225,10 +229,7 @@ def _score_case(
 
 def _read_prediction(path: Path, coding: LabelCoding) -> tuple[np.ndarray, Grid]:
     values, grid = read_label_map(path)
-    try:
-        return decode_labels(values, coding, str(path)), grid
-    except InputError as error:  # the general message names the truth's option
-        raise InputError(str(error).replace("--coding", "--prediction-coding")) from error
+    return decode_labels(values, coding, str(path), option="--prediction-coding"), grid
 
 
 def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:

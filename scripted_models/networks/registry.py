@@ -24,6 +24,7 @@ from scripted_models.networks.segresnet import SegResNet
 from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
 from scripted_models.networks.threshold import ThresholdBaseline
 from scripted_models.networks.unet import UNet
+from scripted_models.runtime.typed_tables import shown
 
 
 class NetworkFacts(TypedDict):
@@ -152,8 +153,9 @@ def build_network(name: str, **arguments: Any) -> SegmentationNetwork:
     try:
         return NETWORKS[name].build(**arguments)
     except _REFUSALS as error:
+        why = str(error).partition("\n")[0][:200]
         raise ModelError(
-            found=f"the arguments {arguments} for {name} ({error})",
+            found=f"the arguments {shown(arguments)} for {name} ({why})",
             expected="those that it takes",
             action="correct them",
         ) from error

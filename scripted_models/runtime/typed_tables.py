@@ -1,9 +1,7 @@
 """Plain tables, as JSON and TOML hold them, into frozen dataclasses and back; every value is checked.
 
-The type hints of a dataclass are its schema: numbers, text, tuples, mappings, `Literal`, optional values,
-other dataclasses, and unions of dataclasses that a constant field tells apart. `Annotated` adds bounds.
-`table_schema` writes the same schema as JSON Schema. Hand-written, because a library for it would have to
-be installed into 3D Slicer.
+The type hints of a dataclass are its schema, see `table_hints`. Hand-written, because a library for it would
+have to be installed into 3D Slicer.
 """
 
 import dataclasses
@@ -15,66 +13,28 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from scripted_models.errors import InputError, ScriptedModelsError
+from scripted_models.runtime.table_hints import (
+    MISSING,
+    Pattern,
+    Range,
+    default_of,
+    hints_of,
+    is_complete,
+    is_required,
+    tag_of,
+    words,
+)
 
 Kind = TypeVar("Kind")
-_MISSING, _UNKNOWN = object(), object()
-_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_UNKNOWN = object()  # in the place of the value of an unknown key
+_LONGEST_KEY = 160
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist = 3, 6, 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """Bounds of a number, for `Annotated`; NaN and infinity are never inside."""
-
-    at_least: float | None = None
-    at_most: float | None = None
-    above: float | None = None
-    below: float | None = None
-
-    def holds(self, value: float) -> bool:
-        """Tell whether a number lies inside."""
-        return not (
-            (self.at_least is not None and value < self.at_least)
-            or (self.at_most is not None and value > self.at_most)
-            or (self.above is not None and value <= self.above)
-            or (self.below is not None and value >= self.below)
-        )
-
-    def __str__(self) -> str:
-        bounds = {
-            "at least": self.at_least,
-            "above": self.above,
-            "at most": self.at_most,
-            "below": self.below,
-        }
-        return " and ".join(f"{word} {v:g}" for word, v in bounds.items() if v is not None)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pattern:
-    """A regular expression that a whole text must match, and what it means in words."""
-
-    expression: str
-    words: str
-
-    def holds(self, value: str) -> bool:
-        """Tell whether a text matches."""
-        return re.fullmatch(self.expression, value) is not None
-
-    def __str__(self) -> str:
-        return self.words
-
-
-@dataclasses.dataclass(frozen=True)
-class Complete:
-    """For `Annotated`: a table must state all fields of the dataclass, also those with a default."""
 
 
 class UnfitError(ValueError):
@@ -94,11 +54,17 @@ class UnfitError(ValueError):
     @property
     def found(self) -> str:
         """What was found, in words."""
-        if self.value is _MISSING:
-            return f"no '{self.key}'"
+        key = self.key if len(self.key) <= _LONGEST_KEY else f"{self.key[:_LONGEST_KEY]}..."
+        if self.value is MISSING:
+            return f"no '{key}'"
         if self.value is _UNKNOWN:
-            return f"the unknown key '{self.key}'"
-        return f"'{self.key}' = {_SHORT.repr(self.value)}"
+            return f"the unknown key '{key}'"
+        return f"'{key}' = {shown(self.value)}"
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it, in bounded length whatever it holds."""
+    return _SHORT.repr(value)
 
 
 def read_table(
@@ -148,49 +114,15 @@ def as_table(value: object, defaults: bool = False) -> Any:
         stated = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         hints = hints_of(type(value))
         return {
-            name: as_table(part, defaults or _is_complete(hints[name]))
+            name: as_table(part, defaults or is_complete(hints[name]))
             for name, part in stated.items()
-            if defaults or is_required(type(value), name) or part != _default(type(value), name)
+            if defaults or is_required(type(value), name) or part != default_of(type(value), name)
         }
     if isinstance(value, Mapping):
         return {str(key): as_table(part, defaults) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [as_table(part, defaults) for part in value]
     return value
-
-
-@lru_cache(maxsize=256)
-def hints_of(kind: type) -> dict[str, Any]:
-    """Return the type hints of a dataclass, with what `Annotated` adds."""
-    return typing.get_type_hints(kind, include_extras=True)
-
-
-def is_required(kind: type, name: str) -> bool:
-    """Tell whether a table must state a field: it has no default, or is a constant."""
-    return constant(hints_of(kind)[name]) is not None or _default(kind, name) is _MISSING
-
-
-def constant(hint: object) -> object:
-    """Return the only value that a hint allows, None when there are others."""
-    values = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-    return values[0] if len(values) == 1 else None
-
-
-def tag_of(kind: type) -> tuple[str, object]:
-    """Return the name and value of the constant field that tells a dataclass of a union apart."""
-    fields = ((name, constant(hint)) for name, hint in hints_of(kind).items())
-    return next((name, value) for name, value in fields if value is not None)
-
-
-def _default(kind: type, name: str) -> object:
-    field = next(f for f in dataclasses.fields(kind) if f.name == name)  # type: ignore[arg-type]
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return _MISSING if field.default is dataclasses.MISSING else field.default
-
-
-def _is_complete(hint: object) -> bool:
-    return any(isinstance(mark, Complete) for mark in getattr(hint, "__metadata__", ()))
 
 
 def read_value(hint: Any, value: object, where: str = "", complete: bool = False) -> object:
@@ -237,11 +169,22 @@ def _is_scalar(hint: type, value: object) -> bool:
 
 
 def _annotated(hint: Any, value: object, where: str) -> object:
-    read = read_value(hint.__origin__, value, where, _is_complete(hint))
+    with _in_words_of(hint, where):
+        read = read_value(hint.__origin__, value, where, is_complete(hint))
     for mark in hint.__metadata__:
         if isinstance(mark, Range | Pattern) and not mark.holds(read):  # type: ignore[arg-type]
             raise UnfitError(where, value, words(hint))
     return read
+
+
+@contextmanager
+def _in_words_of(hint: Any, where: str) -> Iterator[None]:
+    """Say of a value that does not fit a part of its hint what the whole hint expects."""
+    try:
+        yield
+    except UnfitError as unfit:
+        expected = words(hint) if unfit.key == where else unfit.expected
+        raise UnfitError(unfit.key, unfit.value, expected, unfit.action) from unfit
 
 
 def _dataclass(kind: type, value: object, where: str, complete: bool) -> object:
@@ -257,7 +200,7 @@ def _dataclass(kind: type, value: object, where: str, complete: bool) -> object:
         if name in value:
             read[name] = read_value(hint, value[name], below + name)
         elif complete or is_required(kind, name):
-            raise UnfitError(below + name, _MISSING, words(hint), "state it")
+            raise UnfitError(below + name, MISSING, words(hint), "state it")
     try:
         return kind(**read)
     except UnfitError as unfit:
@@ -267,7 +210,7 @@ def _dataclass(kind: type, value: object, where: str, complete: bool) -> object:
 def _unknown(where: str, key: str, known: Sequence[str]) -> UnfitError:
     near = difflib.get_close_matches(key[:80], known, 1)
     expected = f"'{near[0]}', the nearest of the known ones" if near else f"one of {sorted(known)}"
-    return UnfitError(where[:160], _UNKNOWN, expected, "correct its name")
+    return UnfitError(where, _UNKNOWN, expected, "correct its name")
 
 
 def _union(hint: Any, value: object, where: str) -> object:
@@ -275,7 +218,8 @@ def _union(hint: Any, value: object, where: str) -> object:
     if value is None and len(kinds) < len(typing.get_args(hint)):
         return None
     if len(kinds) == 1:
-        return read_value(kinds[0], value, where)
+        with _in_words_of(hint, where):
+            return read_value(kinds[0], value, where)
     if all(dataclasses.is_dataclass(kind) for kind in kinds):
         return _tagged(kinds, value, where)
     for kind in kinds:
@@ -291,7 +235,7 @@ def _tagged(kinds: Sequence[type], value: object, where: str) -> object:
     if not isinstance(value, Mapping):
         raise UnfitError(where, value, f"a table with '{tag}'")
     known = {tag_of(kind)[1]: kind for kind in kinds}
-    name = value.get(tag, _MISSING)
+    name = value.get(tag, MISSING)
     if not isinstance(name, str) or name not in known:
         raise UnfitError(
             f"{where}.{tag}", name, f"one of {sorted(map(str, known))}", "correct its name"
@@ -328,7 +272,7 @@ def _key(hint: Any, key: object, where: str) -> object:
             return int(key)
         return read_value(hint, key)
     except UnfitError as unfit:
-        raise UnfitError(f"{where}.{key}"[:160], _UNKNOWN, unfit.expected, "correct it") from unfit
+        raise UnfitError(f"{where}.{key}", _UNKNOWN, unfit.expected, "correct it") from unfit
 
 
 def _plain(hint: object, value: object, where: str) -> object:
@@ -344,21 +288,3 @@ def _plain(hint: object, value: object, where: str) -> object:
     if value is not None and not isinstance(value, str | int | float):
         raise UnfitError(where, value, "text, a number, a list or a table")
     return value
-
-
-def words(hint: Any) -> str:
-    """Say in words what a type hint asks for."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        marks = [str(mark) for mark in arguments[1:] if isinstance(mark, Range | Pattern)]
-        pattern = any(isinstance(mark, Pattern) for mark in arguments[1:])
-        return " ".join(marks if pattern else [words(arguments[0]), *marks])
-    if origin is typing.Literal:
-        return " or ".join(repr(value) for value in arguments)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(words(kind) for kind in arguments)
-    if origin in (tuple, Sequence):
-        fixed = origin is tuple and arguments[-1] is not Ellipsis
-        parts = dict.fromkeys(words(kind) for kind in arguments if kind is not Ellipsis)
-        return f"a list of {f'{len(arguments)} values, each ' if fixed else ''}{', '.join(parts)}"
-    return "null" if hint is type(None) else _WORDS.get(hint, "a table")

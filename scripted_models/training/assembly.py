@@ -8,7 +8,6 @@ from typing import Any
 from torch import nn
 
 from scripted_models.bundle.description import (
-    CrfSettings,
     ModelDescription,
     NetworkDescription,
     TaskName,
@@ -21,18 +20,13 @@ from scripted_models.labels import LABELS
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.weight_files import load_published
-from scripted_models.runtime.typed_tables import read_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.training_cases import space_of
 from scripted_models.tasks.voc.classes import CLASSES
 from scripted_models.training.augmentation import KEPT
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.experiment_config import Experiment, NetworkConfig
-from scripted_models.transforms.steps import (
-    kept_sequences,
-    read_postprocessing,
-    read_preprocessing,
-)
+from scripted_models.transforms.steps import kept_sequences
 
 
 def trains(experiment: Experiment) -> bool:
@@ -74,7 +68,7 @@ def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
 def _refuse_other_sizes(experiment: Experiment, network: nn.Module) -> None:
     """Refuse a network whose channels and classes are not those of the data."""
     is_voc = experiment.data.task == "voc"
-    kept = () if is_voc else kept_sequences(read_preprocessing(experiment.preprocessing))
+    kept = () if is_voc else kept_sequences(experiment.preprocessing)
     channels = 3 if is_voc else len(kept)
     classes = len(CLASSES) if is_voc else len(LABELS)
     if (network.in_channels, network.num_classes) != (channels, classes):
@@ -110,7 +104,7 @@ def load_parts(experiment: Experiment) -> dict[str, Model]:
     parts = NETWORKS[experiment.network.name].parts
     loaded = {name: _load_part(experiment.network, name, kind) for name, kind in parts.items()}
     for name, model in loaded.items():
-        if model.description.preprocessing != read_preprocessing(experiment.preprocessing):
+        if model.description.preprocessing != experiment.preprocessing:
             raise InputError(
                 f"network.parts.{name} was trained with other preprocessing ({model.folder}), expected that of "
                 "the experiment; use the same steps for both."
@@ -197,7 +191,7 @@ def describe(
         summary=experiment.description,
         network=NetworkDescription(experiment.network.name, arguments),
         training_space=space_of(experiment.data),
-        crf=read_table(CrfSettings, experiment.crf) if experiment.crf else None,
+        crf=experiment.crf,
         training=training,
     )
 
@@ -221,16 +215,16 @@ def _describe_brains(experiment: Experiment, **common: Any) -> ModelDescription:
         channels=SEQUENCES,
         needs_one_of=_needs_one_of(experiment),
         labels=LABELS,
-        preprocessing=read_preprocessing(experiment.preprocessing),
-        postprocessing=read_postprocessing(experiment.postprocessing),
-        decision=dict(experiment.decision),
+        preprocessing=experiment.preprocessing,
+        postprocessing=experiment.postprocessing,
+        decision=experiment.decision,
         **common,
     )
 
 
 def _needs_one_of(experiment: Experiment) -> tuple[str, ...]:
     """Say which sequence is needed where training left others out."""
-    kept = kept_sequences(read_preprocessing(experiment.preprocessing))
+    kept = kept_sequences(experiment.preprocessing)
     if len(kept) < len(SEQUENCES):
         return kept if len(kept) == 1 else ()
     dropped = [s for s in experiment.training.augmentation if s["step"] == "drop_sequences"]

@@ -10,7 +10,8 @@ from typing import Annotated, Literal, cast
 
 from scripted_models.errors import ModelError
 from scripted_models.labels import ENHANCING
-from scripted_models.runtime.typed_tables import Range, UnfitError, as_table, read_value, refusing
+from scripted_models.runtime.table_hints import Range
+from scripted_models.runtime.typed_tables import UnfitError, as_table, read_value, refusing
 from scripted_models.sequences import SEQUENCES
 
 SequenceName = Literal["t1", "t1c", "t2", "flair"]
@@ -22,7 +23,11 @@ Millimeters = Annotated[float, Range(0, 1000)]
 
 @dataclass(frozen=True)
 class MarkBrain:
-    """Mark the voxels that differ from 0 in any channel."""
+    """Mark the voxels that differ from 0 in any channel.
+
+    Attributes:
+        step: name of the step.
+    """
 
     step: Literal["mark_brain"] = "mark_brain"
 
@@ -116,7 +121,11 @@ class KeepSequences:
 
 @dataclass(frozen=True)
 class InsideBrain:
-    """Set labels outside of the brain to background."""
+    """Set labels outside of the brain to background.
+
+    Attributes:
+        step: name of the step.
+    """
 
     step: Literal["inside_brain"] = "inside_brain"
 

@@ -14,6 +14,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.labels import LabelCoding
+from scripted_models.runtime.typed_tables import as_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
 from scripted_models.tasks.voc.training_cases import Maker, voc_makers
@@ -158,7 +159,7 @@ def _of_case(
         [*(source.path for source in sources), case.truth],
         channels=[source.channel for source in sources],
         coding=coding.name if coding else "",
-        preprocessing=experiment.preprocessing,
+        preprocessing=as_table(experiment.preprocessing),
         **_upper(experiment),
         space=asdict(space_of(experiment.data)),
         name=case.name,
@@ -178,7 +179,7 @@ def _of_phantom(experiment: Experiment, seed: int, low_grade: bool = False) -> M
     key = digest(
         [],
         phantom=seed,
-        preprocessing=experiment.preprocessing,
+        preprocessing=as_table(experiment.preprocessing),
         **_upper(experiment),
         **grade,
         **merged,

@@ -1,14 +1,16 @@
-"""Signal of the procedural head in the four sequences, with the faults of real scans.
+"""Signal of the phantom in the four sequences, with the faults of real scans.
 
-The means follow BraTS cases: brain-wide z-scores of tissue and tumor labels, and the ratio of mean to
-standard deviation within the brain (about 4.5 in T1, 3 in T2 and FLAIR), with a spread between seeds.
+The means follow BraTS cases: brain-wide z-scores of tissue and tumor labels. So does the ratio of
+mean to standard deviation in the brain: about 4.5 in T1, 3 in T2 and FLAIR. Seeds differ.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from scripted_models.cases.phantom.anatomy import Noise, Tissue, cover
+from scripted_models.cases.phantom.anatomy import Tissue
+from scripted_models.cases.phantom.noise import Noise
+from scripted_models.cases.phantom.shapes import cover
 from scripted_models.sequences import SEQUENCES
 
 # Signal relative to the mean of the brain; labels 1-4 as in `labels.LABELS`.
@@ -55,7 +57,7 @@ class Scene:
     """
 
     points: np.ndarray
-    index: tuple[np.ndarray, np.ndarray, np.ndarray]
+    index: tuple[np.ndarray, ...]
     shape: tuple[int, int, int]
     spacing_xyz_mm: tuple[float, float, float]
     tissue: Tissue
@@ -68,7 +70,7 @@ class Scanner:
 
     Args:
         rng: draws what belongs to the examination; `noise_rng` draws the noise of each voxel.
-        low_grade: as for `case.make_phantom`.
+        low_grade: as for `phantom_case.make_phantom`.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class Scanner:
                 self.signal[name][[3, 5]] *= [rng.uniform(*bounds) for bounds in _LOW_GRADE[name]]
 
     def scan(self, scene: Scene) -> dict[str, np.ndarray]:
-        """Return the four volumes of the box, float32 (z, y, x), above 0 in the brain, 0 outside."""
+        """Return the four volumes of the box, float32 (z, y, x), positive in the brain only."""
         patches, grain = self.patches(scene.points), self.grain(scene.points)
         volumes = {}
         for name in SEQUENCES:
@@ -102,7 +104,7 @@ class Scanner:
             volumes[name][scene.index] = np.maximum(values, 1)
         return volumes
 
-    def _ideal(self, name, scene, patches, grain) -> np.ndarray:
+    def _ideal(self, name: str, scene: Scene, patches: np.ndarray, grain: np.ndarray) -> np.ndarray:
         """Return the signal without blur, bias and noise."""
         csf, gray, white, *tumor = self.signal[name]
         tissue = scene.tissue
@@ -113,7 +115,9 @@ class Scanner:
         lesion = table[scene.labels] * (1 + rough * np.clip(0.8 * patches + 0.6 * grain, -2.5, 2.5))
         return np.where(scene.labels > 0, values + scene.strength * (lesion - values), values)
 
-    def _add_distractors(self, name, scene, values, patches) -> None:
+    def _add_distractors(
+        self, name: str, scene: Scene, values: np.ndarray, patches: np.ndarray
+    ) -> None:
         """Add what is bright without being tumor: caps and foci in FLAIR, vessels in T1c."""
         tissue, free = scene.tissue, scene.labels == 0
         if name in ("flair", "t2"):
@@ -128,7 +132,7 @@ class Scanner:
             plexus = (tissue.ventricle_mm < 0) & (specks > 0.9) & (scene.points[1] > 140)
             values += self.vessels * free * (sinus | vessel | plexus)
 
-    def _blur(self, name, scene, values) -> np.ndarray:
+    def _blur(self, name: str, scene: Scene, values: np.ndarray) -> np.ndarray:
         """Blur as the scanner does: a little everywhere, more across thick slices."""
         box = np.full(scene.shape, np.float32(values.mean()))
         box[scene.index] = values
@@ -141,7 +145,7 @@ class Scanner:
                 box = _blur_once(box, axis, variance / passes / 2)
         return box[scene.index]
 
-    def _rician(self, values, level) -> np.ndarray:
+    def _rician(self, values: np.ndarray, level: float) -> np.ndarray:
         """Return the magnitude of the signal with Gaussian noise in both channels."""
         noise = self.noise_rng.standard_normal((2, len(values)), dtype=np.float32)
         noise *= np.float32(level)

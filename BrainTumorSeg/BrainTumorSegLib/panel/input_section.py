@@ -1,25 +1,30 @@
-"""Section Inputs: four slots that fill themselves, swap buttons, and what was found in the volumes."""
+"""Section Inputs: four slots that fill themselves, swap buttons, and the findings."""
 
 import html
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import qt
 import slicer
 import vtk
-from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from scripted_models.images.checks import STOP, WARNING, Finding
+from scripted_models.images.checks import NOTE, STOP, WARNING, Finding
 from scripted_models.sequences import SEQUENCES
 
-from ..candidates import detect, volume_candidates
+from ..candidates import SlotGuess, detect, volume_candidates
+from ..findings import finding_in_words
 from ..input_check import InputCheck
+from ..model_list import ModelEntry
+from ..slicer_types import Parameters, Ui, VolumeNode, VtkObject
+from ..translation import _
 
 REFRESH_DELAY_MS = 200
 MARKS = {"sure": "\u2713", "likely": "?"}
 
 
-class InputsPanel(VTKObservationMixin):
+class InputSection(VTKObservationMixin):
     """Keeps slots, marks and findings in step with the scene.
 
     Args:
@@ -27,19 +32,19 @@ class InputsPanel(VTKObservationMixin):
         onFindings: called without arguments when the findings may have changed.
     """
 
-    def __init__(self, ui, onFindings):
+    def __init__(self, ui: Ui, onFindings: Callable[[], None]):
         VTKObservationMixin.__init__(self)
         self.ui = ui
         self.onFindings = onFindings
         self.findings: list[Finding] = []
-        self._parameters = None
-        self._model = None
+        self._parameters: Parameters | None = None
+        self._model: ModelEntry | None = None
         self._check = InputCheck()
-        self._guesses = {}
-        self._seen = None  # candidates of the last look at the scene
-        self._emptied = set()  # slots that the user emptied: they are not filled again
-        self._chosen = {}
-        self._observed = []
+        self._guesses: dict[str, SlotGuess] = {}
+        self._seen: list[Any] | None = None  # candidates of the last look at the scene
+        self._emptied: set[str] = set()  # slots that the user emptied: they are not filled again
+        self._chosen: dict[str, VolumeNode] = {}
+        self._observed: list[VolumeNode] = []
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(REFRESH_DELAY_MS)
@@ -49,7 +54,7 @@ class InputsPanel(VTKObservationMixin):
             button = getattr(ui, f"{upper}SwapButton")
             button.clicked.connect(lambda checked=False, a=upper, b=lower: self.swap(a, b))
 
-    def setParameterNode(self, parameters) -> None:
+    def setParameterNode(self, parameters: Parameters | None) -> None:
         """Follow the parameters of the scene, or none."""
         self.removeObservers()
         self._observed = []
@@ -63,17 +68,17 @@ class InputsPanel(VTKObservationMixin):
             self.addObserver(scene, event, self.refreshLater)
         self.refresh()
 
-    def setModel(self, entry) -> None:
+    def setModel(self, entry: ModelEntry) -> None:
         """Set the chosen model, which says what the volumes must be like."""
         self._model = entry
         self.refreshLater()
 
     def forget(self) -> None:
-        """Let go of the volumes of a scene that is closed, and of what the user did with its slots."""
+        """Let go of the volumes of a closed scene, and of what the user did with its slots."""
         self._guesses, self._seen, self._chosen = {}, None, {}
         self._emptied.clear()
 
-    def refreshLater(self, caller=None, event=None) -> None:
+    def refreshLater(self, caller: VtkObject = None, event: VtkObject = None) -> None:
         """Refresh once, shortly after a burst of changes."""
         if self._parameters is not None:
             self._timer.start()
@@ -96,7 +101,7 @@ class InputsPanel(VTKObservationMixin):
         self._showMarks()
         self._showFindings()
 
-    def onDetectButton(self, checked=False) -> None:
+    def onDetectButton(self, checked: bool = False) -> None:
         """Choose anew by name, description and look, whatever was chosen before."""
         self._emptied.clear()
         self._seen = None
@@ -121,9 +126,9 @@ class InputsPanel(VTKObservationMixin):
 
     def problems(self) -> list[str]:
         """Return the sentences that keep a run from starting."""
-        return [finding.sentence for finding in self.findings if finding.severity == STOP]
+        return [finding_in_words(finding) for finding in self.findings if finding.severity == STOP]
 
-    def _nodeOf(self, sequence: str):
+    def _nodeOf(self, sequence: str) -> VolumeNode:
         return getattr(self._parameters, sequence)
 
     def _noteEmptied(self) -> None:
@@ -163,25 +168,25 @@ class InputsPanel(VTKObservationMixin):
         for sequence in SEQUENCES:
             node, guess = self._nodeOf(sequence), self._guesses.get(sequence)
             mark = getattr(self.ui, f"{sequence}Mark")
-            guessed = guess is not None and node is guess.node
-            mark.text = MARKS.get(guess.confidence, "") if guessed and node is not None else ""
-            chosen = _("Your choice.") if node is not None else _("No volume is chosen.")
-            mark.toolTip = guess.reason if guessed and guess.reason else chosen
+            mark.text = ""
+            mark.toolTip = _("Your choice.") if node is not None else _("No volume is chosen.")
+            if guess is not None and node is guess.node:
+                mark.text = MARKS.get(guess.confidence, "") if node is not None else ""
+                mark.toolTip = guess.reason or mark.toolTip
 
     def _showFindings(self) -> None:
-        expected = ()
-        if self._model is not None:
-            expected = (self._model.training_space, "", self._model.description)
-        self.findings = self._check.check(self._chosen, *expected)
+        description = self._model.description if self._model is not None else None
+        space = description.training_space if description is not None else None
+        self.findings = self._check.check(self._chosen, space, description=description)
         self.ui.findingsLabel.text = findingsHtml(self.findings)
         self.onFindings()
 
 
 def findingsHtml(findings: list[Finding]) -> str:
     """Return the findings as a short list; names of nodes are no markup."""
-    titles = {STOP: _("Stop"), WARNING: _("Warning")}
+    titles = {STOP: _("Stop:"), WARNING: _("Warning:"), NOTE: _("Note:")}
     lines = [
-        f"<b>{titles.get(finding.severity, _('Note'))}:</b> {html.escape(finding.sentence)}"
+        f"<b>{titles[finding.severity]}</b> {html.escape(finding_in_words(finding))}"
         for finding in findings
     ]
     return "<br>".join(lines)

@@ -9,9 +9,17 @@ import pytest
 from slicer_fixtures import ROOT  # puts the module's library on the path
 
 # isort: split
-from BrainTumorSegLib.process_tree import exit_reason
+from BrainTumorSegLib.child_errors import ended_early, run_error
 from BrainTumorSegLib.protocol import Event, parse_line
-from BrainTumorSegLib.runner import CANCELLED, DONE, FAILED, SegmentationProcess
+from BrainTumorSegLib.segmentation_process import CANCELLED, DONE, FAILED, SegmentationProcess
+
+from scripted_models.errors import (
+    Cancelled,
+    ModelError,
+    Problem,
+    ResourceError,
+    ScriptedModelsError,
+)
 
 CHILD = ROOT / "Testing" / "slicer_children.py"
 TIMEOUT_S = 30
@@ -39,10 +47,15 @@ def start(tmp_path):
         assert not process.temporary_folder.exists()
 
 
-def collect(process, cancelled=None):
+def collect(process):
     events = []
-    outcome = process.wait(events.append, cancelled, timeout_s=TIMEOUT_S, interval_s=0.01)
-    return events, outcome
+    wait_for(lambda: events.extend(process.poll()) or process.outcome)
+    return events, process.outcome
+
+
+def failure_of(outcome):
+    """The error that is raised about a run."""
+    return run_error(outcome, "python")
 
 
 def wait_for(condition, timeout_s=TIMEOUT_S):
@@ -95,7 +108,11 @@ def test_poll_returns_at_once_while_the_child_is_silent(start):
 def test_error_event_gives_its_code_and_sentence(start):
     _, outcome = collect(start("steps", "error"))
     assert (outcome.state, outcome.exit_code, outcome.code) == (FAILED, 3, "model")
-    assert outcome.text == "The model folder is damaged."
+    error = failure_of(outcome)
+    assert isinstance(error, ModelError)
+    assert str(error) == outcome.text
+    assert error.problem == outcome.problem
+    assert error.problem == Problem("damaged weights", "whole ones", "get it again", "m/model.pt")
 
 
 def test_result_followed_by_an_error_is_a_failure(start):
@@ -107,29 +124,35 @@ def test_result_followed_by_an_error_is_a_failure(start):
 def test_crash_without_error_event_gives_one_sentence_with_the_tail(start):
     _, outcome = collect(start("steps", "traceback"))
     assert (outcome.state, outcome.code) == (FAILED, "internal")
-    assert "exit code 1" in outcome.text
-    assert "ValueError: thing went wrong" in outcome.text
-    assert "\n" not in outcome.text
+    text = str(failure_of(outcome))
+    assert "exit code 1" in text
+    assert "ValueError: thing went wrong" in text
+    assert "\n" not in text
 
 
 @posix_only
 def test_death_by_signal_is_named(start):
     _, outcome = collect(start("steps", "segv"))
     assert outcome.state == FAILED
-    assert "SIGSEGV" in outcome.text
-    assert "about to crash" in outcome.text
+    assert "SIGSEGV" in str(failure_of(outcome))
+    assert "about to crash" in str(failure_of(outcome))
 
 
 @posix_only
 def test_sigkill_hints_at_memory():
-    assert "memory" in exit_reason(-9)
-    assert exit_reason(4) == "ended with exit code 4"
+    assert "memory" in ended_early(-9, []).action
+    assert "memory" not in ended_early(-11, []).action
+
+
+def test_exit_code_tells_the_kind_of_an_error_that_was_not_stated():
+    assert isinstance(ended_early(4, []), ResourceError)
+    assert type(ended_early(1, [])) is ScriptedModelsError
 
 
 def test_success_without_a_result_is_a_failure(start):
     _, outcome = collect(start("steps"))
     assert outcome.state == FAILED
-    assert "without a result" in outcome.text
+    assert "without a result" in str(failure_of(outcome))
 
 
 def test_garbage_is_log_and_the_run_goes_on(start):
@@ -161,8 +184,11 @@ def test_program_that_cannot_start_is_told_in_a_sentence(tmp_path):
     process.start()
     assert process.outcome.state == FAILED
     assert process.outcome.code == "resource"
-    assert "could not be started" in process.outcome.text
-    assert process.wait() is process.outcome
+    assert process.poll() == []
+    error = failure_of(process.outcome)
+    assert isinstance(error, ResourceError)
+    assert "cannot be started" in error.found
+    assert "absent" in error.found
     process.close()
 
 
@@ -218,10 +244,18 @@ def test_close_ends_everything_at_once(start):
     process.close()
 
 
-def test_cancel_on_request_of_the_caller_and_by_timeout(start):
-    _, outcome = collect(start("hang", grace_s=0.2), cancelled=lambda: True)
+def test_cancelled_run_is_told_as_such(start):
+    process = start("hang", grace_s=0.2)
+    process.cancel()
+    _, outcome = collect(process)
     assert outcome.state == CANCELLED
-    assert start("hang", grace_s=0.2).wait(timeout_s=0.1).state == CANCELLED
+    assert isinstance(failure_of(outcome), Cancelled)
+
+
+def test_error_that_is_but_a_sentence_stays_one(start):
+    _, outcome = collect(start("sentence"))
+    assert outcome.problem is None
+    assert str(failure_of(outcome)) == "The model folder is damaged."
 
 
 def test_end_of_our_own_interpreter_ends_the_child(tmp_path):
@@ -230,7 +264,7 @@ def test_end_of_our_own_interpreter_ends_the_child(tmp_path):
 
     code = (
         f"import sys, os; sys.path.insert(0, {str(ROOT / 'BrainTumorSeg')!r})\n"
-        "from BrainTumorSegLib.runner import SegmentationProcess\n"
+        "from BrainTumorSegLib.segmentation_process import SegmentationProcess\n"
         f"p = SegmentationProcess([sys.executable, {str(CHILD)!r}, 'hang'], os.environ)\n"
         "p.start(); print(p.pid)\n"
     )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -17,6 +18,9 @@ from scripted_models.labels import LABELS
 from .previous_result import keep_previous
 from .resampling import ras_matrix
 from .segmentation_node import fill_node, make_segmentation, place_beside, show_surface
+from .segments import segment_name
+from .slicer_types import Scene, SegmentationNode, VolumeNode
+from .translation import _
 
 GRID_TOLERANCE_MM = 0.01  # NIfTI keeps a grid in single precision
 PROBABILITY_ATTRIBUTE = "BrainTumorSeg.probability"
@@ -27,9 +31,9 @@ class ResultOptions:
     """What a run leaves in the scene besides the segments of the labels.
 
     Attributes:
-        regions: complete tumor, core and enhancing region as further segments.
+        regions: whole tumor, tumor core and enhancing tumor region as further segments.
         probabilities: a volume of the probability of every tumor label.
-        surface_smoothing: 0-1, of a closed surface for the 3-D view; None for no surface.
+        surface_smoothing: 0-1, of a closed surface for the 3D view; None for no surface.
     """
 
     regions: bool = False
@@ -52,12 +56,12 @@ class Output:
     """
 
     labels: np.ndarray
-    report: dict
+    report: dict[str, Any]
     known: tuple[int, ...]
     probabilities: dict[str, np.ndarray]
 
 
-def read_output(result: Mapping[str, object], grid: Grid) -> Output:
+def read_output(result: Mapping[str, Any], grid: Grid) -> Output:
     """Read everything that the child wrote, before the scene is touched.
 
     Args:
@@ -78,8 +82,10 @@ def read_output(result: Mapping[str, object], grid: Grid) -> Output:
         found = {name: path for name, path in probabilities.items() if path.is_file()}
         return Output(labels, report, known, {n: _read_on(f, grid) for n, f in found.items()})
     except (AttributeError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
-        text = f"The result of the segmentation program could not be read: {error}."
-        raise ScriptedModelsError(text) from error
+        raise ScriptedModelsError(
+            found=_("a result that cannot be read ({reason})").format(reason=error),
+            action=_("nothing was imported, segment again"),
+        ) from error
 
 
 def read_labels(file: Path, grid: Grid, known: Sequence[int] = tuple(LABELS)) -> np.ndarray:
@@ -99,24 +105,27 @@ def read_labels(file: Path, grid: Grid, known: Sequence[int] = tuple(LABELS)) ->
     labels = _read_on(file, grid)
     found = np.unique(labels)
     if not np.isin(found, known).all():
+        values = ", ".join(f"{value:g}" for value in found[:9])
         raise InputError(
-            f"{file.name} holds the values {', '.join(f'{value:g}' for value in found[:9])}, expected "
-            f"labels of {', '.join(map(str, known))}; nothing was imported."
+            found=_("the values {values}").format(values=values),
+            expected=_("labels of {labels}").format(labels=", ".join(map(str, known))),
+            action=_("nothing was imported, choose another model"),
+            path=file.name,
         )
     return labels.astype(np.uint8)
 
 
 def import_segmentation(
-    scene,
+    scene: Scene,
     labels: np.ndarray,
     grid: Grid,
     name: str,
-    reference_node=None,
+    reference_node: VolumeNode = None,
     attributes: Mapping[str, str] | None = None,
-    target=None,
+    target: SegmentationNode = None,
     known: Sequence[int] = tuple(LABELS),
     options: ResultOptions = SEGMENTS_ONLY,
-):
+) -> SegmentationNode:
     """Put a label map into the scene as a segmentation node.
 
     The node has no parent transform: the grid is in the world, so the segments lie where the
@@ -151,8 +160,12 @@ def import_segmentation(
 
 
 def import_probabilities(
-    scene, probabilities: Mapping[str, np.ndarray], grid: Grid, name: str, reference_node=None
-) -> list:
+    scene: Scene,
+    probabilities: Mapping[str, np.ndarray],
+    grid: Grid,
+    name: str,
+    reference_node: VolumeNode = None,
+) -> list[VolumeNode]:
     """Add a volume node for the probability of each label.
 
     Args:
@@ -167,7 +180,8 @@ def import_probabilities(
     """
     nodes = []
     for label, values in probabilities.items():
-        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{name}: probability of {label}")
+        title = _("{name}: {segment} probability").format(name=name, segment=segment_name(label))
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", title)
         slicer.util.updateVolumeFromArray(node, values)
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ras_matrix(grid)))
         node.SetAttribute(PROBABILITY_ATTRIBUTE, label)
@@ -182,7 +196,9 @@ def _read_on(file: Path, grid: Grid) -> np.ndarray:
     difference = Grid.of(image).difference(grid, GRID_TOLERANCE_MM)
     if difference:
         raise InputError(
-            f"{file.name} does not lie on the grid of the exported volumes: {difference}; "
-            "nothing was imported."
+            found=_("another grid ({difference})").format(difference=difference),
+            expected=_("that of the exported volumes"),
+            action=_("nothing was imported, segment again"),
+            path=file.name,
         )
     return sitk.GetArrayFromImage(image)

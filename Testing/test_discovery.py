@@ -165,7 +165,7 @@ def test_a_sequence_twice(root, second):
     write(root / "p" / second, np.ones(SHAPE, np.int16))
     (case,) = find_cases(root)
     assert len(case.problems) == 1
-    with pytest.raises(InputError, match="Case p: t1c: found 2 files") as caught:
+    with pytest.raises(InputError, match="Case p: found 2 files for t1c") as caught:
         case.require_images()
     assert second in str(caught.value)
     assert "p_t1ce.nii.gz" in str(caught.value)
@@ -177,7 +177,7 @@ def test_a_truth_twice_is_refused_only_where_it_is_read(root):
         write(root / f"BraTS2021_1/BraTS2021_1_{word}.nii.gz", values_of("brats2021"))
     (case,) = find_cases(root)
     case.require_images()
-    with pytest.raises(InputError, match="truth: found 2 files"):
+    with pytest.raises(InputError, match="found 2 files for the ground truth"):
         case.read_truth()
 
 
@@ -186,10 +186,10 @@ def test_truths_that_cannot_be_read(root):
     with pytest.raises(InputError, match=r"does not tell the label coding.*--coding"):
         case.read_truth()
     assert np.array_equal(case.read_truth(CODINGS["brats2013"])[0], values_of("internal"))
-    with pytest.raises(InputError, match=r"found the value\(s\) 3 .*'brats2021'"):
+    with pytest.raises(InputError, match=r"found the label\(s\) 3, .*'brats2021'"):
         case.read_truth(CODINGS["brats2021"])
     (root / "patient/seg.nii.gz").unlink()
-    with pytest.raises(InputError, match="Case patient: found no label map"):
+    with pytest.raises(InputError, match="Case patient: found no ground truth"):
         find_cases(root)[0].read_truth()
 
 

@@ -1,15 +1,19 @@
 """Choice of the model, its card, import and removal."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
-from ..models import ModelEntry, import_model, list_models, remove_model
+from ..model_import import import_model
+from ..model_list import ModelEntry, list_models, remove_model
+from ..slicer_types import Parameters, Ui
+from ..translation import _
+from ..words import errors_in_words
 
 
-class ModelsPanel:
+class ModelSection:
     """Shows the shipped models and those of the user.
 
     Args:
@@ -17,11 +21,11 @@ class ModelsPanel:
         onModel: called with the chosen `ModelEntry`.
     """
 
-    def __init__(self, ui, onModel):
+    def __init__(self, ui: Ui, onModel: Callable[[ModelEntry], None]):
         self.ui = ui
         self.onModel = onModel
         self.entries: list[ModelEntry] = []
-        self._parameters = None
+        self._parameters: Parameters | None = None
         ui.modelComboBox.currentIndexChanged.connect(self.onIndexChanged)
         ui.importZipButton.clicked.connect(self.onImportZip)
         ui.importFolderButton.clicked.connect(self.onImportFolder)
@@ -33,7 +37,7 @@ class ModelsPanel:
         index = self.ui.modelComboBox.currentIndex
         return self.entries[index] if 0 <= index < len(self.entries) else None
 
-    def setParameterNode(self, parameters) -> None:
+    def setParameterNode(self, parameters: Parameters | None) -> None:
         """Follow the parameters of the scene, or none."""
         self._parameters = parameters
         if parameters is None:
@@ -55,7 +59,7 @@ class ModelsPanel:
         combo.blockSignals(wasBlocked)
         self._showChosen()
 
-    def onIndexChanged(self, index=None) -> None:
+    def onIndexChanged(self, index: int = -1) -> None:
         """Keep the choice in the parameters and show the model's card."""
         entry = self.entry
         if entry is None:
@@ -67,24 +71,27 @@ class ModelsPanel:
         self.ui.removeModelButton.enabled = entry.user
         self.onModel(entry)
 
-    def onImportZip(self, checked=False) -> None:
+    def onImportZip(self, checked: bool = False) -> None:
         """Ask for a zip file and import it."""
         title, kinds = _("Import a model"), _("Model as zip file") + " (*.zip)"
         path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds)
         self._import(path)
 
-    def onImportFolder(self, checked=False) -> None:
+    def onImportFolder(self, checked: bool = False) -> None:
         """Ask for a model folder and import it."""
         title = _("Import a model folder")
         self._import(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title))
 
-    def onRemove(self, checked=False) -> None:
+    def onRemove(self, checked: bool = False) -> None:
         """Delete the chosen model of the user, after a question."""
         entry = self.entry
+        if entry is None:
+            return
         question = _("Delete the model {name} from your user folder?").format(name=entry.name)
         if not slicer.util.confirmOkCancelDisplay(question):
             return
-        with slicer.util.tryWithErrorDisplay(_("The model could not be removed.")):
+        failed = _("The model could not be removed.")
+        with slicer.util.tryWithErrorDisplay(failed), errors_in_words():
             remove_model(entry)
         self.refresh()
 
@@ -100,7 +107,8 @@ class ModelsPanel:
     def _import(self, path: str) -> None:
         if not path:
             return
-        with slicer.util.tryWithErrorDisplay(_("The model was not imported."), waitCursor=True):
+        failed = _("The model was not imported.")
+        with slicer.util.tryWithErrorDisplay(failed, waitCursor=True), errors_in_words():
             entry = import_model(Path(path), on_wait=slicer.app.processEvents)
             if self._parameters is not None:
                 self._parameters.model = entry.name
