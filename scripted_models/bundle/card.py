@@ -1,13 +1,8 @@
-"""The descriptive files of a model folder: MONAI bundle configuration, license, model card."""
+"""The model card, docs/README.md of a model folder."""
 
 import json
 from collections.abc import Mapping
 
-import monai
-import numpy as np
-import torch
-
-from scripted_models import __version__
 from scripted_models.bundle.description import (
     Decision,
     Dice,
@@ -18,94 +13,6 @@ from scripted_models.bundle.description import (
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.transforms.region_thresholds import ESTIMATED_DICE
-
-
-def bundle_files(description: ModelDescription, network: SliceNetwork) -> dict[str, bytes]:
-    """Return the MONAI bundle files, path inside the folder -> content."""
-    configs = {
-        "configs/metadata.json": _metadata(description, network),
-        "configs/inference.json": _inference(description),
-    }
-    files = {
-        name: json.dumps(content, indent=2).encode() + b"\n" for name, content in configs.items()
-    }
-    return {**files, "LICENSE": _LICENSE.encode()}
-
-
-def _metadata(description: ModelDescription, network: SliceNetwork) -> dict:
-    def tensor(kind: str, channels: int, size: int, names: dict) -> dict:
-        return {
-            "type": kind,
-            "format": "magnitude" if kind == "image" else "segmentation",
-            "modality": "MR",
-            "num_channels": channels,
-            "spatial_shape": [size, size],
-            "dtype": "float32",
-            "value_range": [],
-            "is_patch_data": True,
-            "channel_def": {str(index): name for index, name in names.items()},
-        }
-
-    patch = 64
-    names = [description.labels[label] for label in description.known_labels]
-    brains = description.task == "brains"
-    outputs = tensor("image", len(names), patch - sum(network.margins), dict(enumerate(names)))
-    return {
-        "version": description.version,
-        "changelog": {description.version: "first version"},
-        "monai_version": monai.__version__,
-        "pytorch_version": str(torch.__version__).split("+")[0],
-        "numpy_version": np.__version__,
-        "required_packages_version": {"scripted_models": __version__},
-        "name": description.name,
-        "task": "Brain tumor segmentation in four MRI sequences"
-        if brains
-        else "Segmentation of pictures",
-        "description": description.summary,
-        "authors": "BrainTumorSeg contributors",
-        "copyright": "Copyright BrainTumorSeg contributors",
-        "intended_use": "Research only; not for diagnosis or treatment.",
-        "data_source": description.training.statement,
-        "network_data_format": {
-            "inputs": {
-                "image": tensor(
-                    "image", network.input_channels, patch, _channel_names(description, network)
-                )
-            },
-            "outputs": {"pred": outputs},
-        },
-    }
-
-
-def _channel_names(description: ModelDescription, network: SliceNetwork) -> dict[int, str]:
-    """Return the names of the input channels, and which slice, where there are several."""
-    around = range(-network.context_slices, network.context_slices + 1)
-    places = [f" (slice {offset:+d})" if offset else "" for offset in around]
-    return dict(enumerate(name + place for name in description.channels for place in places))
-
-
-def _inference(description: ModelDescription) -> dict:
-    package = "scripted_models"
-    network = description.network
-    return {
-        "bundle_root": ".",
-        "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "imports": ["$import torch"],
-        "network_def": {
-            "_target_": f"{package}.networks.build_network",
-            "name": network.name,
-            **network.arguments,
-        },
-        "preprocessing": {
-            "_target_": f"{package}.transforms.preprocessing.build_preprocessing",
-            "steps": as_table(description.preprocessing),
-        },
-        "postprocessing": {
-            "_target_": f"{package}.transforms.postprocessing.build_postprocessing",
-            "steps": as_table(description.postprocessing),
-        },
-        "inferer": {"_target_": "monai.inferers.SimpleInferer"},
-    }
 
 
 def card_text(description: ModelDescription, network: SliceNetwork) -> str:
@@ -140,6 +47,7 @@ def card_text(description: ModelDescription, network: SliceNetwork) -> str:
         *_failures(description.failures, description.dice_by_case),
         "## Limits",
         description.limits or "Pre-operative glioma only; other diseases were never seen.",
+        _WITH_MONAI if description.task == "brains" else "",
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
@@ -197,7 +105,7 @@ def _decision(least: Decision) -> str:
     sentences = [f"A region is given from a probability on: {', '.join(shares)}."] if shares else []
     if best:
         sentences.append(
-            "The probability from which on a region is given is chosen in each image for the greatest expected "
+            "The probability from which on a region is given is chosen in each image for the greatest estimated "
             f"Dice: {', '.join(best)}."
         )
     return " ".join(sentences)
@@ -229,11 +137,17 @@ def _score_table(scores: Mapping[str, Mapping[Region, RegionScores]]) -> str:
     return "\n".join(lines) or "Not measured yet."
 
 
+_WITH_MONAI = """## With MONAI
+
+This folder is a MONAI bundle. With `scripted_models`, `pytorch-ignite` and `fire` installed, run in it:
+
+    python -m monai.bundle run --config_file configs/inference.json --dataset_dir CASES --output_dir OUT
+
+`CASES` is a case folder or a folder of cases. `OUT/CASE/segmentation.nii.gz` is the label map that
+`scripted-models segment CASES --model . --output OUT` writes. `--coding brats2021` changes the labels.
+From another folder, add `--bundle_root` with the path of this one."""
+
 _MERGED_LABELS = (
     "In BraTS 2017 and later necrosis and non-enhancing tumor are one label; such voxels trained the sum "
     "of both probabilities."
 )
-
-_LICENSE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on
-the data named in docs/README.md; the terms of these data (research use) apply to the weights as well.
-"""

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from monai.transforms import Compose
 
-from scripted_models.bundle.card import bundle_files, card_text
+from scripted_models.bundle.card import card_text
 from scripted_models.bundle.description import (
     ACTION,
     Decision,
@@ -30,6 +30,7 @@ from scripted_models.bundle.folders import (
     is_user_model,
     verify_checksums,
 )
+from scripted_models.bundle.monai_files import monai_files
 from scripted_models.bundle.skeleton import build_fitting
 from scripted_models.bundle.state_dicts import read_state_dict, require_finite, shapes_of
 from scripted_models.errors import ModelError
@@ -186,7 +187,7 @@ def write_model(
     files = {
         WEIGHTS: buffer.getvalue(),
         MODEL_JSON: json.dumps(table, indent=2).encode() + b"\n",
-        **bundle_files(description, network),
+        **monai_files(description, network),
         CARD: card_text(description, network).encode(),
     }
     (folder / CHECKSUMS).unlink(missing_ok=True)

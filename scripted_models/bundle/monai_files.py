@@ -1,0 +1,188 @@
+"""The files that make a model folder a MONAI bundle: metadata.json, inference.json and LICENSE.
+
+Stock MONAI runs inference.json (`python -m monai.bundle run`); nothing of it is read or executed
+here. All that it says of the method beside the network lies in model.json.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import monai
+import numpy as np
+import torch
+
+from scripted_models import __version__
+from scripted_models.bundle.description import ModelDescription
+from scripted_models.networks.slice_network import SliceNetwork
+
+SCHEMA = (
+    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
+    "meta_schema_20240725.json"
+)
+# What a run of inference.json needs beside MONAI itself, the oldest versions.
+REQUIRED = {"SimpleITK": "2.3.0", "pytorch-ignite": "0.4.11", "fire": "0.4.0"}
+OUTPUT_PIXELS = 64  # along an axis of the patch that metadata.json describes
+
+Json = dict[str, Any]
+
+
+def monai_files(description: ModelDescription, network: SliceNetwork) -> dict[str, bytes]:
+    """Return the files, path inside the folder -> content."""
+    is_brains = description.task == "brains"
+    configs = {
+        "configs/metadata.json": _metadata(description, network),
+        "configs/inference.json": (_inference if is_brains else _network)(description),
+    }
+    files = {
+        name: json.dumps(content, indent=2).encode() + b"\n" for name, content in configs.items()
+    }
+    return {**files, "LICENSE": _LICENSE.encode()}
+
+
+def _metadata(description: ModelDescription, network: SliceNetwork) -> Json:
+    is_brains = description.task == "brains"
+    names = [description.labels[label] for label in description.known_labels]
+    kind = {"type": "image", "modality": "MR" if is_brains else "n/a", "dtype": "float32"}
+    channels = _channel_names(description, network)
+    seen = _patch("magnitude", OUTPUT_PIXELS + sum(network.margins), channels)
+    return {
+        "schema": SCHEMA,
+        "version": description.version,
+        "changelog": {description.version: "first version"},
+        "monai_version": monai.__version__,
+        "pytorch_version": str(torch.__version__).split("+")[0],
+        "numpy_version": np.__version__,
+        "required_packages_version": {"scripted_models": __version__, **REQUIRED},
+        "name": description.name,
+        "task": "Brain tumor segmentation in four MRI sequences"
+        if is_brains
+        else "Segmentation of pictures",
+        "description": description.summary or description.name,
+        "authors": "BrainTumorSeg contributors",
+        "copyright": "Copyright BrainTumorSeg contributors",
+        "intended_use": "Research only; not for diagnosis or treatment.",
+        "data_source": description.training.statement,
+        "data_type": "NIfTI, MetaImage, NRRD" if is_brains else "JPEG, PNG",
+        "image_classes": ", ".join(description.channels),
+        "label_classes": ", ".join(f"{k} {v}" for k, v in sorted(description.labels.items())),
+        "pred_classes": ", ".join(names),
+        "eval_metrics": _scores(description),
+        "network_data_format": {
+            "inputs": {"image": {**kind, **seen}},
+            "outputs": {"pred": {**kind, **_patch("labels", OUTPUT_PIXELS, names)}},
+        },
+    }
+
+
+def _patch(meaning: str, pixels: int, channels: list[str]) -> Json:
+    """Return the description of a patch that the network takes or gives."""
+    return {
+        "format": meaning,
+        "num_channels": len(channels),
+        "spatial_shape": [pixels, pixels],
+        "value_range": [],
+        "is_patch_data": True,
+        "channel_def": {str(index): name for index, name in enumerate(channels)},
+    }
+
+
+def _channel_names(description: ModelDescription, network: SliceNetwork) -> list[str]:
+    """Return the names of the input channels, and which slice, where there are several."""
+    names = description.sequences if description.task == "brains" else description.channels
+    around = range(-network.context_slices, network.context_slices + 1)
+    places = [f" (slice {offset:+d})" if offset else "" for offset in around]
+    return [name + place for name in names for place in places]
+
+
+def _scores(description: ModelDescription) -> dict[str, float]:
+    """Return the Dice of the first protocol by region."""
+    first = next(iter(description.scores.values()), {})
+    return {f"dice_{region}": scores.dice for region, scores in first.items()}
+
+
+def _network(description: ModelDescription) -> Json:
+    """Return how MONAI builds the network."""
+    stated = description.network
+    build = "scripted_models.networks.build_network"
+    return {
+        "imports": ["$import torch"],
+        "bundle_root": ".",
+        "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
+        "network_def": {"_target_": build, "name": stated.name, **stated.arguments},
+        "network": "$@network_def.to(@device)",
+    }
+
+
+def _inference(description: ModelDescription) -> Json:
+    """Return how MONAI segments the cases of a folder."""
+    return {
+        **_network(description),
+        "dataset_dir": "cases",
+        "output_dir": "segmentations",
+        "coding": "internal",
+        "model": {
+            "_target_": f"{_TRANSFORMS}.read_model",
+            "bundle_root": "@bundle_root",
+            "network": "@network_def",
+        },
+        "preprocessing": _compose(_step("LoadCased"), _step("PrepareCased")),
+        "dataset": {
+            "_target_": "monai.data.Dataset",
+            "data": {"_target_": f"{_TRANSFORMS}.case_items", "dataset_dir": "@dataset_dir"},
+            "transform": "@preprocessing",
+        },
+        "dataloader": {
+            "_target_": "monai.data.DataLoader",
+            "dataset": "@dataset",
+            "batch_size": 1,
+            "num_workers": 0,
+        },
+        "inferer": {"_target_": "scripted_models.inference.brain_inferer.BrainInferer"},
+        "postprocessing": _compose(
+            _step("ToInputGridd"),
+            _step("DecideLabelsd"),
+            {
+                "_target_": f"{_TRANSFORMS}.SaveLabelsd",
+                "output_dir": "@output_dir",
+                "coding": "@coding",
+            },
+        ),
+        "handlers": [
+            {
+                "_target_": "monai.handlers.CheckpointLoader",
+                "load_path": "$@bundle_root + '/models/model.pt'",
+                "load_dict": {"model": "@network"},
+            }
+        ],
+        "evaluator": {
+            "_target_": "monai.engines.SupervisedEvaluator",
+            "device": "@device",
+            "val_data_loader": "@dataloader",
+            "network": "@network",
+            "prepare_batch": {
+                "_target_": "monai.engines.PrepareBatchExtraInput",
+                "extra_keys": {"brain": "brain"},
+            },
+            "inferer": "@inferer",
+            "postprocessing": "@postprocessing",
+            "val_handlers": "@handlers",
+        },
+        "run": ["$@evaluator.run()"],
+    }
+
+
+_TRANSFORMS = "scripted_models.segmentation.bundle_transforms"
+
+
+def _compose(*transforms: Mapping[str, Any]) -> Json:
+    return {"_target_": "monai.transforms.Compose", "transforms": list(transforms)}
+
+
+def _step(name: str) -> Json:
+    return {"_target_": f"{_TRANSFORMS}.{name}", "model": "@model"}
+
+
+_LICENSE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on
+the data named in docs/README.md; the terms of these data (research use) apply to the weights as well.
+"""
