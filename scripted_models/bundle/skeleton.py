@@ -1,14 +1,14 @@
 """A network built as a description says, without allocating more than its weights need.
 
-It is built on PyTorch's meta device first, where tensors have shapes and no values, and only built for real
-when every shape is that of the weights at hand.
+It is built on PyTorch's meta device first, where tensors have shapes and no values, and only built
+for real when every shape is that of the weights at hand.
 """
 
 import inspect
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn.modules import module as hooks
@@ -54,7 +54,7 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
 
 def _build(stated: NetworkDescription) -> SliceNetwork:
     try:
-        return build_network(stated.name, **stated.arguments)
+        return cast(SliceNetwork, build_network(stated.name, **stated.arguments))
     except ModelError:
         raise
     except Exception as error:  # networks raise many kinds for arguments they cannot take
