@@ -243,10 +243,9 @@ def _check_brains(stated: ModelDescription) -> None:
     if 0 not in labels or len(labels) < 2 or not labels.items() <= LABELS.items():
         raise UnfitError("labels", labels, f"0 and others of {LABELS}")
     check_order(stated.preprocessing)
-    if not set(stated.needs_one_of) <= set(stated.sequences):
-        raise UnfitError(
-            "needs_one_of", list(stated.needs_one_of), f"some of {list(stated.sequences)}"
-        )
+    one_of = list(stated.needs_one_of)
+    if not set(one_of) <= set(stated.sequences) or len(set(one_of)) < len(one_of):
+        raise UnfitError("needs_one_of", one_of, f"some of {list(stated.sequences)}, each once")
     for key in stated.dice_by_sequences:
         if key not in _SETS:
             raise UnfitError(

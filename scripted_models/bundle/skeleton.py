@@ -17,7 +17,7 @@ from scripted_models.bundle.description import ACTION, NetworkDescription
 from scripted_models.errors import ModelError
 from scripted_models.networks import NETWORKS, NetworkEntry, build_network
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.runtime.typed_tables import read_value, refusing
+from scripted_models.runtime.typed_tables import read_value, refusing, shown
 
 FEWEST_LAYERS, LAYERS_PER_TENSOR = 1000, 20  # that building may register
 Shapes = dict[str, tuple[int, ...]]
@@ -58,11 +58,11 @@ def _build(stated: NetworkDescription) -> SliceNetwork:
     except ModelError:
         raise
     except Exception as error:  # networks raise many kinds for arguments they cannot take
+        why = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
+        why = why.partition("\n")[0][:200]
         raise ModelError(
-            found=f"arguments of {stated.name} that it cannot take ({type(error).__name__}: {error})"[
-                :300
-            ],
-            expected="those it was trained with",
+            found=f"the arguments {shown(dict(stated.arguments))} for {stated.name} ({why})",
+            expected="those that it takes",
             action=ACTION,
         ) from error
 
@@ -99,14 +99,14 @@ def _inner(entry: NetworkEntry, arguments: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _at_most(most: int) -> Iterator[None]:
-    """Raise ValueError in this thread once more layers and tensors are registered than `most`."""
+    """Raise RuntimeError in this thread once more layers and tensors are registered than `most`."""
     count, thread = 0, threading.get_ident()
 
     def register(*_: object) -> None:
         nonlocal count
         count += threading.get_ident() == thread
         if count > most:
-            raise ValueError("more layers than its weights are for")
+            raise RuntimeError("more layers than its weights are for")
 
     handles = [
         hooks.register_module_module_registration_hook(register),

@@ -18,6 +18,7 @@ from scripted_models.networks.refinenet import RefineNet
 from scripted_models.networks.segresnet import SegResNet
 from scripted_models.networks.threshold import ThresholdBaseline
 from scripted_models.networks.unet import UNet
+from scripted_models.runtime.typed_tables import shown
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,9 @@ def build_network(name: str, **arguments) -> nn.Module:
     try:
         return NETWORKS[name].build(**arguments)
     except (TypeError, ValueError) as error:
+        why = str(error).partition("\n")[0][:200]
         raise ModelError(
-            found=f"the arguments {arguments} for {name} ({error})",
+            found=f"the arguments {shown(arguments)} for {name} ({why})",
             expected="those that it takes",
             action="correct them",
         ) from error

@@ -36,10 +36,12 @@ class Range:
         )
 
     def __str__(self) -> str:
+        if self.at_least is not None and self.at_most is not None:
+            return f"from {self.at_least:g} to {self.at_most:g}"
         bounds = {
-            "at least": self.at_least,
+            "of at least": self.at_least,
             "above": self.above,
-            "at most": self.at_most,
+            "of at most": self.at_most,
             "below": self.below,
         }
         return " and ".join(f"{word} {v:g}" for word, v in bounds.items() if v is not None)

@@ -23,7 +23,11 @@ Millimeters = Annotated[float, Range(0, 1000)]
 
 @dataclass(frozen=True)
 class MarkBrain:
-    """Mark the voxels that differ from 0 in any channel."""
+    """Mark the voxels that differ from 0 in any channel.
+
+    Attributes:
+        step: name of the step.
+    """
 
     step: Literal["mark_brain"] = "mark_brain"
 
@@ -117,7 +121,11 @@ class KeepSequences:
 
 @dataclass(frozen=True)
 class InsideBrain:
-    """Set labels outside of the brain to background."""
+    """Set labels outside of the brain to background.
+
+    Attributes:
+        step: name of the step.
+    """
 
     step: Literal["inside_brain"] = "inside_brain"
 
