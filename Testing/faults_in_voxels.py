@@ -240,8 +240,8 @@ def left_out(inputs):
     50,
     "a sequence left out beside four files",
     2,
-    "--without is for a case folder, expected none beside --t1 --t1c --t2 --flair; leave it out, "
-    "and give no file of these sequences.",
+    "Found --without beside single files, expected it with a case folder only; leave it out, and "
+    "give no file of these sequences.",
 )
 def left_out_beside_files(inputs):
     inputs.options = ["--without", "t1"]
