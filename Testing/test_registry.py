@@ -94,8 +94,10 @@ class TestImport:
         if packed:
             source = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "made"))
         model = import_model(source, "mine")
-        assert (model.name, model.folder, model.user) == ("mine", store / "mine", True)
-        assert model.problem is None
+        assert (model.name, model.folder, model.user, model.problem) == (
+            *("mine", store / "mine", True),
+            None,
+        )
         assert contents(store / "mine") == contents(folder) == before
         assert os.listdir(store) == ["mine"]
 

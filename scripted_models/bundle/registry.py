@@ -41,7 +41,7 @@ class StoredModel:
         user: True for the user's own, which can be removed.
         description: what it says about itself; None when that is unusable.
         card: model card, Markdown; empty when there is none.
-        problem: why it cannot be used; None when it can.
+        problem: why it cannot be used; None for a sound one.
     """
 
     name: str

@@ -15,7 +15,7 @@ from torch.nn.modules import module as hooks
 
 from scripted_models.bundle.description import ACTION, NetworkDescription
 from scripted_models.errors import ModelError
-from scripted_models.networks import NETWORKS, NetworkEntry, build_network
+from scripted_models.networks import NETWORKS, NetworkEntry, build_network, build_slice_network
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.typed_tables import read_value, refusing, shown
 
@@ -54,7 +54,7 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
 
 def _build(stated: NetworkDescription) -> SliceNetwork:
     try:
-        return build_network(stated.name, **stated.arguments)
+        return build_slice_network(stated.name, **stated.arguments)
     except ModelError:
         raise
     except Exception as error:  # networks raise many kinds for arguments they cannot take

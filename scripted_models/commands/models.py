@@ -3,7 +3,7 @@
 import json
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scripted_models.errors import InputError, ModelError, ScriptedModelsError
 from scripted_models.runtime.progress import Progress, make_progress
@@ -97,7 +97,7 @@ def _list(options: Namespace) -> int:
     return 0
 
 
-def _record(model: "StoredModel") -> dict[str, Any]:
+def _record(model: "StoredModel") -> dict[str, object]:
     return {
         **(model.description.to_table() if model.description else {}),
         "name": model.name,
