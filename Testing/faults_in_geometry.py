@@ -69,9 +69,8 @@ def rounded(inputs):
     24,
     "a grid that lies half a voxel aside",
     2,
-    "Case case: t2 (t2.nrrd) and t1 (case_t1.nii.gz) lie on different grids: origins "
-    "-19.5x-19.5x10.5 and -20x-20x10 mm (corners up to 0.866 mm apart); expected co-registered "
-    "volumes, resample them onto one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: origins -19.5x-19.5x10.5 and -20x-20x10 mm "
+    "(corners up to 0.866 mm apart), expected co-registered volumes; resample them onto one grid first.",
 )
 def half_voxel(inputs):
     regrid(inputs, ["t2"], origin=[v + 0.5 for v in GRID[1]])
@@ -81,8 +80,8 @@ def half_voxel(inputs):
     25,
     "twice as many voxels in the same box",
     2,
-    "Case case: t2 (t2.nrrd) and t1 (case_t1.nii.gz) lie on different grids: sizes 80x80x14 and "
-    "40x40x14 voxels; expected co-registered volumes, resample them onto one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: sizes 80x80x14 and 40x40x14 voxels, expected "
+    "co-registered volumes; resample them onto one grid first.",
 )
 def finer(inputs):
     image = sitk.Expand(inputs.image("t2"), [2, 2, 1])
@@ -93,9 +92,8 @@ def finer(inputs):
     26,
     "a volume 1 m aside",
     2,
-    "Case case: t2 (t2.nrrd) and t1 (case_t1.nii.gz) lie on different grids: origins 1000x0x0 "
-    "and -20x-20x10 mm (corners up to 1.02e+03 mm apart); expected co-registered volumes, "
-    "resample them onto one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: origins 1000x0x0 and -20x-20x10 mm (corners up "
+    "to 1.02e+03 mm apart), expected co-registered volumes; resample them onto one grid first.",
 )
 def far_away(inputs):
     regrid(inputs, ["t2"], origin=(1000, 0, 0))
@@ -163,9 +161,8 @@ def coarse(inputs):
     29,
     "q-form and s-form that disagree",
     2,
-    "Case case: t2 (t2.nii) and t1 (case_t1.nii.gz) lie on different grids: origins -90x-0x0 and "
-    "-20x-20x10 mm (corners up to 73.5 mm apart); expected co-registered volumes, resample them "
-    "onto one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: origins -90x-0x0 and -20x-20x10 mm (corners up "
+    "to 73.5 mm apart), expected co-registered volumes; resample them onto one grid first.",
 )
 def two_forms(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))

@@ -229,8 +229,8 @@ def unknown_model(inputs):
     61,
     "CUDA where there is none",
     4,
-    "No CUDA device is available to PyTorch, but --device cuda asks for one; use --device auto or "
-    "install a CUDA build of PyTorch and the driver.",
+    "Found no GPU that PyTorch can use, expected one for --device cuda; choose --device auto, or "
+    "install the driver and a CUDA build of PyTorch.",
     INPUT,
 )
 def no_cuda(inputs):

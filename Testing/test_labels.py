@@ -15,6 +15,7 @@ from scripted_models.labels import (
     REGIONS,
     decode_labels,
     encode_labels,
+    known_regions,
     region_mask,
 )
 
@@ -100,7 +101,9 @@ def test_refusal_names_the_codings_that_know_all_values():
 
 
 def test_refusal_of_an_image_stays_short():
-    assert len(refusal(np.arange(4000))) < 500
+    message = refusal(np.arange(4000))
+    assert "the label(s) 3, 5, 6, 7, 8, expected" in message
+    assert len(message) < 500
 
 
 def test_empty_and_one_voxel_maps():
@@ -208,3 +211,17 @@ def test_float_label_maps(tmp_path, pixels):
     sitk.WriteImage(sitk.Cast(sitk.GetImageFromArray(values), pixels), str(path))
     with pytest.raises(InputError, match="fractional values from 0 to 4, expected whole"):
         read_label_map(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "regions"),
+    [
+        ((0, 1, 2, 3, 4), ("WT", "TC", "ET")),
+        ((0, 2, 3, 4), ("WT", "TC", "ET")),
+        ((0, 1, 3, 4), ("TC", "ET")),
+        ((0, 2, 4), ("ET",)),
+        ((0, 2), ()),
+    ],
+)
+def test_a_region_needs_all_its_parts(labels, regions):
+    assert known_regions(labels) == regions

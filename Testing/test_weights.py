@@ -21,7 +21,7 @@ from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.images.volume_files import read_label_map
-from scripted_models.labels import LABELS, known_regions
+from scripted_models.labels import LABELS
 from scripted_models.networks import build_network
 from scripted_models.sequences import SEQUENCES
 
@@ -159,19 +159,6 @@ class TestFewerLabels:
         volumes = report["volumes_ml"]
         assert list(volumes) == ["necrosis", "edema", "enhancing", "WT", "TC", "ET"]
         assert volumes["TC"] == pytest.approx(volumes["necrosis"] + volumes["enhancing"])
-
-    @pytest.mark.parametrize(
-        ("labels", "regions"),
-        [
-            ((0, 1, 2, 3, 4), ("WT", "TC", "ET")),
-            ((0, 2, 3, 4), ("WT", "TC", "ET")),
-            ((0, 1, 3, 4), ("TC", "ET")),
-            ((0, 2, 4), ("ET",)),
-            ((0, 2), ()),
-        ],
-    )
-    def test_a_region_needs_all_its_parts(self, labels, regions):
-        assert known_regions(labels) == regions
 
     def test_every_label_needs_a_class(self, four, tmp_path):
         folder = shutil.copytree(four, tmp_path / "copy")

@@ -29,11 +29,13 @@ from scripted_models.experiments.ablation import (
     write_sequence_table,
 )
 from scripted_models.experiments.cross_validation import folds_of
-from scripted_models.experiments.runner import ListRun, segment_cases
+from scripted_models.experiments.runner import ListRun
+from scripted_models.experiments.shared_batch import segment_shared
 from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import encode_labels
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import BarProgress
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
 from scripted_models.tasks.brains.training_cases import usable_cases
@@ -56,10 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
         model = member(ensemble, index, options.planes, options.output / fold / "model")
         cases = [found[name] for name in names]
         place = options.output / fold / ALL
-        segment_cases(model, cases, place, run)
+        segmenter = Segmenter(model)
+        segment_shared(segmenter, cases, place, run.progress)
         scores = {ALL: evaluate_folders(place, data, only=names)}
         if options.sequences:
-            scores |= score_incomplete(model, cases, options.output / fold, run)
+            scores |= score_incomplete(segmenter, cases, options.output / fold, run)
         for key, evaluation in scores.items():
             parts.setdefault(key, []).append(evaluation)
     joined = {key: join_evaluations(key, of_folds) for key, of_folds in parts.items()}

@@ -8,14 +8,14 @@ import inspect
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch.nn.modules import module as hooks
 
 from scripted_models.bundle.description import ACTION, NetworkDescription
 from scripted_models.errors import ModelError
-from scripted_models.networks import NETWORKS, NetworkEntry, build_network
+from scripted_models.networks import NETWORKS, NetworkEntry, build_network, build_slice_network
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.typed_tables import read_value, refusing, shown
 
@@ -45,7 +45,7 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
     if expected != shapes:
         wrong = sorted(set(expected.items()) ^ set(shapes.items()))[:3]
         raise ModelError(
-            found=f"weights that do not fit {type(skeleton).__name__} (for example {wrong})",
+            found=f"weights that do not fit {stated.name} (for example {wrong})",
             expected="those of this network",
             action="the folder mixes files of different models",
         )
@@ -54,7 +54,7 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
 
 def _build(stated: NetworkDescription) -> SliceNetwork:
     try:
-        return cast(SliceNetwork, build_network(stated.name, **stated.arguments))
+        return build_slice_network(stated.name, **stated.arguments)
     except ModelError:
         raise
     except Exception as error:  # networks raise many kinds for arguments they cannot take
@@ -79,7 +79,8 @@ def check_arguments(
     if name not in NETWORKS:
         build_network(name)  # says which are known
     entry = NETWORKS[name]
-    hints = {key: p.annotation for key, p in inspect.signature(entry.build).parameters.items()}
+    named = inspect.signature(entry.build).parameters.values()
+    hints = {p.name: p.annotation for p in named if p.kind is not p.VAR_KEYWORD}
     for key, value in arguments.items():
         if key in entry.parts and isinstance(value, Mapping):
             check_arguments(entry.parts[key], value, f"{where}.{key}")

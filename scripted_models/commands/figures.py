@@ -157,8 +157,6 @@ def _methods(options: Namespace, progress: Progress) -> int:
 
 
 def _views(options: Namespace, progress: Progress) -> int:
-    from scripted_models.bundle.weights import load_model
-    from scripted_models.inference import place_network
     from scripted_models.reporting.figures.canvas import check_output
     from scripted_models.reporting.figures.shown_case import only_case, read_shown_case
     from scripted_models.reporting.figures.views import (
@@ -166,6 +164,7 @@ def _views(options: Namespace, progress: Progress) -> int:
         segmentation_by,
         segmentation_from,
     )
+    from scripted_models.segmentation.segmenter import Segmenter
 
     check_output(options.output)
     progress.stage("read", 0.0)
@@ -174,9 +173,9 @@ def _views(options: Namespace, progress: Progress) -> int:
     if options.segmentation:
         labels, name = segmentation_from(options.segmentation, case, shown), "segmentation"
     else:
-        model = load_model(options.model)
-        place_network(model.network, options.device)
-        labels, name = segmentation_by(model, case, shown, progress), model.name
+        segmenter = Segmenter.load(options.model, options.device)
+        labels = segmentation_by(segmenter, case, shown, progress)
+        name = segmenter.model.name
     return _save(draw_views(shown, labels, name), options.output, progress)
 
 
@@ -197,6 +196,7 @@ def _architecture(options: Namespace, progress: Progress) -> int:
         raise InputError(
             found=f"no diagram of {', '.join(without)}",
             expected=f"some of {', '.join(drawn)}",
+            action="name some of these",
         )
     networks = {name: build_network(name) for name in names}
     one_file = _is_file_name(options.output)

@@ -14,9 +14,7 @@ from scripted_models.errors import InputError
 
 REGION_ORDER = ("WT", "TC", "ET")
 PPV_TITLE = "Specificity (PPV as printed)"
-PPV_NOTE = (
-    'The paper\'s column "Specificity" holds the positive predictive value, so the PPV stands beside it.'
-)
+PPV_NOTE = 'The paper\'s column "Specificity" holds the positive predictive value, so the PPV stands beside it.'
 CELLS_NOTE = (
     "Cells read whole tumor (WT) / tumor core (TC) / enhancing tumor (ET). The paper calls these "
     "complete, core and enhancing."

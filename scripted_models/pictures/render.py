@@ -159,9 +159,8 @@ def png_bytes(rgb: np.ndarray, scratch: Path | None = None) -> bytes:
     except (OSError, RuntimeError) as error:
         raise ResourceError(
             path=scratch or tempfile.gettempdir(),
-            found=f"no way to write this file ({_reason(error)})",
-            expected="a folder that exists, is writable and has space left",
-            action="make room, or choose another folder",
+            found=f"no way to write the file ({_reason(error)})",
+            action="check that the folder exists, is writable and has space left",
         ) from error
 
 

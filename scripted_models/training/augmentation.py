@@ -46,6 +46,7 @@ from monai.transforms import (
     RandShiftIntensity,
 )
 
+from scripted_models.brain_mask import brain_mask
 from scripted_models.errors import InputError
 from scripted_models.sequences import SEQUENCES
 
@@ -203,7 +204,7 @@ class Augmentation:
             "channels": self._channels,
             "image": torch.from_numpy(image),
             "target": torch.from_numpy(coded.astype(np.float32)),
-            "brain": torch.from_numpy((image != 0).any(axis=0, keepdims=True).astype(np.float32)),
+            "brain": torch.from_numpy(brain_mask(image)[None].astype(np.float32)),
         }
         self._random.seed(seed % 2**32)
         with _plain_tensors():

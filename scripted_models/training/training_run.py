@@ -151,10 +151,10 @@ def _train_folds(experiment: Experiment, run: TrainingRun) -> Path:
         data = replace(
             experiment.data, folds=0, train=train, validation=tuple(sorted(fold)), test=split.test
         )
-        run.progress.span(index / number, (index + 1) / number)
-        run.progress.message(f"fold {index + 1} of {number}")
-        name = f"fold{index + 1}"
-        part = replace(run, output=Path(run.output) / name, cache=run.cache_folder)
+        progress = run.progress.part(index / number, (index + 1) / number)
+        progress.message(f"fold {index + 1} of {number}")
+        output = Path(run.output) / f"fold{index + 1}"
+        part = replace(run, output=output, progress=progress, cache=run.cache_folder)
         models.append(train_experiment(replace(experiment, data=data), part))
     return write_ensemble(experiment, models, Path(run.output) / MODEL)
 

@@ -21,6 +21,7 @@ from monai.transforms import (
     Transform,
 )
 
+from scripted_models.brain_mask import brain_mask
 from scripted_models.errors import InputError
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.steps import PreprocessingStep, options_of, read_preprocessing
@@ -30,11 +31,11 @@ MIN_BRAIN_VOXELS = 100  # percentiles and standard deviation mean nothing below
 
 
 class MarkBraind(MapTransform):
-    """Add the brain mask: voxels that differ from 0 in any channel.
+    """Add the brain mask (see `scripted_models.brain_mask`).
 
     Raises:
-        InputError: fewer than 100 such voxels, or a channel that is constant inside and not one of
-            'missing'.
+        InputError: fewer than 100 voxels of brain, or a channel that is constant inside and not
+            one of 'missing'.
     """
 
     def __init__(self, keys: Sequence[str] = ("image",), channels: Sequence[str] = SEQUENCES):
@@ -44,7 +45,7 @@ class MarkBraind(MapTransform):
     def __call__(self, data: Data) -> Data:
         """Return the dictionary with 'brain', bool (1, z, y, x)."""
         image = np.asarray(data["image"])
-        brain = (image != 0).any(axis=0, keepdims=True)
+        brain = brain_mask(image)[None]
         if brain.sum() < MIN_BRAIN_VOXELS:
             raise InputError(
                 found=f"{int(brain.sum())} voxels that differ from 0",

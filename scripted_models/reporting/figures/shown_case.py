@@ -18,7 +18,7 @@ from scripted_models.inference import iterate_slices, predict_slice
 from scripted_models.labels import LabelCoding
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.pictures.panels import tissue_mask
-from scripted_models.segmentation.segmenter import read_on_one_grid
+from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.preprocessing import preprocess
 from scripted_models.transforms.region_thresholds import decide_labels

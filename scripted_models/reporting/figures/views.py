@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.evaluation.pairing import assumed_coding
 from scripted_models.images.volume_files import read_label_map
@@ -14,15 +13,17 @@ from scripted_models.pictures.panels import fullest_index
 from scripted_models.reporting.figures.panel_grid import TRUTH_TITLE, Cell, Painter, Row, draw_rows
 from scripted_models.reporting.figures.shown_case import ShownCase
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import TITLES
 
 VIEWS = ("sagittal", "coronal", "axial")
 
 
-def segmentation_by(model: Model, case: Case, shown: ShownCase, progress: Progress) -> np.ndarray:
-    """Segment a case with a model and return its labels on the grid of the shown volumes."""
-    result = segment_case(case, model, progress, span=(0.1, 0.95))
+def segmentation_by(
+    segmenter: Segmenter, case: Case, shown: ShownCase, progress: Progress
+) -> np.ndarray:
+    """Segment a case and return its labels on the grid of the shown volumes."""
+    result = segmenter.segment(case, progress.part(0.1, 0.95))
     return shown.placement.bring(result.labels, result.grid, case.name)
 
 
