@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from monai.inferers import Inferer
 
+from scripted_models.brain_mask import brain_mask
 from scripted_models.inference.volume import MOST_WORKERS, predict_volume
 from scripted_models.networks.slice_network import SliceNetwork
 
@@ -49,7 +50,7 @@ class BrainInferer(Inferer):
         """
         if args or kwargs:
             raise TypeError(f"expected no arguments for the network, not {args} {kwargs}")
-        brain = (inputs != 0).any(dim=1, keepdim=True) if brain is None else brain
+        brain = _brain(inputs) if brain is None else brain
         if inputs.dim() != 5 or brain.shape != (len(inputs), 1, *inputs.shape[2:]):
             raise ValueError(
                 f"expected (N, C, z, y, x) and (N, 1, z, y, x), not {tuple(inputs.shape)} and "
@@ -65,6 +66,12 @@ class BrainInferer(Inferer):
         if self.log:
             probabilities = probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
         return probabilities
+
+
+def _brain(inputs: torch.Tensor) -> torch.Tensor:
+    """Return the brain masks (N, 1, z, y, x) of a batch."""
+    masks = [brain_mask(_array(image, np.float32)) for image in inputs]
+    return torch.from_numpy(np.stack(masks)[:, None])
 
 
 def _array(tensor: torch.Tensor, dtype: type) -> np.ndarray:
