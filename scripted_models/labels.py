@@ -98,13 +98,16 @@ CODINGS: dict[str, LabelCoding] = {
 }
 
 
-def decode_labels(values: np.ndarray, coding: LabelCoding, source: str) -> np.ndarray:
+def decode_labels(
+    values: np.ndarray, coding: LabelCoding, source: str, option: str = "--coding"
+) -> np.ndarray:
     """Map a data set's label map to the internal labels.
 
     Args:
         values: label map of any shape; integers, or floats that are whole numbers.
         coding: coding of the data set.
         source: file name for messages.
+        option: of the command line that chooses this coding, for messages.
 
     Returns:
         uint8 array of the same shape with values 0-4.
@@ -118,9 +121,11 @@ def decode_labels(values: np.ndarray, coding: LabelCoding, source: str) -> np.nd
         listed = ", ".join(f"{v:g}" for v in unknown[:5])
         fitting = [c.name for c in CODINGS.values() if set(found.tolist()) <= set(c.to_internal)]
         raise InputError(
-            f"{source}: found the value(s) {listed} in the label map, expected only "
-            f"{sorted(coding.to_internal)} of coding '{coding.name}'; choose the right coding with --coding "
-            f"(all values are known to: {', '.join(fitting) or 'none'}) or repair the file."
+            found=f"the value(s) {listed} in the label map",
+            expected=f"only {sorted(coding.to_internal)} of coding '{coding.name}'",
+            action=f"choose the right coding with {option} "
+            f"(all values are known to: {', '.join(fitting) or 'none'}) or repair the file",
+            path=source,
         )
     table = np.zeros(256, np.uint8)
     for value, label in coding.to_internal.items():

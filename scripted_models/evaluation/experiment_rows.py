@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,7 +42,8 @@ class ExperimentRow:
 
     Attributes:
         name: heads the row.
-        paper_method: row of the paper's table 1 or 2 to set beside it, such as 'TwoPathCNN*'; empty for none.
+        paper_method: row of the paper's table 1 or 2 to set beside it, such as 'TwoPathCNN*'; empty
+            for none.
         evaluation: its scores.
         facts: JSON values such as training seconds, seconds per case, parameters, epochs.
 
@@ -73,6 +74,18 @@ class ExperimentRow:
             )
             for region in self.evaluation.mean
         }
+
+
+class FactRow(Protocol):
+    """A row of any table, with facts about how it came about."""
+
+    @property
+    def name(self) -> str:
+        """Heads the row."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """JSON values by name."""
 
 
 class Section(NamedTuple):
@@ -124,7 +137,7 @@ def shared_notes(rows: Sequence[ExperimentRow]) -> list[str]:
     ]
 
 
-def fact_columns(rows: Sequence[ExperimentRow]) -> list[list[str]]:
+def fact_columns(rows: Sequence[FactRow]) -> list[list[str]]:
     """Return a table of the rows' facts: the titles, then the texts of each row; empty without facts."""
     names = list(dict.fromkeys(name for row in rows for name in row.facts))
     if not names:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -28,20 +29,20 @@ from scripted_models.experiments.failure_gallery import write_gallery
 from scripted_models.experiments.runner import (
     CASES,
     TABLE,
-    TEST,
-    ListRun,
     model_of,
     run_facts,
     run_list,
 )
 from scripted_models.reporting.experiment_table import write_experiment_table
 from scripted_models.segmentation.outputs import REPORT
-from scripted_models.tasks.brains.training_cases import usable_cases
+from scripted_models.tasks.brains.case_split import usable_cases
+from scripted_models.tasks.known_tasks import TASKS
+from scripted_models.tasks.list_run import SCORES, TEST, ListRun
 from scripted_models.training import distributed
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.training_run import write_ensemble
 
-SCORES, MODELS, INCOMPLETE, WORST = "scores", "models", "incomplete", "worst"
+MODELS, INCOMPLETE, WORST = "models", "incomplete", "worst"
 CHECKED_PERCENT = 15  # of the cases, those with the lowest expectation
 LEAST_CASES = 10  # to say what a low expectation is
 
@@ -115,7 +116,8 @@ def cross_validate(
             run, output=run.output / name, cache=run.cache or run.output / CASES,
             span=(index / len(chosen), (index + 1) / len(chosen)),
         )  # fmt: skip
-        by_fold[name] = run_list([_testing_on(e, folds[name]) for e in experiments], part)
+        tested_on = [_testing_on(experiment, folds[name]) for experiment in experiments]
+        by_fold[name] = cast(list[ExperimentRow], run_list(tested_on, part))
         if sequences:
             _score_incomplete(experiments, part, folds[name], reduced)
         if distributed.rank() == 0:
@@ -143,7 +145,8 @@ def cross_validate(
             of_folds = [model_of(experiment, experiments, run.output / name) for name in folds]
             measured = _measured(by_set.get(experiment.name, {}), len(folds))
             measured |= _check_below(expected.get(experiment.name, {}))
-            write_ensemble(experiment, of_folds, run.output / MODELS / experiment.name, measured)
+            folder = run.output / MODELS / experiment.name
+            write_ensemble(experiment, TASKS["brains"], of_folds, folder, measured)
     return rows
 
 
