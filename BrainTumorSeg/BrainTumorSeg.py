@@ -6,7 +6,7 @@ The panel only; files, child process and scene are in BrainTumorSegLib.
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import slicer
 import vtk
@@ -22,6 +22,19 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+if TYPE_CHECKING:
+    from BrainTumorSegLib.logic import SegmentationJob
+    from BrainTumorSegLib.model_list import ModelEntry
+    from BrainTumorSegLib.slicer_types import (
+        Parameters,
+        SegmentationNode,
+        VolumeNode,
+        VtkObject,
+        Widget,
+    )
+
+    from scripted_models.cases.phantom.phantom_case import Phantom
+
 DOCUMENTATION = "https://github.com/BrainTumorSeg/SlicerBrainTumorSeg#in-3d-slicer"
 TERMINOLOGY_FILE = (
     Path(__file__).parent / "Resources" / "SegmentationCategoryTypeModifier-BrainTumorSeg.term.json"
@@ -31,19 +44,20 @@ TERMINOLOGY_FILE = (
 class BrainTumorSeg(ScriptedLoadableModule):
     """Name, category and help of the module."""
 
-    def __init__(self, parent):
+    def __init__(self, parent: "Widget"):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("Brain Tumor Segmentation")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = []
         self.parent.contributors = ["BrainTumorSeg contributors"]
         self.parent.helpText = _(
-            "Segments a glioma in four skull-stripped MRI sequences of one patient (T1, T1 with "
-            "contrast, T2, FLAIR) into necrosis, edema, non-enhancing and enhancing tumor. "
+            "Segments a glioma in four skull-stripped MRI sequences of one patient. "
+            "T1, T1 with contrast, T2 and FLAIR go in. "
+            "Necrosis, edema, non-enhancing and enhancing tumor come out. "
             "For research, not for clinical use."
         ) + _('<p>See the <a href="{url}">documentation</a>.</p>').format(url=DOCUMENTATION)
         self.parent.acknowledgementText = _(
-            "The default network follows M. Havaei et al., Brain tumor segmentation with deep neural "
+            "The networks follow M. Havaei et al., Brain tumor segmentation with deep neural "
             "networks, Medical Image Analysis 35, 2017."
         )
         slicer.app.connect("startupCompleted()", onStartupCompleted)
@@ -70,7 +84,7 @@ class BrainTumorSegParameterNode:
         table: measurements of the segmentation.
         model: name of the model.
         device: where the network runs.
-        regions: add complete tumor, core and enhancing region as segments.
+        regions: add whole tumor, tumor core and enhancing tumor region as segments.
         probabilities: add probability volumes.
         surface: make a closed surface.
         smoothing: of the surface, 0-1.
@@ -93,31 +107,31 @@ class BrainTumorSegParameterNode:
 class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel; its sections are in BrainTumorSegLib.panel."""
 
-    def __init__(self, parent=None):
+    def __init__(self, parent: "Widget" = None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._parameterNodeGuiTag = None
-        self._sections = ()
+        self.logic: BrainTumorSegLogic | None = None
+        self._parameterNode: Any = None
+        self._parameterNodeGuiTag: Any = None
+        self._sections: tuple[Any, ...] = ()
 
     def setup(self) -> None:
         """Build the panel; called once, when the module is first opened."""
         ScriptedLoadableModuleWidget.setup(self)
-        from BrainTumorSegLib.panel.inputs import InputsPanel
-        from BrainTumorSegLib.panel.models import ModelsPanel
-        from BrainTumorSegLib.panel.result import ResultPanel
-        from BrainTumorSegLib.panel.run import RunPanel
+        from BrainTumorSegLib.panel.input_section import InputSection
+        from BrainTumorSegLib.panel.model_section import ModelSection
+        from BrainTumorSegLib.panel.result_section import ResultSection
+        from BrainTumorSegLib.panel.run_section import RunSection
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/BrainTumorSeg.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = BrainTumorSegLogic()
-        self.inputs = InputsPanel(self.ui, lambda: self.run.updateButton())
-        self.run = RunPanel(self.ui, self.logic, self.inputs.problems, self.onDone)
-        self.models = ModelsPanel(self.ui, self.onModel)
-        self.result = ResultPanel(self.ui)
+        self.inputs = InputSection(self.ui, self.onFindings)
+        self.run = RunSection(self.ui, self.logic, self.inputs.problems, self.onDone)
+        self.models = ModelSection(self.ui, self.onModel)
+        self.result = ResultSection(self.ui)
         self._sections = (self.models, self.inputs, self.run, self.result)
         scene = slicer.mrmlScene
         self.addObserver(scene, slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose)
@@ -146,34 +160,36 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
-    def onSceneStartClose(self, caller, event) -> None:
+    def onSceneStartClose(self, caller: "VtkObject", event: "VtkObject") -> None:
         """End the run: its volumes are about to vanish."""
         self.run.close()
         self.setParameterNode(None)
         self.inputs.forget()
 
-    def onSceneEndClose(self, caller, event) -> None:
+    def onSceneEndClose(self, caller: "VtkObject", event: "VtkObject") -> None:
         """Start over with an empty scene."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:
         """Connect the panel to the parameters of the scene."""
-        self.setParameterNode(self.logic.getParameterNode())
+        if self.logic is not None:
+            self.setParameterNode(self.logic.getParameterNode())
 
-    def setParameterNode(self, node) -> None:
+    def setParameterNode(self, node: "Parameters | None") -> None:
         """Connect the panel to a parameter node, or to none."""
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onModified)
         self._parameterNode = node
         if node is not None:
-            self._parameterNodeGuiTag = node.connectParametersToGui(self._widgetsOfParameters())
+            widgets = self._widgetsOfParameters()
+            self._parameterNodeGuiTag = self._parameterNode.connectParametersToGui(widgets)
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
         for section in self._sections:
             section.setParameterNode(node)
 
-    def _widgetsOfParameters(self) -> dict:
+    def _widgetsOfParameters(self) -> "dict[str, Widget]":
         """Return the widgets by the parameter that the .ui file names.
 
         connectGui would find them, too, but some versions of Slicer give no tag to disconnect with.
@@ -183,42 +199,48 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         }
         return {name: widget for name, widget in named.items() if name}
 
-    def onModified(self, caller=None, event=None) -> None:
+    def onModified(self, caller: "VtkObject" = None, event: "VtkObject" = None) -> None:
         """Another segmentation may have been chosen."""
         self.result.refresh()
 
-    def onModel(self, entry) -> None:
+    def onModel(self, entry: "ModelEntry") -> None:
         """Check the volumes against what the chosen model expects."""
         self.inputs.setModel(entry)
 
-    def onDone(self, segmentation) -> None:
+    def onFindings(self) -> None:
+        """A run may have become possible, or impossible."""
+        self.run.updateButton()
+
+    def onDone(self, segmentation: "SegmentationNode") -> None:
         """Show the new segmentation and its measurements, also when another module is open."""
-        self.logic.getParameterNode().segmentation = segmentation
-        self.result.measure(self.logic.getParameterNode())
+        parameters = BrainTumorSegLogic().getParameterNode()
+        parameters.segmentation = segmentation
+        self.result.measure(parameters)
 
 
 class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
     """The module without its panel, for scripts."""
 
-    def getParameterNode(self):
+    def getParameterNode(self) -> "Parameters":
         """Return the typed parameters of the scene."""
-        return BrainTumorSegParameterNode(super().getParameterNode())
+        wrapper: Any = BrainTumorSegParameterNode  # made over by its decorator
+        return wrapper(super().getParameterNode())
 
     def ensureDependencies(self) -> None:
         """Install what the segmentation program needs, after a question.
 
         Raises:
             scripted_models.errors.Cancelled: the user said no.
-            scripted_models.errors.ResourceError: it cannot be installed; the text says what to do.
+            scripted_models.errors.ResourceError: it cannot be installed.
         """
         from BrainTumorSegLib.dependencies import ensure
         from BrainTumorSegLib.slicer_installer import SlicerInstaller
 
         ensure(SlicerInstaller())
 
-    def startJob(self, parameters):
+    def startJob(self, parameters: "Parameters") -> "SegmentationJob":
         """Start a run of the panel's parameters that is polled; see SegmentationJob."""
-        from BrainTumorSegLib.result import ResultOptions
+        from BrainTumorSegLib.result_import import ResultOptions
 
         return self.segment(
             parameters.t1,
@@ -236,16 +258,26 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
             ),
         )
 
-    def segment(self, t1, t1c, t2, flair, waitForCompletion=True, **others):
+    def segment(
+        self,
+        t1: "VolumeNode",
+        t1c: "VolumeNode",
+        t2: "VolumeNode",
+        flair: "VolumeNode",
+        waitForCompletion: bool = True,
+        **others: Any,
+    ) -> Any:
         """Segment four volume nodes.
 
         Args:
             t1, t1c, t2, flair: vtkMRMLScalarVolumeNode; the result lies on the grid of T1c.
-            waitForCompletion: wait and return the segmentation node; else return the started
-                BrainTumorSegLib.logic.SegmentationJob, whose poll() is called until it has an outcome,
-                and then finish().
-            others: what SegmentationJob takes (model, device, target, options, ...) and, when waited
-                for, on_event and cancelled.
+            waitForCompletion: wait for the segmentation node, or return at once.
+            others: what SegmentationJob takes (model, device, target, options, ...). A run that is
+                waited for also takes on_event and cancelled.
+
+        Returns:
+            The segmentation node, or the started BrainTumorSegLib.logic.SegmentationJob. Call its
+            poll() until it has an outcome, and then its finish().
 
         Raises:
             scripted_models.errors.ScriptedModelsError: the run failed; the scene is as it was.
@@ -276,7 +308,7 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
 
     def test_segmentsKeepTheirVoxels(self) -> None:
         """A known label map becomes four segments with the same number of voxels."""
-        from BrainTumorSegLib.result import import_segmentation
+        from BrainTumorSegLib.result_import import import_segmentation
         from BrainTumorSegLib.segments import SEGMENTS
 
         phantom, volumes = self._phantomVolumes()
@@ -290,13 +322,13 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
     def test_phantomIsSegmented(self) -> None:
         """The whole path, with the network."""
         if importlib.util.find_spec("torch") is None or importlib.util.find_spec("monai") is None:
-            self.delayDisplay(_("torch or MONAI is not installed: the network was not run."))
+            self.delayDisplay(_("PyTorch or MONAI is not installed; the network was not run."))
             return
         _phantom, volumes = self._phantomVolumes()
         node = BrainTumorSegLogic().segment(**volumes, device="cpu")
         assert node.GetSegmentation().GetNumberOfSegments() == 4
 
-    def _phantomVolumes(self):
+    def _phantomVolumes(self) -> "tuple[Phantom, dict[str, VolumeNode]]":
         from BrainTumorSegLib.resampling import ras_matrix
 
         from scripted_models.cases.phantom.phantom_case import make_phantom

@@ -1,7 +1,8 @@
-"""Faults that users meet, each with what is done, what the program says, and what is left on the disk.
+"""Faults that users meet: what is done, what the program says, and what is left on the disk.
 
-The numbers are those of the project's list of 62 inputs and faults. A fault is a function that spoils the
-inputs of a case and returns the command; `test_faults.py` runs it, and `FAULTS.md` is written from here.
+The numbers are those of the project's list of 62 inputs and faults. A fault is a function that
+spoils the inputs of a case and returns the command. `test_faults.py` runs it. `FAULTS.md` is made
+from here.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from faults_elsewhere import ELSEWHERE
 
 from scripted_models.cases.phantom.phantom_case import make_phantom
 
@@ -22,9 +24,9 @@ NOTHING, RESULT, OTHERS = "nothing", "the result", "the results of the others"
 INPUT = "nothing, the input is as before"
 HEAD = """# What happens to bad input
 
-Written by `python Testing/test_faults.py` from the table that `test_faults.py` runs: each fault is really done
-to the files of a case, the command of the user is run, and its sentence, exit code and remains are compared.
-With exit code 0 the sentence is a warning. Names in braces are paths.
+Written by `python Testing/test_faults.py` from the table that `test_faults.py` runs. Each fault is
+really done to the files of a case, and the user's command is run. Then its sentence, exit code and
+remains are compared. With exit code 0 the sentence is a warning. Names in braces are paths.
 
 | no. | what is done | what the program says | exit code | on the disk | test |
 |---|---|---|---|---|---|
@@ -41,7 +43,8 @@ class Fault:
         what: what is done.
         spoil: does it; see `Inputs`.
         code: exit code of the command.
-        says: the error, or with exit code 0 a warning (empty: none is asked for); names in braces are paths.
+        says: the error, or with exit code 0 a warning; empty where none is asked for. Names in
+            braces are paths.
         left: what is on the disk afterwards.
     """
 
@@ -64,60 +67,6 @@ def fault(number: int, what: str, code: int, says: str = "", left: str = "") -> 
         return spoil
 
     return add
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """A fault that another test does, or that cannot be done here.
-
-    Attributes:
-        number: in the list of 62.
-        what: what happens to the user.
-        answer: what the program does.
-        test: 'file::test' in this folder, or the reason why there is none.
-    """
-
-    number: int
-    what: str
-    answer: str
-    test: str
-
-
-ELSEWHERE = (
-    Elsewhere(15, "network paths of Windows (UNC)", "passed on as they are", "none: needs Windows"),
-    Elsewhere(26, "in Slicer: a volume that does not overlap", "the panel names it, Run stays off",
-              "test_slicer_input_check.py::test_voxels_are_read_again_only_after_a_change_and_moves_are_seen"),
-    Elsewhere(24, "in Slicer: volumes on different grids", "resampled to the reference, and said",
-              "test_slicer_volume_export.py::test_other_grids_are_resampled_in_physical_space"),
-    Elsewhere(36, "in Slicer: a linear transform above all volumes", "applied to the grid",
-              "test_slicer_volume_export.py::test_rigid_transform_of_all_moves_the_grid_and_keeps_the_voxels"),
-    Elsewhere(36, "in Slicer: a bent transform above a volume", "applied as hardening would",
-              "test_slicer_volume_export.py::test_warped_volume_equals_the_hardened_one"),
-    Elsewhere(51, "T1 and T1c, or any two, exchanged", "a warning names both, nothing is changed",
-              "test_image_findings.py::test_exchanged_sequences_are_told"),
-    Elsewhere(52, "names in every order and spelling (t1n, t1ce, t1gd, t2f, t2w)", "read as what they are",
-              "test_case_naming.py::test_every_alias_behind_every_sign_in_any_case"),
-    Elsewhere(53, "a volume of another patient on the same grid", "a warning names it",
-              "test_image_findings.py::test_a_volume_of_another_patient_is_told"),
-    Elsewhere(61, "the GPU runs out of memory", "fewer slices, half precision, the CPU; the report says so",
-              "test_memory.py::test_cpu_takes_over_and_says_so"),
-    Elsewhere(61, "cancelled while the network works", "exit code 130, nothing is left",
-              "test_segment.py::test_cancelled_run_leaves_nothing"),
-    Elsewhere(61, "training killed at any moment", "goes on with --resume to the same weights",
-              "test_training.py::test_killed_and_resumed_gives_the_same_bits"),
-    Elsewhere(61, "resumed by a newer version", "settings it did not have take their defaults",
-              "test_training.py::test_a_run_from_before_a_setting_existed_goes_on_with_its_default"),
-    Elsewhere(61, "a clock that goes backwards", "times are taken from a clock that does not",
-              "test_cli.py::test_remaining_time_leaves_out_what_was_done_before"),
-    Elsewhere(62, "one of several training processes dies", "the job ends with an error",
-              "test_distributed.py::test_a_dead_process_ends_the_job"),
-    Elsewhere(62, "bad input in a job of several processes", "one sentence, all processes end",
-              "test_distributed.py::test_bad_input_ends_all_processes_with_a_sentence"),
-    Elsewhere(62, "a loss of NaN", "the run ends with a sentence",
-              "test_recipe.py::test_a_loss_that_explodes_ends_the_run_with_a_sentence"),
-    Elsewhere(62, "0 and several loader processes", "the same weights",
-              "test_recipe.py::test_loader_processes_change_nothing"),
-)  # fmt: skip
 
 
 @dataclass
@@ -173,8 +122,16 @@ class Inputs:
     def command(self) -> list[str]:
         """Return `segment` of the files."""
         files = [text for m, path in self.paths.items() for text in (f"--{m}", str(path))]
-        return ["segment", *files, "--case-name", "case", "--output", str(self.output),
-                *([] if "--model" in self.options else ["--model", MODEL]), *self.options]  # fmt: skip
+        return [
+            "segment",
+            *files,
+            "--case-name",
+            "case",
+            "--output",
+            str(self.output),
+            *([] if "--model" in self.options else ["--model", MODEL]),
+            *self.options,
+        ]
 
     def named(self, says: str) -> str:
         """Put the paths into a sentence of the table."""
@@ -222,7 +179,7 @@ def _cells(fault: Fault) -> str:
 
 @contextmanager
 def without_rights_of_root() -> Iterator[None]:
-    """Let permissions of files hold for root, too (the calling thread gives up CAP_DAC_* meanwhile)."""
+    """Let permissions hold for root, too: the calling thread gives up CAP_DAC_* meanwhile."""
     if os.name != "posix" or os.geteuid() != 0:
         yield
         return

@@ -8,8 +8,9 @@ import zlib
 from fault_table import fault
 
 
-@fault(1, "a path where nothing is", 2,
-       "{t2}: found no such file, expected an image; check the path.")  # fmt: skip
+@fault(
+    1, "a path where nothing is", 2, "{t2}: found no such file, expected an image; check the path."
+)
 def missing(inputs):
     inputs.paths["t2"].unlink()
 
@@ -24,21 +25,30 @@ def missing_folder(inputs):
     return ["segment", str(inputs.root / "none"), "--output", str(inputs.output)]
 
 
-@fault(2, "a folder instead of a file", 2,
-       "{t2}: found a folder, expected an image file; name the file itself.")  # fmt: skip
+@fault(
+    2,
+    "a folder instead of a file",
+    2,
+    "{t2}: found a folder, expected an image file; name the file itself.",
+)
 def directory(inputs):
     inputs.paths["t2"] = inputs.folder
 
 
-@fault(2, "a pipe instead of a file", 2,
-       "{t2}: found a device or pipe, expected an image file; name a plain file.")  # fmt: skip
+@fault(
+    2,
+    "a pipe instead of a file",
+    2,
+    "{t2}: found a device or pipe, expected an image file; name a plain file.",
+)
 def pipe(inputs):
     inputs.paths["t2"] = inputs.folder / "pipe.nii.gz"
     os.mkfifo(inputs.paths["t2"])
 
 
-@fault(3, "an empty file", 2,
-       "{t2}: found an empty file, expected an image; copy or export it again.")  # fmt: skip
+@fault(
+    3, "an empty file", 2, "{t2}: found an empty file, expected an image; copy or export it again."
+)
 def empty(inputs):
     inputs.put("t2", b"")
 
@@ -70,8 +80,8 @@ def nearly_whole_nifti(inputs):
     4,
     ".nii cut by one voxel",
     2,
-    "{t2}: found 89596 bytes of voxels, expected the 89600 that its header announces; the file is "
-    "truncated or damaged, copy it again.",
+    "{t2}: found 89596 bytes of voxels, expected the 89600 that its header announces; copy the "
+    "file again, it is truncated or damaged.",
 )
 def truncated_plain_nifti(inputs):
     inputs.put("t2", gzip.decompress(inputs.paths["t2"].read_bytes())[:-4], "t2.nii")
@@ -81,8 +91,8 @@ def truncated_plain_nifti(inputs):
     5,
     ".mha cut to half",
     2,
-    "{t2}: found 44227 bytes of voxels, expected the 89600 that its header announces; the file is "
-    "truncated or damaged, copy it again.",
+    "{t2}: found 44227 bytes of voxels, expected the 89600 that its header announces; copy the "
+    "file again, it is truncated or damaged.",
 )
 def truncated_mha(inputs):
     path = inputs.write("t2", inputs.image("t2"), "t2.mha")
@@ -93,8 +103,8 @@ def truncated_mha(inputs):
     6,
     "one flipped byte in .nii.gz",
     2,
-    "{t2}: found data that is truncated or damaged (CRC check failed), expected a whole file; download or "
-    "copy it again.",
+    "{t2}: found data that is truncated or damaged (CRC check failed), expected a whole file; "
+    "download or copy it again.",
 )
 def flipped_byte(inputs):
     stored = gzip.compress(gzip.decompress(inputs.paths["t2"].read_bytes()), compresslevel=0)
@@ -107,8 +117,8 @@ def flipped_byte(inputs):
     6,
     "one flipped byte in compressed .mha",
     2,
-    "{t2}: found data that is truncated or damaged (Error -3 while decompressing data: incorrect data"
-    " check), expected a whole file; download or copy it again.",
+    "{t2}: found data that is truncated or damaged (Error -3 while decompressing data: incorrect "
+    "data check), expected a whole file; download or copy it again.",
 )
 def flipped_byte_mha(inputs):
     path = inputs.write("t2", inputs.image("t2"), "t2.mha")
@@ -124,8 +134,8 @@ def flipped_byte_mha(inputs):
     7,
     ".mha named .nii.gz",
     2,
-    "{t2}: found no gzip data, expected a .nii.gz file; check that the extension tells the true type,"
-    " or copy it again.",
+    "{t2}: found no gzip data, expected a .nii.gz file; check that the extension tells the true "
+    "type, or copy it again.",
 )
 def mha_named_nifti(inputs):
     path = inputs.write("t2", inputs.image("t2"), "t2.mha")
@@ -157,8 +167,8 @@ def no_extension(inputs):
     8,
     "a header with more rows than the file",
     2,
-    "{t2}: found 89600 bytes of voxels, expected the 896000 that its header announces; the file is "
-    "truncated or damaged, copy it again.",
+    "{t2}: found 89600 bytes of voxels, expected the 896000 that its header announces; copy the "
+    "file again, it is truncated or damaged.",
 )
 def larger_header(inputs):
     content = bytearray(gzip.decompress(inputs.paths["t2"].read_bytes()))
@@ -170,8 +180,8 @@ def larger_header(inputs):
     9,
     "a header that announces 32000 x 32000 x 32000 voxels",
     2,
-    "{t2}: found a header that announces 32000x32000x32000 voxels, expected a head volume of at most "
-    "536870912 voxels; the header is damaged or the file is no head volume.",
+    "{t2}: found a header that announces 32000x32000x32000 voxels, expected a head volume of at "
+    "most 536870912 voxels; copy or export the file again, its header is damaged.",
 )
 def huge_header(inputs):
     content = bytearray(gzip.decompress(inputs.paths["t2"].read_bytes()))
@@ -194,7 +204,7 @@ def detached_without_voxels(inputs):
     10,
     ".mha that names a file beside it",
     2,
-    "{t2}: found a MetaImage header whose voxels lie elsewhere (t2.raw), expected them in the file itself; "
+    "{t2}: found MetaImage voxels that lie elsewhere (t2.raw), expected them in the file itself; "
     "save the volume as one .mha file.",
 )
 def detached_mha(inputs):
@@ -207,7 +217,7 @@ def detached_mha(inputs):
     10,
     ".nrrd that names a file beside it",
     2,
-    "{t2}: found an NRRD header whose voxels lie elsewhere (data file), expected them in the file itself; "
+    "{t2}: found NRRD voxels that lie elsewhere (data file), expected them in the file itself; "
     "save the volume as one .nrrd file.",
 )
 def detached_nrrd(inputs):
@@ -219,8 +229,8 @@ def detached_nrrd(inputs):
     6,
     "a spoilt number in the header of a .mha",
     2,
-    "{t2}: found NDims = 99999999999999999999 3 in the MetaImage header, expected 2, 3 or 4; the header is "
-    "damaged, copy or export the file again.",
+    "{t2}: found NDims = 99999999999999999999 3 in the MetaImage header, expected 2, 3 or 4; "
+    "copy or export the file again, its header is damaged.",
 )
 def spoilt_number(inputs):
     path = inputs.write("t2", inputs.image("t2"), "t2.mha")

@@ -69,9 +69,8 @@ def rounded(inputs):
     24,
     "a grid that lies half a voxel aside",
     2,
-    "Case case: t2 (t2.nrrd) and t1 (case_t1.nii.gz) lie on different grids: origins -19.5x-19.5x10.5"
-    " and -20x-20x10 mm (corners up to 0.866 mm apart); expected co-registered volumes, resample them"
-    " onto one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: origins -19.5x-19.5x10.5 and -20x-20x10 mm "
+    "(corners up to 0.866 mm apart), expected co-registered volumes; resample them onto one grid first.",
 )
 def half_voxel(inputs):
     regrid(inputs, ["t2"], origin=[v + 0.5 for v in GRID[1]])
@@ -81,8 +80,8 @@ def half_voxel(inputs):
     25,
     "twice as many voxels in the same box",
     2,
-    "Case case: t2 (t2.nrrd) and t1 (case_t1.nii.gz) lie on different grids: sizes 80x80x14 and "
-    "40x40x14 voxels; expected co-registered volumes, resample them onto one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: sizes 80x80x14 and 40x40x14 voxels, expected "
+    "co-registered volumes; resample them onto one grid first.",
 )
 def finer(inputs):
     image = sitk.Expand(inputs.image("t2"), [2, 2, 1])
@@ -93,9 +92,8 @@ def finer(inputs):
     26,
     "a volume 1 m aside",
     2,
-    "Case case: t2 (t2.nrrd) and t1 (case_t1.nii.gz) lie on different grids: origins 1000x0x0 and "
-    "-20x-20x10 mm (corners up to 1.02e+03 mm apart); expected co-registered volumes, resample them "
-    "onto one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: origins 1000x0x0 and -20x-20x10 mm (corners up "
+    "to 1.02e+03 mm apart), expected co-registered volumes; resample them onto one grid first.",
 )
 def far_away(inputs):
     regrid(inputs, ["t2"], origin=(1000, 0, 0))
@@ -105,8 +103,8 @@ def far_away(inputs):
     27,
     "spacing 0 in NIfTI",
     2,
-    "{t2}: found voxel spacing 1 x 0 x 3 mm, expected positive numbers; repair the header or export "
-    "the volume again.",
+    "{t2}: found voxel spacing 1 x 0 x 3 mm, expected positive numbers; repair the header or "
+    "export the volume again.",
 )
 def zero_spacing(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))
@@ -117,8 +115,8 @@ def zero_spacing(inputs):
     27,
     "negative spacing in .mha",
     2,
-    "{t2}: found voxel spacing 1 x -1 x 3 mm, expected positive numbers; repair the header or export "
-    "the volume again.",
+    "{t2}: found voxel spacing 1 x -1 x 3 mm, expected positive numbers; repair the header or "
+    "export the volume again.",
 )
 def negative_spacing(inputs):
     path = inputs.write("t2", inputs.image("t2"), "t2.mha")
@@ -129,8 +127,8 @@ def negative_spacing(inputs):
     27,
     "spacing NaN in NIfTI",
     2,
-    "{t2}: found voxel spacing 1 x nan x 3 mm, expected positive numbers; repair the header or export"
-    " the volume again.",
+    "{t2}: found voxel spacing 1 x nan x 3 mm, expected positive numbers; repair the header or "
+    "export the volume again.",
 )
 def nan_spacing(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))
@@ -141,8 +139,8 @@ def nan_spacing(inputs):
     28,
     "centimeters for millimeters, all four",
     2,
-    "{t1}: t1 measures 4 x 4 x 4.2 mm, expected a head of more than 100 mm; check whether its header "
-    "gives centimeters or meters.",
+    "{t1}: found an extent of 4 x 4 x 4.2 mm, expected a head of more than 100 mm; check whether "
+    "the header gives centimeters or meters.",
 )
 def centimeters(inputs):
     regrid(inputs, spacing=(0.1, 0.1, 0.3))
@@ -152,8 +150,8 @@ def centimeters(inputs):
     28,
     "voxels of 2 x 2 x 12 mm, all four",
     0,
-    "case: t1, t1c, t2 and flair: voxels of 2 x 2 x 12 mm (LPS), the model expects at most 1.5 x 1.5 "
-    "x 3 mm; missing detail is not restored and the result will be coarse, prefer thin slices.",
+    "case: t1, t1c, t2 and flair: found voxels of 2 x 2 x 12 mm (LPS), expected at most 1.5 x "
+    "1.5 x 3 mm; choose thin slices, or the result is coarse.",
 )
 def coarse(inputs):
     regrid(inputs, spacing=(2, 2, 12))
@@ -163,14 +161,17 @@ def coarse(inputs):
     29,
     "q-form and s-form that disagree",
     2,
-    "Case case: t2 (t2.nii) and t1 (case_t1.nii.gz) lie on different grids: origins -90x-0x0 and "
-    "-20x-20x10 mm (corners up to 73.5 mm apart); expected co-registered volumes, resample them onto "
-    "one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: origins -90x-0x0 and -20x-20x10 mm (corners up "
+    "to 73.5 mm apart), expected co-registered volumes; resample them onto one grid first.",
 )
 def two_forms(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))
-    path = write_nifti(inputs.folder / "t2.nii", array, pixdim=(1, 1, 1, 3),
-                       sform=((-1, 0, 0, 90), (0, -1, 0, 0), (0, 0, 3, 0)))  # fmt: skip
+    path = write_nifti(
+        inputs.folder / "t2.nii",
+        array,
+        pixdim=(1, 1, 1, 3),
+        sform=((-1, 0, 0, 90), (0, -1, 0, 0), (0, 0, 3, 0)),
+    )
     content = bytearray(path.read_bytes())
     content[252] = 1  # a q-form of the identity
     inputs.put("t2", bytes(content), "t2.nii")
@@ -180,8 +181,9 @@ def two_forms(inputs):
     29,
     "q-form and s-form that disagree in all four",
     0,
-    "case: t1, t1c, t2 and flair: q-form and s-form of the NIfTI header put the volume 10 mm apart; it is "
-    "placed as 3D Slicer does, check that the result lies there in your viewer too.",
+    "case: t1, t1c, t2 and flair: found a q-form and an s-form that lie 10 mm apart, expected "
+    "one place in the NIfTI header; check the result in your viewer, it is placed as 3D Slicer "
+    "does.",
 )
 def two_forms_in_all(inputs):
     for name in NAMES:
@@ -199,8 +201,8 @@ def two_forms_in_all(inputs):
     30,
     "one slice, all four",
     0,
-    "case: t1, t1c, t2 and flair: only 3 mm thick, a brain has more than 100 mm; the part is "
-    "segmented as it is, choose whole volumes if there are any.",
+    "case: t1, t1c, t2 and flair: found a thickness of 3 mm, expected a brain of more than 100 mm; "
+    "choose whole volumes, or only this part is segmented.",
 )
 def one_slice(inputs):
     for name in NAMES:
@@ -211,8 +213,8 @@ def one_slice(inputs):
     31,
     "2-D images, all four",
     0,
-    "case: t1, t1c, t2 and flair: only 1 mm thick, a brain has more than 100 mm; the part is "
-    "segmented as it is, choose whole volumes if there are any.",
+    "case: t1, t1c, t2 and flair: found a thickness of 1 mm, expected a brain of more than 100 mm; "
+    "choose whole volumes, or only this part is segmented.",
 )
 def two_dimensions(inputs):
     for name in NAMES:
@@ -229,7 +231,7 @@ def four_dimensions_one(inputs):
     "4-D with two volumes",
     2,
     "{t2}: found a 4-D image of 2 volumes, expected one 3-D volume; split it into one file per "
-    "sequence (MSD folders with dataset.json are read as they are).",
+    "sequence, or name the whole MSD folder.",
 )
 def four_dimensions_two(inputs):
     inputs.write("t2", sitk.JoinSeries([inputs.image("t2")] * 2))
@@ -240,7 +242,7 @@ def four_dimensions_two(inputs):
     "4-D with four volumes",
     2,
     "{t2}: found a 4-D image of 4 volumes, expected one 3-D volume; split it into one file per "
-    "sequence (MSD folders with dataset.json are read as they are).",
+    "sequence, or name the whole MSD folder.",
 )
 def four_dimensions_four(inputs):
     inputs.write("t2", sitk.JoinSeries([inputs.image(name) for name in NAMES]))
@@ -261,8 +263,8 @@ def vector(inputs):
     34,
     "volumes smaller than the receptive field, all four",
     0,
-    "case: t1, t1c, t2 and flair: only 15 mm thick, a brain has more than 100 mm; the part is "
-    "segmented as it is, choose whole volumes if there are any.",
+    "case: t1, t1c, t2 and flair: found a thickness of 15 mm, expected a brain of more than 100 "
+    "mm; choose whole volumes, or only this part is segmented.",
 )
 def small(inputs):
     for name in NAMES:
@@ -273,8 +275,8 @@ def small(inputs):
     35,
     "slices of 6 mm, all four",
     0,
-    "case: t1, t1c, t2 and flair: voxels of 1 x 1 x 6 mm (LPS), the model expects at most 1.5 x 1.5 x"
-    " 3 mm; missing detail is not restored and the result will be coarse, prefer thin slices.",
+    "case: t1, t1c, t2 and flair: found voxels of 1 x 1 x 6 mm (LPS), expected at most 1.5 x 1.5 "
+    "x 3 mm; choose thin slices, or the result is coarse.",
 )
 def thick_slices(inputs):
     regrid(inputs, spacing=(1, 1, 6))

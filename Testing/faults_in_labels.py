@@ -19,17 +19,25 @@ def labels(inputs, values, kind=np.uint8, name="case_seg.nii.gz"):
     folder = inputs.root / "predictions" / "case"
     folder.mkdir(parents=True)
     sitk.WriteImage(predicted, str(folder / "segmentation.nii.gz"))
-    return ["evaluate", "--predictions", str(folder.parent), "--truth", str(inputs.folder),
-            "--output", str(inputs.output), "--coding", "brats2021"]  # fmt: skip
+    return [
+        "evaluate",
+        "--predictions",
+        str(folder.parent),
+        "--truth",
+        str(inputs.folder),
+        "--output",
+        str(inputs.output),
+        "--coding",
+        "brats2021",
+    ]
 
 
 @fault(
     54,
     "a label that the coding does not have",
     2,
-    "{IN}/case_seg.nii.gz: found the value(s) 9 in the label map, expected only [0, 1, 2, 4] of "
-    "coding 'brats2021'; choose the right coding with --coding (all values are known to: none) or "
-    "repair the file.",
+    "{IN}/case_seg.nii.gz: found the label(s) 9, expected only [0, 1, 2, 4] of coding "
+    "'brats2021'; choose another coding with --coding (none knows all values) or repair the file.",
 )
 def unknown_label(inputs):
     return labels(inputs, [1, 2, 4, 9])
@@ -39,9 +47,9 @@ def unknown_label(inputs):
     55,
     "labels 3 and 4 read as a coding of four labels",
     2,
-    "{IN}/case_seg.nii.gz: found the value(s) 3 in the label map, expected only [0, 1, 2, 4] of "
-    "coding 'brats2021'; choose the right coding with --coding (all values are known to: internal, "
-    "brats2013, brats2012sim, brats2024, brats2024ped, atropos) or repair the file.",
+    "{IN}/case_seg.nii.gz: found the label(s) 3, expected only [0, 1, 2, 4] of coding "
+    "'brats2021'; choose another coding with --coding (all values are known to internal, "
+    "brats2013, brats2012sim, brats2024, brats2024ped and atropos) or repair the file.",
 )
 def three_and_four(inputs):
     return labels(inputs, [1, 2, 3, 4])
@@ -61,8 +69,8 @@ def rounded_labels(inputs):
     56,
     "labels as floats, 0.7",
     2,
-    "{IN}/case_seg.nii.gz: found fractional values from 0 to 4, expected whole label numbers from 0 "
-    "to 255; give a label map, not an image or a probability volume.",
+    "{IN}/case_seg.nii.gz: found fractional values from 0 to 4, expected whole label numbers "
+    "from 0 to 255; give a label map, not an image or a probability volume.",
 )
 def fractional_labels(inputs):
     return labels(inputs, [0.7, 2, 4], np.float32)
@@ -104,8 +112,8 @@ def empty_prediction(inputs):
     58,
     "no ground truth",
     2,
-    "{IN}: found cases but no label map of experts in any, expected files such as <case>_seg.nii.gz "
-    "beside the images; name the folder that holds the truth.",
+    "{IN}: found cases but no label map of experts in any, expected files such as "
+    "<case>_seg.nii.gz beside the images; name the folder that holds the truth.",
 )
 def no_truth(inputs):
     command = labels(inputs, [1])
@@ -126,8 +134,17 @@ def voc(inputs, prediction):
     predictions = inputs.root / "predictions"
     predictions.mkdir()
     prediction.save(predictions / "a.png")
-    return ["evaluate", "--voc", str(root), "--predictions", str(predictions), "--split", "val",
-            "--output", str(inputs.output)]  # fmt: skip
+    return [
+        "evaluate",
+        "--voc",
+        str(root),
+        "--predictions",
+        str(predictions),
+        "--split",
+        "val",
+        "--output",
+        str(inputs.output),
+    ]
 
 
 @fault(59, "a prediction of VOC as RGB picture in the colors of VOC", 0)

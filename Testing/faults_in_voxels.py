@@ -10,7 +10,8 @@ from faults_in_geometry import regrid
     37,
     "the same value everywhere",
     2,
-    "{t2}: t2 is constant (7); choose an MRI sequence.",
+    "{t2}: found the same value (7) in all voxels, expected an MRI sequence; choose another "
+    "volume.",
 )
 def constant(inputs):
     inputs.change("t2", lambda v: np.full_like(v, 7))
@@ -20,7 +21,8 @@ def constant(inputs):
     38,
     "zero everywhere",
     2,
-    "{t2}: t2 is constant (0); choose an MRI sequence.",
+    "{t2}: found the same value (0) in all voxels, expected an MRI sequence; choose another "
+    "volume.",
 )
 def zeros(inputs):
     inputs.change("t2", np.zeros_like)
@@ -30,7 +32,8 @@ def zeros(inputs):
     38,
     "zero everywhere, all four",
     2,
-    "{t1}: t1 is constant (0); choose an MRI sequence.",
+    "{t1}: found the same value (0) in all voxels, expected an MRI sequence; choose another "
+    "volume.",
 )
 def all_zeros(inputs):
     for name in NAMES:
@@ -72,8 +75,8 @@ def infinite(inputs):
     41,
     "one NaN voxel (.nrrd)",
     2,
-    "{t2}: found 1 voxels that are NaN or infinite, expected numbers; repair the volume (for example "
-    "by setting them to 0) before segmentation.",
+    "{t2}: found 1 voxels that are NaN or infinite, expected numbers; repair the volume (for "
+    "example by setting them to 0) before segmentation.",
 )
 def one_nan(inputs):
     inputs.change("t2", spoilt(np.nan, 0), "t2.nrrd")
@@ -83,7 +86,7 @@ def one_nan(inputs):
     42,
     "a background of -7",
     0,
-    "case: t2: the background is -7, expected 0; it will be taken for brain, set it to 0 first.",
+    "case: t2: found a background of -7, expected 0; set it to 0 first, or it is taken for brain.",
 )
 def negative_background(inputs):
     inputs.change("t2", lambda v: np.where(v == 0, -7, v).astype(np.float32))
@@ -126,9 +129,9 @@ def outlier(inputs):
     46,
     "heads that are not skull-stripped, all four",
     0,
-    "case: t1, t1c, t2 and flair: 2688 mL differ from the background, a brain has at most 2000 mL, so"
-    " skull or noise is still there; nothing is removed and the result will be unreliable, "
-    "skull-strip first (for example with HD-BET; in 3D Slicer the extension HD Brain Extraction).",
+    "case: t1, t1c, t2 and flair: found skull or noise (2688 mL differ from the background), "
+    "expected a brain of at most 2000 mL; skull-strip first, nothing is removed here (for "
+    "example with HD-BET, in 3D Slicer with HD Brain Extraction).",
 )
 def noise_around(inputs):
     rng = np.random.default_rng(0)
@@ -141,8 +144,8 @@ def noise_around(inputs):
     47,
     "a label map given as image",
     0,
-    "case: t2 holds only 3 different values and may be a label map; it is used as it is; choose the "
-    "image if this is a segmentation or mask.",
+    "case: t2: found only 3 different values, as in a label map, expected an image; choose the "
+    "image, or this is used as it is.",
 )
 def label_map(inputs):
     inputs.change("t2", lambda v: np.digitize(v, [1, 400, 800]).astype(np.uint8))
@@ -152,8 +155,7 @@ def label_map(inputs):
     48,
     "60 voxels that differ from 0",
     2,
-    "{t1}: t1 has 60 voxels that differ from 0, expected a brain of at least 100; choose another "
-    "volume.",
+    "{t1}: found 60 voxels other than 0, expected a brain of at least 100; choose another volume.",
 )
 def few_voxels(inputs):
     def change(voxels):
@@ -169,8 +171,8 @@ def few_voxels(inputs):
     49,
     "one file for two sequences",
     0,
-    "case: t1 and t1c hold the same voxels; the result will be unreliable, choose two different "
-    "sequences.",
+    "case: t1 and t1c: found the same voxels in both, expected two different sequences; choose "
+    "another volume, or the result is unreliable.",
 )
 def twice(inputs):
     inputs.paths["t1"] = inputs.paths["t1c"]
@@ -180,7 +182,7 @@ def twice(inputs):
     50,
     "three files for a model that needs four",
     2,
-    "Missing --flair; the model needs all four sequences.",
+    "Found no --flair, expected all four sequences for this model.",
 )
 def three_files(inputs):
     del inputs.paths["flair"]
@@ -190,8 +192,8 @@ def three_files(inputs):
     50,
     "a case folder without FLAIR, for a model that needs four",
     2,
-    "Case case: found t1 (case_t1.nii.gz), t1c (case_t1c.nii.gz), t2 (case_t2.nii.gz) and no flair, "
-    "expected all of t1, t1c, t2, flair; add the files or name them with --t1 --t1c --t2 --flair.",
+    "Case case: found t1 (case_t1.nii.gz), t1c (case_t1c.nii.gz), t2 (case_t2.nii.gz) and no "
+    "flair, expected all four sequences; add the files or name them with --t1 --t1c --t2 --flair.",
 )
 def three_in_a_folder(inputs):
     inputs.paths["flair"].unlink()
@@ -208,9 +210,9 @@ def three_suffice(inputs):
     50,
     "a damaged T1 for a model that can do without",
     2,
-    "{t1}: found data that is truncated or damaged (Compressed file ended before the end-of-stream marker was "
-    "reached), expected a whole file; download or copy it again. The model can do without t1: leave it out (of "
-    "a case folder with --without t1).",
+    "{t1}: found data that is truncated or damaged (Compressed file ended before the "
+    "end-of-stream marker was reached), expected a whole file; download or copy it again, or "
+    "leave t1 out (of a case folder with --without t1).",
 )
 def damaged_t1(inputs):
     inputs.put("t1", inputs.paths["t1"].read_bytes()[:-3])
@@ -221,8 +223,8 @@ def damaged_t1(inputs):
     50,
     "a constant T1 for a model that can do without",
     2,
-    "{t1}: t1 is constant (0); choose an MRI sequence. The model can do without t1: leave it out (of a case "
-    "folder with --without t1).",
+    "{t1}: found the same value (0) in all voxels, expected an MRI sequence; choose another "
+    "volume, or leave t1 out (of a case folder with --without t1).",
 )
 def constant_t1(inputs):
     inputs.change("t1", lambda voxels: voxels * 0)
@@ -238,8 +240,8 @@ def left_out(inputs):
     50,
     "a sequence left out beside four files",
     2,
-    "--without is for a case folder, expected none beside --t1 --t1c --t2 --flair; leave it out, and give "
-    "no file of these sequences.",
+    "--without is for a case folder, expected none beside --t1 --t1c --t2 --flair; leave it out, "
+    "and give no file of these sequences.",
 )
 def left_out_beside_files(inputs):
     inputs.options = ["--without", "t1"]
@@ -253,8 +255,8 @@ def folder_command(inputs):
     50,
     "a folder of cases of which one has no FLAIR",
     2,
-    "1 of 3 cases were not segmented (b), expected usable ones; the reasons are above, fix them and "
-    "run again with --continue.",
+    "Found 1 of 3 cases that were skipped (b), expected usable ones; the reasons are above, fix them "
+    "and run again with --continue.",
     OTHERS,
 )
 def one_of_three(inputs):

@@ -38,8 +38,8 @@ def read_only_output(inputs):
     13,
     "a disk of 8 KiB",
     4,
-    "{OUT}/case/overlay.png: could not be written (No space left on device); check that the folder "
-    "exists, is writable and has space left.",
+    "{OUT}/case/overlay.png: found no way to write the file (No space left on device); check that the "
+    "folder exists, is writable and has space left.",
     INPUT,
 )
 def full_disk(inputs):
@@ -56,8 +56,8 @@ def full_disk(inputs):
     13,
     "files that may not grow over 600 bytes",
     4,
-    "{OUT}/case/overlay.png: could not be written (File too large); check that the folder exists, is "
-    "writable and has space left.",
+    "{OUT}/case/overlay.png: found no way to write the file (File too large); check that the folder "
+    "exists, is writable and has space left.",
     INPUT,
 )
 def file_size_limit(inputs):
@@ -71,8 +71,8 @@ def file_size_limit(inputs):
     14,
     "an output that is the folder of the input",
     2,
-    "--output {ROOT}/in: found the folder of the input of case case, expected another one, where its "
-    "result replaces nothing; choose another output folder.",
+    "{ROOT}/in: found the input of case case where its result would lie, expected an --output where it "
+    "replaces nothing; choose another folder.",
     INPUT,
 )
 def output_is_input(inputs):

@@ -1,7 +1,7 @@
 """A real child process that speaks the module's protocol; each word of the command line is one act.
 
-Run as ``python slicer_children.py ACT ...``. Also takes the command line of ``scripted_models segment``, so
-that it can stand where the true program is called (see `fake_package`).
+Run as ``python slicer_children.py ACT ...``. It also takes the command line of
+``scripted_models segment`` and stands in for the true program (see `make_child_environment`).
 """
 
 import json
@@ -28,7 +28,8 @@ def act_steps(pause_s=0.0):
     for step in range(1, 11):
         time.sleep(pause_s)
         emit(event="progress", stage="network", fraction=step / 10, remaining_s=10 - step)
-    emit(event="warning", text="the brain looks small")
+    parts = {"found": "a small brain", "action": "check the millimeters"}
+    emit(event="warning", text="Found a small brain; check the millimeters.", **parts)
 
 
 def act_result():
@@ -47,7 +48,15 @@ def act_garbage():
 
 
 def act_error():
-    emit(event="error", code="model", text="The model folder is damaged.")
+    text = "m/model.pt: found damaged weights, expected whole ones; get it again."
+    parts = {"found": "damaged weights", "expected": "whole ones", "action": "get it again"}
+    emit(event="error", code="model", text=text, **parts, path="m/model.pt")
+    sys.exit(3)
+
+
+def act_sentence():
+    text = "The model folder is damaged."
+    emit(event="error", code="model", text=text, found=text)
     sys.exit(3)
 
 

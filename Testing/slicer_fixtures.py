@@ -108,7 +108,7 @@ def rigid_matrix(angle=0.25, shift=(10.0, -6.0, 4.0)):
 
 
 def linear_pattern(matrix, shape_zyx):
-    """Values that are a linear function of the RAS place: linear interpolation keeps them exactly."""
+    """Values that are a linear function of the RAS place; linear interpolation keeps them."""
     z, y, x = np.meshgrid(*(np.arange(n) for n in shape_zyx), indexing="ij")
     ras = np.stack([x, y, z], -1) @ matrix[:3, :3].T + matrix[:3, 3]
     return pattern_at(ras).astype(np.float32)
@@ -120,7 +120,7 @@ def pattern_at(ras):
 
 
 def four_volumes(mrml, matrix, shape=SHAPE, **other):
-    """Four volumes of the linear pattern; `other` gives single sequences another (matrix, shape)."""
+    """Four volumes of the linear pattern; `other` gives a sequence another (matrix, shape)."""
     nodes = {}
     for sequence in SEQUENCES:
         own_matrix, own_shape = other.get(sequence, (matrix, shape))

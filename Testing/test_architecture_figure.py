@@ -1,4 +1,4 @@
-"""Diagrams of networks: what the trace finds, where the layout puts it, what stands on the slide."""
+"""Diagrams of networks: what the trace finds, where the layout puts it, what the slide shows."""
 
 import functools
 import itertools
@@ -18,16 +18,19 @@ from scripted_models.reporting.figures.network_trace import JOINED, MAPS, NETWOR
 
 
 class Unseen(SliceNetwork):
-    """A network that the diagrams were not made for: strides, dilation, skips over blocks, upsampling."""
+    """A network that the diagrams were not made for: strides, dilation, skips, upsampling."""
 
     in_channels, receptive_field, margins = 3, 32, (0, 0)
 
     def __init__(self):
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        )  # fmt: skip
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(8, 8, 3, padding=2, dilation=2), nn.BatchNorm2d(8))
             for _ in range(3)

@@ -218,11 +218,11 @@ def test_jitter_is_a_normal_scale_and_shift_for_each_channel(patch):
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"step": "mirror"}, "Unknown augmentation step 'mirror', expected one of"),
+        ({"step": "mirror"}, "step 'mirror', expected one of"),
         ({"step": "flip", "axis": "z"}, "expected the axis 'x' or 'y', not 'z'"),
-        ({"step": "affine", "angle": 3}, "cannot take {'angle': 3}"),
-        ({"step": "intensity_jitter"}, "cannot take {}"),
-        ({"step": "gaussian_noise", "sigma": 3}, "cannot take {'sigma': 3}"),
+        ({"step": "affine", "angle": 3}, "'affine' with {'angle': 3}"),
+        ({"step": "intensity_jitter"}, "'intensity_jitter' with {}"),
+        ({"step": "gaussian_noise", "sigma": 3}, "'gaussian_noise' with {'sigma': 3}"),
         (
             {"step": "flip", "prob": 50},
             "prob = 50 in the augmentation step 'flip', expected a number",

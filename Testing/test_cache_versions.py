@@ -20,10 +20,11 @@ from scripted_models.training.cache import digest
 from scripted_models.training.experiment_config import DataConfig, Experiment, load_experiment
 from scripted_models.transforms.preprocessing import (
     STEP_VERSIONS,
-    STEPS,
+    TRANSFORMS,
     build_preprocessing,
     preprocess,
 )
+from scripted_models.transforms.steps import MarkBrain, Standardize
 
 MARK = {"step": "mark_brain"}
 OPTIONS = {
@@ -79,7 +80,7 @@ def brain_case(folder):
     """The case that one small volume on disk becomes, resampled along z."""
     write_small_case(folder, "Brats18_A_1_1", 1)
     data = DataConfig(validation_every=0, slice_spacing_mm=1.5)
-    experiment = Experiment(data=data, preprocessing=(MARK,))
+    experiment = Experiment(data=data, preprocessing=(MarkBrain(),))
     ((source,), _) = BrainsTask().sources(experiment, folder, None)
     return source.make()
 
@@ -99,7 +100,7 @@ def suppressed_case():
     return contrast_suppression.remove_enhancement(image, labels)
 
 
-@pytest.mark.parametrize("step", sorted(STEPS))
+@pytest.mark.parametrize("step", sorted(TRANSFORMS))
 def test_a_step_gives_what_belongs_to_its_version(step):
     steps = [MARK] if step == "mark_brain" else [MARK, {"step": step, **OPTIONS[step]}]
     done = preprocess(build_preprocessing(steps), head())
@@ -123,7 +124,7 @@ def test_makers_give_what_belongs_to_their_versions(tmp_path):
 def keys(folder):
     """The keys of a case, its contrast-suppressed copy, and a phantom."""
     data = DataConfig(validation_every=0, contrast_suppressed=1, phantoms=1)
-    steps = (MARK, {"step": "zscore"})
+    steps = (MarkBrain(), Standardize())
     train, _ = BrainsTask().sources(Experiment(data=data, preprocessing=steps), folder, None)
     return [source.key for source in train]
 

@@ -27,21 +27,26 @@ class TestCommand:
         write(root / "q/q_t1n.nii.gz", np.ones(SHAPE, np.uint8))
         assert main(["cases", str(root)]) == 0
         lines = capsys.readouterr().out.splitlines()
-        seg = "labels BraTS2021_00000_seg.nii.gz (brats2021)"
+        seg = "ground truth BraTS2021_00000_seg.nii.gz (brats2021)"
         assert lines[0] == f"BraTS2021_00000  complete  {seg}"
-        assert lines[1] == "patient          complete  labels seg.nii.gz (unknown coding)"
+        assert lines[1] == "patient          complete  ground truth seg.nii.gz (unknown coding)"
         assert lines[2].startswith(
-            "q                missing t1c, t2, flair  no labels  t1: found 2 files"
+            "q                missing t1c, t2, flair  no ground truth  Found 2 files for t1 ("
         )
-        assert lines[3:] == ["3 cases, 2 complete, 2 with labels"]
+        assert lines[3:] == ["3 cases, 2 complete, 2 with ground truth"]
 
     def test_json(self, root, capsys):
         folder = plant_msd(root)
         layout = plant(root, LAYOUTS["2023-GLI"]) and LAYOUTS["2023-GLI"]
         write(root / "q/q_t2.nii.gz", np.ones(SHAPE, np.uint8))
+        for word in ("t1", "t1n"):
+            write(root / f"r/r_{word}.nii.gz", np.ones(SHAPE, np.uint8))
         assert main(["cases", str(root), "--json"]) == 0
         told = {case["name"]: case for case in json.loads(capsys.readouterr().out)}
         msd, gli, lacking = told["BRATS_001"], told[layout.name], told["q"]
+        (twice,) = told["r"]["problems"]
+        assert (twice["kind"], twice["expected"]) == ("t1", "one")
+        assert twice["found"] == "2 files for t1 (r_t1.nii.gz, r_t1n.nii.gz)"
         path = str(folder / "imagesTr/BRATS_001.nii.gz")
         assert msd["images"]["t1c"] == {"path": path, "channel": 2}
         assert gli["images"]["t1c"] == {"path": str(root / layout.image("t1c")), "channel": None}
@@ -49,7 +54,7 @@ class TestCommand:
         assert gli["coding_note"] == CODINGS["brats2023"].note
         assert lacking["missing"] == ["t1", "t1c", "flair"]
         assert (lacking["truth"], lacking["coding"], lacking["problems"]) == (None, None, [])
-        assert len(told) == 5
+        assert len(told) == 6
 
     @pytest.mark.parametrize("more", [[], ["--json"]])
     @pytest.mark.parametrize("name", ["", "none", "msd"])

@@ -14,8 +14,9 @@ from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.geometry import Grid
 from scripted_models.images import checks
-from scripted_models.images.checks import Examined, grid_findings, look_at, voxel_findings
+from scripted_models.images.checks import Examined, grid_findings, voxel_findings
 from scripted_models.images.training_space import TrainingSpace
+from scripted_models.images.voxel_facts import look_at
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms import preprocessing
 
@@ -33,7 +34,7 @@ def examined(arrays, grid=COARSE):
 
 
 def about(findings, severity=None):
-    return [f.text for f in findings if severity in (None, f.severity)]
+    return [f.sentence for f in findings if severity in (None, f.severity)]
 
 
 def with_skull(volume, grid, thickness_mm=12.0):
@@ -60,14 +61,14 @@ class TestVoxels:
         (finding,) = voxel_findings(examined(volumes))
         assert finding.severity == "warning"
         assert finding.slots == ("t2",)
-        assert "skull or noise" in finding.text
+        assert "skull or noise" in finding.found
         assert "nothing is removed" in finding.action
 
     def test_four_heads_with_skull_are_one_finding(self, phantom):
         volumes = {m: with_skull(v, COARSE) for m, v in phantom.volumes.items()}
         (finding,) = voxel_findings(examined(volumes))
         assert finding.slots == SEQUENCES
-        assert finding.text.startswith("t1, t1c, t2 and flair: ")
+        assert finding.sentence.startswith("t1, t1c, t2 and flair: found ")
 
     def test_a_field_of_view_smaller_than_a_brain_says_nothing_about_the_skull(self):
         grid = Grid((100, 100, 100))
@@ -78,14 +79,14 @@ class TestVoxels:
     def test_a_constant_background_other_than_0_is_named(self, phantom, dtype):
         volumes = {**phantom.volumes, "flair": (phantom.volumes["flair"] - 7).astype(dtype)}
         (finding,) = voxel_findings(examined(volumes))
-        assert finding.sentence.startswith("flair: the background is -7, expected 0; ")
+        assert finding.sentence.startswith("flair: found a background of -7, expected 0; ")
 
     @pytest.mark.parametrize(
         ("voxels", "words"),
         [
-            (np.nan, "holds NaN or infinite voxels"),
-            (-np.inf, "holds NaN or infinite voxels"),
-            (3.0, "has 1 voxels that differ from 0, expected a brain"),
+            (np.nan, "NaN or infinite voxels"),
+            (-np.inf, "NaN or infinite voxels"),
+            (3.0, "1 voxels other than 0"),
         ],
     )
     def test_single_voxels_stop(self, phantom, voxels, words):
@@ -94,31 +95,40 @@ class TestVoxels:
         (finding,) = voxel_findings(examined({**phantom.volumes, "t1": array}))
         assert finding.severity == "stop"
         assert finding.slots == ("t1",)
-        assert words in finding.text
+        assert finding.found == words
 
     def test_constant_volumes_stop_and_are_not_called_doubles(self):
         zeros = {m: np.zeros(COARSE.shape_zyx) for m in SEQUENCES}
         found = voxel_findings(examined(zeros))
         assert [f.severity for f in found] == ["stop"] * 4
-        assert found[0].sentence == "t1 is constant (0); choose an MRI sequence."
+        assert found[0].fields == {
+            "found": "the same value (0) in all voxels",
+            "expected": "an MRI sequence",
+            "action": "choose another volume",
+            "path": "t1",
+        }
+        assert found[0].sentence == (
+            "t1: found the same value (0) in all voxels, expected an MRI sequence; "
+            "choose another volume."
+        )
 
     def test_a_label_map_among_images_is_named(self, phantom):
         volumes = {**phantom.volumes, "t1": phantom.labels}
         (text,) = about(voxel_findings(examined(volumes)), "warning")
-        assert "t1 holds only 5 different values and may be a label map" in text
+        assert "t1: found only 5 different values, as in a label map" in text
 
     def test_a_nearly_empty_volume_is_named(self, phantom):
         array = np.zeros(COARSE.shape_zyx)
         array[20:30, 20:30, 20:30] = RNG.normal(100, 9, (10, 10, 10))
         (text,) = about(voxel_findings(examined({**phantom.volumes, "t1c": array})))
-        assert "t1c is nearly empty: 0.53% of it" in text
+        assert "t1c: found only 0.53% of the voxels outside the background" in text
 
     def test_equal_voxels_are_found_whatever_their_type(self, phantom):
         volumes = {m: np.rint(v).astype(np.int16) for m, v in phantom.volumes.items()}
         volumes["t2"] = volumes["flair"].astype(np.float64)
         (finding,) = voxel_findings(examined(volumes))
         assert finding.slots == ("t2", "flair")
-        assert "t2 and flair hold the same voxels" in finding.text
+        assert finding.sentence.startswith("t2 and flair: found the same voxels in both")
 
     @given(
         place=st.tuples(*(st.integers(0, n - 1) for n in (4, 5, 6))),
@@ -171,8 +181,8 @@ class TestGrids:
     def test_thick_sagittal_slices_count_along_the_axis_of_the_network(self):
         sagittal = Grid((240, 155, 30), (1.0, 1.0, 4.0), direction=(0, 0, 1, 1, 0, 0, 0, 1, 0))
         (warning, note) = self.found(sagittal)
-        assert "voxels of 4 x 1 x 1 mm (LPS)" in warning.text
-        assert "1 x 1 x any mm" in note.text
+        assert warning.found == "voxels of 4 x 1 x 1 mm (LPS)"
+        assert note.expected == "1 x 1 x any mm"
         assert "back onto this grid" in note.action
 
     def test_nothing_is_said_about_spacing_without_a_training_space(self):
@@ -209,13 +219,13 @@ class TestRealCases:
         spoilt = {**patients[0], a: patients[0][b], b: patients[0][a]}
         (finding,) = voxel_findings(spoilt)
         assert (finding.severity, set(finding.slots)) == ("warning", {a, b})
-        assert f"given as {b} looks like {a}" in finding.text
+        assert f"{b} looks like {a}" in finding.found
 
     def test_a_volume_of_another_patient_is_told(self, patients):
         (finding,) = voxel_findings({**patients[0], "t2": patients[1]["t2"]})
         assert finding.severity == "warning"
         assert finding.slots == ("t2",)
-        assert "a Dice of 0.8" in finding.text
+        assert "a Dice of only 0.8" in finding.found
 
 
 def test_slicer_needs_no_torch_for_it():

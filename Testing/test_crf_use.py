@@ -1,11 +1,10 @@
 """The dense CRF where it is used: on brains, after networks, on files from the shell, in model folders."""
 
-import json
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from model_fixtures import described, restate
 from PIL import Image
 
 from scripted_models.cases.phantom.phantom_case import make_phantom
@@ -158,14 +157,10 @@ def test_description_says_so(tmp_path):
     """A model with a field says it in its card and refuses impossible settings."""
     from scripted_models.bundle.weights import load_model, write_model
 
-    description = json.loads(
-        (load_model("TwoPathCNN").folder / "configs" / "model.json").read_text(encoding="utf-8")
-    )
     network = load_model("TwoPathCNN").network
-    write_model(tmp_path / "m", network, {**description, "crf": {"position_width": 4.0}})
-    assert load_model(str(tmp_path / "m")).description["crf"] == {"position_width": 4.0}
+    write_model(tmp_path / "m", network, described(crf={"position_width": 4.0}))
+    assert load_model(str(tmp_path / "m")).crf.position_width == 4.0
     card = (tmp_path / "m" / "docs" / "README.md").read_text(encoding="utf-8")
     assert "dense CRF refines the probabilities: position_width 4.0" in card
-    write_model(tmp_path / "w", network, {**description, "crf": {"position_width": -1}})
-    with pytest.raises(ModelError, match="dense CRF"):
-        load_model(str(tmp_path / "w"))
+    with pytest.raises(ModelError, match=r"'crf.position_width' = -1"):
+        load_model(str(restate(tmp_path / "m", crf={"position_width": -1})))

@@ -175,7 +175,7 @@ def test_prediction_of_another_size_is_refused(folders):
 def test_unknown_label_in_a_prediction_names_its_option(folders):
     predictions, truth, output = folders
     write_labels(predictions / NAMES[0] / "segmentation.nii.gz", tumor() * 2, GRID)
-    with pytest.raises(InputError, match=r"value\(s\) 8.*--prediction-coding"):
+    with pytest.raises(InputError, match=r"label\(s\) 8.*--prediction-coding"):
         evaluate_folders(predictions, truth, output)
     assert not output.exists()
 
@@ -185,7 +185,7 @@ def test_unknown_label_in_the_truth_is_refused(folders):
     values = tumor()
     values[0, 0, 0] = 3  # no label of BraTS 2017-2021
     write_labels(truth / NAMES[0] / f"{NAMES[0]}_seg.nii.gz", values, GRID)
-    with pytest.raises(InputError, match=r"_seg.*value\(s\) 3.*brats2021"):
+    with pytest.raises(InputError, match=r"_seg.*label\(s\) 3.*brats2021"):
         evaluate_folders(predictions, truth)
 
 

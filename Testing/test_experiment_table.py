@@ -30,7 +30,7 @@ FACTS = {"command": "x --seed 1", "seed": 1, "split": {"train": ["a", "b"], "tes
 
 @pytest.fixture(scope="module")
 def evaluations(tmp_path_factory) -> dict[str, Evaluation]:
-    """Three networks on two cases: 'good' is shifted in one, 'poor' in both and finds no enhancing tumor."""
+    """Three networks on two cases: 'good' is shifted in one; 'poor' in both, and it finds no ET."""
     root = tmp_path_factory.mktemp("experiments")
     without = np.where(tumor(1) == 4, 1, tumor(1)).astype(np.uint8)
     maps = {"good": (tumor(), tumor(1)), "poor": (without, without), "true": (tumor(), tumor())}
@@ -137,8 +137,8 @@ class TestTexts:
 
     def test_markdown_sets_ours_above_the_row_of_the_paper(self, rows):
         lines = experiment_texts(rows, FACTS)["table.md"].splitlines()
-        first = lines.index(r"| TwoPathCNN\* | paper, table 1 | 0.85 / 0.78 / 0.73 | 0.93 / 0.80 / 0.72 "
-                            "| 0.80 / 0.76 / 0.75 |")  # fmt: skip
+        printed = ("0.85 / 0.78 / 0.73", "0.93 / 0.80 / 0.72", "0.80 / 0.76 / 0.75")
+        first = lines.index(rf"| TwoPathCNN\* | paper, table 1 | {' | '.join(printed)} |")
         assert lines[first - 2].startswith(
             r"| **TwoPathCNN\*** | **here** | **0.92 / 0.88 / 0.75** |"
         )
@@ -147,6 +147,8 @@ class TestTexts:
             line.startswith(r"| **a\|b\*** | **here** | **1.00 / 1.00 / -** |") for line in lines
         )
         assert sum(PPV_TITLE in line for line in lines) == 3
+        assert lines[0].startswith("**The cases differ**: our rows")
+        assert sum("complete, core and enhancing" in line for line in lines) == 1
         assert "| again | 12,000 | - |" in lines
         assert f"- split: train: a, b; test: {', '.join(NAMES)}" in lines
 
@@ -157,18 +159,24 @@ class TestTexts:
         assert experiment_texts(rows, FACTS)["table.md"].count(merged) == 1
 
     def test_caveat_says_how_many_cases(self, rows, evaluations):
-        assert "the 2 cases evaluated here" in caveat(rows)
+        assert "the 2 cases evaluated here" in str(caveat(rows))
         scores = dict([*evaluations["good"].cases.items()][:1])
         one = ExperimentRow("one", "", Evaluation("one", scores))
-        assert "the 1 case evaluated" in caveat([one])
-        assert "the 1 or 2 cases evaluated" in caveat([*rows, one])
+        assert "the 1 case evaluated" in str(caveat([one]))
+        assert "the 1 or 2 cases evaluated" in str(caveat([*rows, one]))
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1, "1"), (820_662, "820,662"), (0.00512, "0.00512"), (3716.4, "3,716"), ("10 + 6", "10 + 6"),
-     ({"torch": "2.2", "seeds": [1, 2]}, "torch: 2.2; seeds: 1, 2")],
-)  # fmt: skip
+    [
+        (1, "1"),
+        (820_662, "820,662"),
+        (0.00512, "0.00512"),
+        (3716.4, "3,716"),
+        ("10 + 6", "10 + 6"),
+        ({"torch": "2.2", "seeds": [1, 2]}, "torch: 2.2; seeds: 1, 2"),
+    ],
+)
 def test_facts_as_text(value, text):
     assert fact_text(value) == text
 
@@ -196,6 +204,7 @@ class TestPage:
         page = Page(experiment_page(rows[3:], FACTS, "t"))
         assert "here" in page.texts
         assert "paper" not in page.texts
+        assert "WT" in page.texts
         assert "–" in page.texts  # the region that the truth does not define
 
     def test_is_whole_loads_nothing_and_escapes_every_text(self, rows, evaluations):

@@ -121,8 +121,8 @@ class TestRun:
         assert test
         assert not test & {*facts["training cases"], *facts["validation cases"]}
         for row in ("LocalPathCNN", "GlobalPathCNN", "AverageCNN"):
-            model = json.loads((finished / row / "model" / "configs" / "model.json").read_text())
-            assert not test & {*model["training"]["train"], *model["training"]["validation"]}
+            stated = load_model(str(finished / row / "model")).description.training
+            assert not test & {*stated.train, *stated.validation}
 
 
 class TestFolds:
@@ -140,8 +140,8 @@ class TestFolds:
             for row in FOLDED:
                 folder = validated / fold / row
                 assert [p.name for p in (folder / "test").iterdir()] == tested
-                model = json.loads((folder / "model" / "configs" / "model.json").read_text())
-                seen = {*model["training"]["train"], *model["training"]["validation"]}
+                stated = load_model(str(folder / "model")).description.training
+                seen = {*stated.train, *stated.validation}
                 assert seen == set(NAMES) - set(tested)
 
     def test_scores_are_those_of_all_folds(self, validated):
@@ -173,15 +173,15 @@ class TestFolds:
         lines = capsys.readouterr().out.splitlines()
         (most_probable,) = [line for line in lines if line.startswith("most probable label")]
         assert len([line for line in lines if line.startswith("fold")]) == 3
-        found = [float(word) for word in most_probable.split()[2:] if word != "/"]
+        found = [float(word) for word in most_probable.split()[3:] if word != "/"]
         assert len(found) == 3
         assert all(0 <= value <= 1 for value in found)
 
     def test_networks_of_the_folds_become_an_ensemble(self, validated):
         for row in FOLDED:
             model = load_model(str(validated / "models" / row))
-            assert model.description["network"]["name"] == "VotedEnsemble"
-            assert sorted(model.description["training"]["train"]) == NAMES
+            assert model.description.network.name == "VotedEnsemble"
+            assert sorted(model.description.training.train) == NAMES
             for index, member in enumerate(model.network.members, start=1):
                 own = load_model(str(validated / f"fold{index}" / row / "model")).network
                 for key, value in own.state_dict().items():
@@ -238,12 +238,12 @@ class TestSequences:
     def test_the_ensemble_states_what_was_measured(self, studied):
         model = load_model(str(studied / "models" / "default"))
         stated = model.description
-        assert stated["needs_one_of"] == ["flair"]
-        assert len(stated["dice_by_sequences"]) == 8
-        assert sorted(stated["dice_by_case"]) == NAMES
-        ((protocol, means),) = stated["scores"].items()
+        assert stated.needs_one_of == ("flair",)
+        assert len(stated.dice_by_sequences) == 8
+        assert sorted(stated.dice_by_case) == NAMES
+        ((protocol, means),) = stated.scores.items()
         assert "3 folds over 3 cases" in protocol
-        assert stated["dice_by_sequences"]["t1+t1c+t2+flair"]["WT"] == means["WT"]["dice"]
+        assert stated.dice_by_sequences["t1+t1c+t2+flair"]["WT"] == means["WT"].dice
         assert model.network.voting == "soft"
         card = (studied / "models" / "default" / "docs" / "README.md").read_text()
         assert all(words in card for words in ("Dice by case", "t1c+flair", *NAMES))
@@ -290,13 +290,12 @@ def test_folds_give_an_ensemble_that_votes(data, tmp_path):
     options = ["--data", str(data), "--output", str(tmp_path / "run")]
     assert main(["train", str(path), *options, "--progress", "none", "--set", *small]) == 0
     model = load_model(str(tmp_path / "run" / "model"))
-    assert model.description["network"]["name"] == "VotedEnsemble"
+    assert model.description.network.name == "VotedEnsemble"
     assert len(model.network.members) == 3
     validated = []
     for index in (1, 2, 3):
-        stated = load_model(str(tmp_path / "run" / f"fold{index}" / "model")).description[
-            "training"
-        ]
-        validated += stated["validation"]
-        assert not set(stated["train"]) & set(stated["validation"])
+        fold = load_model(str(tmp_path / "run" / f"fold{index}" / "model"))
+        stated = fold.description.training
+        validated += stated.validation
+        assert not set(stated.train) & set(stated.validation)
     assert sorted(validated) == NAMES

@@ -12,7 +12,6 @@ import faults_in_voxels  # noqa: F401
 import faults_on_disk  # noqa: F401
 import pytest
 from fault_table import (
-    ELSEWHERE,
     FAULTS,
     OTHERS,
     RESULT,
@@ -20,6 +19,7 @@ from fault_table import (
     markdown,
     without_rights_of_root,
 )
+from faults_elsewhere import ELSEWHERE
 
 from scripted_models.cli import main
 

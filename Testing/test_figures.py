@@ -1,5 +1,6 @@
 """Figures of models, runs and cases: what is drawn is what the networks, records and files say."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from training_fixtures import write_small_case
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from model_fixtures import described
+from training_fixtures import history_row, write_small_case
 
-from scripted_models.bundle.weights import Model, load_model, write_model
+from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cli import main
 from scripted_models.errors import InputError
@@ -20,15 +23,13 @@ from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import CODINGS, encode_labels
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.pictures.panels import LABEL_COLORS
-from scripted_models.reporting.figures.canvas import new_figure, save_figure
-from scripted_models.reporting.figures.curves import draw_curves, read_run
 from scripted_models.reporting.figures.filters import draw_filters, find_filters
 from scripted_models.reporting.figures.methods import draw_methods
 from scripted_models.reporting.figures.progression import draw_progression
 from scripted_models.reporting.figures.shown_case import SlicePredictor, read_shown_case
 from scripted_models.reporting.figures.views import draw_views, segmentation_from
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES
 from scripted_models.training.records import write_records, write_snapshot
 
@@ -38,9 +39,11 @@ PATHS = {"LocalPathCNN": ["local path"], "GlobalPathCNN": ["global path"]}
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory, small_network):
-    description = {**load_model("TwoPathCNN").description, "name": "small"}
-    description["network"] = {"name": "TwoPathCNN", "arguments": {}}
-    description["postprocessing"] = [{"step": "inside_brain"}]
+    description = described(
+        name="small",
+        network={"name": "TwoPathCNN", "arguments": {}},
+        postprocessing=[{"step": "inside_brain"}],
+    )
     return write_model(tmp_path_factory.mktemp("run") / "model", small_network, description)
 
 
@@ -79,19 +82,18 @@ def shown(case, model):
 
 @pytest.fixture
 def run_folder(tmp_path, small_network):
-    """A finished run: two epochs of phase 1, one of phase 2, the weights drifting to the final ones."""
-    history = [row(1, 1, 1.5, 0.2), row(1, 2, 1.0, 0.4), row(2, 1, 0.5, 0.6)]
+    """A finished run: two epochs of phase 1, one of phase 2, with drifting weights."""
+    history = [
+        history_row(1, 1, 1.5, 0.2),
+        history_row(1, 2, 1.0, 0.4),
+        history_row(2, 1, 0.5, 0.6),
+    ]
     write_records(tmp_path, history)
     for number, (phase, epoch) in enumerate([(1, 1), (1, 2), (2, 1)]):
         weights = {key: value.clone() for key, value in small_network.state_dict().items()}
         weights["output.bias"][number] += 3.0
         write_snapshot(tmp_path, phase, epoch, weights)
     return tmp_path
-
-
-def row(phase, epoch, loss, dice):
-    scores = {f"dice_{region}": dice for region in ("WT", "TC", "ET")}
-    return {"phase": phase, "epoch": epoch, "loss": loss, **scores, "score": dice}
 
 
 def titles(figure):
@@ -111,7 +113,7 @@ class TestFilters:
     @pytest.mark.parametrize("name", HAVAEI)
     def test_every_network_shows_the_paths_it_has(self, name, model):
         network = build_network(name, **({"members": 2} if name == "VotedEnsemble" else {}))
-        banks = find_filters(Model(model.folder, model.description, network, ""))
+        banks = find_filters(replace(model, network=network))
         assert [bank.path for bank in banks] == PATHS.get(name, ["local path", "global path"])
         for bank in banks:
             own = {"local path": (64, 7), "global path": (160, 13)}[bank.path]
@@ -121,7 +123,7 @@ class TestFilters:
 
     def test_filters_of_a_cascade_are_those_of_its_second_network(self, model):
         network = build_network("InputCascadeCNN", initialization="he")
-        local, _ = find_filters(Model(model.folder, model.description, network, ""))
+        local, _ = find_filters(replace(model, network=network))
         first = network.second.local_path.layer1[0].weight.detach().numpy()
         np.testing.assert_array_equal(local.weights[3, 1], first[64 + 3])
         assert local.channels[3:6] == ("FLAIR", "P(background)", "P(necrosis)")
@@ -148,12 +150,12 @@ class TestFilters:
 
     def test_a_network_without_paths_is_refused(self, model):
         with pytest.raises(InputError, match="no local and global path"):
-            find_filters(Model(model.folder, model.description, torch.nn.Conv2d(4, 5, 3), ""))
+            find_filters(replace(model, network=torch.nn.Conv2d(4, 5, 3)))
 
 
 class TestShownCase:
     def test_slices_equal_the_whole_segmentation(self, case, model, shown):
-        whole = segment_case(case, model, Progress())
+        whole = Segmenter(model, "cpu").segment(case, Progress())
         expected = shown.placement.bring(whole.labels, whole.grid, "x")
         predictor = SlicePredictor(model, shown)
         found = [predictor.labels(model.network, z) for z in range(len(expected))]
@@ -175,25 +177,55 @@ class TestShownCase:
 class TestMethods:
     def test_columns_are_images_models_and_truth(self, model, shown):
         figure = draw_methods([model, model], shown, 2)
-        assert titles(figure) == ["T1c", "FLAIR", "small", "small", "truth"]
+        assert titles(figure) == ["T1c", "FLAIR", "small", "small", "ground truth"]
         assert len(figure.axes) == 2 * 5
         _, flair, *segmented, truth = panels(figure)[:5]
         assert colors_in(flair) == set()
         assert colors_in(truth)
         np.testing.assert_array_equal(*segmented)
 
+    def test_each_model_decides_in_its_own_way(self, model, shown):
+        rare = dict.fromkeys(("WT", "TC", "ET"), 0.999)
+        careful = replace(model, description=replace(model.description, decision=rare))
+        together, alone = (
+            draw_methods([model, careful], shown, 1),
+            draw_methods([careful], shown, 1),
+        )
+        usual, own = panels(together)[2:4]
+        np.testing.assert_array_equal(own, panels(alone)[2])
+        assert not np.array_equal(own, usual)
+
     def test_without_truth_slices_go_through_the_tumor_that_is_found(self, model, shown):
         figure = draw_methods([model], replace(shown, truth=None), 1)
         assert titles(figure) == ["T1c", "FLAIR", "small"]
+        assert not [text for text in figure.texts if "Dice" in text.get_text()]
         assert colors_in(panels(figure)[2])
+
+    def test_title_colors_and_note_do_not_touch(self, model, shown):
+        named = replace(shown, name="a case with a name that is longer than the figure is wide")
+        figure = draw_methods([model], named, 1)
+        FigureCanvasAgg(figure).draw()
+        (legend,) = figure.legends
+        boxes = [t.get_window_extent() for t in figure.texts if t.get_text()]
+        boxes.append(legend.get_window_extent())
+        assert len(boxes) == 4  # row, title, note, colors
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+        width, height = figure.get_size_inches() * figure.dpi
+        assert all(b.x0 >= 0 and b.y0 >= 0 and b.x1 <= width and b.y1 <= height for b in boxes)
 
 
 class TestProgression:
     def test_epochs_stand_in_their_order_and_show_their_weights(self, run_folder, model, shown):
         figure = draw_progression(run_folder, model, shown, z=3)
         assert titles(figure) == [
-            "FLAIR", "epoch 1", "epoch 2", "truth", "FLAIR", "epoch 1", "truth"
-        ]  # fmt: skip
+            "FLAIR",
+            "epoch 1",
+            "epoch 2",
+            "ground truth",
+            "FLAIR",
+            "epoch 1",
+            "ground truth",
+        ]
         first, second, last = (panels(figure)[i] for i in (1, 2, 5))
         assert not np.array_equal(first, second)
         predictor = SlicePredictor(model, shown)
@@ -216,7 +248,7 @@ class TestProgression:
 class TestViews:
     def test_planes_show_images_segmentation_and_truth(self, shown):
         figure = draw_views(shown, shown.truth, "mine")
-        assert titles(figure) == ["T1c", "FLAIR", "mine", "truth"]
+        assert titles(figure) == ["T1c", "FLAIR", "mine", "ground truth"]
         for start in (0, 4, 8):
             _, flair, mine, truth = panels(figure)[start : start + 4]
             np.testing.assert_array_equal(mine, truth)
@@ -230,61 +262,6 @@ class TestViews:
         write_labels(path, np.zeros((3, 4, 5), np.uint8), Grid((5, 4, 3)))
         with pytest.raises(InputError, match="another grid"):
             segmentation_from(path, case, shown)
-
-
-class TestCurves:
-    def test_lines_are_the_records_phase_by_phase(self, run_folder):
-        figure = draw_curves([read_run(run_folder)])
-        assert len(figure.axes) == 8
-        lines = [axes.lines[0] for axes in figure.axes[:4]]
-        assert [line.get_xdata().tolist() for line in lines] == [[1, 2], [1], [1, 2], [1]]
-        assert [line.get_ydata().tolist() for line in lines] == [[1.5, 1], [0.5], [0.2, 0.4], [0.6]]
-
-    def test_runs_have_names_and_looks_of_their_own(self, tmp_path):
-        for number in range(9):
-            (tmp_path / f"run{number}").mkdir()
-            write_records(tmp_path / f"run{number}", [row(1, 1, number, 0.5)])
-        runs = [read_run(tmp_path / f"run{number}") for number in range(9)]
-        figure = draw_curves(runs)
-        looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
-        assert len(looks) == 9
-        assert [text.get_text() for text in figure.legends[0].texts] == [run.name for run in runs]
-
-    def test_a_run_without_validation_has_its_loss_alone(self, tmp_path):
-        write_records(tmp_path, [{"phase": 1, "epoch": 1, "loss": 1.0, "score": -1.0}])
-        (axes,) = draw_curves([read_run(tmp_path)]).axes
-        assert axes.get_title(loc="left") == "training loss"
-
-    def test_a_folder_of_folds_names_its_runs(self, tmp_path):
-        (tmp_path / "fold1").mkdir()
-        write_records(tmp_path / "fold1", [row(1, 1, 1.0, 0.5)])
-        with pytest.raises(InputError, match=r"no metrics\.csv.*fold1"):
-            read_run(tmp_path)
-
-    def test_a_table_that_is_no_history_is_refused(self, tmp_path):
-        (tmp_path / "metrics.csv").write_text("case,dice\na,0.5\n")
-        with pytest.raises(InputError, match="no history"):
-            read_run(tmp_path)
-
-
-class TestFiles:
-    @pytest.mark.parametrize(
-        ("suffix", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")]
-    )
-    def test_a_suffix_is_a_format_and_the_bytes_repeat(self, tmp_path, suffix, start):
-        contents = []
-        for number in range(2):
-            figure = new_figure(3, 2)
-            figure.add_axes((0, 0, 1, 1)).plot([1, 2])
-            save_figure(figure, tmp_path / f"{number}{suffix}")
-            contents.append((tmp_path / f"{number}{suffix}").read_bytes())
-        assert contents[0].startswith(start)
-        assert contents[0] == contents[1]
-
-    def test_an_unknown_suffix_leaves_nothing(self, tmp_path):
-        with pytest.raises(InputError, match=r"\.png, \.pdf, \.svg"):
-            save_figure(new_figure(), tmp_path / "a" / "figure.jpeg")
-        assert list(tmp_path.iterdir()) == []
 
 
 class TestCommand:
@@ -319,8 +296,8 @@ class TestCommand:
         ("arguments", "message"),
         [
             ("architecture TwoPathCNN AverageCNN --output {tmp}/a.png", "expected a folder"),
-            ("architecture Nowhere --output {tmp}/a.png", "Unknown network"),
-            ("architecture FCN8s --output {tmp}/a.png", "FCN8s: found no diagram"),
+            ("architecture Nowhere --output {tmp}/a.png", "unknown network"),
+            ("architecture FCN8s --output {tmp}/a.png", "no diagram of FCN8s"),
             ("methods --case {cases} --output {tmp}/a.png", "2 cases"),
             ("methods --case {cases} --output {tmp}/a.gif", "expected a file name"),
             ("methods --case {cases} --slices 0 --output {tmp}/a.png", "expected 1 to"),
@@ -340,9 +317,10 @@ class TestCommand:
         assert not list(tmp_path.glob("a.*"))
 
     def test_without_matplotlib_one_sentence_says_what_to_install(self, tmp_path):
+        command = ["figures", "curves", "--run", ".", "--output", str(tmp_path / "a.png")]
         code = (
             "import sys; sys.modules['matplotlib'] = None; from scripted_models.cli import main; "
-            f"sys.exit(main(['figures', 'curves', '--run', '.', '--output', {str(tmp_path / 'a.png')!r}]))"
+            f"sys.exit(main({command!r}))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 2

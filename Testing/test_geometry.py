@@ -1,6 +1,7 @@
 """Grids: equality with tolerance over size, spacing, origin and direction; arrays on grids."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -78,9 +79,22 @@ def test_an_angle_too_small_to_move_a_voxel_is_no_difference():
 
 
 def test_a_wider_tolerance_can_be_asked_for():
-    half = replace(HEAD, origin_lps_mm=(0.05, -239, 0))
+    half = replace(HEAD, origin_lps_mm=(0.5, -239, 0))
     assert not HEAD.matches(half)
-    assert HEAD.matches(half, 0.1)
+    assert not HEAD.matches(half, 0.499)
+    assert HEAD.matches(half, 0.5)
+
+
+def test_the_spacing_of_one_slice_is_compared_in_millimeters():
+    """No corner moves with it, and a share of a large spacing would pass for the same."""
+    slice_ = Grid((4, 5, 1), (1, 1, 300))
+    assert "spacings" in slice_.difference(replace(slice_, spacing_xyz_mm=(1, 1, 300.002)))
+
+
+def test_the_corners_are_the_ends_of_all_axes():
+    corners = Grid((3, 4, 5), (1, 2, 3), (10, 20, 30)).corners_lps_mm()
+    ends = ((10, 12), (20, 26), (30, 42))
+    assert sorted(map(tuple, corners.tolist())) == sorted(product(*ends))
 
 
 def test_the_mirrored_normal_of_one_slice_is_a_difference():

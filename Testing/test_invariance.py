@@ -18,7 +18,7 @@ from scripted_models.cases.case import Case, ImageSource
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import read_volume, write_volume
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.segmentation.segmenter import Segmenter
 
 
 def sequences(folder):
@@ -38,7 +38,7 @@ def case(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(case, small_network):
     model = dataclasses.replace(load_model(MODEL), network=small_network)
-    labels = segment_case(case, model, Progress()).labels
+    labels = Segmenter(model, "cpu").segment(case, Progress()).labels
     assert len(np.unique(labels)) > 2
     return case, model, labels
 
@@ -52,7 +52,7 @@ class TestOrientation:
             moved = {m: ImageSource(Path(folder) / f"{m}.nrrd") for m in NAMES}
             for m, source in moved.items():
                 write_volume(source.path, sitk.DICOMOrient(case.images[m].read(), code))
-            result = segment_case(Case("moved", moved), model, Progress())
+            result = Segmenter(model, "cpu").segment(Case("moved", moved), Progress())
             assert result.grid.matches(Grid.of(read_volume(moved["t1"].path)))
         back = sitk.DICOMOrient(result.grid.image_from(result.labels), "LPS")
         assert np.array_equal(sitk.GetArrayFromImage(back), labels)
@@ -68,7 +68,7 @@ class TestRepeatability:
         )
         torch.set_num_threads(threads)
         try:
-            return segment_case(case, model, Progress())
+            return Segmenter(model, "cpu").segment(case, Progress())
         finally:
             torch.set_num_threads(before)
 

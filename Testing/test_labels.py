@@ -15,6 +15,7 @@ from scripted_models.labels import (
     REGIONS,
     decode_labels,
     encode_labels,
+    known_regions,
     region_mask,
 )
 
@@ -86,21 +87,23 @@ def test_values_that_a_cast_to_bytes_would_hide(value):
 
 def test_refusal_says_found_expected_and_what_to_do():
     message = refusal(np.array([0, 3, 7, 9]))
-    assert message.startswith("case_seg.nii.gz: found the value(s) 3, 7, 9 ")
+    assert message.startswith("case_seg.nii.gz: found the label(s) 3, 7, 9, ")
     assert "expected only [0, 1, 2, 4] of coding 'brats2021'" in message
-    assert "--coding" in message
+    assert "another coding with --coding (" in message
 
 
 def test_refusal_names_the_codings_that_know_all_values():
-    fitting = refusal([0, 1, 2, 3]).split("known to: ")[1]
+    fitting = refusal([0, 1, 2, 3]).split("known to ")[1]
     assert "brats2023" in fitting
     assert "msd" in fitting
     assert "brats2021" not in fitting
-    assert "known to: none" in refusal([0, 99])
+    assert "(none knows all values)" in refusal([0, 99])
 
 
 def test_refusal_of_an_image_stays_short():
-    assert len(refusal(np.arange(4000))) < 500
+    message = refusal(np.arange(4000))
+    assert "the label(s) 3, 5, 6, 7, 8, expected" in message
+    assert len(message) < 500
 
 
 def test_empty_and_one_voxel_maps():
@@ -143,7 +146,7 @@ def test_codings_that_lose_too_much_are_not_written(coding):
 @pytest.mark.parametrize("labels", [[0, 5], [255], [-1, 2]])
 @pytest.mark.parametrize("coding", ["internal", "brats2021", "brats2012"])
 def test_encode_refuses_labels_out_of_range(labels, coding):
-    with pytest.raises(ValueError, match="not internal labels 0-4"):
+    with pytest.raises(ValueError, match="only 0-4 are internal"):
         encode_labels(np.array(labels, np.int16), CODINGS[coding])
 
 
@@ -208,3 +211,17 @@ def test_float_label_maps(tmp_path, pixels):
     sitk.WriteImage(sitk.Cast(sitk.GetImageFromArray(values), pixels), str(path))
     with pytest.raises(InputError, match="fractional values from 0 to 4, expected whole"):
         read_label_map(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "regions"),
+    [
+        ((0, 1, 2, 3, 4), ("WT", "TC", "ET")),
+        ((0, 2, 3, 4), ("WT", "TC", "ET")),
+        ((0, 1, 3, 4), ("TC", "ET")),
+        ((0, 2, 4), ("ET",)),
+        ((0, 2), ()),
+    ],
+)
+def test_a_region_needs_all_its_parts(labels, regions):
+    assert known_regions(labels) == regions

@@ -18,11 +18,19 @@ from scripted_models.cases.case import Case, ImageSource
 from scripted_models.errors import ResourceError
 from scripted_models.geometry import Grid
 from scripted_models.images.training_space import TrainingSpace
-from scripted_models.inference import CPU_AFTER_GPU, GpuMemoryError, place_network
+from scripted_models.inference import (
+    CPU_AFTER_GPU,
+    GpuMemoryError,
+    Placement,
+    Rung,
+    devices,
+    place_network,
+)
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime import memory
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.segmenter import HALF, ONE_SLICE, segment_case
+from scripted_models.segmentation.result import MEMORY_WORDS
+from scripted_models.segmentation.segmenter import Segmenter
 
 GIB = 2**30
 LIMITED = """
@@ -103,6 +111,31 @@ class TestEstimate:
         assert space.training_voxels(grid) == pytest.approx(found, rel=0.1)
 
 
+class TestLadder:
+    gpu, memory = GpuMemoryError(), MemoryError()
+
+    def test_it_begins_on_the_device(self):
+        assert Rung.top_on(torch.device("cuda")) is Rung.GPU
+        assert Rung.top_on(torch.device("cpu")) is Rung.CPU
+
+    @pytest.mark.parametrize("may_leave", [True, False])
+    def test_the_gpu_is_left_only_where_it_may_be(self, may_leave):
+        assert Rung.GPU.below(self.gpu, may_leave) is Rung.GPU_HALF
+        assert Rung.GPU_HALF.below(self.gpu, may_leave) is (Rung.CPU if may_leave else None)
+
+    def test_the_cpu_takes_one_slice_at_a_time_in_the_end(self):
+        torch_error = RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        assert Rung.CPU.below(torch_error, True) is Rung.CPU_ONE_SLICE
+        assert Rung.CPU_ONE_SLICE.below(self.memory, True) is None
+
+    @pytest.mark.parametrize("rung", Rung)
+    def test_other_errors_lead_nowhere(self, rung):
+        assert rung.below(RuntimeError("broken layer"), True) is None
+
+    def test_every_lower_rung_has_words(self):
+        assert set(MEMORY_WORDS) == set(Rung) - {Rung.GPU}
+
+
 class Crowded(SliceNetwork):
     """Has memory for one slice at a time."""
 
@@ -128,6 +161,23 @@ class Crowded(SliceNetwork):
                 self.at_work -= 1
 
 
+class Said(Progress):
+    """Keeps the warnings."""
+
+    def __init__(self):
+        super().__init__()
+        self.warnings = []
+
+    def emit(self, event):
+        if event["event"] == "warning":
+            self.warnings.append(event["text"])
+
+
+def segmented(model, network, case, progress=None):
+    segmenter = Segmenter(dataclasses.replace(model, network=network), "cpu")
+    return segmenter.segment(case, progress or Progress())
+
+
 def case_of(inputs) -> Case:
     return Case("case", {m: ImageSource(path) for m, path in inputs.paths.items()})
 
@@ -135,18 +185,16 @@ def case_of(inputs) -> Case:
 def test_slices_are_taken_one_by_one_where_memory_runs_out(tmp_path, small_network):
     inputs = make_inputs(tmp_path)
     case = case_of(inputs)
-    model, said, threads = load_model("TwoPathCNN"), [], torch.get_num_threads()
-    expected = segment_case(case, dataclasses.replace(model, network=small_network), Progress())
-    progress = Progress()
-    progress.warning = said.append
+    model, threads = load_model("TwoPathCNN"), torch.get_num_threads()
+    expected = segmented(model, small_network, case)
+    progress = Said()
     torch.set_num_threads(2)
     try:
-        model = dataclasses.replace(model, network=Crowded(small_network))
-        result = segment_case(case, model, progress)
+        result = segmented(model, Crowded(small_network), case, progress)
     finally:
         torch.set_num_threads(threads)
-    assert result.memory_steps == [ONE_SLICE]
-    assert said == [f"The network now runs {ONE_SLICE}."]
+    assert result.memory_steps == (Rung.CPU_ONE_SLICE,)
+    assert progress.warnings == [f"The network now runs {MEMORY_WORDS[Rung.CPU_ONE_SLICE]}."]
     assert np.array_equal(result.labels, expected.labels)
 
 
@@ -183,32 +231,46 @@ class TestGpuMemory:
     def case(self, tmp_path):
         return case_of(make_inputs(tmp_path))
 
-    def segment(self, case, small_network, cpu_fallback, half_fits=False):
-        model = load_model("TwoPathCNN")
-        model = dataclasses.replace(model, network=self.Scarce(small_network, half_fits))
-        progress, said = Progress(), []
-        progress.warning = said.append
-        return segment_case(case, model, progress, cpu_fallback=cpu_fallback), said
+    @pytest.fixture
+    def segmenter(self, small_network, monkeypatch):
+        """Return a function that makes a segmenter on a GPU without memory."""
+        cpu = devices.choose_device("cpu")
+        gpu = Placement(torch.device("cuda"), "GPU of the test")
+        choose = lambda wanted: cpu if wanted == "cpu" else gpu  # noqa: E731
+        monkeypatch.setattr(devices, "choose_device", choose)
 
-    def test_cpu_takes_over_and_says_so(self, case, small_network):
-        result, said = self.segment(case, small_network, True)
-        expected = [HALF, f"on the {CPU_AFTER_GPU}"]
+        def make(device, half_fits=False):
+            network = self.Scarce(small_network, half_fits)
+            return Segmenter(dataclasses.replace(load_model("TwoPathCNN"), network=network), device)
+
+        return make
+
+    def test_cpu_takes_over_and_says_so(self, case, segmenter):
+        own, progress = segmenter("auto"), Said()
+        assert own.placement.reason == "GPU of the test"
+        result = own.segment(case, progress)
+        expected = (Rung.GPU_HALF, Rung.CPU)
         assert result.memory_steps == expected
-        assert said == [f"The network now runs {step}." for step in expected]
+        told = [f"The network now runs {MEMORY_WORDS[rung]}." for rung in expected]
+        assert progress.warnings == told
         assert result.labels.any()
+        assert result.placement == own.placement == (torch.device("cpu"), CPU_AFTER_GPU)
+        assert own.segment(case, Progress()).memory_steps == ()  # it stays there
 
-    @pytest.mark.parametrize("cpu_fallback", [False, True])
-    def test_half_precision_comes_first(self, case, small_network, cpu_fallback):
-        result, _ = self.segment(case, small_network, cpu_fallback, half_fits=True)
-        assert result.memory_steps == [HALF]
-        model = load_model("TwoPathCNN")
-        single = segment_case(case, dataclasses.replace(model, network=small_network), Progress())
+    @pytest.mark.parametrize("device", ["cuda", "auto"])
+    def test_half_precision_comes_first(self, case, segmenter, small_network, device):
+        result = segmenter(device, half_fits=True).segment(case, Progress())
+        assert result.memory_steps == (Rung.GPU_HALF,)
+        assert result.placement.reason == "GPU of the test"
+        single = segmented(load_model("TwoPathCNN"), small_network, case)
         apart = np.abs(result.probabilities - single.probabilities).max()
         assert 0 < apart < 0.02  # the eleven bits of float16, added up over some layers
 
-    def test_device_that_was_asked_for_is_not_left(self, case, small_network):
+    def test_device_that_was_asked_for_is_not_left(self, case, segmenter):
+        own = segmenter("cuda")
         with pytest.raises(GpuMemoryError, match="choose --device cpu"):
-            self.segment(case, small_network, False)
+            own.segment(case, Progress())
+        assert own.placement.reason == "GPU of the test"
 
     @pytest.mark.parametrize("wanted", ["auto", "cpu"])
     def test_network_that_finds_no_room_is_placed_on_the_cpu(self, wanted):

@@ -22,7 +22,7 @@ def test_comparison_stands_in_order_and_says_that_the_cases_differ():
     assert shown == sorted(shown, reverse=True)
     assert "| **model** | **here** | **0.85 / 0.70 / 0.60** |" in table
     assert PPV_TITLE in table
-    assert "cases differ" in table
+    assert table.startswith("**The cases differ**: 'model' is")
     assert "5 cases" in table
 
 

@@ -7,9 +7,8 @@ import SimpleITK as sitk
 from scripted_models.errors import ResourceError
 from scripted_models.labels import LABELS
 from scripted_models.pictures.font import GLYPHS, draw_text, text_mask
-from scripted_models.pictures.panels import displayed_plane
+from scripted_models.pictures.panels import LABEL_COLORS, displayed_plane
 from scripted_models.pictures.render import (
-    LABEL_COLORS,
     png_bytes,
     render_montage,
     render_overlay,
@@ -277,6 +276,16 @@ class TestPng:
     def test_other_arrays_are_refused(self, picture):
         with pytest.raises(ValueError, match="uint8"):
             png_bytes(picture)
+
+    def test_missing_folder_is_named(self, tmp_path):
+        path = tmp_path / "absent" / "p.png"
+        with pytest.raises(ResourceError, match="No such file") as caught:
+            write_png(path, np.zeros((2, 2, 3), np.uint8))
+        assert caught.value.fields["path"] == str(path)
+
+    def test_nothing_else_is_left_in_the_folder(self, tmp_path):
+        write_png(tmp_path / "p.png", np.zeros((2, 2, 3), np.uint8))
+        assert [p.name for p in tmp_path.iterdir()] == ["p.png"]
 
     def test_failed_write_keeps_the_old_file(self, tmp_path, monkeypatch):
         path = tmp_path / "p.png"

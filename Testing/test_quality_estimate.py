@@ -22,7 +22,7 @@ from scripted_models.segmentation.quality_estimate import (
     estimated_dice,
     uncertainty,
 )
-from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.segmentation.segmenter import Segmenter
 
 KNOWN = (0, 1, 2, 3, 4)
 
@@ -108,14 +108,17 @@ class TestReport:
     @pytest.mark.parametrize(("least", "asked"), [(1.0, True), (0.0, False)])
     def test_low_expectations_ask_for_a_check(self, case, least, asked):
         model = load_model("TwoPathCNN")
-        description = {**model.description, "check_below": {"WT": least}}
+        description = dataclasses.replace(model.description, check_below={"WT": least})
         (found,) = find_cases(case)
         changed = dataclasses.replace(model, description=description)
-        result = segment_case(found, changed, Progress())
-        said = [text for text in result.warnings if "in doubt" in text]
+        result = Segmenter(changed, "cpu").segment(found, Progress())
+        said = [text for text in result.warnings if "estimated Dice" in text]
         assert bool(said) == asked
         if asked:
-            assert f"{result.estimated_dice['WT']:.2f} for the region WT" in said[0]
+            assert (
+                f"{result.estimated_dice['WT']:.2f} for WT, expected at least 1.00 for WT"
+                in said[0]
+            )
             assert f"{result.doubtful_slices[0] + 1}" in said[0]
 
 
@@ -138,7 +141,7 @@ class TestShipped:
         assert np.corrcoef(promised, measured)[0, 1] > 0.5
 
     def test_the_cases_that_are_doubted_are_worse(self, table):
-        least = load_model("default").description["check_below"]["WT"]
+        least = load_model("default").description.check_below["WT"]
         rows = [row for row in table if row["region"] == "WT"]
         doubted = [float(row["dice"]) for row in rows if float(row["estimated_dice"]) < least]
         trusted = [float(row["dice"]) for row in rows if float(row["estimated_dice"]) >= least]

@@ -135,7 +135,7 @@ class TestRates:
         if fits:
             assert load_experiment(path).training.reduction == reduction
         else:
-            with pytest.raises(InputError, match=r"training\.learning_rate = .* loss, expected"):
+            with pytest.raises(InputError, match=r"learning_rate' = .*, expected .* loss"):
                 load_experiment(path)
 
 

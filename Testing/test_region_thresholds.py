@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_fixtures import described, restate
 from training_fixtures import write_small_case
 
 from scripted_models.bundle.weights import load_model, write_model
@@ -82,9 +83,11 @@ def test_labels_that_a_model_does_not_know_are_not_given():
 
 class TestModel:
     def model(self, folder, small_network, **changes):
-        stated = {**load_model("TwoPathCNN").description, **changes}
-        stated["network"] = {"name": "TwoPathCNN", "arguments": {}}
-        stated["postprocessing"] = [{"step": "inside_brain"}]
+        stated = described(
+            network={"name": "TwoPathCNN", "arguments": {}},
+            postprocessing=[{"step": "inside_brain"}],
+            **changes,
+        )
         return write_model(folder, small_network, stated)
 
     def test_a_model_decides_as_it_says(self, small_network, tmp_path):
@@ -107,7 +110,7 @@ class TestModel:
         [{"WT": 0.5}, *({**dict.fromkeys(REGIONS, 0.5), "TC": x} for x in ("best", 2))],
     )
     def test_impossible_shares_are_refused(self, decision, small_network, tmp_path):
-        folder = self.model(tmp_path / "m", small_network, decision=decision)
+        folder = restate(self.model(tmp_path / "m", small_network), decision=decision)
         with pytest.raises(ModelError, match="decision"):
             load_model(str(folder))
 

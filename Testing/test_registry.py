@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from model_fixtures import described
 
 from scripted_models.bundle import weights
-from scripted_models.bundle.description import SHIPPED, find_model, user_models_folder
+from scripted_models.bundle.folders import SHIPPED, find_model, user_models_folder
 from scripted_models.bundle.registry import import_model, list_models, remove_model
 from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
@@ -95,7 +96,7 @@ class TestImport:
         model = import_model(source, "mine")
         assert (model.name, model.folder, model.user, model.problem) == (
             *("mine", store / "mine", True),
-            "",
+            None,
         )
         assert contents(store / "mine") == contents(folder) == before
         assert os.listdir(store) == ["mine"]
@@ -110,7 +111,7 @@ class TestImport:
             find_model("other")
 
     def test_without_a_name_it_keeps_its_own(self, tmp_path, small_network, store):
-        stated = {**json.loads((DEFAULT / "configs" / "model.json").read_text()), "name": "Run 2"}
+        stated = described(name="Run 2", network={"name": "TwoPathCNN", "arguments": {}})
         model = import_model(weights.write_model(tmp_path / "run", small_network, stated))
         assert model.folder == store / "Run 2"
 
@@ -134,7 +135,7 @@ class TestImport:
     def test_weights_that_do_not_load_are_refused_with_the_path_that_was_given(
         self, tmp_path, small_network, store, capsys
     ):
-        stated = {**json.loads((DEFAULT / "configs" / "model.json").read_text()), "name": "nan"}
+        stated = described(name="nan", network={"name": "TwoPathCNN", "arguments": {}})
         tensors = small_network.state_dict()
         broken = {**tensors, "output.bias": tensors["output.bias"] * float("nan")}
         network = type(small_network)()
@@ -142,7 +143,9 @@ class TestImport:
         source = weights.write_model(tmp_path / "nan", network, stated)
         assert main(["models", "--import", str(source)]) == 3
         text = capsys.readouterr().err
-        assert text.startswith(f"Error: {source}: the weights ['output.bias'] hold NaN")
+        assert text.startswith(
+            f"Error: {source}: found NaN or infinity in the weights ['output.bias']"
+        )
         assert os.listdir(store) == []
 
     def test_a_changed_byte_is_refused(self, folder, store, capsys):

@@ -1,22 +1,26 @@
 import base64
 import math
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
+import jinja2
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from scripted_models.errors import ResourceError
+from scripted_models.evaluation.folders import COLUMNS, Evaluation
 from scripted_models.pictures.render import png_bytes
-from scripted_models.reporting.markdown_html import markdown_to_html
-from scripted_models.reporting.page import (
+from scripted_models.reporting.case_report import CaseReport
+from scripted_models.reporting.html_report import (
     NOT_FOR_DIAGNOSIS,
-    CaseReport,
     html_report,
     worst_first,
     write_html_report,
 )
+from scripted_models.reporting.rendering import render
 
 HOSTILE = "<script>alert('x')</script>\"&'><img src=http://evil.example/a.png>"
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -67,6 +71,11 @@ def case(name="case_a", dice=0.8, **changed):
         "facts": {"model": "Net-1", "device": "cpu", "seconds": {"read": 1.0, "network": 20.0}},
     }
     return CaseReport(name, **(values | changed))
+
+
+def evaluation(name="mine", *notes):
+    rows = {region: dict.fromkeys(COLUMNS, 0.5) for region in ("WT", "TC", "ET")}
+    return Evaluation(name, {"a": rows, "b": rows}, notes, notes)
 
 
 class TestContent:
@@ -134,13 +143,24 @@ class TestContent:
         page = Page(html_report(mixed, "t"))
         assert (page.text.count("Model: Net-1"), page.text.count("Model: Net-2")) == (1, 1)
 
-    def test_own_facts_and_comparison_are_shown(self):
-        page = Page(
-            html_report(
-                [case()], "t", "An *intro*.", "| A | B |\n|---|---|\n| x | y |", {"fold": 3}
-            )
-        )
-        assert {"An *intro*.", "Fold", "3", "Comparison", "x"} <= set(page.texts)
+    def test_own_facts_are_shown(self):
+        assert {"Fold", "3"} <= set(Page(html_report([case()], "t", facts={"fold": 3})).texts)
+
+    def test_scores_stand_beside_the_paper_with_ours_marked(self):
+        page = html_report([case()], "t", evaluation("mine", "A note."))
+        assert {"Comparison", "The cases differ", "A note."} <= set(Page(page).texts)
+        rows = re.findall(r"<tr( class=\"own\")?><td>(?:<strong>)?([^<]+)<", page)
+        assert (' class="own"', "mine") in rows
+        assert ("", "InputCascadeCNN*") in rows
+        assert [name for mark, name in rows if mark] == ["mine"]
+
+    def test_regions_have_the_names_of_the_field(self):
+        texts = Page(html_report([case()], "t", evaluation())).text
+        assert "WT whole tumor, TC tumor core, ET enhancing tumor." in texts
+        assert texts.count("Whole tumor (WT)") == 2  # volumes, scores
+        assert texts.count("complete, core and enhancing") == 1
+        for word in ("Wt", "truth (outline)", "the truth", "true tumor"):
+            assert word not in texts
 
 
 class TestOrder:
@@ -175,10 +195,8 @@ class TestSafety:
             warnings=[HOSTILE],
             facts={HOSTILE: HOSTILE, "seconds": {HOSTILE: 1.0}},
         )
-        comparison = f"{HOSTILE}\n- {HOSTILE}\n\n| {HOSTILE} |\n|---|\n| **{HOSTILE}** |"
-        return Page(
-            html_report([hostile, case()], HOSTILE, HOSTILE, comparison, {HOSTILE: HOSTILE})
-        )
+        scored = evaluation(HOSTILE, HOSTILE)
+        return Page(html_report([hostile, case()], HOSTILE, scored, {HOSTILE: HOSTILE}))
 
     def test_hostile_texts_stay_texts(self):
         page = self.page()
@@ -194,7 +212,7 @@ class TestSafety:
         assert not {"link", "iframe", "object", "base", "form"} & set(page.tags)
         ordinary = html_report([case()], "t")
         assert not re.search(
-            r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[^']*", "", ordinary)
+            r"https?:|//[a-z]|@import|url\(", re.sub(r'base64,[^"]*', "", ordinary)
         )
 
     def test_what_is_no_picture_is_refused(self):
@@ -231,22 +249,20 @@ class TestFile:
             write_html_report(tmp_path / "absent" / "r.html", [case()], "t")
 
 
-class TestMarkdown:
-    def test_table_bullets_bold_and_escapes(self):
-        table = "| A | B |\n| --- | :-: |\n| **x** | Net\\* |"
-        rendered = markdown_to_html(
-            f"Some **bold** words\non two lines.\n\n{table}\n\n- one\n- two\n"
+class TestRendering:
+    def test_a_value_that_is_missing_is_an_error(self):
+        with pytest.raises(jinja2.UndefinedError, match="title"):
+            render("page.html.j2")
+
+    def test_every_template_has_autoescape(self):
+        page = render("page.html.j2", title=HOSTILE)
+        assert HOSTILE not in page
+        assert Page(page).texts.count(HOSTILE) == 2
+
+    def test_segmenting_needs_no_templates(self):
+        code = (
+            "import sys, scripted_models.commands.segment, scripted_models.segmentation.outputs; "
+            "print('jinja2' in sys.modules)"
         )
-        assert "<p>Some <strong>bold</strong> words on two lines.</p>" in rendered
-        assert "<th scope='col'>A</th><th scope='col'>B</th>" in rendered
-        assert "<tr class='own'><td><strong>x</strong></td><td>Net*</td></tr>" in rendered
-        assert "<ul><li>one</li><li>two</li></ul>" in rendered
-        Page(rendered)
-
-    def test_escaped_stars_and_bars_are_plain(self):
-        assert markdown_to_html(r"\*\*no\*\* \_x\_") == "<p>**no** _x_</p>"
-        assert "<td>a|b</td><td>c</td>" in markdown_to_html("| h | i |\n|---|---|\n| a\\|b | c |")
-
-    def test_table_without_header_and_empty_text(self):
-        assert "<thead>" not in markdown_to_html("| a | b |\n| c | d |")
-        assert markdown_to_html("") == ""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.stdout.strip() == "False", done.stderr

@@ -141,7 +141,7 @@ class TestOutputs:
 
         monkeypatch.setattr(Path, "replace", full_after_the_report)
         assert run(case, "--output", tmp_path, "--coding", "brats2023") == 4
-        assert "disk is full" in capsys.readouterr().err
+        assert "a full disk" in capsys.readouterr().err
         assert json.loads((target / "report.json").read_text())["coding"] == "brats2023"
         assert not (target / "segmentation.nii.gz").exists()
 
@@ -204,7 +204,7 @@ class TestErrors:
         write_volume(tmp_path / "flair.nii.gz", image)
         moved = {**paths, "flair": tmp_path / "flair.nii.gz"}
         text = self.fails(capsys, 2, *as_options(moved), "--output", tmp_path / "o")
-        assert "different grids" in text
+        assert "flair.nii.gz: found another grid" in text
 
     def test_unknown_model(self, case, tmp_path, capsys):
         self.fails(capsys, 3, case, "--output", tmp_path / "o", "--model", "nothing")

@@ -250,7 +250,7 @@ class TestFolders:
         folder = self.plant(tmp_path / "anna", names.values())
         assert main(["cases", str(folder)]) == 0
         text = capsys.readouterr().out
-        assert "anna  missing t1  no labels" in text
+        assert "anna  missing t1  no ground truth" in text
         assert "t1     likely  MPRAGE.nii.gz: 'MPRAGE' hints at T1" in text
         assert "flair  sure    Sag 3D FLAIR SPACE.nrrd: " in text
         assert main(["cases", str(folder), "--json"]) == 0

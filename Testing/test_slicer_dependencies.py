@@ -1,4 +1,4 @@
-"""What is missing in Slicer's Python, what is asked and installed, and what the user reads when it fails."""
+"""What is missing in Slicer's Python, what is asked and installed, and what a failure says."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,18 +13,15 @@ from slicer_fixtures import MODULE
 from scripted_models.errors import Cancelled, ResourceError
 
 # isort: split
-from BrainTumorSegLib.dependencies import (
+from BrainTumorSegLib.child_errors import written_lines
+from BrainTumorSegLib.dependencies import ensure, missing, question
+from BrainTumorSegLib.dependency_errors import Declined, DependencyError, RestartNeeded
+from BrainTumorSegLib.packages import (
     REQUIREMENTS,
-    Declined,
-    DependencyError,
     InstallationFailed,
     Need,
     Package,
-    RestartNeeded,
-    ensure,
-    missing,
     monai_requirement,
-    question,
     version_key,
 )
 
@@ -84,7 +81,8 @@ def sentence(computer, kind=DependencyError):
     with pytest.raises(kind) as caught:
         ensure(computer)
     text = str(caught.value)
-    assert text.endswith((".", "said last: ERROR: disk full", "said last: nothing"))
+    assert text == caught.value.problem.sentence
+    assert caught.value.action
     assert isinstance(caught.value, ResourceError | Cancelled)
     return text
 
@@ -175,14 +173,14 @@ class TestSentences:
 
     def test_broken_torch_must_be_uninstalled(self):
         text = sentence(Computer({**GOOD, "torch": Package("2.8.0", broken=True)}))
-        assert "files are incomplete" in text
+        assert "with missing files" in text
         text = sentence(Computer({**GOOD, "torch": Package("", broken=True)}))
         assert "of unknown version" in text
 
     def test_torch_still_in_memory_but_not_on_disk_needs_a_restart(self):
         computer = Computer({"torch": Package(loaded="2.1.0")})
         text = sentence(computer, RestartNeeded)
-        assert "2.1.0 is still loaded" in text
+        assert "PyTorch 2.1.0 in memory" in text
         assert computer.installed == []
 
     def test_torch_of_numpy_1_with_numpy_2_tells_the_command(self):
@@ -194,7 +192,7 @@ class TestSentences:
     def test_no_means_no(self):
         computer = Computer(answers=False)
         text = sentence(computer, Declined)
-        assert "the segmentation needs PyTorch and MONAI" in text
+        assert "no consent to install PyTorch and MONAI" in text
         assert computer.installed == []
 
     def test_nothing_is_asked_in_testing_mode(self):
@@ -227,14 +225,14 @@ class TestSentences:
     def test_other_failures_show_the_last_error_and_keep_the_log(self, log):
         computer = Computer(log=log)
         text = sentence(computer)
-        assert text.endswith("ERROR: disk full" if log else "nothing")
+        assert ("(ERROR: disk full)" if log else "(it said nothing)") in text
         with pytest.raises(DependencyError) as caught:
             ensure(computer)
-        assert caught.value.log == tuple(log)
+        assert written_lines(caught.value) == tuple(log)
 
     def test_installation_that_leaves_nothing_ends_with_a_restart(self):
         computer = Computer({**GOOD, "monai": Package()}, {"monai": ""})
-        assert "was installed but is not found" in sentence(computer, RestartNeeded)
+        assert "no MONAI after its installation" in sentence(computer, RestartNeeded)
         assert len(computer.installed) == 1
 
 

@@ -23,7 +23,8 @@ from slicer_fixtures import (
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
-from BrainTumorSegLib.input_check import InputCheck, check_choice, covered_share  # noqa: E402
+from BrainTumorSegLib.input_check import InputCheck, check_choice  # noqa: E402
+from BrainTumorSegLib.place_check import covered_share  # noqa: E402
 from BrainTumorSegLib.resampling import ras_matrix, world_grid  # noqa: E402
 
 from scripted_models.cases.phantom.phantom_case import make_phantom  # noqa: E402
@@ -100,34 +101,42 @@ def nothing_in_it(mrml, nodes):
 
 
 STOPS = [
-    (lambda _, n: n.update(t1c=None), ("t1c",), "No volume is chosen for T1c; choose one"),
+    (lambda _, n: n.update(t1c=None), ("t1c",), "Found no volume for T1c, expected all four"),
     (
         lambda _, n: n.update(t1=None, flair=None),
         ("t1", "flair"),
-        "is chosen for T1, FLAIR; choose",
+        "no volume for T1 and FLAIR, expected",
     ),
     (
         lambda _, n: n.update(flair=n["t2"]),
         ("t2", "flair"),
-        "'my t2' is chosen for T2 and for FLAIR",
+        "'my t2': found the same volume for T2 and FLAIR",
     ),
-    (empty, ("t2",), "T2 'hollow' has no voxels; load it again"),
-    (label_map, ("t1",), "T1 'labels' is not an image volume; choose the T1 image"),
-    (colors, ("t1",), "T1 'colors' has 3 values per voxel, expected one; choose a gray-value"),
-    (flat_voxels, ("t2",), "T2 'my t2' has voxels without extent; correct its spacing"),
-    (not_finite, ("flair",), "FLAIR 'my flair' holds NaN or infinite voxels; repair it"),
+    (empty, ("t2",), "T2 'hollow': found no voxels, expected an image; load it again"),
+    (label_map, ("t1",), "T1 'labels': found no image volume, expected the T1 image;"),
+    (colors, ("t1",), "T1 'colors': found 3 values per voxel, expected one; choose a gray-value"),
+    (flat_voxels, ("t2",), "T2 'my t2': found voxels without extent, expected a size"),
+    (
+        not_finite,
+        ("flair",),
+        "FLAIR 'my flair': found NaN or infinite voxels, expected numbers; repair",
+    ),
     (
         lambda _, n: voxels(n["flair"]).fill(7),
         ("flair",),
-        "FLAIR 'my flair' is constant (7); choose",
+        "FLAIR 'my flair': found the same value (7) in all voxels, expected",
     ),
-    (nothing_in_it, ("t2",), "T2 'my t2' has 1 voxels that differ from 0, expected"),
+    (nothing_in_it, ("t2",), "T2 'my t2': found 1 voxels other than 0, expected"),
     (
         lambda m, n: moved(m, n["flair"], shifted(5000)),
         ("flair",),
-        "'my flair' does not overlap T1c;",
+        "'my flair': found no overlap with T1c;",
     ),
-    (flat_transform, ("t1c",), "'my t1c': its parent transform 'linear' takes its voxels to"),
+    (
+        flat_transform,
+        ("t1c",),
+        "'my t1c': found the parent transform 'linear', which takes its voxels to",
+    ),
 ]
 
 
@@ -188,12 +197,12 @@ def two_frames(mrml, nodes):
 
 
 WARNINGS = [
-    (skull, ("t1",), ["T1 'my t1': 8", "skull or noise is still there", "HD Brain Extraction"]),
-    (labels_in_an_image, ("t2",), ["T2 'my t2' holds only 4 different values"]),
-    (lambda _, n: np.add(a := voxels(n["t2"]), -50, out=a), ("t2",), ["the background is -50,"]),
-    (same_voxels, ("t2", "flair"), ["T2 'my t2' and FLAIR 'my flair' hold the same voxels"]),
-    (part_of_the_head, ("flair",), ["covers only", "of what T1c shows", "counts as 0 in the rest"]),
-    (head_aside, ("flair",), ["FLAIR 'my flair' shows a head at another place than T1c"]),
+    (skull, ("t1",), ["T1 'my t1': found skull or noise (8", "HD Brain Extraction"]),
+    (labels_in_an_image, ("t2",), ["T2 'my t2': found only 4 different values"]),
+    (lambda _, n: np.add(a := voxels(n["t2"]), -50, out=a), ("t2",), ["a background of -50,"]),
+    (same_voxels, ("t2", "flair"), ["T2 'my t2' and FLAIR 'my flair': found the same voxels"]),
+    (part_of_the_head, ("flair",), ["found only", "of what T1c shows", "counts as 0 in the rest"]),
+    (head_aside, ("flair",), ["FLAIR 'my flair': found a head at another place than in T1c"]),
     (two_patients, SEQUENCES, ["'Ann' (T1 'my t1', T1c 'my t1c' and T2 'my t2')", "'Bob' ("]),
     (two_frames, SEQUENCES, ["(T1c 'my t1c' and T2 'my t2') and (FLAIR 'my flair')"]),
 ]
@@ -221,7 +230,7 @@ def test_frames_of_reference_are_looked_up_in_the_dicom_database(nodes, monkeypa
     assert check(nodes) == []
     nodes["flair"].SetAttribute("DICOM.instanceUIDs", "9.3 9.4")
     (finding,) = check(nodes)
-    assert finding.text.endswith("frames of reference: (T1 'my t1') and (FLAIR 'my flair')")
+    assert finding.found.endswith("frames of reference: (T1 'my t1') and (FLAIR 'my flair')")
 
 
 def rigid_for_all(mrml, nodes):
@@ -248,11 +257,11 @@ def skewed_axes(mrml, nodes):
 @pytest.mark.parametrize(
     ("place", "count", "words"),
     [
-        (rigid_for_all, 4, "under transform 'linear'; its place there is used"),
+        (rigid_for_all, 4, "found the transform 'linear'; its place there is used"),
         (sheared_reference, 4, "onto a regular grid"),
         (bent_flair, 1, "transform 'bend', which bends or shears it; it is resampled"),
-        (skewed_axes, 1, "T2 'my t2' has axes that are not perpendicular; it is resampled"),
-        (lambda m, n: moved(m, n["t1"], shifted(2)), 1, "'linear' lies on another grid (origins"),
+        (skewed_axes, 1, "T2 'my t2': found axes that are not perpendicular; it is resampled"),
+        (lambda m, n: moved(m, n["t1"], shifted(2)), 1, "'linear' and another grid (origins"),
     ],
 )
 def test_what_the_export_does_is_announced_in_its_own_words(
@@ -261,16 +270,15 @@ def test_what_the_export_does_is_announced_in_its_own_words(
     place(slicer_scene, nodes)
     findings = check(nodes)
     assert {f.severity for f in findings} == {"note"}
-    said = [f.sentence for f in findings]
-    assert tuple(said) == export_volumes(nodes, tmp_path).notes
-    assert len(said) == count
-    assert any(words in sentence for sentence in said)
+    assert tuple(findings) == export_volumes(nodes, tmp_path).notes
+    assert len(findings) == count
+    assert any(words in finding.sentence for finding in findings)
 
 
 def test_spacing_is_compared_with_the_training_space(nodes):
     warning, note = check(nodes, training_space=TrainingSpace())
     assert (warning.severity, warning.slots) == ("warning", SEQUENCES)
-    assert "voxels of 5 x 5 x 3.88 mm" in warning.text
+    assert "voxels of 5 x 5 x 3.88 mm" in warning.found
     assert (note.severity, note.slots) == ("note", ("t1c",))
     assert "resampled for the network" in note.action
 
@@ -279,7 +287,7 @@ def test_scaling_transform_counts_for_spacing(slicer_scene, nodes):
     for node in nodes.values():
         moved(slicer_scene, node, np.diag([0.25, 0.25, 0.25, 1]))
     findings = check(nodes, training_space=TrainingSpace())
-    assert not any("the model expects at most" in f.text for f in findings)
+    assert not any("choose thin slices" in f.action for f in findings)
 
 
 def test_several_findings_come_by_severity(slicer_scene, nodes):
@@ -304,9 +312,9 @@ def test_voxels_are_read_again_only_after_a_change_and_moves_are_seen(slicer_sce
     slicer.util.arrayFromVolumeModified(nodes["t2"])
     assert checker.check(nodes)[0].slots == ("t2",)
     slicer.util.updateVolumeFromArray(nodes["t2"], np.zeros((5, 6, 7)))
-    assert "constant (0)" in checker.check(nodes)[0].text
+    assert "the same value (0)" in checker.check(nodes)[0].found
     moved(slicer_scene, nodes["flair"], shifted(5000))
-    assert any("does not overlap" in finding.text for finding in checker.check(nodes))
+    assert any("no overlap" in finding.found for finding in checker.check(nodes))
 
 
 def test_the_check_changes_nothing(slicer_scene, nodes):
@@ -320,7 +328,7 @@ def test_the_choice_alone_reads_no_voxels(slicer_scene, nodes):
     not_finite(slicer_scene, nodes)
     check_choice(nodes)
     nodes["t1c"] = None
-    with pytest.raises(InputError, match="No volume is chosen for T1c"):
+    with pytest.raises(InputError, match="Found no volume for T1c"):
         check_choice(nodes)
 
 

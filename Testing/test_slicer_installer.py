@@ -1,4 +1,4 @@
-"""The real checks and installations: crafted folders of packages in child processes, pip on local wheels."""
+"""The real checks and installations: crafted packages in child processes, pip on local wheels."""
 
 import inspect
 import json
@@ -15,8 +15,9 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib import diagnostics as report  # noqa: E402
-from BrainTumorSegLib.dependencies import InstallationFailed, Package  # noqa: E402
+from BrainTumorSegLib.child_errors import written_lines  # noqa: E402
 from BrainTumorSegLib.dependencies import ensure as ensure_installed  # noqa: E402
+from BrainTumorSegLib.packages import InstallationFailed, Package  # noqa: E402
 from BrainTumorSegLib.slicer_installer import SlicerInstaller  # noqa: E402
 
 from scripted_models.errors import ResourceError  # noqa: E402
@@ -111,10 +112,11 @@ def write_wheel(folder, version):
     """Write a wheel of an empty monai that wants another numpy, as the true one might."""
     info = f"monai-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: monai\nVersion: {version}\nRequires-Dist: numpy<1\n"
+    about = ("Wheel-Version: 1.0", "Generator: test", "Root-Is-Purelib: true", "Tag: py3-none-any")
     files = {
         "monai/__init__.py": f'__version__ = "{version}"\n',
         f"{info}/METADATA": metadata,
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": "".join(f"{line}\n" for line in about),
     }
     record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
     with zipfile.ZipFile(folder / f"monai-{version}-py3-none-any.whl", "w") as wheel:
@@ -164,18 +166,27 @@ class TestPip:
         pip.setattr(installer, "ask", lambda question: True, raising=False)
         known = {"torch": Package("2.8.0"), "numpy": Package("2.4.6")}
         pip.setattr(installer, "package", lambda name: known.get(name, Package()), raising=False)
-        with pytest.raises(ResourceError, match="there is no connection to the server") as caught:
+        with pytest.raises(ResourceError, match="no connection to download MONAI") as caught:
             ensure_installed(installer)
-        assert any("127.0.0.1" in line for line in caught.value.log)
+        assert any("127.0.0.1" in line for line in written_lines(caught.value))
         assert "127.0.0.1" in capsys.readouterr().out  # and the Python console shows it as well
 
 
 def test_slicer_512_is_called_with_the_arguments_it_knows(monkeypatch):
     calls = []
 
-    def pip_install(requirements, constraints=None, no_deps_requirements=None, skip_packages=None,
-                    blocking=True, show_progress=True, requester=None, parent=None,
-                    logCallback=None, completedCallback=None):  # noqa: N803  # fmt: skip
+    def pip_install(
+        requirements,
+        constraints=None,
+        no_deps_requirements=None,
+        skip_packages=None,
+        blocking=True,
+        show_progress=True,
+        requester=None,
+        parent=None,
+        logCallback=None,  # noqa: N803 - Slicer's name
+        completedCallback=None,  # noqa: N803 - Slicer's name
+    ):
         calls.append((requirements, blocking))
 
     monkeypatch.setitem(sys.modules, "slicer.packaging", SimpleNamespace(pip_install=pip_install))
@@ -216,8 +227,8 @@ def test_torch_comes_through_the_extension_pytorch(tmp_path, monkeypatch, then, 
     else:
         with pytest.raises(InstallationFailed) as caught:
             SlicerInstaller().install("torch", ">=2.2")
-        assert caught.value.log[0] == "ltt install torch>=2.2"
-        assert said in caught.value.log[-1]
+        assert caught.value.lines[0] == "ltt install torch>=2.2"
+        assert said in caught.value.lines[-1]
     assert sys.stdout is screen
     sys.modules.pop("PyTorchUtils", None)
 
@@ -265,7 +276,7 @@ class TestDiagnostics:
         )
 
     def test_models_are_counted_and_the_user_is_not_named(self, home, monkeypatch):
-        from scripted_models.bundle.description import user_models_folder
+        from scripted_models.bundle.folders import user_models_folder
 
         (user_models_folder() / "Smith_John").mkdir(parents=True)
         text = report.diagnostics()

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from model_fixtures import described
 from slicer_fixtures import (
     ROOT,
     SEQUENCES,
@@ -25,7 +26,9 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib import logic, python_child, resampling, run_folder  # noqa: E402
+from BrainTumorSegLib.child_errors import written_lines  # noqa: E402
 from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
+from BrainTumorSegLib.words import stage_in_words  # noqa: E402
 
 from scripted_models.errors import (  # noqa: E402
     Cancelled,
@@ -33,8 +36,6 @@ from scripted_models.errors import (  # noqa: E402
     ModelError,
     ScriptedModelsError,
 )
-from scripted_models.labels import LABELS  # noqa: E402
-from scripted_models.training.experiment_config import DEFAULT_PREPROCESSING  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
@@ -75,7 +76,7 @@ def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
     assert node.GetAttribute("BrainTumorSeg.Version") == "9.9"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Report"))["model"]["name"] == "threshold"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Inputs"))["flair"] == "p flair"
-    assert "under transform 'linear'" in events[0].text
+    assert "found the transform 'linear'" in events[0].text
     assert [e.kind for e in events].count("progress") == 10
 
 
@@ -84,7 +85,7 @@ def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
     [
         (["steps", "error"], ModelError, "damaged"),
         (["traceback"], ScriptedModelsError, "thing went wrong"),
-        (["steps", "result"], ScriptedModelsError, "could not be read"),
+        (["steps", "result"], ScriptedModelsError, "a result that cannot be read"),
         (["steps"], ScriptedModelsError, "without a result"),
     ],
 )
@@ -98,7 +99,7 @@ def test_failed_run_leaves_the_scene_as_it_was(slicer_scene, volumes, child, act
 def test_failure_carries_the_log(volumes, child):
     with pytest.raises(ScriptedModelsError) as caught:
         logic.segment(volumes, environment=child("traceback"))
-    assert any("ValueError" in line for line in caught.value.log)
+    assert any("ValueError" in line for line in written_lines(caught.value))
 
 
 def test_cancelled_run_leaves_the_scene_as_it_was(slicer_scene, volumes, child):
@@ -154,7 +155,7 @@ def test_another_reference_gives_its_grid(slicer_scene, volumes, child):
 
 
 def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
-    """With an application object PythonSlicer is taken, with the environment from before its start."""
+    """PythonSlicer of the application is taken, in the environment from before its start."""
     home = tmp_path / "Slicer"
     name = "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer"
     (home / "bin").mkdir(parents=True)
@@ -180,33 +181,25 @@ def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
 @pytest.fixture(params=["untrained", "shipped"])
 def model(request, tmp_path_factory, small_network):
     """A model folder of an untrained network, and the default model when it is shipped."""
-    from scripted_models.bundle.description import shipped_models
+    from scripted_models.bundle.folders import shipped_models
     from scripted_models.bundle.weights import write_model
 
     if request.param == "shipped":
         if "default" not in [folder.name for folder in shipped_models()]:
             pytest.skip("no weights are shipped")
         return "default"
-    description = {
-        "name": "untrained",
-        "network": {"name": "TwoPathCNN", "arguments": {}},
-        "channels": list(SEQUENCES),
-        "labels": {str(label): name for label, name in LABELS.items()},
-        "training_space": {
-            "orientation": "LPS",
-            "spacing_xyz_mm": [1.0, 1.0, 1.0],
-            "tolerance": 0.1,
-        },
-        "preprocessing": list(DEFAULT_PREPROCESSING),
-        "postprocessing": [{"step": "inside_brain"}],
-    }
+    description = described(
+        name="untrained",
+        network={"name": "TwoPathCNN", "arguments": {}},
+        postprocessing=[{"step": "inside_brain"}],
+    )
     return str(write_model(tmp_path_factory.mktemp("model"), small_network, description))
 
 
 def test_the_true_program_segments_a_phantom(
     slicer_scene, tmp_path, monkeypatch, small_network, model
 ):
-    """The whole path with a network: volumes under a transform, `python -m scripted_models segment`."""
+    """The whole path with a network: volumes under a transform, the true child process."""
     from scripted_models.cases.phantom.phantom_case import make_phantom
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -225,6 +218,8 @@ def test_the_true_program_segments_a_phantom(
     expected = [report["volumes_ml"][entry.segment_id] for entry in SEGMENTS]
     assert [count / 1000 for count in found] == pytest.approx(expected, abs=5e-4)
     assert sum(found) > 0 or model == "default"  # real weights may see no tumor in a doll
+    stages = {event.stage for event in events if event.stage}
+    assert all(stage_in_words(name) != name for name in stages), stages
     fractions = [e.fraction for e in events if e.fraction is not None]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -233,7 +228,7 @@ def test_the_true_program_segments_a_phantom(
 
 
 def test_child_ends_when_slicer_is_killed(tmp_path):
-    """A stand-in for Slicer starts a program that watches it, and is killed; the program goes, too."""
+    """A stand-in for Slicer starts a program that watches it, and is killed; both are gone."""
     watching = (
         "import sys, time; from scripted_models.runtime.parent_process import end_with; "
         "end_with(int(sys.argv[1])); print('watching', flush=True); time.sleep(60); print('slept')"

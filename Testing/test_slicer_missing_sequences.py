@@ -1,13 +1,18 @@
-"""Fewer than four volumes, with a model that can do without some; real scene, real child process."""
+"""Fewer than four volumes, with a model that can do without some: real scene, real child."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from model_fixtures import described
 from slicer_fixtures import (
     SEQUENCES,
     add_volume,
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
 )
+
+from scripted_models.bundle.description import NetworkDescription
 
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
@@ -16,14 +21,14 @@ from BrainTumorSegLib import logic  # noqa: E402
 from BrainTumorSegLib.input_check import InputCheck, reference_of  # noqa: E402
 from BrainTumorSegLib.resampling import ras_matrix  # noqa: E402
 
-from scripted_models.bundle.weights import load_model, write_model  # noqa: E402
+from scripted_models.bundle.weights import write_model  # noqa: E402
 from scripted_models.cases.phantom.phantom_case import make_phantom  # noqa: E402
 from scripted_models.errors import InputError  # noqa: E402
 from scripted_models.networks import build_network  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
-OPTIONAL = {"needs_one_of": ["t1c", "flair"]}
+OPTIONAL = described(needs_one_of=["t1c", "flair"])
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +47,7 @@ def folder(tmp_path_factory):
     arguments = {"widths": [2, 3], "planes": ["axial"]}
     torch.manual_seed(1)
     network = build_network("UNet", **arguments).eval()
-    stated = {**load_model("TwoPathCNN").description, **OPTIONAL}
-    stated["network"] = {"name": "UNet", "arguments": arguments}
+    stated = replace(OPTIONAL, network=NetworkDescription("UNet", arguments))
     return write_model(tmp_path_factory.mktemp("models") / "m", network, stated)
 
 
@@ -56,7 +60,7 @@ def test_what_may_be_missing_is_a_warning_and_the_rest_is_checked(nodes, gone, r
     assert reference_of(nodes, OPTIONAL) == reference
     (finding,) = InputCheck().check(nodes, description=OPTIONAL)
     assert (finding.severity, finding.slots) == ("warning", tuple(gone))
-    assert "missing" in finding.text
+    assert finding.found.startswith("no ")
     slicer.util.arrayFromVolume(nodes[reference])[:] = np.nan
     assert "stop" in [f.severity for f in InputCheck().check(nodes, description=OPTIONAL)]
 
@@ -65,7 +69,7 @@ def test_without_all_that_are_needed_it_stops(nodes):
     nodes["t1c"] = nodes["flair"] = None
     stop, *_ = InputCheck().check(nodes, description=OPTIONAL)
     assert stop.severity == "stop"
-    assert stop.sentence.endswith("choose one, T1c or FLAIR is needed.")
+    assert stop.sentence.endswith(", expected T1c or FLAIR; choose one.")
 
 
 def test_a_run_with_two_volumes_gives_a_segmentation(slicer_scene, nodes, folder):
@@ -75,10 +79,10 @@ def test_a_run_with_two_volumes_gives_a_segmentation(slicer_scene, nodes, folder
         nodes, on_event=lambda e: said.append(e.text), model=str(folder), device="cpu"
     )
     assert node.GetName() == "my flair tumor"
-    assert any(text and "T1 and T1c are missing" in text for text in said)
+    assert any(text and "Found no T1 and no T1c;" in text for text in said)
 
 
 def test_a_model_that_needs_all_four_refuses(nodes):
     nodes["t1"] = None
-    with pytest.raises(InputError, match="all four sequences are needed"):
+    with pytest.raises(InputError, match="expected all four sequences"):
         logic.segment(nodes, model="TwoPathCNN", device="cpu")

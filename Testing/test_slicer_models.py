@@ -1,6 +1,5 @@
 """The models of the Slicer module: what the panel shows, and imports by real child processes."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -9,16 +8,18 @@ import time
 import zipfile
 
 import pytest
+from model_fixtures import described
 from slicer_fixtures import MODULE
 
 pytest.importorskip("slicer")
-from BrainTumorSegLib import models
+from BrainTumorSegLib import model_import, model_list
+from BrainTumorSegLib.protocol import parse_line
 
-from scripted_models.bundle.description import SHIPPED
+from scripted_models.bundle.folders import SHIPPED
 from scripted_models.bundle.registry import import_model as import_here
 from scripted_models.bundle.weights import write_model
+from scripted_models.cli import main
 from scripted_models.errors import InputError, ModelError, ResourceError, ScriptedModelsError
-from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS
 from scripted_models.networks import build_network
 
@@ -39,15 +40,11 @@ def stand_in(tmp_path):
     def environment(code):
         package = tmp_path / "stand_in" / "scripted_models"
         package.mkdir(parents=True)
+        (package / "__init__.py").write_text("", encoding="utf-8")
         (package / "__main__.py").write_text(code, encoding="utf-8")
         return {**os.environ, "PYTHONPATH": str(package.parent), "PYTHONSAFEPATH": "1"}
 
     return environment
-
-
-def described(**changes):
-    stated = json.loads((DEFAULT / "configs" / "model.json").read_text())
-    return {**stated, **changes}
 
 
 def four_class_model(folder, **changes):
@@ -93,20 +90,17 @@ class TestList:
         ],
     )
     def test_the_shipped_ones_say_what_their_cards_say(self, name, cases, dice, time):
-        (entry,) = (entry for entry in models.list_models() if entry.name == name)
+        (entry,) = (entry for entry in model_list.list_models() if entry.name == name)
         assert (entry.folder, entry.user, entry.problem) == (SHIPPED / name, False, "")
         assert entry.card == (entry.folder / "docs" / "README.md").read_text(encoding="utf-8")
-        assert entry.labels == (0, 1, 2, 3, 4)
-        assert entry.training_space.orientation == "LPS"
-        assert entry.trained_on.startswith(f"{cases}: BraTS 2013-2021 challenge data")
-        assert "skull-stripped" in entry.inputs
-        (score,) = entry.scores
-        assert score.startswith(dice)
-        assert entry.time == f"{time} per case (two CPU cores, 240 x 240 x 155 voxels)"
-        assert entry.lines == (
-            *(entry.summary, f"Trained on: {entry.trained_on}", f"Expects: {entry.inputs}"),
-            *(f"Dice: {score}", f"Time: {entry.time}"),
-        )
+        summary, trained_on, expected, score, seconds = entry.lines
+        assert summary == entry.description.summary
+        assert trained_on.startswith(f"Trained on: {cases}: BraTS 2013-2021 challenge data")
+        assert expected.startswith("Expects: T1, T1c, T2 and FLAIR of one patient")
+        assert "skull-stripped" in expected
+        assert "LPS orientation" in expected
+        assert score.startswith(f"Dice: {dice}")
+        assert seconds == f"Time: {time} per case (two CPU cores, 240 x 240 x 155 voxels)"
 
     def test_what_another_model_states_is_told(self, tmp_path):
         validated = {"train": [], "phantoms": 3, "validation_dice": {"WT": 0.5, "TC": 0.25}}
@@ -116,48 +110,36 @@ class TestList:
                 tmp_path / "m", training=validated, scores={}, seconds_per_case=seconds
             )
         )
-        entry = models.list_models()[-1]
-        assert entry.labels == (0, 1, 2, 4)
-        assert entry.training_space == TrainingSpace("RAS", (1.0, 1.0, 2.5), 0.2)
-        assert "RAS orientation, 1 x 1 x 2.5 mm" in entry.inputs
-        assert entry.trained_on == "3 phantoms"
-        assert entry.scores == (
-            "WT 0.50, TC 0.25; validation cases of the training, no held-out ones",
-        )
-        assert entry.time == "61 s per case (CPU, 2 cores), 3 s per case (GPU)"
+        entry = model_list.list_models()[-1]
+        trained_on, expected, score, seconds = entry.lines[-4:]
+        assert trained_on == "Trained on: 3 phantoms"
+        assert "RAS orientation at 1 x 1 x 2.5 mm" in expected
+        told = "WT 0.50, TC 0.25; validation cases of the training, no held-out ones"
+        assert score == f"Dice: {told}"
+        assert seconds == "Time: 61 s per case (CPU, 2 cores), 3 s per case (GPU)"
         assert "CPU, 2 cores: 61 s per case." in entry.card
-
-    @pytest.mark.parametrize("odd", [None, "text", 3, ["a"], {"a": None}, {"dice": {"dice": "x"}}])
-    def test_odd_statements_are_left_out(self, store, odd):
-        keys = ("summary", "training", "scores", "seconds_per_case")
-        model = models.registry.StoredModel(
-            "odd", store, True, described(**dict.fromkeys(keys, odd)), "", ""
-        )
-        entry = models._entry(model)
-        assert entry.trained_on == entry.time == ""
-        assert entry.scores == ()
 
     def test_a_broken_one_is_there_with_its_problem_and_can_be_removed(self, store):
         shutil.copytree(DEFAULT, store / "torn")
         (store / "torn" / "models" / "model.pt").write_bytes(b"")
-        entry = models.list_models()[-1]
-        assert (entry.name, entry.user, entry.labels) == ("torn", True, ())
+        entry = model_list.list_models()[-1]
+        assert (entry.name, entry.user, entry.lines) == ("torn", True, ())
         assert "checksum" in entry.problem
-        models.remove_model(entry)
+        model_list.remove_model(entry)
         assert os.listdir(store) == []
 
     def test_a_shipped_one_is_not_removed_nor_a_folder_of_its_name(self, store):
         shutil.copytree(DEFAULT, store / "default")
-        shipped, *_, hidden = models.list_models()
+        shipped, *_, hidden = model_list.list_models()
         with pytest.raises(ModelError, match="comes with the program"):
-            models.remove_model(shipped)
+            model_list.remove_model(shipped)
         assert os.listdir(store) == ["default"]
-        models.remove_model(hidden)
+        model_list.remove_model(hidden)
         assert os.listdir(store) == []
 
     def test_neither_torch_nor_qt_comes_into_the_process(self):
         code = (
-            "import sys; from BrainTumorSegLib import models; models.list_models(); "
+            "import sys; from BrainTumorSegLib import model_list; model_list.list_models(); "
             "print([m for m in ('torch', 'monai', 'qt') if m in sys.modules])"
         )
         done = subprocess.run(
@@ -171,8 +153,8 @@ class TestImport:
         four_class_model(tmp_path / "m")
         packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "m")
         waits = []
-        entry = models.import_model(packed, on_wait=lambda: waits.append(time.monotonic()))
-        assert entry == models.list_models()[-1]
+        entry = model_import.import_model(packed, on_wait=lambda: waits.append(time.monotonic()))
+        assert entry == model_list.list_models()[-1]
         assert (entry.name, entry.folder, entry.user) == ("four", store / "four", True)
         assert len(waits) > 3
 
@@ -180,10 +162,18 @@ class TestImport:
         with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
             archive.writestr("../evil.md", "x")
         with pytest.raises(ModelError, match=r"bad\.zip: found the path '\.\./evil\.md'"):
-            models.import_model(tmp_path / "bad.zip")
+            model_import.import_model(tmp_path / "bad.zip")
         with pytest.raises(InputError, match="no shipped model"):
-            models.import_model(DEFAULT, "default")
+            model_import.import_model(DEFAULT, "default")
         assert os.listdir(store) == []
+
+    def test_the_command_tells_an_error_as_an_event_too(self, tmp_path, capsys):
+        assert main(["models", "--import", str(tmp_path / "none.zip"), "--json"]) == 3
+        out, err = capsys.readouterr()
+        event = parse_line(out)
+        assert (event.kind, event.code) == ("error", "model")
+        assert "none.zip" in event.text
+        assert event.text in err
 
     def test_an_import_that_the_caller_gives_up_can_tidy(self, stand_in, tmp_path):
         mark = tmp_path / "begun"
@@ -200,17 +190,19 @@ class TestImport:
                 raise EOFError("the window was closed")
 
         with pytest.raises(EOFError, match="window"):
-            models.import_model(tmp_path, environment=environment, on_wait=closed)
+            model_import.import_model(tmp_path, environment=environment, on_wait=closed)
         assert mark.read_text() == "tidied" or os.name == "nt"
 
     def test_an_import_that_hangs_is_ended(self, stand_in, tmp_path):
         environment = stand_in("import time; time.sleep(600)")
         with pytest.raises(ResourceError, match=r"longer than 0\.2 s"):
-            models.import_model(tmp_path, environment=environment, timeout_s=0.2)
+            model_import.import_model(tmp_path, environment=environment, timeout_s=0.2)
 
     def test_a_child_that_crashes_or_cannot_start_is_told(self, stand_in, tmp_path):
         environment = stand_in("raise ValueError('no luck')")
-        with pytest.raises(ScriptedModelsError, match="exit code 1; it said last: ValueError: no"):
-            models.import_model(tmp_path, environment=environment)
-        with pytest.raises(ResourceError, match="could not be started"):
-            models.import_model(tmp_path, python=str(tmp_path / "none"))
+        with pytest.raises(
+            ScriptedModelsError, match=r"exit code 1, whose last words .* ValueError: no"
+        ):
+            model_import.import_model(tmp_path, environment=environment)
+        with pytest.raises(ResourceError, match="cannot be started"):
+            model_import.import_model(tmp_path, python=str(tmp_path / "none"))

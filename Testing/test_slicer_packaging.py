@@ -1,4 +1,4 @@
-"""The extension as built and installed: lists, catalog entry, pictures, a run from the installed tree alone."""
+"""The extension as built and installed: lists, catalog entry, pictures, a run from it alone."""
 
 import json
 import os
@@ -30,7 +30,7 @@ ENTRY_TYPES = {
     "enabled": bool,
     "tier": int,
 }
-# of the categories in Slicer/ExtensionsIndex, scripts/check_description_files.py, those that could be ours
+# those that could be ours, from Slicer/ExtensionsIndex, scripts/check_description_files.py
 CATEGORIES = ("Analysis", "Neuroimaging", "Quantification", "Segmentation", "Training")
 MARK = "+installed"  # in the version of the installed package, so that its reports tell it apart
 
@@ -157,16 +157,15 @@ def place(installed):
 
 
 def environment(place, home, **others):
-    """What a child gets in a bare shell: no variables of ours, the installed folder alone on the path."""
+    """What a child gets in a bare shell: the installed folder alone on the path."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     own = {"PYTHONPATH": str(place), "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return {**kept, **own, "HOME": str(home), "OMP_NUM_THREADS": "1", **others}
 
 
 def test_installed_extension_carries_the_whole_package(installed):
-    expected = files_under(
-        PACKAGE, "**/*.py", "experiments/recipes/**/*.toml", "bundle/shipped/**/*"
-    )
+    data = ("experiments/recipes/**/*.toml", "bundle/shipped/**/*", "reporting/templates/*")
+    expected = files_under(PACKAGE, "**/*.py", *data)
     for folder in installed:
         assert files_under(folder / "scripted_models", "**/*") == expected
     everything = files_under(installed[1], "*", "BrainTumorSegLib/**/*", "Resources/**/*")
@@ -194,7 +193,7 @@ def test_segmentation_runs_from_the_installed_extension_alone(place, tmp_path):
 
 
 def small_case(folder):
-    """Four volumes of a phantom, a few of its slices taken for a head of 40 mm so that one is fast."""
+    """Four volumes of a phantom: a few of its slices, as a small head that is fast."""
     volumes = make_phantom(1, (40, 40, 14)).volumes
     files = {m: folder / f"{m}.nrrd" for m in SEQUENCES}
     for sequence, file in files.items():

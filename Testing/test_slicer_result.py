@@ -1,4 +1,4 @@
-"""What a run leaves in the scene besides the four segments, and how the former result comes back."""
+"""What a run leaves in the scene besides the segments, and how the former result comes back."""
 
 import json
 
@@ -19,7 +19,7 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 vtk = pytest.importorskip("vtk")
 
-from BrainTumorSegLib import previous_result, resampling, result  # noqa: E402
+from BrainTumorSegLib import previous_result, resampling, result_import  # noqa: E402
 from BrainTumorSegLib.segments import REGION_SEGMENTS, SEGMENTS  # noqa: E402
 from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
@@ -45,7 +45,9 @@ def labels():
 
 def fill(mrml, labels, reference, target=None, **more):
     grid = resampling.world_grid(reference)
-    return result.import_segmentation(mrml, labels, grid, "Tumor", reference, target=target, **more)
+    return result_import.import_segmentation(
+        mrml, labels, grid, "Tumor", reference, target=target, **more
+    )
 
 
 def mask(node, segment_id, reference):
@@ -67,7 +69,7 @@ def test_only_labels_that_the_model_knows_become_segments(slicer_scene, labels, 
 
 
 def test_regions_are_further_segments_with_exact_voxels(slicer_scene, labels, reference):
-    options = result.ResultOptions(regions=True)
+    options = result_import.ResultOptions(regions=True)
     node = fill(slicer_scene, labels, reference, options=options)
     assert segment_ids(node) == [s.segment_id for s in SEGMENTS + REGION_SEGMENTS]
     assert node.GetSegmentation().GetNumberOfLayers() == 1 + len(REGIONS)
@@ -85,7 +87,7 @@ def test_surface_follows_the_smoothing(slicer_scene, reference):
     ball[2:8, 3:11, 3:12] = 4
     points = {}
     for smoothing in (0.0, 0.8):
-        options = result.ResultOptions(surface_smoothing=smoothing)
+        options = result_import.ResultOptions(surface_smoothing=smoothing)
         node = fill(slicer_scene, ball, reference, options=options)
         surface = vtk.vtkPolyData()
         node.GetClosedSurfaceRepresentation("enhancing", surface)
@@ -98,11 +100,13 @@ def test_surface_follows_the_smoothing(slicer_scene, reference):
 def test_probability_volumes_lie_on_the_grid(slicer_scene, reference):
     grid = resampling.world_grid(reference)
     values = np.random.default_rng(1).random(SHAPE).astype(np.float32)
-    (node,) = result.import_probabilities(slicer_scene, {"edema": values}, grid, "P", reference)
+    (node,) = result_import.import_probabilities(
+        slicer_scene, {"edema": values}, grid, "P", reference
+    )
     assert np.array_equal(slicer.util.arrayFromVolume(node), values)
     assert resampling.world_grid(node).matches(grid)
-    assert node.GetName() == "P: probability of edema"
-    assert node.GetAttribute(result.PROBABILITY_ATTRIBUTE) == "edema"
+    assert node.GetName() == "P: Edema probability"
+    assert node.GetAttribute(result_import.PROBABILITY_ATTRIBUTE) == "edema"
 
 
 class TestPrevious:
@@ -114,7 +118,7 @@ class TestPrevious:
         assert not previous_result.has_previous(None)
 
     def test_restored_and_taken_back_with_everything(self, slicer_scene, labels, reference):
-        regions = result.ResultOptions(regions=True)
+        regions = result_import.ResultOptions(regions=True)
         node = fill(slicer_scene, labels, reference, options=regions)
         node.SetAttribute("BrainTumorSeg.Model", "first")
         node.SetAttribute("mine", "stays")
@@ -187,7 +191,7 @@ class TestOutput:
 
     def test_is_read_whole(self, written, labels):
         grid, paths, _ = written
-        output = result.read_output(paths, grid)
+        output = result_import.read_output(paths, grid)
         assert output.known == (0, 1, 2)
         assert np.array_equal(output.labels, np.minimum(labels, 2))
         assert list(output.probabilities) == ["edema"]
@@ -196,17 +200,17 @@ class TestOutput:
         grid, paths, folder = written
         (folder / "report.json").write_text(json.dumps({"known_labels": [0, 1, 4]}))
         with pytest.raises(InputError, match="expected labels of 0, 1, 4"):
-            result.read_output(paths, grid)
+            result_import.read_output(paths, grid)
 
     @pytest.mark.parametrize("content", ["", "[]", '{"known_labels": "x"}', '{"known_labels": 1}'])
     def test_damaged_report_is_one_sentence(self, written, content):
         grid, paths, folder = written
         (folder / "report.json").write_text(content)
-        with pytest.raises(ScriptedModelsError, match="could not be read"):
-            result.read_output(paths, grid)
+        with pytest.raises(ScriptedModelsError, match="cannot be read"):
+            result_import.read_output(paths, grid)
 
     def test_missing_file_is_one_sentence(self, written):
         grid, paths, folder = written
         (folder / "segmentation.nii.gz").unlink()
-        with pytest.raises(ScriptedModelsError, match="could not be read"):
-            result.read_output(paths, grid)
+        with pytest.raises(ScriptedModelsError, match="cannot be read"):
+            result_import.read_output(paths, grid)

@@ -18,7 +18,7 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib import resampling, result_table  # noqa: E402
-from BrainTumorSegLib.result import ResultOptions, import_segmentation  # noqa: E402
+from BrainTumorSegLib.result_import import ResultOptions, import_segmentation  # noqa: E402
 
 from scripted_models.errors import InputError, ResourceError  # noqa: E402
 from scripted_models.labels import REGIONS, region_mask  # noqa: E402
@@ -29,7 +29,7 @@ SHAPE = (12, 20, 24)
 REGION_ROWS = {
     "WT": "Whole tumor",
     "TC": "Tumor core",
-    "ET": "Enhancing region",
+    "ET": "Enhancing tumor region",
 }
 
 
@@ -77,11 +77,11 @@ def test_rows_hold_voxels_volumes_and_diameters(slicer_scene, labels, reference)
     for region in REGIONS:
         assert int(rows[REGION_ROWS[region]]["Voxels"]) == region_mask(labels, region).sum()
     expected = axial_diameters(labels == 4, grid)
-    for name in ("Enhancing tumor", "Enhancing region"):
-        assert float(rows[name]["Diameter (mm)"]) == pytest.approx(expected.longest_mm, abs=0.06)
-        found = float(rows[name]["Perpendicular (mm)"])
+    for name in ("Enhancing tumor", "Enhancing tumor region"):
+        assert float(rows[name]["Length (mm)"]) == pytest.approx(expected.longest_mm, abs=0.06)
+        found = float(rows[name]["Width (mm)"])
         assert found == pytest.approx(expected.perpendicular_mm, abs=0.06)
-    assert rows["Edema"]["Diameter (mm)"] == ""
+    assert rows["Edema"]["Length (mm)"] == ""
 
 
 def test_labels_and_regions_that_the_model_does_not_know_have_no_row(
@@ -91,7 +91,7 @@ def test_labels_and_regions_that_the_model_does_not_know_have_no_row(
     node = segmented(slicer_scene, labels, reference, known=(0, 1, 2))
     rows = rows_of(result_table.update_table(slicer_scene, node))
     assert "Enhancing tumor" not in rows
-    assert "Enhancing region" not in rows
+    assert "Enhancing tumor region" not in rows
 
 
 def test_edits_and_deletions_count_and_the_table_is_reused(slicer_scene, labels, reference):
@@ -104,8 +104,8 @@ def test_edits_and_deletions_count_and_the_table_is_reused(slicer_scene, labels,
     assert result_table.update_table(slicer_scene, node, table) is table
     rows = rows_of(table)
     assert rows["Enhancing tumor"]["Voxels"] == "10"
-    assert rows["Enhancing tumor"]["Diameter (mm)"] == "11.0"
-    assert rows["Enhancing tumor"]["Perpendicular (mm)"] == "0.9"
+    assert rows["Enhancing tumor"]["Length (mm)"] == "11.0"
+    assert rows["Enhancing tumor"]["Width (mm)"] == "0.9"
     assert "Necrosis" not in rows
     # the painted voxels overlap the edema, and the union counts them once
     core = (labels == 3) | (edited > 0)
@@ -116,7 +116,7 @@ def test_empty_result_is_zeros(slicer_scene, reference):
     node = segmented(slicer_scene, np.zeros(SHAPE, np.uint8), reference)
     rows = rows_of(result_table.update_table(slicer_scene, node))
     assert {row["Voxels"] for row in rows.values()} == {"0"}
-    assert {row["Diameter (mm)"] for row in rows.values()} == {""}
+    assert {row["Length (mm)"] for row in rows.values()} == {""}
 
 
 def test_rigid_transform_changes_no_size_and_a_bend_is_refused(slicer_scene, labels, reference):
@@ -135,7 +135,7 @@ def test_rigid_transform_changes_no_size_and_a_bend_is_refused(slicer_scene, lab
 def test_other_segmentations_are_refused_and_leave_no_table(slicer_scene):
     node = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
     node.GetSegmentation().AddEmptySegment("liver", "liver")
-    with pytest.raises(InputError, match="holds no segment"):
+    with pytest.raises(InputError, match="found no segment"):
         result_table.update_table(slicer_scene, node)
     assert slicer_scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 0
 
@@ -155,7 +155,7 @@ def test_segments_without_any_voxels_are_zeros(slicer_scene):
     node = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "new")
     node.GetSegmentation().AddEmptySegment("enhancing", "Enhancing tumor")
     rows = result_table.measure_segments(node)
-    assert rows == [(name, 0, 0, "", "") for name in ("Enhancing tumor", "Enhancing region")]
+    assert rows == [(name, 0, 0, "", "") for name in ("Enhancing tumor", "Enhancing tumor region")]
 
 
 def test_segment_edited_on_a_finer_grid_keeps_all_volumes(slicer_scene, labels, reference):

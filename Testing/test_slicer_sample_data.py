@@ -80,14 +80,23 @@ def test_impossible_phantom_leaves_the_scene_alone(slicer_scene):
 
 
 class Source:
-    """What SampleData.SampleDataSource keeps and checks (Slicer 5.12, Modules/Scripted/SampleData)."""
+    """What SampleData.SampleDataSource keeps and checks in Slicer 5.12."""
 
-    def __init__(self, sampleName, uris, fileNames, nodeNames, customDownloader, thumbnailFileName):  # noqa: N803
-        assert isinstance(uris, list | tuple)
-        loadFileType = ["VolumeFile"] * len(uris)  # noqa: N806
-        if not len(uris) == len(fileNames) == len(nodeNames) == len(loadFileType):
+    FIELDS = (
+        "sampleName",
+        "uris",
+        "fileNames",
+        "nodeNames",
+        "customDownloader",
+        "thumbnailFileName",
+    )
+
+    def __init__(self, **fields):
+        assert sorted(fields) == sorted(self.FIELDS)
+        assert isinstance(fields["uris"], list | tuple)
+        if not len(fields["uris"]) == len(fields["fileNames"]) == len(fields["nodeNames"]):
             raise ValueError("All fields of sample data source must have the same length")
-        self.__dict__.update(locals())
+        self.__dict__.update(fields)
 
 
 @pytest.fixture

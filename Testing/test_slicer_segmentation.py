@@ -26,7 +26,7 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 vtk = pytest.importorskip("vtk")
 
-from BrainTumorSegLib import resampling, result  # noqa: E402
+from BrainTumorSegLib import resampling, result_import  # noqa: E402
 from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
 
 from scripted_models.errors import InputError  # noqa: E402
@@ -55,7 +55,7 @@ def test_four_segments_with_exact_voxels(slicer_scene, absent):
     reference = add_volume(slicer_scene, "T1c", linear_pattern(matrix, SHAPE), matrix)
     labels = some_labels()
     labels[np.isin(labels, absent)] = 0
-    node = result.import_segmentation(
+    node = result_import.import_segmentation(
         slicer_scene, labels, resampling.world_grid(reference), "Tumor", reference, {"a.b": "c"}
     )
     segmentation = node.GetSegmentation()
@@ -99,7 +99,7 @@ def test_segments_lie_where_a_transformed_reference_is_seen(slicer_scene, tmp_pa
     labels = np.where(sitk.GetArrayFromImage(read_exported(exported, "t1c")) > 50, 4, 0).astype(
         np.uint8
     )
-    node = result.import_segmentation(slicer_scene, labels, exported.grid, "x", nodes["t1c"])
+    node = result_import.import_segmentation(slicer_scene, labels, exported.grid, "x", nodes["t1c"])
     assert node.GetParentTransformNode() is None
     seen = labels_where_seen(exported.grid, node, transform, matrix, block.shape)
     truth = block > 50
@@ -108,7 +108,7 @@ def test_segments_lie_where_a_transformed_reference_is_seen(slicer_scene, tmp_pa
 
 
 def labels_where_seen(grid, node, transform, matrix, shape_zyx):
-    """The segment under each voxel of a volume, through its transform, as the slice views show it."""
+    """The segment under each voxel of a volume, through its transform, as slice views show it."""
     array = segment_array(node, "enhancing", reference_of(grid, node.GetScene()))
     image = grid.image_from(array)
     to_world = vtk.vtkGeneralTransform()
@@ -133,7 +133,7 @@ def test_save_and_reload_keeps_everything(slicer_scene, tmp_path):
     labels = some_labels()
     labels[labels == 3] = 0
     grid = resampling.world_grid(reference)
-    node = result.import_segmentation(slicer_scene, labels, grid, "Tumor", reference)
+    node = result_import.import_segmentation(slicer_scene, labels, grid, "Tumor", reference)
     file = str(tmp_path / "tumor.seg.nrrd")
     assert storage(slicer_scene, file).WriteData(node)
     again = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "again")
@@ -163,7 +163,7 @@ def test_chosen_segmentation_is_filled_and_former_segments_go(slicer_scene):
     moved = add_linear_transform(slicer_scene, rigid_matrix())
     target.SetAndObserveTransformNodeID(moved.GetID())
     grid = resampling.world_grid(reference)
-    node = result.import_segmentation(
+    node = result_import.import_segmentation(
         slicer_scene, some_labels(), grid, "new", reference, target=target
     )
     assert node is target
@@ -181,7 +181,7 @@ def test_segmentation_joins_the_study_of_its_reference(slicer_scene):
     study = hierarchy.CreateStudyItem(patient, "study")
     hierarchy.CreateItem(study, reference)
     grid = resampling.world_grid(reference)
-    node = result.import_segmentation(slicer_scene, some_labels(), grid, "x", reference)
+    node = result_import.import_segmentation(slicer_scene, some_labels(), grid, "x", reference)
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
 
 
@@ -189,13 +189,13 @@ def test_label_file_is_checked_before_the_scene_is_touched(slicer_scene, tmp_pat
     grid = resampling.ras_grid(oblique_matrix(), SHAPE[::-1])
     file = tmp_path / "labels.nii.gz"
     write_labels(file, some_labels(), grid)
-    assert np.array_equal(result.read_labels(file, grid), some_labels())
+    assert np.array_equal(result_import.read_labels(file, grid), some_labels())
     shifted = Grid(grid.size_xyz, grid.spacing_xyz_mm, (0, 0, 0), grid.direction)
     with pytest.raises(InputError, match="origins"):
-        result.read_labels(file, shifted)
+        result_import.read_labels(file, shifted)
     sitk.WriteImage(grid.image_from(some_labels() + np.uint8(2)), str(file))
     with pytest.raises(InputError, match="expected labels of 0, 1, 2, 3, 4"):
-        result.read_labels(file, grid)
+        result_import.read_labels(file, grid)
 
 
 def test_import_needs_no_logic_of_the_segmentations_module():
@@ -203,7 +203,7 @@ def test_import_needs_no_logic_of_the_segmentations_module():
     code = (
         f"import sys; sys.path[:0] = [{str(MODULE)!r}, {str(ROOT)!r}]\n"
         "import numpy as np, slicer\n"
-        "from BrainTumorSegLib.result import import_segmentation\n"
+        "from BrainTumorSegLib.result_import import import_segmentation\n"
         "from scripted_models.geometry import Grid\n"
         "labels = np.full((3, 4, 5), 2, np.uint8)\n"
         "node = import_segmentation(slicer.vtkMRMLScene(), labels, Grid((5, 4, 3)), 'x')\n"

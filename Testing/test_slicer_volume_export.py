@@ -92,7 +92,8 @@ def test_other_grids_are_resampled_in_physical_space(slicer_scene, tmp_path):
     core = read_core(inside)
     assert core.sum() > 300
     assert np.abs(array - expected)[core].max() < 0.01
-    (note,) = exported.notes
+    note = exported.notes[0].sentence
+    assert len(exported.notes) == 1
     assert "FLAIR 'patient flair'" in note
     assert "sizes 55x60x50 and 16x14x10" in note
 
@@ -133,7 +134,7 @@ def test_rigid_transform_of_all_moves_the_grid_and_keeps_the_voxels(slicer_scene
         stored = sitk.GetArrayFromImage(read_exported(exported, sequence))
         assert np.array_equal(stored, slicer.util.arrayFromVolume(node))
     assert len(exported.notes) == 4
-    assert "under transform 'linear'" in exported.notes[0]
+    assert "found the transform 'linear'" in exported.notes[0].sentence
 
 
 def test_transform_that_registers_one_volume_is_applied(slicer_scene, tmp_path):
@@ -174,7 +175,7 @@ def test_warped_volume_equals_the_hardened_one(slicer_scene, tmp_path, make_tran
     error = np.abs(array - hardened)[core].max()
     assert error < 0.5
     assert np.abs(array - plain)[core].max() > 5 * error
-    assert "bends or shears" in exported.notes[-1]
+    assert "bends or shears" in exported.notes[-1].sentence
 
 
 def test_scale_only_transform_changes_the_spacing(slicer_scene, tmp_path):
@@ -267,12 +268,12 @@ def break_flat_transform(mrml, nodes):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (break_missing, "No volume is chosen for T2"),
-        (break_twice, "chosen for T2 and for FLAIR"),
-        (break_empty, "has no voxels"),
-        (break_label_map, "is not an image volume"),
+        (break_missing, "Found no volume for T2"),
+        (break_twice, "the same volume for T2 and FLAIR"),
+        (break_empty, "found no voxels"),
+        (break_label_map, "found no image volume"),
         (break_nan, "NaN"),
-        (break_far_away, "does not overlap T1c"),
+        (break_far_away, "no overlap with T1c"),
         (break_flat_transform, "check the transform"),
     ],
 )

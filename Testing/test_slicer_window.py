@@ -48,7 +48,7 @@ def test_module_tells_slicer_about_itself(module, dialogs, monkeypatch):
 def test_button_says_what_is_missing(window, slicer_scene):
     button = window.ui.segmentButton
     assert not button.enabled
-    assert "No volume is chosen for T1, T1c, T2, FLAIR" in button.toolTip
+    assert "Found no volume for T1, T1c, T2 and FLAIR" in button.toolTip
     load_patient(slicer_scene)
     window.settle()
     assert button.enabled
@@ -115,7 +115,7 @@ class TestSlots:
         slicer_scene.RemoveNode(volumes["flair"])
         window.settle()
         assert window.parameters.flair is None
-        assert "FLAIR is missing" in window.ui.findingsLabel.text
+        assert "Found no FLAIR" in window.ui.findingsLabel.text
         again = add_volume(slicer_scene, "FLAIR", slicer.util.arrayFromVolume(volumes["flair"]))
         window.settle()
         assert window.parameters.flair is again
@@ -150,7 +150,7 @@ class TestRun:
             node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is volumes["t1c"]
         )
         assert window.ui.segmentButton.text == "Segment"
-        assert "the brain looks small" in window.log
+        assert "Found a small brain" in window.log
         assert window.ui.statusLabel.text == "Done: T1 Gd tumor"
         shown = window.ui.tableView.model()
         cells = [shown.index(row, 0).data() for row in range(shown.rowCount())]
@@ -165,14 +165,14 @@ class TestRun:
         timer.timeout.connect(lambda: shown.append(window.ui.progressBar.format))
         timer.start(5)
         start(window, slicer_scene, "slow", "hang")  # the latter says 20 % after the former's 100 %
-        window.spin(lambda: "the brain looks small" in window.log)
+        window.spin(lambda: "Found a small brain" in window.log)
         before = len(ticks)
         window.spin(seconds=0.5)
         timer.stop()
         assert len(ticks) > before + 10
         assert ticks == sorted(ticks)
         assert ticks[-1] == 100
-        assert any(text.startswith("%p% export") for text in shown)
+        assert any(text.startswith("%p% exporting") for text in shown)
         assert any(text.endswith(" s left") for text in shown)
 
     def test_second_click_cancels(self, window, slicer_scene, dialogs):
@@ -241,7 +241,7 @@ class TestRun:
         start(window, slicer_scene, "hang")
         assert "PyTorch" in dialogs.questions[0]
         assert dialogs.errors == []
-        assert "as you wished" in window.ui.statusLabel.text
+        assert "no consent" in window.ui.statusLabel.text
         assert window.module.run.job is None
 
     def test_what_keeps_a_run_from_starting_is_shown(
@@ -252,6 +252,6 @@ class TestRun:
         old = slicer_installer.Package(version="1.9.0")
         monkeypatch.setattr(slicer_installer.SlicerInstaller, "package", lambda self, name: old)
         start(window, slicer_scene, "hang")
-        assert "PyTorch 1.9.0 is installed" in dialogs.errors[0]
+        assert "PyTorch 1.9.0, expected 2.2 or newer" in dialogs.errors[0]
         assert window.ui.segmentButton.enabled
         assert "PyTorch 1.9.0" in str(dialogs.uncaught.pop())  # Slicer logs it as well

@@ -18,6 +18,7 @@ from scripted_models.tasks.brains.case_split import split_cases
 from scripted_models.training.cache import CaseCache, digest, open_cases
 from scripted_models.training.experiment_config import DataConfig, Experiment
 from scripted_models.training.training_case import MERGED_CORE, TrainingCase
+from scripted_models.transforms.steps import MarkBrain, Standardize
 
 NAMES = [f"BraTS-GLI-{patient:05d}-{point:03d}" for patient in range(9) for point in (100, 101)]
 
@@ -148,7 +149,7 @@ class TestLoading:
 
     def test_other_preprocessing_makes_other_entries(self, tmp_path, phantom_folder):
         (case, *_), _ = self.load(phantom_folder, tmp_path)
-        steps = ({"step": "mark_brain"}, {"step": "zscore"})
+        steps = (MarkBrain(), Standardize())
         (other, *_), _ = self.load(phantom_folder, tmp_path, preprocessing=steps)
         assert case.image.shape != other.image.shape
 
@@ -213,7 +214,7 @@ def test_slices_are_resampled_where_the_experiment_says(slice_spacing_mm, slices
         image.SetSpacing((1.0, 1.0, 2.6))
         sitk.WriteImage(image, str(path))
     data = DataConfig(slice_spacing_mm=slice_spacing_mm, validation_every=0)
-    experiment = Experiment(data=data, preprocessing=({"step": "mark_brain"},))
+    experiment = Experiment(data=data, preprocessing=(MarkBrain(),))
     ((case,), _) = load_cases(experiment, tmp_path, tmp_path / "cache")
     assert case.image.shape[:2] == (4, slices)
     assert space_of(data).spacing_xyz_mm == (1.0, 1.0, slice_spacing_mm or None)

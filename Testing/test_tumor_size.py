@@ -13,9 +13,10 @@ from hypothesis.extra.numpy import arrays
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.case import Case
 from scripted_models.geometry import Grid
-from scripted_models.labels import CODINGS, LABELS, REGIONS, region_mask
-from scripted_models.segmentation.outputs import write_outputs
-from scripted_models.segmentation.segmenter import Segmented
+from scripted_models.inference import choose_device
+from scripted_models.labels import LABELS, REGIONS, region_mask
+from scripted_models.segmentation.outputs import INTERNAL, write_outputs
+from scripted_models.segmentation.result import Segmentation
 from scripted_models.segmentation.tumor_size import axial_diameters, measure
 from scripted_models.sequences import SEQUENCES
 
@@ -264,10 +265,21 @@ def written_report(labels, grid, folder):
     """Report of a case with these labels, as `segment` writes it."""
     volumes = {sequence: np.ones(labels.shape, np.float32) for sequence in SEQUENCES}
     probabilities = np.eye(len(LABELS), dtype=np.float32)[labels].transpose(3, 0, 1, 2)
-    result = Segmented(labels, probabilities, grid, volumes)
-    write_outputs(
-        folder, Case("c", {}), result, load_model("TwoPathCNN"), "CPU", CODINGS["internal"]
+    result = Segmentation(
+        labels=labels,
+        probabilities=probabilities,
+        known_labels=tuple(LABELS),
+        grid=grid,
+        volumes=volumes,
+        problems=(),
+        estimated_dice={},
+        doubtful_slices=(),
+        placement=choose_device("cpu"),
+        form="direct",
+        memory_steps=(),
+        seconds={},
     )
+    write_outputs(folder, Case("c", {}), result, load_model("TwoPathCNN"), INTERNAL)
     return json.loads((folder / "c" / "report.json").read_text(encoding="utf-8"))
 
 

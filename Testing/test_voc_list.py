@@ -162,7 +162,7 @@ class TestRefusals:
 
     def test_other_test_images_for_one_of_them(self, voc, listed, tmp_path, capsys):
         other = write_experiment(tmp_path, "other")
-        text = other.read_text().replace('layout = "voc"', 'layout = "voc"\nvoc_test = "train"')
+        text = other.read_text().replace('task = "voc"', 'task = "voc"\nvoc_test = "train"')
         other.write_text(text)
         assert run_list([*listed, other], voc, tmp_path / "out") == 2
         assert "data.voc_test" in capsys.readouterr().err

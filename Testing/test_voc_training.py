@@ -9,11 +9,11 @@ from test_voc import make_sbd
 from torch.nn import functional as F
 from voc_fixtures import UNET, write_experiment, write_voc
 
+from scripted_models.bundle.image_scales import CAFFE, TORCHVISION
 from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
 from scripted_models.commands.train import EXPERIMENTS
 from scripted_models.networks import build_network
-from scripted_models.networks.weight_files import CAFFE, TORCHVISION
 from scripted_models.tasks.voc.masks import read_mask, write_mask
 from scripted_models.tasks.voc.picture_cases import picture_sources
 from scripted_models.tasks.voc.prediction import predict_picture, scaled
@@ -42,9 +42,9 @@ def predict(voc, model, output, *options):
 
 def test_a_network_learns_classes_that_colors_tell(voc, tmp_path):
     assert train(voc, tmp_path / "run") == 0
-    model = load_model(str(tmp_path / "run" / "model"), layout="voc")
-    assert model.description["channels"] == ["R", "G", "B"]
-    assert model.description["labels"]["15"] == "person"
+    model = load_model(str(tmp_path / "run" / "model"), task="voc")
+    assert model.description.channels == ("R", "G", "B")
+    assert model.description.labels[15] == "person"
     assert "sheep" in (tmp_path / "run" / "model" / "configs" / "metadata.json").read_text()
     rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     assert "mean_iu" in rows[0]
@@ -82,7 +82,7 @@ def test_pictures_are_scaled_as_the_weights_expect(scale):
 
 def test_several_sizes_are_averaged(voc, tmp_path):
     assert train(voc, tmp_path / "run", steps=1) == 0
-    network = load_model(str(tmp_path / "run" / "model"), layout="voc").network
+    network = load_model(str(tmp_path / "run" / "model"), task="voc").network
     image = np.random.default_rng(0).standard_normal((3, 20, 24)).astype(np.float32)
     expected = []
     with torch.no_grad():
@@ -101,7 +101,7 @@ def test_the_papers_recipes_fit_their_networks(path):
         network = build_network(config.name, **config.arguments)
     make_optimizer(network, experiment.training)
     build_augmentation(experiment.training.augmentation)
-    assert (experiment.data.layout, experiment.training.phases) == ("voc", 1)
+    assert (experiment.data.task, experiment.training.phases) == ("voc", 1)
     assert network.num_classes == 21
 
 
@@ -109,7 +109,7 @@ def test_sbd_joins_the_training_images_without_those_that_validate(voc, tmp_path
     make_sbd(tmp_path, ["a", "x"], ["d", "y"])
     settings = [
         f"data.sbd='{tmp_path / 'benchmark_RELEASE'}'",
-        "data.layout='voc'",
+        "data.task='voc'",
         "preprocessing=[]",
     ]
     path = EXPERIMENTS / "voc" / "DilatedFrontEnd.toml"

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 import torch
+from model_fixtures import described
 from torch import nn
 
 from scripted_models.bundle.weights import load_model, write_model
@@ -170,7 +171,7 @@ class TestRefusals:
                 return (open, (str(tmp_path / "owned"), "w"))
 
         (tmp_path / "weights.pth").write_bytes(pickle.dumps({"a": Payload()}))
-        with pytest.raises(ModelError, match="not a file of weights alone"):
+        with pytest.raises(ModelError, match="no file of weights alone"):
             read_weights(tmp_path / "weights.pth")
         assert not (tmp_path / "owned").exists()
 
@@ -189,8 +190,7 @@ class TestStart:
         arguments = {**SMALL, **arguments}
         network = build_network(name, **arguments)
         nn.init.normal_(network.score.weight)
-        stated = {**load_model("TwoPathCNN").description}
-        stated["network"] = {"name": name, "arguments": arguments}
+        stated = described(network={"name": name, "arguments": arguments})
         return write_model(folder, network, stated)
 
     def made(self, name, start, **arguments):

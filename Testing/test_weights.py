@@ -1,6 +1,5 @@
 """Model folders: written whole, verified before use, never executed."""
 
-import hashlib
 import io
 import json
 import pickle
@@ -11,8 +10,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from model_fixtures import described, renew_checksums, restate
 
-from scripted_models.bundle.description import (
+from scripted_models.bundle.folders import (
     DEFAULT_MODEL,
     shipped_models,
     verify_checksums,
@@ -21,26 +21,16 @@ from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.images.volume_files import read_label_map
-from scripted_models.labels import LABELS, known_regions
+from scripted_models.labels import LABELS
 from scripted_models.networks import build_network
 from scripted_models.sequences import SEQUENCES
-from scripted_models.training.experiment_config import Experiment
 
 KNOWN = (0, 1, 2, 4)  # labels of the models of BraTS 2017 and later
 
 
-def description(name="made"):
-    experiment = Experiment()
-    return {
-        "name": name,
-        "summary": "made for a test",
-        "network": {"name": "TwoPathCNN", "arguments": {}},
-        "channels": list(SEQUENCES),
-        "labels": {str(k): v for k, v in LABELS.items()},
-        "training_space": {"orientation": "LPS", "spacing_xyz_mm": [1, 1, None], "tolerance": 0.1},
-        "preprocessing": list(experiment.preprocessing),
-        "postprocessing": list(experiment.postprocessing),
-    }
+def description(name="made", **changes):
+    plain = {"name": "TwoPathCNN", "arguments": {}}
+    return described(**{"name": name, "network": plain, **changes})
 
 
 @pytest.fixture
@@ -53,12 +43,12 @@ def four(tmp_path_factory):
     """A model of four classes."""
     torch.manual_seed(0)
     network = build_network("TwoPathCNN", num_classes=4, initialization="he").eval()
-    stated = {
-        **description("four"),
-        "network": {"name": "TwoPathCNN", "arguments": {"num_classes": 4}},
-        "labels": {str(k): LABELS[k] for k in reversed(KNOWN)},
-        "postprocessing": [{"step": "inside_brain"}],
-    }
+    stated = description(
+        "four",
+        network={"name": "TwoPathCNN", "arguments": {"num_classes": 4}},
+        labels={str(k): LABELS[k] for k in reversed(KNOWN)},
+        postprocessing=[{"step": "inside_brain"}],
+    )
     return write_model(tmp_path_factory.mktemp("four"), network, stated)
 
 
@@ -83,13 +73,6 @@ def rewritten(weights, compression=zipfile.ZIP_STORED, data=None):
         for name in old.namelist():
             new.writestr(name, data if data and name.endswith("data.pkl") else old.read(name))
     return buffer.getvalue()
-
-
-def renew_checksums(folder):
-    listing = folder / "models" / "SHA256SUMS"
-    names = [line.split("  ")[1] for line in listing.read_text().splitlines()]
-    sums = [f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}" for n in names]
-    listing.write_text("\n".join(sums) + "\n")
 
 
 class TestBasic:
@@ -177,26 +160,9 @@ class TestFewerLabels:
         assert list(volumes) == ["necrosis", "edema", "enhancing", "WT", "TC", "ET"]
         assert volumes["TC"] == pytest.approx(volumes["necrosis"] + volumes["enhancing"])
 
-    @pytest.mark.parametrize(
-        ("labels", "regions"),
-        [
-            ((0, 1, 2, 3, 4), ("WT", "TC", "ET")),
-            ((0, 2, 3, 4), ("WT", "TC", "ET")),
-            ((0, 1, 3, 4), ("TC", "ET")),
-            ((0, 2, 4), ("ET",)),
-            ((0, 2), ()),
-        ],
-    )
-    def test_a_region_needs_all_its_parts(self, labels, regions):
-        assert known_regions(labels) == regions
-
     def test_every_label_needs_a_class(self, four, tmp_path):
         folder = shutil.copytree(four, tmp_path / "copy")
-        path = folder / "configs" / "model.json"
-        content = json.loads(path.read_text())
-        del content["labels"]["1"]
-        path.write_text(json.dumps(content))
-        renew_checksums(folder)
+        restate(folder, labels={str(k): LABELS[k] for k in (0, 2, 4)})
         with pytest.raises(ModelError, match="4 classes, expected one for each of the 3 labels"):
             load_model(str(folder))
 
@@ -258,61 +224,8 @@ class TestErrors:
             load_model(str(folder))
 
     def test_weights_of_another_network_are_refused(self, folder):
-        path = folder / "configs" / "model.json"
-        content = json.loads(path.read_text())
-        content["network"]["name"] = "InputCascadeCNN"
-        path.write_text(json.dumps(content))
-        renew_checksums(folder)
-        with pytest.raises(ModelError, match="do not fit"):
-            load_model(str(folder))
-
-    @pytest.mark.parametrize(
-        ("change", "word"),
-        [
-            ({"channels": ["flair", "t2", "t1c", "t1"]}, "channels"),
-            ({"labels": {"0": "background", "1": "tumor"}}, "labels"),
-            ({"labels": {"0": "background", "1": ["necrosis"]}}, "labels"),
-            ({"labels": {"1": "necrosis", "2": "edema"}}, "labels"),
-            ({"labels": {"0": "background"}}, "labels"),
-            ({"network": {"name": "TwoPathCNN"}}, "arguments"),
-            ({"network": {"name": "Unknown", "arguments": {}}}, "Unknown network"),
-            (
-                {"network": {"name": "TwoPathCNN", "arguments": {"num_classes": -1}}},
-                "TwoPathCNN|used",
-            ),
-            ({"network": "TwoPathCNN"}, "network"),
-            ({"training_space": {"orientation": "LPS"}}, "spacing_xyz_mm"),
-            (
-                {
-                    "training_space": {
-                        "orientation": "ABC",
-                        "spacing_xyz_mm": [1, 1, 1],
-                        "tolerance": 0,
-                    }
-                },
-                "ABC",
-            ),
-            (
-                {
-                    "training_space": {
-                        "orientation": "LPS",
-                        "spacing_xyz_mm": [1, 0, None],
-                        "tolerance": 0,
-                    }
-                },
-                "training space",
-            ),
-            ({"preprocessing": [{"step": "os.system"}]}, "os.system"),
-            ({"preprocessing": ["zscore"]}, "cannot be used"),
-            ({"postprocessing": [{"step": "inside_brain", "x": 1}]}, "inside_brain"),
-            ({"format": 2}, "format 2"),
-        ],
-    )
-    def test_a_description_of_something_else_is_refused(self, folder, change, word):
-        path = folder / "configs" / "model.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-        renew_checksums(folder)
-        with pytest.raises(ModelError, match=word):
+        restate(folder, network={"name": "InputCascadeCNN", "arguments": {}})
+        with pytest.raises(ModelError, match="that do not fit"):
             load_model(str(folder))
 
     @pytest.mark.parametrize("text", ["[]", "null", "{", '{"format": 1}'])

@@ -15,7 +15,7 @@ postprocessing = []
 name = "{network}"
 arguments = {arguments}
 [data]
-layout = "voc"
+task = "voc"
 [training]
 seed = 1
 threads = 1

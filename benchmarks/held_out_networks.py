@@ -12,11 +12,13 @@ takes contrast-suppressed copies of the cases: what is called enhancing in them 
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from scripted_models.bundle.description import NetworkDescription
 from scripted_models.bundle.weights import Model, load_model, write_model
 from scripted_models.cases.case import Case
 from scripted_models.evaluation.folders import evaluate_folders, join_evaluations, write_reports
@@ -31,10 +33,11 @@ from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import encode_labels
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import BarProgress
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.case_split import usable_cases
 from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
-from scripted_models.tasks.brains.held_out import segment_cases
+from scripted_models.tasks.brains.shared_batch import segment_shared
 from scripted_models.tasks.list_run import ListRun
 
 
@@ -55,10 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
         model = member(ensemble, index, options.planes, options.output / fold / "model")
         cases = [found[name] for name in names]
         place = options.output / fold / ALL
-        segment_cases(model, cases, place, run)
+        segmenter = Segmenter(model)
+        segment_shared(segmenter, cases, place, run.progress)
         scores = {ALL: evaluate_folders(place, data, only=names)}
         if options.sequences:
-            scores |= score_incomplete(model, cases, options.output / fold, run)
+            scores |= score_incomplete(segmenter, cases, options.output / fold, run)
         for key, evaluation in scores.items():
             parts.setdefault(key, []).append(evaluation)
     joined = {key: join_evaluations(key, of_folds) for key, of_folds in parts.items()}
@@ -72,14 +76,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def member(ensemble: Model, index: int, planes: list[str], folder: Path) -> Model:
     """Write one network of an ensemble as a model folder of its own, and load it."""
-    description = {k: v for k, v in ensemble.description.items() if k not in ("format", "network")}
     network = ensemble.network.members[index]
     arguments = {"planes": planes} if planes else {}
-    description |= {
-        "name": f"member{index + 1}",
-        "network": {"name": type(network).__name__, "arguments": arguments},
-    }
-    write_model(folder, network, description)
+    stated = NetworkDescription(type(network).__name__, arguments)
+    name = f"member{index + 1}"
+    write_model(folder, network, replace(ensemble.description, name=name, network=stated))
     return load_model(str(folder))
 
 
@@ -100,7 +101,7 @@ def copy_without_enhancement(case: Case, folder: Path) -> Case:
 
 def _refuse_other_cases(ensemble: Model, folds) -> None:
     """Refuse data whose folds are not those of the training."""
-    stated, held = set(ensemble.description["dice_by_case"]), {n for f in folds.values() for n in f}
+    stated, held = set(ensemble.description.dice_by_case), {n for f in folds.values() for n in f}
     if stated != held:
         raise SystemExit(
             f"found {len(held)} cases, {len(held - stated)} of them unknown to the model, expected the "

@@ -1,11 +1,12 @@
-"""From which probability on a region should be given: the shares of `decision.py`, by cross-validation.
+"""From which probability on a region should be given, by cross-validation.
 
 Run: python benchmarks/region_thresholds.py RUNS EXPERIMENT --data FOLDER
 
-RUNS is the output of `scripted-models experiments EXPERIMENT --folds N`. Every case is segmented once more by
-the network that never saw it. The first table has the mean Dice of each region at each share, as if every
-region were decided alone. Then the shares of each fold are chosen on all other folds and applied to it as
-`decide_labels` does, so no case helps to choose its own: that is the gain to expect.
+RUNS is the output of `scripted-models experiments EXPERIMENT --folds N`. Every case is segmented
+once more by the network that never saw it. The first table has the mean Dice of each region at
+each share, as if every region were decided alone. Then the shares of each fold are chosen on all
+other folds and applied to it as `decide_labels` does, so no case helps to choose its own: that is
+the gain to expect.
 """
 
 import argparse
@@ -15,15 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from scripted_models.bundle.weights import load_model
+from scripted_models.brain_mask import brain_mask
+from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.experiments.runner import MODEL, TABLE
 from scripted_models.labels import REGIONS, region_mask
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.quality_estimate import region_probability
-from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.transforms.region_thresholds import decide_labels
 
+Voxels = tuple[np.ndarray, np.ndarray, tuple[int, ...]]
 SHARES = np.round(np.arange(0.1, 0.71, 0.05), 2)
 
 
@@ -32,11 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     folds = json.loads((options.runs / TABLE / "table.json").read_text("utf-8"))["facts"]["folds"]
     cases = {case.name: case for case in find_cases(options.data)}
-    voxels = {}
+    voxels: dict[str, Voxels] = {}
     for fold, names in folds.items():
-        model = load_model(str(options.runs / fold / options.experiment / MODEL))
+        model = options.runs / fold / options.experiment / MODEL
+        segmenter = Segmenter.load(str(model), "cpu")
         for name in names:
-            voxels[name] = brain_voxels(cases[name], model)
+            voxels[name] = brain_voxels(cases[name], segmenter)
             print(f"{len(voxels)} {name}", file=sys.stderr)
     curves = {name: alone(*voxels[name]) for name in voxels}
     _print_shares(np.mean(list(curves.values()), axis=0), len(voxels))
@@ -54,21 +58,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def brain_voxels(case, model) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
-    """Return probabilities (classes, voxels) and truth (voxels) inside the brain, and the known labels."""
-    result = segment_case(case, model, Progress())
+def brain_voxels(case: Case, segmenter: Segmenter) -> Voxels:
+    """Return probabilities (classes, voxels) and truth (voxels) in the brain, and known labels."""
+    result = segmenter.segment(case, Progress())
     truth, _ = case.read_truth()
-    brain = np.any([volume != 0 for volume in result.volumes.values()], axis=0)
-    return result.probabilities[:, brain].astype(np.float16), truth[brain], model.known_labels
+    brain = brain_mask(result.volumes.values())
+    return result.probabilities[:, brain].astype(np.float16), truth[brain], result.known_labels
 
 
 def alone(p: np.ndarray, truth: np.ndarray, known: tuple[int, ...]) -> np.ndarray:
     """Return the Dice (regions, shares) of each region where its probability reaches a share."""
     p = p.astype(np.float32)
-    return np.array([
-        [dice(region_probability(p, known, region) >= share, region_mask(truth, region)) for share in SHARES]
-        for region in REGIONS
-    ])  # fmt: skip
+    rows = []
+    for region in REGIONS:
+        found, true = region_probability(p, known, region), region_mask(truth, region)
+        rows.append([dice(found >= share, true) for share in SHARES])
+    return np.array(rows)
 
 
 def most_probable(p: np.ndarray, truth: np.ndarray, known: tuple[int, ...]) -> list[float]:

@@ -1,5 +1,6 @@
 """The grid of a volume: where its voxels lie in physical space."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,9 +56,9 @@ class Grid:
     def difference(self, other: "Grid", tolerance_mm: float = TOLERANCE_MM) -> str:
         """Say in words how two grids differ; empty when they are the same.
 
-        Size must be equal; spacing, origin and direction together are compared through the positions
-        of the corner voxels, so a tiny angle matters as much as what it moves. Cosines are compared too,
-        because an axis of one voxel moves no corner.
+        Size must be equal. Spacing, origin and direction together are compared through the
+        positions of the corner voxels: a tiny angle matters as much as what it moves. Cosines are
+        compared too, because an axis of one voxel moves no corner.
         """
         if self.size_xyz != other.size_xyz:
             return f"sizes {_by(self.size_xyz)} and {_by(other.size_xyz)} voxels"
@@ -95,5 +96,5 @@ class Grid:
         return image
 
 
-def _by(values) -> str:
+def _by(values: Iterable[float]) -> str:
     return "x".join(f"{v:g}" for v in values)

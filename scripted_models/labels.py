@@ -1,25 +1,27 @@
 """Tumor labels, regions and the label codings of the BraTS years.
 
-Inside the program a label map is uint8 with the BRATS 2013 labels. A coding is data that belongs to
-a data set and is never guessed from the values that happen to occur (networks differ in what 3 means).
+Inside the program a label map is uint8 with the BRATS 2013 labels. A coding belongs to a data set.
+It is never guessed from the values that happen to occur: data sets differ in what 3 means.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from scripted_models.errors import InputError
+from scripted_models.errors import InputError, listed
 
 LABELS = {0: "background", 1: "necrosis", 2: "edema", 3: "non-enhancing", 4: "enhancing"}
 ENHANCING = 4
 NUM_CLASSES = len(LABELS)
 
-# Havaei et al. 2017, section 5: complete (all tumor), core (all but edema), enhancing.
+# Whole tumor, tumor core, enhancing tumor. Havaei et al. 2017, section 5, call them complete, core
+# and enhancing.
 REGIONS: dict[str, tuple[int, ...]] = {
     "WT": (1, 2, 3, 4),
     "TC": (1, 3, 4),
     "ET": (4,),
 }
+REGION_NAMES = {"WT": "whole tumor", "TC": "tumor core", "ET": "enhancing tumor"}  # for people
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,15 @@ CODINGS: dict[str, LabelCoding] = {
             "brats2012",
             {0: 0, 1: 2, 2: 4},
             {},
-            note="1 is edema; 2 is the whole core and is read as enhancing: only complete and core count",
+            note="1 is edema; 2 is the whole core, read as enhancing: only WT and TC count",
             regions=_TWO_REGIONS,
         ),
         LabelCoding(
             "brats2012sim",
             {0: 0, 1: 0, 2: 0, 3: 0, 4: 2, 5: 4, 6: 0},
             {},
-            note="simulated cases with tissue: 1-3 and 6 are normal, 4 is edema, 5 is the whole core and is "
-            "read as enhancing: only complete and core count",
+            note="1-3 and 6 are normal tissue of simulated cases, 4 is edema; 5 is the whole core, "
+            "read as enhancing: only WT and TC count",
             regions=_TWO_REGIONS,
         ),
         LabelCoding(
@@ -107,7 +109,7 @@ def decode_labels(
         values: label map of any shape; integers, or floats that are whole numbers.
         coding: coding of the data set.
         source: file name for messages.
-        option: of the command line that chooses this coding, for messages.
+        option: the option that states the coding, for messages.
 
     Returns:
         uint8 array of the same shape with values 0-4.
@@ -118,13 +120,12 @@ def decode_labels(
     found = np.unique(values)
     unknown = [v for v in found.tolist() if v not in coding.to_internal]
     if unknown:
-        listed = ", ".join(f"{v:g}" for v in unknown[:5])
         fitting = [c.name for c in CODINGS.values() if set(found.tolist()) <= set(c.to_internal)]
+        known = f"all values are known to {listed(fitting)}" if fitting else "none knows all values"
         raise InputError(
-            found=f"the value(s) {listed} in the label map",
+            found=f"the label(s) {', '.join(f'{v:g}' for v in unknown[:5])}",
             expected=f"only {sorted(coding.to_internal)} of coding '{coding.name}'",
-            action=f"choose the right coding with {option} "
-            f"(all values are known to: {', '.join(fitting) or 'none'}) or repair the file",
+            action=f"choose another coding with {option} ({known}) or repair the file",
             path=source,
         )
     table = np.zeros(256, np.uint8)
@@ -141,13 +142,12 @@ def encode_labels(labels: np.ndarray, coding: LabelCoding) -> np.ndarray:
         ValueError: a label is none of the internal ones.
     """
     if labels.size and not 0 <= labels.min() <= labels.max() < NUM_CLASSES:
-        raise ValueError(
-            f"labels from {labels.min()} to {labels.max()} are not internal labels 0-4"
-        )
+        raise ValueError(f"labels from {labels.min()} to {labels.max()}; only 0-4 are internal")
     if not coding.from_internal:
         writable = [name for name, known in CODINGS.items() if known.from_internal]
         raise InputError(
-            f"Label coding '{coding.name}' can be read but not written; choose one of {writable}."
+            found=f"the label coding '{coding.name}', which can be read but not written",
+            action=f"choose one of {listed(writable)}",
         )
     table = np.zeros(256, np.uint8)
     for label, value in coding.from_internal.items():
@@ -156,14 +156,15 @@ def encode_labels(labels: np.ndarray, coding: LabelCoding) -> np.ndarray:
 
 
 def region_mask(labels: np.ndarray, region: str) -> np.ndarray:
-    """Return the bool mask of a region ('WT', 'TC', 'ET') in an internal label map."""
+    """Return the bool mask of a region ("WT", "TC", "ET") in an internal label map."""
     return np.isin(labels, REGIONS[region])
 
 
 def known_regions(labels: tuple[int, ...]) -> tuple[str, ...]:
     """Return the regions that a model with these labels can tell.
 
-    Every label of a region must be known; necrosis and non-enhancing tumor may stand for each other.
+    Every label of a region must be known. Necrosis and non-enhancing tumor may stand for each
+    other.
     """
     return tuple(
         region

@@ -1,7 +1,13 @@
-"""What the Slicer module does apart from its panel; needs no Qt.
+"""What the Slicer module does: volume nodes to files, a child process, the result into the scene.
+
+Scripts call `logic.segment` or drive a `logic.SegmentationJob`. `dependencies.ensure` installs
+PyTorch and MONAI. `model_list` and `model_import` manage models. `result_table.update_table`
+measures. `previous_result.restore_previous` brings back what was there before.
+`sample_data.add_phantom` makes an artificial patient. Everything else serves these. Only `panel`
+needs Qt.
 
 ``scripted_models`` lies beside this package in an installed extension and one folder higher in the
-source tree; it is made importable here, behind everything that is already on the path.
+source tree. It is made importable here, behind everything that is already on the path.
 """
 
 import importlib.util
@@ -22,8 +28,8 @@ def package_parent() -> Path:
         if (parent / "scripted_models" / "__init__.py").is_file():
             return parent
     raise FileNotFoundError(
-        f"The folder 'scripted_models' is neither in {PACKAGE_PARENTS[0]} nor in "
-        f"{PACKAGE_PARENTS[1]}; install the extension BrainTumorSeg again."
+        f"{PACKAGE_PARENTS[0]}: found no folder 'scripted_models' here or in {PACKAGE_PARENTS[1]}; "
+        "install the extension BrainTumorSeg again."
     )
 
 

@@ -1,11 +1,16 @@
 """Volumes of the scene that may be T1, T1c, T2 and FLAIR, and a proposal which is which."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import slicer
 import slicer.util
 
-from scripted_models.cases.sequence_assignment import Candidate, assign_sequences
+from scripted_models.cases.sequence_assignment import Candidate, Guess, assign_sequences
+
+from .slicer_types import Scene, SubjectHierarchy, VolumeNode
+from .translation import _
+from .words import translated
 
 OWN_PREFIX = "BrainTumorSeg."  # attributes of nodes that this module made
 _SERIES_DESCRIPTION = "0008,103e"
@@ -21,47 +26,58 @@ class SlotGuess:
         reason: one sentence for the user.
     """
 
-    node: object | None
+    node: VolumeNode
     confidence: str
     reason: str
 
 
-def detect(scene) -> dict[str, SlotGuess]:
-    """Propose a volume node for each of 't1', 't1c', 't2', 'flair'; voxels are read where names leave doubt."""
+def detect(scene: Scene) -> dict[str, SlotGuess]:
+    """Propose a volume node for each of 't1', 't1c', 't2', 'flair'.
+
+    Voxels are read only where names leave doubt.
+    """
     guesses = assign_sequences(volume_candidates(scene))
     return {
         sequence: SlotGuess(
-            scene.GetNodeByID(guess.key) if guess.key else None, guess.confidence, guess.reason
+            scene.GetNodeByID(guess.key) if guess.key else None, guess.confidence, _reason(guess)
         )
         for sequence, guess in guesses.items()
     }
 
 
-def volume_candidates(scene) -> list[Candidate]:
+def _reason(guess: Guess[str]) -> str:
+    why, action = translated(guess.why), translated(guess.action)
+    why = why[:1].upper() + why[1:]
+    if action:
+        return _("{why}; {action}.").format(why=why, action=action)
+    return _("{why}.").format(why=why)
+
+
+def volume_candidates(scene: Scene) -> list[Candidate[str]]:
     """List the visible gray-value volumes of a scene with voxels; the key is the node's ID.
 
-    Left out are label maps, vector and diffusion volumes, what this module made, and what the subject
-    hierarchy knows as another modality than MR.
+    Left out are label maps, vector and diffusion volumes, and what this module made. So is what the
+    subject hierarchy knows as another DICOM modality than MR.
     """
     hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
     found = []
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
         node = scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode")
         item = hierarchy.GetItemByDataNode(node) if hierarchy else 0
-        if _is_image(node) and _dicom_sequence(hierarchy, item) in ("", "MR"):
+        if _is_image(node) and _modality(hierarchy, item) in ("", "MR"):
             found.append(
                 Candidate(
                     node.GetID(),
                     node.GetName() or "",
                     _description(node),
                     _group(hierarchy, item),
-                    lambda node=node: slicer.util.arrayFromVolume(node),
+                    partial(slicer.util.arrayFromVolume, node),
                 )
             )
     return found
 
 
-def _is_image(node) -> bool:
+def _is_image(node: VolumeNode) -> bool:
     image = node.GetImageData()
     return (
         node.GetClassName() == "vtkMRMLScalarVolumeNode"  # label maps and diffusion are subclasses
@@ -73,21 +89,26 @@ def _is_image(node) -> bool:
     )
 
 
-def _dicom_sequence(hierarchy, item: int) -> str:
+def _modality(hierarchy: SubjectHierarchy, item: int) -> str:
     name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
     return (hierarchy.GetItemAttribute(item, name) if item else "") or ""
 
 
-def _description(node) -> str:
-    """Return what the scanner called the series, where the DICOM database knows it; nodes can be renamed."""
+def _description(node: VolumeNode) -> str:
+    """Return what the scanner called the series, where the DICOM database knows it.
+
+    It stays the same when the user renames the node.
+    """
     database = getattr(slicer, "dicomDatabase", None)
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    file = database.fileForInstance(instances[0]) if database is not None and instances else ""
+    if database is None or not instances:
+        return ""
+    file = database.fileForInstance(instances[0])
     return (database.fileValue(file, _SERIES_DESCRIPTION) if file else "") or ""
 
 
-def _group(hierarchy, item: int) -> str:
-    """Return what the volumes of one study have in common: the study's UID or item, else the patient's."""
+def _group(hierarchy: SubjectHierarchy, item: int) -> str:
+    """Return what the volumes of one study share: its UID or item, else the patient's."""
     constants = slicer.vtkMRMLSubjectHierarchyConstants
     for level in (constants.GetDICOMLevelStudy(), constants.GetDICOMLevelPatient()):
         above = hierarchy.GetItemAncestorAtLevel(item, level) if item else 0

@@ -1,4 +1,7 @@
-"""Text for a bug report: versions and machine, nothing about patients and nothing that names the user."""
+"""Text for a bug report: versions and machine, nothing about patients or the user.
+
+It is for developers and stays English.
+"""
 
 import importlib
 import os
@@ -12,7 +15,7 @@ from pathlib import Path
 import slicer
 
 import scripted_models
-from scripted_models.bundle.description import shipped_models, user_models, user_models_folder
+from scripted_models.bundle.folders import shipped_models, user_models, user_models_folder
 from scripted_models.errors import ResourceError
 
 from . import package_parent
@@ -72,7 +75,8 @@ def _models() -> str:
     try:
         folder, count = user_models_folder(), len(user_models())
     except (ResourceError, OSError) as error:
-        return f"{len(shipped_models())} shipped; the user's folder cannot be read ({type(error).__name__})"
+        shipped, reason = len(shipped_models()), type(error).__name__
+        return f"{shipped} shipped; the user's folder cannot be read ({reason})"
     try:
         place = (Path("~") / folder.relative_to(Path.home())).as_posix()
     except (RuntimeError, ValueError):

@@ -3,55 +3,53 @@
 The export (`volume_export`) asks the same functions, so that the panel announces what it does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import slicer
 import slicer.util
 
-from scripted_models.bundle.description import missing_finding, needs_one_of
+from scripted_models.bundle.description import ModelDescription
+from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
 from scripted_models.errors import InputError
-from scripted_models.geometry import Grid
 from scripted_models.images.checks import (
     NOTE,
     STOP,
     WARNING,
     Examined,
     Finding,
-    VoxelFacts,
     grid_findings,
-    listed,
-    look_at,
     voxel_findings,
 )
 from scripted_models.images.training_space import TrainingSpace
+from scripted_models.images.voxel_facts import VoxelFacts, look_at
 from scripted_models.sequences import SEQUENCES, TITLES
 
+from .findings import label, volume_finding
+from .origin_check import origin_findings
+from .place_check import place_findings, placement
 from .resampling import covering_grid, ijk_to_ras, world_grid
+from .slicer_types import VolumeNode, VolumeNodes
+from .translation import _
+from .words import either, listed
 
 SEVERITIES = (STOP, WARNING, NOTE)
-MIN_COVERED = 0.9  # of the box around what the reference shows
-MIN_TOGETHER = 0.75  # of the smaller of two such boxes; a head 35 mm aside has less
-POINTS_PER_AXIS = 17
 MIN_VOXEL_MM3 = 1e-6
-FRAME_OF_REFERENCE = "0020,0052"
-NO_MODEL: Mapping = MappingProxyType({})  # which needs all four sequences
 
 
 class InputCheck:
     """Checks chosen volumes; voxels are read once and again only after they have changed."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._facts: dict[str, tuple[int, VoxelFacts]] = {}
 
     def check(
         self,
-        nodes: Mapping[str, object],
+        nodes: VolumeNodes,
         training_space: TrainingSpace | None = None,
         reference: str = "",
-        description: Mapping = NO_MODEL,
+        description: ModelDescription | None = None,
     ) -> list[Finding]:
         """Return what there is to say about the volumes: stops, then warnings, then notes.
 
@@ -59,7 +57,7 @@ class InputCheck:
             nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode or None.
             training_space: what the model was trained on; None leaves spacings out.
             reference: sequence whose grid is used; by default what `reference_of` says.
-            description: content of the model's model.json, which tells what may be missing.
+            description: of the model, which tells what may be missing; None: nothing may.
         """
         found = choice_findings(nodes, description)
         reference = reference or reference_of(nodes, description)
@@ -68,11 +66,10 @@ class InputCheck:
             try:
                 volumes[sequence] = self._examine(node, sequence)
             except InputError as error:
-                text, _, action = str(error).rstrip(".").partition("; ")
-                found.append(Finding(STOP, (sequence,), text, action))
-        found += _place_findings(volumes, reference)
+                found.append(Finding(**vars(error.problem), severity=STOP, slots=(sequence,)))
+        found += place_findings(volumes, reference)
         found += voxel_findings(volumes)
-        found += _origin_findings({m: nodes[m] for m in volumes})
+        found += origin_findings({m: nodes[m] for m in volumes})
         found += grid_findings(volumes, training_space, reference)
         if reference in volumes:
             grid = volumes[reference].grid
@@ -80,29 +77,29 @@ class InputCheck:
             found += [note for note in notes if note]
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
-    def _examine(self, node, sequence: str) -> Examined:
+    def _examine(self, node: VolumeNode, sequence: str) -> Examined:
         grid, facts = world_grid(node), self._look(node)
         if grid is None:  # its voxels do not lie along the axes of the grid around it
             grid, facts = covering_grid(node), replace(facts, box=None)
         return Examined(label(node, sequence), facts, grid)
 
-    def _look(self, node) -> VoxelFacts:
+    def _look(self, node: VolumeNode) -> VoxelFacts:
         time = node.GetImageData().GetMTime()
-        known, facts = self._facts.get(node.GetID(), (None, None))
-        if known != time:
-            facts = look_at(slicer.util.arrayFromVolume(node))
-            self._facts[node.GetID()] = (time, facts)
-        return facts
+        known = self._facts.get(node.GetID())
+        if known is None or known[0] != time:
+            known = (time, look_at(slicer.util.arrayFromVolume(node)))
+            self._facts[node.GetID()] = known
+        return known[1]
 
 
-def reference_of(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> str:
-    """Return the sequence whose grid is used: T1c, or where that may be and is missing, another one."""
+def reference_of(nodes: VolumeNodes, description: ModelDescription | None = None) -> str:
+    """Return the sequence whose grid is used: T1c, or another one if T1c may be missing and is."""
     optional = ("t1c", *needs_one_of(description)) if needs_one_of(description) else ()
     chosen = (sequence for sequence in optional if nodes.get(sequence) is not None)
     return next(chosen, "t1c")
 
 
-def check_choice(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> None:
+def check_choice(nodes: VolumeNodes, description: ModelDescription | None = None) -> None:
     """Check that the volumes which a model needs are chosen; cheap, reads no voxels.
 
     Raises:
@@ -112,7 +109,7 @@ def check_choice(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -
 
 
 def check_usable(
-    nodes: Mapping[str, object], reference: str, description: Mapping = NO_MODEL
+    nodes: VolumeNodes, reference: str, description: ModelDescription | None = None
 ) -> None:
     """Check all that keeps the volumes from being exported; reads the voxels.
 
@@ -125,15 +122,12 @@ def check_usable(
 def _refuse(findings: Iterable[Finding]) -> None:
     for finding in findings:
         if finding.severity == STOP:
-            raise InputError(finding.sentence)
+            raise InputError.of(finding)
 
 
-def label(node, sequence: str) -> str:
-    """How sentences name a volume: sequence and node."""
-    return f"{TITLES[sequence]} '{node.GetName()}'"
-
-
-def choice_findings(nodes: Mapping[str, object], description: Mapping = NO_MODEL) -> list[Finding]:
+def choice_findings(
+    nodes: VolumeNodes, description: ModelDescription | None = None
+) -> list[Finding]:
     """Say which sequences are missing, chosen twice or no gray-value volumes."""
     missing = tuple(m for m in SEQUENCES if nodes.get(m) is None)
     found = _missing_findings(missing, description) if missing else []
@@ -143,180 +137,70 @@ def choice_findings(nodes: Mapping[str, object], description: Mapping = NO_MODEL
             chosen.setdefault(nodes[sequence], []).append(sequence)
     for slots in chosen.values():
         if len(slots) > 1:
-            titles = listed([f"for {TITLES[m]}" for m in slots])
-            text = f"Volume '{nodes[slots[0]].GetName()}' is chosen {titles}"
-            found.append(Finding(STOP, tuple(slots), text, "choose four different volumes"))
+            found.append(_chosen_twice(nodes[slots[0]], slots))
         if problem := _unreadable(nodes[slots[0]], slots[0]):
             found.append(problem)
     return found
 
 
-def _missing_findings(missing: tuple[str, ...], description: Mapping) -> list[Finding]:
+def _chosen_twice(node: VolumeNode, slots: Sequence[str]) -> Finding:
+    titles = listed([TITLES[m] for m in slots])
+    return Finding(
+        found=_("the same volume for {sequences}").format(sequences=titles),
+        expected=_("four different volumes"),
+        action=_("choose another one"),
+        severity=STOP,
+        slots=tuple(slots),
+        volumes=(_("Volume '{name}'").format(name=node.GetName()),),
+    )
+
+
+def _missing_findings(
+    missing: tuple[str, ...], description: ModelDescription | None
+) -> list[Finding]:
     one_of, present = needs_one_of(description), set(SEQUENCES) - set(missing)
     if present.intersection(one_of):
         cost = missing_finding(description, present)
         return [cost] if cost else []
-    text = f"No volume is chosen for {', '.join(TITLES[m] for m in missing)}"
-    needed = f"{' or '.join(TITLES[m] for m in one_of)} is" if one_of else "all four sequences are"
-    return [Finding(STOP, missing, text, f"choose one, {needed} needed")]
+    titles = listed([TITLES[m] for m in missing])
+    needed = either([TITLES[m] for m in one_of])
+    stop = Finding(
+        found=_("no volume for {sequences}").format(sequences=titles),
+        expected=needed or _("all four sequences"),
+        action=_("choose one"),
+        severity=STOP,
+        slots=missing,
+    )
+    return [stop]
 
 
-def _unreadable(node, sequence: str) -> Finding | None:
+def _unreadable(node: VolumeNode, sequence: str) -> Finding | None:
     image = node.GetImageData() if node.IsA("vtkMRMLVolumeNode") else None
     if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
-        text, action = "is not an image volume", f"choose the {TITLES[sequence]} image"
+        expected = _("the {sequence} image").format(sequence=TITLES[sequence])
+        parts = _("no image volume"), expected, _("choose another volume")
     elif image is None or image.GetNumberOfPoints() == 0:
-        text, action = "has no voxels", "load it again"
+        parts = _("no voxels"), _("an image"), _("load it again")
     elif (count := image.GetNumberOfScalarComponents()) != 1:
-        text = f"has {count} values per voxel, expected one"
-        action = "choose a gray-value volume"
+        found = _("{count} values per voxel").format(count=count)
+        parts = found, _("one"), _("choose a gray-value volume")
     elif not _have_extent(ijk_to_ras(node)):
-        text, action = "has voxels without extent", "correct its spacing and directions"
+        action = _("correct its spacing and directions")
+        parts = _("voxels without extent"), _("a size above 0"), action
     else:
         return None
-    return Finding(STOP, (sequence,), f"{label(node, sequence)} {text}", action)
+    return volume_finding(STOP, sequence, label(node, sequence), *parts)
 
 
 def _have_extent(matrix: np.ndarray) -> bool:
     return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > MIN_VOXEL_MM3)
 
 
-def _readable(nodes: Mapping[str, object]) -> dict[str, object]:
+def _readable(nodes: VolumeNodes) -> dict[str, VolumeNode]:
     """Nodes whose voxels can be looked at, each once."""
-    first = {}
+    first: dict[VolumeNode, str] = {}
     for sequence in SEQUENCES:
         node = nodes.get(sequence)
         if node is not None and not _unreadable(node, sequence):
             first.setdefault(node, sequence)
     return {sequence: node for node, sequence in first.items()}
-
-
-def lies_on(node, grid: Grid) -> bool:
-    """True when the node's voxels lie on a grid in the world, transforms applied."""
-    own = world_grid(node)
-    return own is not None and own.matches(grid)
-
-
-def placement(node, sequence: str, grid: Grid, reference: str) -> Finding | None:
-    """Say what brings a volume onto the grid in the world that all volumes get.
-
-    Args:
-        node: vtkMRMLScalarVolumeNode.
-        sequence: its sequence.
-        grid: that of the reference in the world.
-        reference: sequence of the reference.
-
-    Returns:
-        A note; None for a volume without transform whose voxels lie there already.
-    """
-    own, parent = world_grid(node), node.GetParentTransformNode()
-    name = label(node, sequence)
-    under = f" under transform '{parent.GetName()}'" if parent else ""
-    if lies_on(node, grid):
-        action = "its place there is used and its voxels stay unchanged"
-        return Finding(NOTE, (sequence,), f"{name} is{under}", action) if parent else None
-    if own is not None:
-        text = f"{name}{under} lies on another grid ({own.difference(grid)})"
-    elif parent:
-        text = f"{name} is{under}, which bends or shears it"
-    else:
-        text = f"{name} has axes that are not perpendicular"
-    onto = "a regular grid" if sequence == reference else f"the grid of {TITLES[reference]}"
-    action = f"it is resampled (linear, in physical space) onto {onto}"
-    return Finding(NOTE, (sequence,), text, action)
-
-
-def covered_share(grid: Grid, other: Grid) -> float:
-    """Share of a grid that lies inside another one, from up to 17 points along each axis."""
-    axes = [np.linspace(0, n - 1, min(n, POINTS_PER_AXIS)) for n in grid.size_xyz]
-    steps = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3) * grid.spacing_xyz_mm
-    points = steps @ np.reshape(grid.direction, (3, 3)).T + grid.origin_lps_mm
-    along = (points - other.origin_lps_mm) @ np.reshape(other.direction, (3, 3))
-    index = along / other.spacing_xyz_mm
-    inside = (index >= -0.5) & (index <= np.array(other.size_xyz) - 0.5)
-    return float(inside.all(axis=1).mean())
-
-
-def _place_findings(volumes: Mapping[str, Examined], reference: str) -> Iterable[Finding]:
-    """Volumes that lie away from the reference, cover part of it or show something elsewhere."""
-    if reference not in volumes:
-        return
-    base, title = volumes[reference], TITLES[reference]
-    for sequence, volume in volumes.items():
-        shown, base_shown = _shown(volume), _shown(base)
-        if _together(volume.grid, base.grid) == 0:
-            text = f"{volume.name} does not overlap {title}"
-            action = "register the volumes or choose another one"
-            yield Finding(STOP, (sequence,), text, action)
-        elif base_shown and (covered := covered_share(base_shown, volume.grid)) < MIN_COVERED:
-            text = f"{volume.name} covers only {covered:.0%} of what {title} shows"
-            action = "it counts as 0 in the rest, choose a volume of the whole head if there is one"
-            yield Finding(WARNING, (sequence,), text, action)
-        elif base_shown and shown and _together(shown, base_shown) < MIN_TOGETHER:
-            text = f"{volume.name} shows a head at another place than {title}"
-            action = "it is used where it lies, check the patient and register the volumes first"
-            yield Finding(WARNING, (sequence,), text, action)
-
-
-def _together(first: Grid, second: Grid) -> float:
-    return max(covered_share(first, second), covered_share(second, first))
-
-
-def _shown(volume: Examined) -> Grid | None:
-    """The part of a volume's grid that is not background; None where a transform warps it."""
-    box, grid = volume.facts.box, volume.grid
-    if box is None:
-        return None
-    first, last = np.array(box)[::-1].T
-    shift = np.reshape(grid.direction, (3, 3)) @ (first * grid.spacing_xyz_mm)
-    origin = tuple((shift + grid.origin_lps_mm).tolist())
-    return replace(grid, size_xyz=tuple((last - first + 1).tolist()), origin_lps_mm=origin)
-
-
-def _origin_findings(nodes: Mapping[str, object]) -> Iterable[Finding]:
-    """Volumes of different patients or DICOM frames of reference, as far as the scene knows them."""
-    patients = _grouped(nodes, _patient)
-    if len(patients) > 1:
-        groups = [f"'{who}' ({listed(names)})" for (_, who), names in patients.items()]
-        text = f"The volumes belong to different patients: {listed(groups)}"
-        action = "they are used together all the same, choose volumes of one patient"
-        yield Finding(WARNING, tuple(nodes), text, action)
-    frames = _grouped(nodes, _frame_of_reference)
-    if len(frames) > 1:
-        groups = [f"({listed(names)})" for names in frames.values()]
-        text = f"The volumes come from different DICOM frames of reference: {listed(groups)}"
-        action = "they are used where they lie in the world, check that they are registered"
-        yield Finding(WARNING, tuple(nodes), text, action)
-
-
-def _grouped(nodes: Mapping[str, object], key) -> dict[object, list[str]]:
-    groups: dict[object, list[str]] = {}
-    for sequence, node in nodes.items():
-        if value := key(node):
-            groups.setdefault(value, []).append(label(node, sequence))
-    return groups
-
-
-def _hierarchy_item(node) -> tuple[object, int]:
-    scene = node.GetScene()  # None when the volume was removed meanwhile
-    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") if scene else None
-    return hierarchy, hierarchy.GetItemByDataNode(node) if hierarchy else 0
-
-
-def _patient(node) -> tuple[int, str] | None:
-    hierarchy, item = _hierarchy_item(node)
-    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelPatient()
-    patient = hierarchy.GetItemAncestorAtLevel(item, level) if item else 0
-    return (patient, hierarchy.GetItemName(patient)) if patient else None
-
-
-def _frame_of_reference(node) -> str:
-    """UID of the frame, from the subject hierarchy or from the DICOM database; '' when not known."""
-    hierarchy, item = _hierarchy_item(node)
-    name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMFrameOfReferenceUIDAttributeName()
-    stated = hierarchy.GetItemAttribute(item, name) if item else ""
-    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    database = getattr(slicer, "dicomDatabase", None)
-    if stated or not instances or database is None:
-        return stated
-    return database.instanceValue(instances[0], FRAME_OF_REFERENCE)

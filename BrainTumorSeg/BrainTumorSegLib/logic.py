@@ -1,7 +1,7 @@
 """From four volume nodes to a segmentation node through the child process.
 
-`segment` blocks and is for scripts; the panel drives a `SegmentationJob` with a timer. The scene is not
-touched before the whole result is there.
+`segment` blocks and is for scripts; the panel drives a `SegmentationJob` with a timer. The scene
+is not touched before the whole result is there.
 """
 
 import contextlib
@@ -11,20 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from scripted_models.bundle.description import find_model, read_description
-from scripted_models.errors import (
-    Cancelled,
-    InputError,
-    ModelError,
-    ResourceError,
-    ScriptedModelsError,
-)
+from scripted_models.bundle.description import ModelDescription, read_description
+from scripted_models.bundle.folders import find_model
+from scripted_models.errors import ResourceError, ScriptedModelsError
 
-from .input_check import NO_MODEL, check_choice, reference_of
+from .child_errors import ChildOutput, run_error
+from .findings import finding_in_words
+from .input_check import check_choice, reference_of
 from .protocol import Event
 from .python_child import child_environment, find_python, segment_command
-from .result import (
+from .result_import import (
     SEGMENTS_ONLY,
     ResultOptions,
     import_probabilities,
@@ -32,19 +30,21 @@ from .result import (
     read_output,
 )
 from .run_folder import make_run_folder
-from .runner import CANCELLED, DONE, FAILED, Outcome, SegmentationProcess
+from .segmentation_process import CANCELLED, DONE, FAILED, Outcome, SegmentationProcess
+from .slicer_types import Scene, SegmentationNode, VolumeNodes
+from .translation import _
 from .volume_export import ExportedVolumes, export_steps
 
 CASE_NAME = "case"
 EXPORT_SHARE = 0.04  # of the progress bar
-ERRORS = {error.code: error for error in (InputError, ModelError, ResourceError, Cancelled)}
 
 
 class SegmentationJob:
     """One run: export volume by volume, child process, import; driven by `poll`.
 
     Args:
-        nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode, or None where the model can do without.
+        nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode; None where the model can do
+            without.
         scene: vtkMRMLScene; by default that of the reference node.
         reference: sequence on whose grid the result lies; by default T1c if it is there.
         model: name of a model or path of a model folder.
@@ -58,12 +58,12 @@ class SegmentationJob:
 
     def __init__(
         self,
-        nodes: Mapping[str, object],
-        scene=None,
+        nodes: VolumeNodes,
+        scene: Scene = None,
         reference: str = "",
         model: str = "default",
         device: str = "auto",
-        target=None,
+        target: SegmentationNode = None,
         options: ResultOptions = SEGMENTS_ONLY,
         python: str | None = None,
         environment: Mapping[str, str] | None = None,
@@ -82,6 +82,7 @@ class SegmentationJob:
         self.folder: Path | None = None
         self._export: Iterator[ExportedVolumes] | None = None
         self._ended: Outcome | None = None
+        self._failure: ScriptedModelsError | None = None
         self._cancelled = False
 
     @property
@@ -115,10 +116,10 @@ class SegmentationJob:
 
     def poll(self) -> list[Event]:
         """Do the next piece of work and return what is new; blocks for one volume at most."""
-        if self.outcome is not None or self.folder is None:
+        if self.outcome is not None or self.folder is None or self._export is None:
             return []
         if self.process is None:
-            return self._export_next()
+            return self._export_next(self._export, self.folder)
         return [
             event if event.fraction is None else replace(event, fraction=self.fraction)
             for event in self.process.poll()
@@ -137,7 +138,7 @@ class SegmentationJob:
             cancelled: asked between polls; the run is cancelled when it says True.
             interval_s: seconds between polls.
         """
-        while self.outcome is None:
+        while (outcome := self.outcome) is None:
             for event in self.poll():
                 if on_event:
                     on_event(event)
@@ -145,7 +146,7 @@ class SegmentationJob:
                 self.cancel()
             if self.outcome is None and self.process is not None:
                 time.sleep(interval_s)
-        return self.outcome
+        return outcome
 
     def cancel(self) -> None:
         """Ask the run to end; go on polling until `outcome` is there."""
@@ -153,22 +154,27 @@ class SegmentationJob:
         if self.process:
             self.process.cancel()
         elif self.outcome is None:
-            self._ended = Outcome(CANCELLED, None, code="cancelled", text="Cancelled.")
+            self._ended = Outcome(CANCELLED, None, code="cancelled")
 
-    def finish(self):
+    def finish(self) -> SegmentationNode:
         """Import the result after the run ended and clean up.
 
         Returns:
             vtkMRMLSegmentationNode.
 
         Raises:
-            ScriptedModelsError: the run failed or was cancelled; the scene is as it was. The error's
-                attribute ``log`` holds the last lines of the child.
+            ScriptedModelsError: the run failed or was cancelled; the scene is as it was. Its cause
+                is a `ChildOutput` with the last lines of the child.
+            RuntimeError: the run goes on.
         """
+        outcome = self.outcome
+        if outcome is None:
+            raise RuntimeError("The run goes on: call poll() until outcome is there.")
         try:
-            if self.outcome.state != DONE:
-                raise _error_of(self.outcome)
-            return self._import()
+            if outcome.state != DONE or self.exported is None:
+                error = self._failure or run_error(outcome, self.python)
+                raise error from ChildOutput(outcome.log)
+            return self._import(outcome.result, self.exported)
         finally:
             self.close()
 
@@ -181,45 +187,53 @@ class SegmentationJob:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _export_next(self) -> list[Event]:
+    def _export_next(self, steps: Iterator[ExportedVolumes], folder: Path) -> list[Event]:
         said = len(self.exported.notes) if self.exported else 0
         try:
-            self.exported = next(self._export)
-        except (ScriptedModelsError, OSError, RuntimeError) as error:
-            code = getattr(error, "code", "resource")
-            self._ended = Outcome(FAILED, None, code=code, text=str(error))
-            return []
-        if len(self.exported.files) == len(self.nodes):
-            self._start_child()
-        notes = [Event("message", text=note) for note in self.exported.notes[said:]]
+            exported = next(steps)
+        except ScriptedModelsError as error:
+            return self._fail(error)
+        except (OSError, RuntimeError) as error:
+            found = _("a folder that cannot be written ({reason})").format(reason=error)
+            action = _("make room on the disk and segment again")
+            return self._fail(ResourceError(found=found, action=action, path=folder))
+        self.exported = exported
+        if len(exported.files) == len(self.nodes):
+            self._start_child(exported, folder)
+        notes = [Event("message", finding_in_words(note)) for note in exported.notes[said:]]
         return [*notes, Event("stage", stage="export", fraction=self.fraction)]
 
-    def _start_child(self) -> None:
+    def _fail(self, error: ScriptedModelsError) -> list[Event]:
+        self._failure = error
+        self._ended = Outcome(FAILED, None, code=error.code, text=str(error))
+        return []
+
+    def _start_child(self, exported: ExportedVolumes, folder: Path) -> None:
         command = segment_command(
             self.python,
-            self.exported.files,
-            self.folder / "output",
+            exported.files,
+            folder / "output",
             CASE_NAME,
             self.model,
             self.device,
             self.options.probabilities,
         )
-        self.process = SegmentationProcess(command, self.environment, self.folder, self.grace_s)
+        self.process = SegmentationProcess(command, self.environment, folder, self.grace_s)
         self.process.start()
 
-    def _import(self):
-        output, grid = read_output(self.outcome.result, self.exported.grid), self.exported.grid
+    def _import(self, result: Mapping[str, Any], exported: ExportedVolumes) -> SegmentationNode:
+        output, grid = read_output(result, exported.grid), exported.grid
         reference_node = self.nodes[self.reference]
         reference = reference_node if self.scene.IsNodePresent(reference_node) else None
         target = self.target if self.target and self.scene.IsNodePresent(self.target) else None
-        name = f"{reference_node.GetName()} tumor"
+        name = _("{volume} tumor").format(volume=reference_node.GetName())
         node = import_segmentation(
             self.scene,
             output.labels,
             grid,
             name,
             reference,
-            self._provenance(output.report),
+            self._provenance(output.report, exported),
             target,
             output.known,
             self.options,
@@ -227,7 +241,7 @@ class SegmentationJob:
         import_probabilities(self.scene, output.probabilities, grid, name, reference)
         return node
 
-    def _provenance(self, report: dict) -> dict[str, str]:
+    def _provenance(self, report: Mapping[str, Any], exported: ExportedVolumes) -> dict[str, str]:
         model, versions = report.get("model"), report.get("versions")
         model = model if isinstance(model, dict) else {}
         names = {m: node.GetName() for m, node in self.nodes.items()}
@@ -238,25 +252,25 @@ class SegmentationJob:
             "Device": report.get("device", ""),
             "Parameters": json.dumps({"device": self.device, **asdict(self.options)}),
             "Inputs": json.dumps(names),
-            "Notes": "\n".join(self.exported.notes),
+            "Notes": "\n".join(note.sentence for note in exported.notes),
             "Report": json.dumps(report),
         }
         return {f"BrainTumorSeg.{key}": str(value) for key, value in values.items()}
 
 
 def segment(
-    nodes: Mapping[str, object],
+    nodes: VolumeNodes,
     on_event: Callable[[Event], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-    **others,
-):
+    **others: Any,
+) -> SegmentationNode:
     """Segment four volume nodes and wait for the segmentation node.
 
     Args:
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         on_event: called with every event of the run, first with what was done to the volumes.
         cancelled: asked often; the run ends when it says True.
-        others: as `SegmentationJob` takes them (scene, reference, model, device, target, options, ...).
+        others: as `SegmentationJob` takes them (scene, reference, model, device, target, ...).
 
     Returns:
         vtkMRMLSegmentationNode.
@@ -274,15 +288,9 @@ def segment(
         return job.finish()
 
 
-def _description(model: str) -> Mapping:
+def _description(model: str) -> ModelDescription | None:
     """Return what a model says about itself; if it cannot be read, the child will say why."""
     try:
         return read_description(find_model(model))
     except ScriptedModelsError:
-        return NO_MODEL
-
-
-def _error_of(outcome: Outcome) -> ScriptedModelsError:
-    error = ERRORS.get(outcome.code, ScriptedModelsError)(outcome.text)
-    error.log = outcome.log
-    return error
+        return None

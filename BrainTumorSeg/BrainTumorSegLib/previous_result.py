@@ -1,14 +1,17 @@
-"""The result before the last one: kept in a hidden node, exchanged with the present one on request."""
+"""The result before the last one: kept in a hidden node, exchanged on request."""
 
 import slicer
 
 from scripted_models.errors import InputError
 
+from .slicer_types import SegmentationNode
+from .translation import _
+
 PREVIOUS_ROLE = "BrainTumorSeg.previous"
 ATTRIBUTE_PREFIX = "BrainTumorSeg."
 
 
-def keep_previous(node):
+def keep_previous(node: SegmentationNode) -> SegmentationNode:
     """Copy what a segmentation node holds into the hidden node behind it, before it is filled anew.
 
     Only one former result is kept. The hidden node is saved with the scene.
@@ -24,7 +27,7 @@ def keep_previous(node):
     kept = node.GetNodeReference(PREVIOUS_ROLE)
     if kept is None:
         kept = slicer.vtkMRMLSegmentationNode()
-        kept.SetName(f"{node.GetName()} (previous)")
+        kept.SetName(_("{name} (previous)").format(name=node.GetName()))
         kept.SetHideFromEditors(True)
         kept = node.GetScene().AddNode(kept)
         node.SetNodeReferenceID(PREVIOUS_ROLE, kept.GetID())
@@ -32,12 +35,12 @@ def keep_previous(node):
     return kept
 
 
-def has_previous(node) -> bool:
+def has_previous(node: SegmentationNode) -> bool:
     """Tell whether a segmentation node (or None) has a former result."""
     return node is not None and node.GetNodeReference(PREVIOUS_ROLE) is not None
 
 
-def restore_previous(node) -> None:
+def restore_previous(node: SegmentationNode) -> None:
     """Exchange the present and the former result; a second call takes it back.
 
     Raises:
@@ -45,8 +48,9 @@ def restore_previous(node) -> None:
     """
     if not has_previous(node):
         raise InputError(
-            "There is no previous result to restore, expected a segmentation that was filled twice; "
-            "choose the segmentation that was segmented again."
+            found=_("no previous result"),
+            expected=_("a segmentation that was filled twice"),
+            action=_("choose another segmentation"),
         )
     kept = node.GetNodeReference(PREVIOUS_ROLE)
     spare = slicer.vtkMRMLSegmentationNode()
@@ -55,7 +59,7 @@ def restore_previous(node) -> None:
     _copy(spare, kept)
 
 
-def _copy(source, target) -> None:
+def _copy(source: SegmentationNode, target: SegmentationNode) -> None:
     """Copy segments, place, reference volume and provenance; names and display stay."""
     target.GetSegmentation().DeepCopy(source.GetSegmentation())
     target.SetAndObserveTransformNodeID(source.GetTransformNodeID())

@@ -1,24 +1,24 @@
-"""Start a process with a group of its own and end it with all its children. Standard library only."""
+"""Start a process with a group of its own and end it with all its children."""
 
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 
-IS_WINDOWS = os.name == "nt"
 
-
-def start_process(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen:
+def start_process(
+    command: Sequence[object], environment: Mapping[str, str]
+) -> subprocess.Popen[str]:
     """Start a process whose output is read through pipes; on Windows without a console window.
 
     Raises:
         OSError: it cannot be started.
+        ValueError: the command holds a null character.
     """
-    if IS_WINDOWS:
+    flags = 0
+    if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-        apart = {"creationflags": flags}
-    else:
-        apart = {"start_new_session": True}
     return subprocess.Popen(
         [str(part) for part in command],
         env=dict(environment),
@@ -27,21 +27,22 @@ def start_process(command: Sequence[str], environment: Mapping[str, str]) -> sub
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        **apart,
+        creationflags=flags,
+        start_new_session=sys.platform != "win32",
     )
 
 
-def ask_tree_to_end(process: subprocess.Popen) -> None:
-    """Ask the process and its children to end; Windows has no such request and ends them at once."""
-    if IS_WINDOWS:
+def ask_tree_to_end(process: subprocess.Popen[str]) -> None:
+    """Ask the process and its children to end; Windows has no such request and kills them."""
+    if sys.platform == "win32":
         kill_tree(process)
     else:
         _signal_group(process.pid, signal.SIGTERM)
 
 
-def kill_tree(process: subprocess.Popen) -> None:
+def kill_tree(process: subprocess.Popen[str]) -> None:
     """End the process and its children without asking; harmless when they are gone."""
-    if not IS_WINDOWS:
+    if sys.platform != "win32":
         _signal_group(process.pid, signal.SIGKILL)
     elif process.poll() is None:
         subprocess.run(
@@ -53,16 +54,11 @@ def kill_tree(process: subprocess.Popen) -> None:
         )
 
 
-def exit_reason(code: int) -> str:
-    """Say how a process ended from its exit code (negative: a signal, as Popen tells it)."""
-    if code >= 0 or IS_WINDOWS:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hint = "; the memory may not have sufficed" if name == "SIGKILL" else ""
-    return f"was ended by {name}{hint}"
+def close_pipes(process: subprocess.Popen[str]) -> None:
+    """Close what a process that has ended wrote into."""
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def _signal_group(group: int, number: int) -> None:

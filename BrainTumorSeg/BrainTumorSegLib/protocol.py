@@ -1,8 +1,14 @@
-"""The lines of the child process: one JSON object each; anything else is log text. Standard library only."""
+"""The lines of the child process: one JSON object each; anything else is log text.
+
+Needs no Slicer.
+"""
 
 import json
 import math
 from dataclasses import dataclass, field
+from typing import Any
+
+from scripted_models.errors import Problem
 
 KINDS = ("stage", "progress", "message", "warning", "error", "result")
 LOG = "log"
@@ -17,6 +23,7 @@ class Event:
     Attributes:
         kind: one of ``KINDS`` or ``LOG``.
         text: sentence of a message, warning or error; the line of a log.
+        problem: the parts of a warning or an error; None when it has but a sentence.
         stage: name of the stage, of 'stage' and 'progress'.
         fraction: 0-1 of the whole run, of 'stage' and 'progress'.
         remaining_s: estimated seconds to go, or None.
@@ -26,11 +33,12 @@ class Event:
 
     kind: str
     text: str = ""
+    problem: Problem | None = None
     stage: str = ""
     fraction: float | None = None
     remaining_s: float | None = None
     code: str = ""
-    fields: dict = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 def log_event(line: str) -> Event:
@@ -55,6 +63,7 @@ def parse_line(line: str) -> Event:
     return Event(
         kind,
         text=str(fields.get("text", "")),
+        problem=_problem(fields) if kind in ("warning", "error") else None,
         stage=str(fields.get("stage", "")),
         fraction=None if fraction is None else min(max(fraction, 0.0), 1.0),
         remaining_s=_number(fields.get("remaining_s")),
@@ -63,6 +72,15 @@ def parse_line(line: str) -> Event:
     )
 
 
-def _number(value) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
+def _problem(fields: dict[str, Any]) -> Problem | None:
+    """Return the parts of a problem; None when there is none but the sentence."""
+    parts = {name: str(fields.get(name) or "") for name in ("found", "expected", "action", "path")}
+    if not parts["found"] or parts["found"] == fields.get("text"):
+        return None
+    return Problem(parts["found"], parts["expected"], parts["action"], parts["path"] or None)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)

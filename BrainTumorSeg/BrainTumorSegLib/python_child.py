@@ -37,9 +37,8 @@ def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     environment = dict(base)
     paths = [str(package_parent()), *environment.get("PYTHONPATH", "").split(os.pathsep)]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    environment["PYTHONSAFEPATH"] = (
-        "1"  # a folder of that name where Slicer was started is not ours
-    )
+    # a folder of that name where Slicer was started is not ours
+    environment["PYTHONSAFEPATH"] = "1"
     environment["PYTHONUNBUFFERED"] = "1"
     environment["PYTHONIOENCODING"] = "utf-8"
     return environment

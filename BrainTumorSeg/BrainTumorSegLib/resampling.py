@@ -3,6 +3,8 @@
 The border between Slicer's RAS and the package's LPS runs through this file.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import slicer
 import slicer.util
@@ -12,20 +14,23 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 
+from .slicer_types import ImageData, Transform, VolumeNode
+from .translation import _
+
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ORTHONORMAL_TOLERANCE = 1e-4  # cosines; scanners round direction cosines to about 1e-6
 MAX_GROWTH = 8  # a proper grid around a warped volume may hold this many times its voxels
 SAMPLES_PER_AXIS = 9  # points along each axis that show where a transform takes a volume
 
 
-def ijk_to_ras(node) -> np.ndarray:
+def ijk_to_ras(node: VolumeNode) -> np.ndarray:
     """Return the 4x4 matrix from voxel indices to the node's own RAS, without parent transforms."""
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
-def parent_matrix(node) -> np.ndarray | None:
+def parent_matrix(node: VolumeNode) -> np.ndarray | None:
     """Return the 4x4 matrix of all parent transforms to the world; None when one is not linear."""
     parent = node.GetParentTransformNode()
     if parent is None:
@@ -57,7 +62,7 @@ def ras_matrix(grid: Grid) -> np.ndarray:
     return LPS_RAS @ lps
 
 
-def world_grid(node) -> Grid | None:
+def world_grid(node: VolumeNode) -> Grid | None:
     """Return the grid of the node's voxels in the world; None when no proper grid holds them."""
     parent = parent_matrix(node)
     if parent is None:
@@ -65,7 +70,7 @@ def world_grid(node) -> Grid | None:
     return ras_grid(parent @ ijk_to_ras(node), node.GetImageData().GetDimensions())
 
 
-def covering_grid(node) -> Grid:
+def covering_grid(node: VolumeNode) -> Grid:
     """Return a proper grid around a sheared or warped volume as it is seen in the world.
 
     Its axes and spacing are those of the affine map that fits best, its size covers all voxels.
@@ -74,21 +79,22 @@ def covering_grid(node) -> Grid:
         InputError: the transform blows the volume up or collapses it.
     """
     ijk, world = _sample_positions_lps(node)
-    affine, *_ = np.linalg.lstsq(np.c_[ijk, np.ones(len(ijk))], world, rcond=None)
+    affine = np.linalg.lstsq(np.c_[ijk, np.ones(len(ijk))], world, rcond=None)[0]
     columns = affine[:3].T
     spacing = np.linalg.norm(columns, axis=0)
     if not np.all(np.isfinite(world)) or abs(np.linalg.det(columns)) < 1e-6:
-        raise InputError(_bad_transform(node, "takes its voxels to no usable place"))
+        raise _bad_transform(node, _("which takes its voxels to no usable place"))
     axes = _nearest_axes(columns / spacing)
     along = world @ axes
     low, high = along.min(axis=0) + spacing / 2, along.max(axis=0) - spacing / 2
     size = np.maximum(np.ceil((high - low) / spacing - 1e-6).astype(int) + 1, 1)
     if np.prod(size.astype(float)) > MAX_GROWTH * np.prod(node.GetImageData().GetDimensions()):
-        raise InputError(_bad_transform(node, f"spreads it over {size} voxels"))
+        by = " x ".join(map(str, size))
+        raise _bad_transform(node, _("which spreads it over {size} voxels").format(size=by))
     return _grid(size, spacing, axes @ low, axes)
 
 
-def resample(node, grid: Grid) -> np.ndarray:
+def resample(node: VolumeNode, grid: Grid) -> np.ndarray:
     """Return the node's values on a grid in the world, linearly interpolated, 0 outside.
 
     All parent transforms are applied; the node stays as it is.
@@ -110,7 +116,7 @@ def resample(node, grid: Grid) -> np.ndarray:
     return vtk_to_numpy(scalars).reshape(grid.shape_zyx).copy()
 
 
-def _output_to_input(node, grid: Grid):
+def _output_to_input(node: VolumeNode, grid: Grid) -> Transform:
     """Voxel indices on the grid -> world -> the node's RAS -> its voxel indices."""
     to_ijk = np.linalg.inv(ijk_to_ras(node))
     parent = parent_matrix(node)
@@ -132,8 +138,8 @@ def _output_to_input(node, grid: Grid):
     return chain
 
 
-def _sample_positions_lps(node) -> tuple[np.ndarray, np.ndarray]:
-    """Voxel indices spread over the volume, outer faces included, and their places in the world (LPS)."""
+def _sample_positions_lps(node: VolumeNode) -> tuple[np.ndarray, np.ndarray]:
+    """Voxel indices spread over the volume and its outer faces, and their places in LPS."""
     size = node.GetImageData().GetDimensions()
     axes = [np.linspace(-0.5, n - 0.5, SAMPLES_PER_AXIS) for n in size]
     ijk = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -149,29 +155,30 @@ def _sample_positions_lps(node) -> tuple[np.ndarray, np.ndarray]:
 
 def _nearest_axes(direction: np.ndarray) -> np.ndarray:
     """The perpendicular unit axes nearest to three given ones (polar decomposition, hand kept)."""
-    left, _, right = np.linalg.svd(direction)
+    left, _singular, right = np.linalg.svd(direction)
     return left @ right
 
 
-def _grid(size, spacing, origin, axes) -> Grid:
-    return Grid(
-        tuple(int(n) for n in size),
-        tuple(float(mm) for mm in spacing),
-        tuple(float(mm) for mm in origin),
-        tuple(float(cosine) for cosine in np.asarray(axes).ravel()),
-    )
+def _grid(
+    size: Iterable[float], spacing: Iterable[float], origin: Iterable[float], axes: np.ndarray
+) -> Grid:
+    nx, ny, nz = map(int, size)
+    dx, dy, dz = map(float, spacing)
+    x, y, z = map(float, origin)
+    return Grid((nx, ny, nz), (dx, dy, dz), (x, y, z), tuple(map(float, axes.ravel())))
 
 
-def _image_data(array: np.ndarray) -> vtk.vtkImageData:
+def _image_data(array: np.ndarray) -> ImageData:
     image = vtk.vtkImageData()
     image.SetDimensions(*array.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(array.ravel(), deep=True))
     return image
 
 
-def _bad_transform(node, what: str) -> str:
-    return (
-        f"Volume '{node.GetName()}': its parent transform "
-        f"'{node.GetParentTransformNode().GetName()}' {what}; "
-        "check the transform or take the volume out of it."
+def _bad_transform(node: VolumeNode, what: str) -> InputError:
+    found = _("the parent transform '{name}', {what}")
+    return InputError(
+        found=found.format(name=node.GetParentTransformNode().GetName(), what=what),
+        action=_("check the transform or take the volume out of it"),
+        path=_("Volume '{name}'").format(name=node.GetName()),
     )

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import slicer
@@ -18,19 +19,40 @@ from scripted_models.segmentation.tumor_size import axial_diameters
 
 from .resampling import parent_matrix, ras_grid
 from .segmentation_node import BINARY, place_beside
-from .segments import REGION_SEGMENTS, SEGMENTS
+from .segments import REGION_SEGMENTS, SEGMENTS, TumorSegment
+from .slicer_types import OrientedImage, Scene, SegmentationNode, TableNode
+from .translation import _
 
-COLUMNS = ("Structure", "Voxels", "Volume (mL)", "Diameter (mm)", "Perpendicular (mm)")
+COLUMNS = (
+    _("Structure"),
+    _("Voxels"),
+    _("Volume (mL)"),
+    _("Length (mm)"),
+    _("Width (mm)"),
+)
 COLUMN_TYPES = (vtk.vtkStringArray, vtk.vtkIntArray, vtk.vtkDoubleArray, *2 * (vtk.vtkStringArray,))
 SEGMENTATION_ROLE = "BrainTumorSeg.segmentation"
-MEASURED = ("enhancing", "region-ET")  # the rows with diameters
+MEASURED = ("enhancing", "region-ET")  # the rows with length and width
 
 
-def update_table(scene, segmentation_node, table_node=None):
+class Row(NamedTuple):
+    """One row of the table; length and width are in mm as text, empty where none is measured."""
+
+    name: str
+    voxels: int
+    volume_ml: float
+    length_mm: str
+    width_mm: str
+
+
+def update_table(
+    scene: Scene, segmentation_node: SegmentationNode, table_node: TableNode = None
+) -> TableNode:
     """Fill a table with voxels and mL of the segments and of the regions that they make up.
 
-    The enhancing tumor also has the largest diameter in an axial slice and the longest perpendicular one
-    (see `scripted_models.segmentation.tumor_size`). Edits of the user count; deleted segments are left out.
+    The enhancing tumor also has its longest diameter in an axial slice and the longest one
+    perpendicular to it (see `scripted_models.segmentation.tumor_size`). Edits of the user count;
+    deleted segments are left out.
 
     Args:
         scene: vtkMRMLScene.
@@ -48,7 +70,7 @@ def update_table(scene, segmentation_node, table_node=None):
     if table_node is None:
         table_node = scene.AddNewNodeByClass("vtkMRMLTableNode")
     if table_node.GetNodeReferenceID(SEGMENTATION_ROLE) != segmentation_node.GetID():
-        table_node.SetName(f"{segmentation_node.GetName()} sizes")
+        table_node.SetName(_("{name} sizes").format(name=segmentation_node.GetName()))
         table_node.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation_node.GetID())
         place_beside(scene, table_node, segmentation_node)
     table_node.SetLocked(True)
@@ -63,15 +85,15 @@ def update_table(scene, segmentation_node, table_node=None):
     return table_node
 
 
-def measure_segments(node) -> list[tuple]:
+def measure_segments(node: SegmentationNode) -> list[Row]:
     """Measure the segments of this module in a segmentation node, then the regions.
 
     Returns:
-        Name, voxels, mL, and two diameters in mm as text, empty but for the enhancing tumor.
+        A row for each; only the enhancing tumor has length and width.
 
     Raises:
-        InputError: there is no segment of this module, there are surfaces only, or a transform bends the
-            segmentation.
+        InputError: there is no segment of this module, there are surfaces only, or a transform
+            bends the segmentation.
     """
     masks, grid = _segment_masks(node)
     parts = [(s, masks[s.labels[0]]) for s in SEGMENTS if s.labels[0] in masks]
@@ -80,18 +102,18 @@ def measure_segments(node) -> list[tuple]:
         if entry.segment_id in told:
             members = [masks[label] for label in entry.labels if label in masks]
             parts.append((entry, np.any(members, axis=0)))
-    rows = []
-    for entry, mask in parts:
-        voxels, diameters = int(mask.sum()), None
-        if entry.segment_id in MEASURED:
-            diameters = axial_diameters(mask, grid)
-        lengths = (diameters.longest_mm, diameters.perpendicular_mm) if diameters else ()
-        cells = [f"{length:.1f}" for length in lengths] or ["", ""]
-        rows.append((entry.name, voxels, round(voxels * grid.voxel_volume_ml, 3), *cells))
-    return rows
+    return [_row(entry, mask, grid) for entry, mask in parts]
 
 
-def write_csv(table_node, path: Path) -> None:
+def _row(entry: TumorSegment, mask: np.ndarray, grid: Grid) -> Row:
+    voxels, cells = int(mask.sum()), ("", "")
+    diameters = axial_diameters(mask, grid) if entry.segment_id in MEASURED else None
+    if diameters is not None:
+        cells = (f"{diameters.longest_mm:.1f}", f"{diameters.perpendicular_mm:.1f}")
+    return Row(entry.name, voxels, round(voxels * grid.voxel_volume_ml, 3), *cells)
+
+
+def write_csv(table_node: TableNode, path: Path) -> None:
     """Write a table node as comma-separated values with a header, UTF-8.
 
     Raises:
@@ -106,22 +128,10 @@ def write_csv(table_node, path: Path) -> None:
     write_file(path, text.getvalue())
 
 
-def _segment_masks(node) -> tuple[dict[int, np.ndarray], Grid]:
-    """Return bool (z, y, x) by label on the common geometry of all segments, and its grid in the world."""
-    segmentation = node.GetSegmentation()
-    present = [entry for entry in SEGMENTS if segmentation.GetSegment(entry.segment_id)]
-    if not present:
-        names = ", ".join(entry.segment_id for entry in SEGMENTS)
-        raise InputError(
-            f"Segmentation '{node.GetName()}' holds no segment with an identifier of {names}, expected "
-            "at least one; choose a segmentation that this module made."
-        )
-    if not segmentation.ContainsRepresentation(BINARY):
-        raise InputError(
-            f"Segmentation '{node.GetName()}' holds surfaces only, expected binary label maps; create that "
-            "representation in the module Segmentations."
-        )
-    geometry = segmentation.DetermineCommonLabelmapGeometry(
+def _segment_masks(node: SegmentationNode) -> tuple[dict[int, np.ndarray], Grid]:
+    """Return bool (z, y, x) by label on the common geometry of all segments, and its grid."""
+    present = _present_segments(node)
+    geometry = node.GetSegmentation().DetermineCommonLabelmapGeometry(
         slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None
     )
     common = slicer.vtkOrientedImageData()
@@ -136,7 +146,29 @@ def _segment_masks(node) -> tuple[dict[int, np.ndarray], Grid]:
     return masks, grid
 
 
-def _world_grid(node, image) -> Grid:
+def _present_segments(node: SegmentationNode) -> list[TumorSegment]:
+    """Return the segments of this module that can be measured; raise if there are none."""
+    segmentation = node.GetSegmentation()
+    present = [entry for entry in SEGMENTS if segmentation.GetSegment(entry.segment_id)]
+    if not present:
+        names = ", ".join(entry.segment_id for entry in SEGMENTS)
+        raise InputError(
+            found=_("no segment with an identifier of this module"),
+            expected=_("at least one of {names}").format(names=names),
+            action=_("choose a segmentation that this module made"),
+            path=_title(node),
+        )
+    if not segmentation.ContainsRepresentation(BINARY):
+        raise InputError(
+            found=_("surfaces only"),
+            expected=_("binary label maps"),
+            action=_("create that representation in the module Segmentations"),
+            path=_title(node),
+        )
+    return present
+
+
+def _world_grid(node: SegmentationNode, image: OrientedImage) -> Grid:
     """Return the grid of an oriented image under the node's parent transforms."""
     matrix, parent = vtk.vtkMatrix4x4(), parent_matrix(node)
     image.GetImageToWorldMatrix(matrix)
@@ -148,13 +180,19 @@ def _world_grid(node, image) -> Grid:
         grid = ras_grid(to_ras, tuple(last - first + 1))
     if grid is None:
         raise InputError(
-            f"Segmentation '{node.GetName()}' is under a transform that bends or shears it, expected none "
-            "or one that keeps right angles; harden or remove the transform to measure it."
+            found=_("a transform that bends or shears it"),
+            expected=_("none or one that keeps right angles"),
+            action=_("harden or remove the transform to measure it"),
+            path=_title(node),
         )
     return grid
 
 
-def _on_geometry(layer, common) -> np.ndarray:
+def _title(node: SegmentationNode) -> str:
+    return _("Segmentation '{name}'").format(name=node.GetName())
+
+
+def _on_geometry(layer: OrientedImage, common: OrientedImage) -> np.ndarray:
     """Return which voxels of a geometry a segment fills; its own layer may cover another part."""
     moved = slicer.vtkOrientedImageData()
     slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(

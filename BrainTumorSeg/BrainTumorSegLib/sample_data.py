@@ -10,8 +10,10 @@ from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.sequences import SEQUENCES, TITLES
 
 from .resampling import ras_matrix
+from .slicer_types import Node, Scene, VolumeNode
+from .translation import _
 
-CATEGORY = "Brain Tumor Segmentation"
+CATEGORY = _("Brain Tumor Segmentation")
 SAMPLE = "BrainTumorPhantom"
 THUMBNAIL = Path(__file__).resolve().parent.parent / "Resources" / "SampleData" / f"{SAMPLE}.png"
 SEED = 5
@@ -33,8 +35,8 @@ def register() -> None:
     )
 
 
-def download(source=None) -> list:
-    """Add the artificial patient to Slicer's scene and show it; what the button in Sample Data calls.
+def download(source: object = None) -> list[VolumeNode]:
+    """Add the artificial patient to Slicer's scene and show it; the button in Sample Data calls it.
 
     Args:
         source: the SampleDataSource, not needed.
@@ -42,14 +44,16 @@ def download(source=None) -> list:
     Returns:
         vtkMRMLScalarVolumeNodes of T1, T1c, T2, FLAIR.
     """
-    nodes = []
-    with slicer.util.tryWithErrorDisplay("The phantom could not be made.", waitCursor=True):
+    nodes: list[VolumeNode] = []
+    with slicer.util.tryWithErrorDisplay(_("The phantom could not be made."), waitCursor=True):
         nodes = add_phantom(slicer.mrmlScene)
         slicer.util.setSliceViewerLayers(background=nodes[-1], fit=True)
     return nodes
 
 
-def add_phantom(scene, seed: int = SEED, size_xyz: tuple[int, int, int] = SIZE_XYZ) -> list:
+def add_phantom(
+    scene: Scene, seed: int = SEED, size_xyz: tuple[int, int, int] = SIZE_XYZ
+) -> list[VolumeNode]:
     """Add the four volumes of an artificial patient, in one study of the subject hierarchy.
 
     Args:
@@ -78,7 +82,7 @@ def add_phantom(scene, seed: int = SEED, size_xyz: tuple[int, int, int] = SIZE_X
     return nodes
 
 
-def _put_into_study(scene, nodes: list, name: str) -> None:
+def _put_into_study(scene: Scene, nodes: list[Node], name: str) -> None:
     hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
     if hierarchy is None:
         return

@@ -1,13 +1,14 @@
 """The segments: identifier, name, color and standard terminology.
 
-Codes: SNOMED CT for the category, edema, necrosis, neoplasm, mass and brain (as in Slicer's own lists);
-the NCI Thesaurus for enhancement (C113842 "Enhancing Lesion", C81175 "Nonenhancing"), which those lists
-lack.
+Category, edema, necrosis, neoplasm, mass and brain have codes of SNOMED CT, as in Slicer's own
+lists. Those lists lack enhancement, whose codes are of the NCI Thesaurus (C113842, C81175).
 """
 
 from dataclasses import dataclass
 
 from scripted_models.labels import LABELS, REGIONS
+
+from .translation import _
 
 TERMINOLOGY_CONTEXT = "Segmentation category and type - BrainTumorSeg"
 ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
@@ -36,8 +37,8 @@ class TumorSegment:
 
     Attributes:
         labels: internal labels whose voxels it holds; one, or those of a region.
-        segment_id: identifier inside the segmentation node: the name in ``scripted_models`` of the label,
-            or of the region behind 'region-'.
+        segment_id: identifier inside the segmentation node: the name in ``scripted_models`` of the
+            label, or of the region behind "region-".
         name: what the user reads.
         color_rgb: 0-255.
         type_code: what it is.
@@ -72,39 +73,37 @@ NEOPLASM = Code("SCT", "108369006", "Neoplasm")
 ENHANCING = Code("NCIt", "C113842", "Enhancing Lesion")
 
 SEGMENTS: tuple[TumorSegment, ...] = (
-    TumorSegment((1,), LABELS[1], "Necrosis", (216, 191, 216), Code("SCT", "6574001", "Necrosis")),
-    TumorSegment((2,), LABELS[2], "Edema", (140, 224, 228), Code("SCT", "79654002", "Edema")),
+    TumorSegment(
+        (1,), LABELS[1], _("Necrosis"), (216, 191, 216), Code("SCT", "6574001", "Necrosis")
+    ),
+    TumorSegment((2,), LABELS[2], _("Edema"), (140, 224, 228), Code("SCT", "79654002", "Edema")),
     TumorSegment(
         (3,),
         LABELS[3],
-        "Non-enhancing tumor",
+        _("Non-enhancing tumor"),
         (241, 196, 15),
         NEOPLASM,
         Code("NCIt", "C81175", "Nonenhancing"),
     ),
-    TumorSegment((4,), LABELS[4], "Enhancing tumor", (221, 60, 50), ENHANCING),
+    TumorSegment((4,), LABELS[4], _("Enhancing tumor"), (221, 60, 50), ENHANCING),
 )
 
 REGION_SEGMENTS: tuple[TumorSegment, ...] = (
     TumorSegment(
         REGIONS["WT"],
         "region-WT",
-        "Whole tumor",
+        _("Whole tumor"),
         (144, 238, 144),
         Code("SCT", "86049000", "Neoplasm, Primary"),
     ),
     TumorSegment(
-        REGIONS["TC"],
-        "region-TC",
-        "Tumor core",
-        (230, 126, 34),
-        Code("SCT", "4147007", "Mass"),
+        REGIONS["TC"], "region-TC", _("Tumor core"), (230, 126, 34), Code("SCT", "4147007", "Mass")
     ),
-    TumorSegment(
-        REGIONS["ET"],
-        "region-ET",
-        "Enhancing region",
-        (221, 60, 50),
-        ENHANCING,
-    ),
+    TumorSegment(REGIONS["ET"], "region-ET", _("Enhancing tumor region"), (221, 60, 50), ENHANCING),
 )
+
+
+def segment_name(segment_id: str) -> str:
+    """Return what the user reads for a segment."""
+    names = {entry.segment_id: entry.name for entry in SEGMENTS + REGION_SEGMENTS}
+    return names[segment_id]

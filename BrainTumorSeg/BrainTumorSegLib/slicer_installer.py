@@ -1,7 +1,7 @@
-"""The `Installer` of a running Slicer: looks packages up on disk, asks in a dialog, installs with pip.
+"""The `Installer` of a running Slicer: looks packages up on disk, asks, installs with pip.
 
-PyTorch comes through the extension PyTorch, which picks the build for the GPU; MONAI through Slicer's pip
-without its dependencies, so that Slicer's own NumPy stays as it is.
+PyTorch comes through the extension PyTorch, which picks the build for the GPU. MONAI comes through
+Slicer's pip without its dependencies, so that Slicer's own NumPy stays as it is.
 """
 
 import contextlib
@@ -13,10 +13,13 @@ import sysconfig
 from collections import deque
 from importlib import metadata
 from importlib.machinery import PathFinder
+from typing import Any
 
-from .dependencies import LOG_LINES, TITLES, InstallationFailed, Package
+from .packages import TITLES, InstallationFailed, Package
+from .translation import _
 
-REQUESTER = "Brain Tumor Segmentation"
+REQUESTER = _("Brain Tumor Segmentation")
+LOG_LINES = 40
 PYTORCH_MODULE = "PyTorchUtils"  # the scripted module in the extension PyTorch
 
 
@@ -40,12 +43,12 @@ class SlicerInstaller:
             return Package(loaded=loaded)
         except (KeyError, TypeError):  # a folder of metadata without its file
             version = ""
-        module = PathFinder.find_spec(name)  # unlike importlib.util's it passes loaded modules over
+        module = PathFinder.find_spec(name)  # importlib.util's would take loaded modules
         whole = module is not None and module.origin is not None
         return Package(version, broken=not (version and whole), loaded=loaded)
 
     def may_install(self) -> bool:
-        """True with an application that does not run tests: there every question is answered yes."""
+        """True with an application that runs no tests: there every question is answered yes."""
         import slicer
 
         app = getattr(slicer, "app", None)
@@ -109,7 +112,7 @@ def _install_monai(requirement: str) -> None:
 class _Echo(io.TextIOBase):
     """Standard output that also remembers: Slicer prints what pip says and raises without it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._said: deque[str] = deque(maxlen=100 * LOG_LINES)
         self._screen = sys.stdout
@@ -119,8 +122,8 @@ class _Echo(io.TextIOBase):
         self._redirect.__enter__()
         return self
 
-    def __exit__(self, *error) -> None:
-        self._redirect.__exit__(*error)
+    def __exit__(self, *exception: Any) -> None:
+        self._redirect.__exit__(*exception)
 
     def write(self, text: str) -> int:
         """Pass text on and keep it."""

@@ -1,6 +1,6 @@
 """Four volume nodes to four files on one grid in the world."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +9,18 @@ import SimpleITK as sitk
 import slicer
 import slicer.util
 
+from scripted_models.bundle.description import ModelDescription
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.images.checks import Finding
 from scripted_models.sequences import SEQUENCES, TITLES
 
-from .input_check import NO_MODEL, check_usable, label, lies_on, placement
+from .findings import label
+from .input_check import check_usable
+from .place_check import lies_on, placement
 from .resampling import covering_grid, resample, world_grid
+from .slicer_types import VolumeNode, VolumeNodes
+from .translation import _
 
 
 @dataclass(frozen=True)
@@ -24,31 +30,31 @@ class ExportedVolumes:
     Attributes:
         files: sequence -> .nrrd file.
         grid: their common grid, in the world: where the user sees the reference volume.
-        notes: sentences that say what was done to the volumes on the way.
+        notes: what was done to the volumes on the way.
     """
 
     files: dict[str, Path]
     grid: Grid
-    notes: tuple[str, ...]
+    notes: tuple[Finding, ...]
 
 
 def export_steps(
-    nodes: Mapping[str, object],
+    nodes: VolumeNodes,
     folder: Path,
     reference: str = "t1c",
-    description: Mapping = NO_MODEL,
+    description: ModelDescription | None = None,
 ) -> Iterator[ExportedVolumes]:
-    """Write the chosen volume nodes as files on one grid; parent transforms are applied, nodes left alone.
+    """Write the chosen volume nodes as files on one grid; the nodes stay as they are.
 
-    The grid is that of the reference volume in the world. Where a transform shears or warps the
-    reference, it is a proper grid around it. The other volumes are resampled (linear, in physical
-    space) unless they already lie on that grid.
+    The grid is that of the reference volume in the world, all its parent transforms applied. Where
+    a transform shears or warps the reference, it is a proper grid around it. The other volumes are
+    resampled (linear, in physical space) unless they already lie on that grid.
 
     Args:
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         folder: existing folder for the files.
         reference: sequence whose grid is used.
-        description: content of the model's model.json, which tells what may be missing.
+        description: of the model, which tells what may be missing; None: nothing may.
 
     Yields:
         After each volume what is written so far, so that a window can live between them.
@@ -60,24 +66,27 @@ def export_steps(
     grid = world_grid(nodes[reference]) or covering_grid(nodes[reference])
     exported = ExportedVolumes({}, grid, ())
     for sequence in (m for m in SEQUENCES if nodes.get(m) is not None):
-        array, notes = _array_on(nodes[sequence], sequence, grid, reference)
+        note = placement(nodes[sequence], sequence, grid, reference)
+        array = _array_on(nodes[sequence], sequence, grid, reference)
         file = Path(folder) / f"{sequence}.nrrd"
         sitk.WriteImage(grid.image_from(array), str(file), False)
         files = {**exported.files, sequence: file}
-        exported = ExportedVolumes(files, grid, (*exported.notes, *notes))
+        notes = (*exported.notes, note) if note else exported.notes
+        exported = ExportedVolumes(files, grid, notes)
         yield exported
 
 
-def _array_on(node, sequence: str, grid: Grid, reference: str) -> tuple[np.ndarray, list[str]]:
-    """Return the node's values on the grid and the sentences that tell what was done."""
-    finding = placement(node, sequence, grid, reference)
-    notes = [finding.sentence] if finding else []
+def _array_on(node: VolumeNode, sequence: str, grid: Grid, reference: str) -> np.ndarray:
+    """Return the node's values on the grid."""
     if lies_on(node, grid):
-        return slicer.util.arrayFromVolume(node), notes
+        return slicer.util.arrayFromVolume(node)
     array = resample(node, grid)
     if array.min() == array.max():
+        found = _("the same value ({value}) everywhere where {sequence} lies")
         raise InputError(
-            f"{label(node, sequence)} is constant ({array.min():g}) where {TITLES[reference]} lies; "
-            "register the volumes or choose another one."
+            found=found.format(value=f"{array.min():g}", sequence=TITLES[reference]),
+            expected=_("an image of the same head"),
+            action=_("register the volumes or choose another one"),
+            path=label(node, sequence),
         )
-    return array, notes
+    return array

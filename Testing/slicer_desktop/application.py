@@ -22,7 +22,7 @@ class Variables(dict):
 
 
 class Application:
-    """slicer.app: a home folder with a PythonSlicer that, like the true one, starts Python as its child."""
+    """slicer.app: a home folder with a PythonSlicer that starts Python as its child."""
 
     def __init__(self, home: Path):
         self.slicerHome, self.connected = str(home), {}

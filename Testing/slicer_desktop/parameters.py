@@ -80,7 +80,7 @@ class Wrapper:
             parameter.write_default(self)
 
     def connectParametersToGui(self, mapping):
-        """Bind widgets to parameters and return a tag; the observer of the node stays, as in Slicer."""
+        """Bind widgets to parameters and return a tag; the node keeps its observer as in Slicer."""
         connected = []
         for name, widget in mapping.items():
             parameter = self.allParameters[name]

@@ -1,4 +1,4 @@
-"""Stand-ins for the widgets of CTK and MRML that the panel uses; real Qt widgets over a real scene."""
+"""Stand-ins for the widgets of CTK and MRML that the panel uses: real Qt over a real scene."""
 
 # ruff: noqa: N801, N802, N815 - the names are those of CTK, MRML and Qt
 import slicer

@@ -1,1 +1,75 @@
-"""bundle."""
+"""Model folders: what a model says about itself, its weights, its card, and where models lie.
+
+    description        `ModelDescription`, the typed content of model.json
+    missing_sequences  which sequences a model can do without
+    image_scales       what weights trained on pictures expect of one
+    folders            paths, shipped and user models, checksums
+    weights            `Model`: load a folder, write one (`skeleton`, `state_dicts` check first)
+    card               the MONAI bundle files and the model card
+    registry           list, import (`archive`) and remove models
+    shipped/           the weights that come with the package
+
+Outside of this package use the names below. Those that load weights import PyTorch when they are
+first asked for; all others do without.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from scripted_models.bundle.description import (
+    CrfSettings,
+    Decision,
+    ModelDescription,
+    NetworkDescription,
+    RegionScores,
+    TaskName,
+    TrainingRecord,
+    read_description,
+)
+from scripted_models.bundle.folders import find_model, shipped_models, user_models_folder
+from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
+from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
+from scripted_models.bundle.registry import (
+    StoredModel,
+    import_model,
+    list_models,
+    remove_model,
+    stored_model,
+)
+
+if TYPE_CHECKING:
+    from scripted_models.bundle.weights import Model, load_model, write_model
+
+__all__ = [
+    "IMAGE_SCALES",
+    "CrfSettings",
+    "Decision",
+    "ImageScale",
+    "Model",
+    "ModelDescription",
+    "NetworkDescription",
+    "RegionScores",
+    "StoredModel",
+    "TaskName",
+    "TrainingRecord",
+    "find_model",
+    "import_model",
+    "list_models",
+    "load_model",
+    "missing_finding",
+    "needs_one_of",
+    "read_description",
+    "remove_model",
+    "shipped_models",
+    "stored_model",
+    "user_models_folder",
+    "write_model",
+]
+_WITH_TORCH = ("Model", "load_model", "write_model")
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs PyTorch when it is first asked for."""
+    if name in _WITH_TORCH:
+        return getattr(import_module("scripted_models.bundle.weights"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

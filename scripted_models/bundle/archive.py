@@ -54,8 +54,10 @@ def copy_model(source: Path, target: Path) -> None:
         return
     if not source.is_file():
         raise ModelError(
-            f"{source}: found no such folder or file, expected a model folder or a zip file of one; check "
-            "the path."
+            found="no such folder or file",
+            expected="a model folder or a zip file of one",
+            action="check the path",
+            path=source,
         )
     if source.stat().st_size > MAX_WEIGHTS_BYTES + MAX_OTHER_BYTES:
         raise _refusal(source, f"more than {(MAX_WEIGHTS_BYTES + MAX_OTHER_BYTES) >> 20} MiB")
@@ -148,13 +150,17 @@ def _shown(name: str) -> str:
 
 def _refusal(source: Path, found: str) -> ModelError:
     return ModelError(
-        f"{source}: found {found}, expected only the files of a model folder (configs, models, docs, "
-        "LICENSE); nothing was imported, get the model again from a source you trust."
+        found=found,
+        expected="only the files of a model folder (configs, models, docs, LICENSE)",
+        action="nothing was imported, get the model again from a source you trust",
+        path=source,
     )
 
 
 def _damaged(source: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"{source}: found a damaged or incomplete file ({error}), expected a zip file of a model folder; "
-        "get it again."
+        found=f"a damaged or incomplete file ({error})",
+        expected="a zip file of a model folder",
+        action="get it again",
+        path=source,
     )

@@ -1,285 +1,307 @@
-"""What a model folder says about itself, read and checked without PyTorch.
+"""What a model says about itself: the content of `configs/model.json`, read and checked without PyTorch.
 
-Layout (a valid MONAI bundle plus ours)::
-
-    configs/metadata.json   MONAI bundle description
-    configs/inference.json  MONAI bundle configuration (never executed here)
-    configs/model.json      network, channel order, preprocessing, label table, training data, scores
-    models/model.pt         state dict
-    models/SHA256SUMS       checksums of all files above and of the card
-    docs/README.md          model card
-    LICENSE
-
-Shipped models lie in the package, the user's in a folder of the user (`user_models_folder`).
+`docs/model-description.schema.json` shows the same as JSON Schema.
 """
 
-import hashlib
 import json
-import math
-import os
-import re
-import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NoReturn
 
-from scripted_models.errors import ModelError, ResourceError
-from scripted_models.images.checks import WARNING, Finding, listed
+from scripted_models.bundle.folders import MODEL_JSON
+from scripted_models.bundle.image_scales import ImageScale
+from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS, REGIONS
-from scripted_models.sequences import SEQUENCES, TITLES
-from scripted_models.transforms.region_thresholds import ESTIMATED_DICE
-
-SHIPPED = Path(__file__).parent / "shipped"
-DEFAULT_MODEL = "default"
-FORMAT_VERSION = 1
-MODEL_JSON, WEIGHTS, CHECKSUMS, CARD = (
-    "configs/model.json",
-    "models/model.pt",
-    "models/SHA256SUMS",
-    "docs/README.md",
+from scripted_models.runtime.table_hints import Complete, Pattern, Range
+from scripted_models.runtime.typed_tables import UnfitError, as_table, read_table
+from scripted_models.sequences import SEQUENCES
+from scripted_models.transforms.steps import (
+    PostprocessingStep,
+    PreprocessingStep,
+    SequenceName,
+    Share,
+    check_order,
+    kept_sequences,
 )
-_CHECKED = ("configs/metadata.json", "configs/inference.json", MODEL_JSON, WEIGHTS)
-_REQUIRED = {
-    "format": int,
-    "name": str,
-    "network": dict,
-    "channels": list,
-    "labels": dict,
-    "training_space": dict,
-    "preprocessing": list,
-    "postprocessing": list,
+
+FORMAT_VERSION: Literal[1] = 1
+MAX_BYTES = 4 << 20  # the shipped ones have 15 kB
+ACTION = "get the model folder again"
+
+TaskName = Literal["brains", "voc"]
+Region = Literal["WT", "TC", "ET"]
+Dice = Mapping[Region, Share]
+Decision = Mapping[Region, Share | Literal["estimated_dice"]]
+Count = Annotated[int, Range(0, 10**9)]
+NotNegative = Annotated[float, Range(at_least=0)]
+Width = Annotated[float, Range(above=0, at_most=10_000)]
+Weight = Annotated[float, Range(0, 10_000)]
+Name = Annotated[str, Pattern(r"[^\x00-\x1f\x7f]{1,200}", "1 to 200 characters on one line")]
+
+NONE: Mapping[Any, Any] = MappingProxyType({})
+_METHOD = (
+    *("network", "labels", "training_space", "preprocessing", "postprocessing"),
+    *("crf", "decision"),
+)
+_SETS = {
+    "+".join(chosen) for n in range(len(SEQUENCES)) for chosen in combinations(SEQUENCES, n + 1)
 }
 
 
-def user_models_folder() -> Path:
-    """Return the folder of the user's own models, which need not exist.
+@dataclass(frozen=True)
+class NetworkDescription:
+    """The network.
 
-    It is `models` inside $SCRIPTED_MODELS_HOME or, without that variable, inside the folder that the
-    system has for a user's data.
-
-    Raises:
-        ResourceError: the user has no home folder.
+    Attributes:
+        name: in the registry of networks.
+        arguments: that build it.
     """
-    if stated := os.environ.get("SCRIPTED_MODELS_HOME"):
-        return Path(stated).absolute() / "models"
-    try:
-        return _user_data_folder() / "BrainTumorSeg" / "models"
-    except RuntimeError as error:
-        raise ResourceError(
-            "No home folder was found, expected one for the user's models; set SCRIPTED_MODELS_HOME to a "
-            "folder."
-        ) from error
+
+    name: Name
+    arguments: Mapping[str, object]
 
 
-def _user_data_folder() -> Path:
-    if sys.platform == "win32":
-        stated, usual = os.environ.get("LOCALAPPDATA", ""), ("AppData", "Local")
-    elif sys.platform == "darwin":
-        stated, usual = "", ("Library", "Application Support")
-    else:
-        stated, usual = os.environ.get("XDG_DATA_HOME", ""), (".local", "share")
-    # the XDG specification has relative paths ignored
-    return Path(stated) if os.path.isabs(stated) else Path.home().joinpath(*usual)
+@dataclass(frozen=True)
+class CrfSettings:
+    """A dense CRF on the probabilities; what is not stated is as usual for the task (see `DenseCRF`).
 
-
-def find_model(name_or_path: str) -> Path:
-    """Return the folder of a model: a shipped name, else a name in the user's folder, else a path.
-
-    Raises:
-        ModelError: none of them exists.
+    Attributes:
+        backend: of the appearance filter.
+        appearance_weight: of the Gaussian of position and intensity.
+        smoothness_weight: of the Gaussian of position alone.
+        position_width: of the first Gaussian, in mm (pixels of pictures).
+        intensity_width: of the first Gaussian, in standard deviations (values from 0 to 255 of pictures).
+        smoothness_width: of the second Gaussian, in mm (pixels of pictures).
+        iterations: while training.
+        test_iterations: otherwise.
+        window: how many pixels the backend 'window' reaches along every axis.
     """
-    found = SHIPPED / name_or_path
-    is_name = Path(name_or_path).name == name_or_path
-    if is_name and not is_model_folder(found):
-        found = user_models_folder() / name_or_path
-    if not is_name or not is_model_folder(found):
-        found = Path(name_or_path)
-    if is_model_folder(found):
-        return found
-    names = [folder.name for folder in (*shipped_models(), *user_models())]
-    raise ModelError(
-        f"Model '{name_or_path}' not found; expected one of {names} or the path of a model folder (with "
-        f"{MODEL_JSON})."
-    )
+
+    backend: Literal["exact", "permutohedral", "window"] | None = None
+    appearance_weight: Weight | None = None
+    smoothness_weight: Weight | None = None
+    position_width: Width | None = None
+    intensity_width: Width | None = None
+    smoothness_width: Width | None = None
+    iterations: Annotated[int, Range(0, 100)] | None = None
+    test_iterations: Annotated[int, Range(0, 100)] | None = None
+    window: Annotated[int, Range(1, 100)] | None = None
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """The settings that are not as usual."""
+        settings: dict[str, Any] = as_table(self)
+        return settings
 
 
-def is_user_model(folder: Path) -> bool:
-    """True when a folder lies in the user's models folder; its name is then the model's."""
-    try:
-        return folder.parent.resolve() == user_models_folder().resolve()
-    except ResourceError:
-        return False
+@dataclass(frozen=True)
+class RegionScores:
+    """Means over cases for one region.
+
+    Attributes:
+        dice: Dice coefficient.
+        sensitivity: share of the true voxels that are found.
+        ppv: share of the found voxels that are true.
+        hd95_mm: 95th percentile of the Hausdorff distance.
+    """
+
+    dice: Share
+    sensitivity: Share | None = None
+    ppv: Share | None = None
+    hd95_mm: NotNegative | None = None
 
 
-def is_model_folder(folder: Path) -> bool:
-    """True when a folder holds a model description, sound or not."""
-    return (folder / MODEL_JSON).is_file()
+@dataclass(frozen=True)
+class TrainingRecord:
+    """How the network was trained.
+
+    Attributes:
+        statement: attribution of the data.
+        train: names of the cases that trained.
+        contrast_suppressed: copies of training cases whose enhancement was taken out.
+        phantoms: procedural cases that trained.
+        validation: names of the cases that were scored after every epoch.
+        seed: of all random numbers.
+        epochs: of the two phases.
+        steps: of the two phases.
+        seconds: time of the epochs.
+        validation_dice: mean Dice of the validation cases by region.
+        note: what else a reader must know.
+    """
+
+    statement: str = ""
+    train: tuple[str, ...] = ()
+    contrast_suppressed: Count = 0
+    phantoms: Count = 0
+    validation: tuple[str, ...] = ()
+    seed: int | None = None
+    epochs: tuple[Count, Count] = (0, 0)
+    steps: tuple[Count, Count] | None = None
+    seconds: NotNegative = 0.0
+    validation_dice: Dice = field(default_factory=lambda: NONE)
+    note: str = ""
 
 
-def shipped_models() -> list[Path]:
-    """Return the folders of the models that come with the package, the default one first."""
-    folders = (path.parents[1] for path in SHIPPED.glob(f"*/{MODEL_JSON}"))
-    return sorted(folders, key=lambda folder: (folder.name != DEFAULT_MODEL, folder.name.lower()))
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """The content of model.json.
+
+    Attributes:
+        format: version of the format.
+        name: of the model.
+        version: of the model.
+        summary: one line.
+        task: what the model is for, brains or PASCAL VOC.
+        network: the network.
+        channels: what the channels of an input are, in their order.
+        needs_one_of: of brains, the sequences of which one is needed, the others being optional; none: all
+            that the network sees are needed.
+        image_scale: of pictures, what the weights expect.
+        labels: internal label -> name, one for each class of the network.
+        training_space: where the network was trained.
+        preprocessing: steps before the network.
+        postprocessing: steps after it.
+        crf: dense CRF on the probabilities; none if absent.
+        decision: region -> least probability, or 'estimated_dice', from which on a voxel belongs to it;
+            empty: each voxel gets its most probable label.
+        training: how the network was trained.
+        scores: cases and protocol -> region -> mean scores.
+        dice_by_case: case -> region -> Dice.
+        dice_by_sequences: sequences, such as 't1c+flair' -> region -> mean Dice.
+        check_below: region -> estimated Dice below which the user is asked to check.
+        limits: what the model is not for.
+        failures: case -> why it is one of the worst.
+        seconds_per_case: device and size -> seconds.
+        memory_gib_per_case: device and size -> GiB.
+    """
+
+    format: Literal[1] = FORMAT_VERSION
+    name: Name
+    version: Name = "0.1.0"
+    summary: str = ""
+    task: TaskName
+    network: NetworkDescription
+    channels: tuple[str, ...]
+    needs_one_of: tuple[SequenceName, ...] = ()
+    image_scale: ImageScale | None = None
+    labels: Mapping[int, str]
+    training_space: Annotated[TrainingSpace, Complete()]
+    preprocessing: tuple[PreprocessingStep, ...]
+    postprocessing: tuple[PostprocessingStep, ...]
+    crf: CrfSettings | None = None
+    decision: Decision = field(default_factory=lambda: NONE)
+    training: TrainingRecord = field(default_factory=TrainingRecord)
+    scores: Mapping[str, Mapping[Region, RegionScores]] = field(default_factory=lambda: NONE)
+    dice_by_case: Mapping[str, Dice] = field(default_factory=lambda: NONE)
+    dice_by_sequences: Mapping[str, Dice] = field(default_factory=lambda: NONE)
+    check_below: Dice = field(default_factory=lambda: NONE)
+    limits: str = ""
+    failures: Mapping[str, str] = field(default_factory=lambda: NONE)
+    seconds_per_case: Mapping[str, NotNegative] = field(default_factory=lambda: NONE)
+    memory_gib_per_case: Mapping[str, NotNegative] = field(default_factory=lambda: NONE)
+
+    def __post_init__(self) -> None:
+        if self.task == "brains":
+            _check_brains(self)
+        else:
+            _check_pictures(self)
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Of brains, the sequences that the network sees."""
+        return kept_sequences(self.preprocessing)
+
+    @property
+    def known_labels(self) -> tuple[int, ...]:
+        """Internal labels in ascending order, which is that of the classes."""
+        return tuple(sorted(self.labels))
+
+    @property
+    def method(self) -> dict[str, Any]:
+        """The plain table of all that decides a result beside the weights."""
+        return {key: value for key, value in self.to_table().items() if key in _METHOD}
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the content of model.json, without what equals its default."""
+        table: dict[str, Any] = as_table(self)
+        return table
+
+    def dice_with(self, sequences: Collection[str]) -> Dice:
+        """Return the mean Dice stated for these sequences, empty when none is."""
+        return self.dice_by_sequences.get("+".join(m for m in SEQUENCES if m in sequences), NONE)
 
 
-def user_models() -> list[Path]:
-    """Return the folders in the user's models folder, sound or not; hidden ones are unfinished."""
-    root = user_models_folder()
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+def _check_brains(stated: ModelDescription) -> None:
+    """Raise UnfitError unless channels, labels and steps mean what they mean in this program."""
+    labels = dict(stated.labels)
+    if stated.channels != SEQUENCES:
+        raise UnfitError("channels", list(stated.channels), f"{list(SEQUENCES)}")
+    if 0 not in labels or len(labels) < 2 or not labels.items() <= LABELS.items():
+        raise UnfitError("labels", labels, f"0 and others of {LABELS}")
+    check_order(stated.preprocessing)
+    one_of = list(stated.needs_one_of)
+    if not set(one_of) <= set(stated.sequences) or len(set(one_of)) < len(one_of):
+        raise UnfitError("needs_one_of", one_of, f"some of {list(stated.sequences)}, each once")
+    for key in stated.dice_by_sequences:
+        if key not in _SETS:
+            raise UnfitError(
+                "dice_by_sequences", key, "sequences in their order, such as 't1c+flair'"
+            )
+    decides = set(stated.decision) == set(REGIONS)
+    if stated.decision and not (decides and {0, 2, 4} <= set(labels) and {1, 3} & set(labels)):
+        raise UnfitError(
+            "decision", dict(stated.decision), f"all of {list(REGIONS)}, and labels of each region"
+        )
+    if stated.image_scale is not None:
+        raise UnfitError("image_scale", stated.image_scale, "none for brains")
 
 
-def read_description(folder: Path, layout: str = "brains") -> dict:
+def _check_pictures(stated: ModelDescription) -> None:
+    if stated.image_scale is None or stated.channels != tuple(stated.image_scale.colors):
+        raise UnfitError("channels", list(stated.channels), "the colors of an 'image_scale'")
+    if sorted(stated.labels) != list(range(len(stated.labels))) or len(stated.labels) < 2:
+        raise UnfitError("labels", dict(stated.labels), "classes from 0 on")
+    for key in ("preprocessing", "postprocessing", "decision", "dice_by_sequences"):
+        if getattr(stated, key):
+            raise UnfitError(key, as_table(getattr(stated, key)), "none for pictures")
+
+
+def read_description(folder: Path, task: TaskName = "brains") -> ModelDescription:
     """Read model.json without loading weights.
 
     Args:
         folder: of the model.
-        layout: what the model must be for, 'brains' or 'voc'.
+        task: what the model must be for.
 
     Raises:
-        ModelError: unreadable, incomplete, of another format version or layout, or made for other channels,
-            labels or spaces than this program knows.
+        ModelError: unreadable, of another format version or task, or a value that does not fit.
     """
     path = Path(folder) / MODEL_JSON
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES >> 20} MiB")
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        description = read_table(ModelDescription, content, ModelError, path, ACTION)
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not a readable model description ({error}).") from error
-    stated = description if isinstance(description, dict) else {}
-    wrong = [key for key, kind in _REQUIRED.items() if not isinstance(stated.get(key), kind)]
-    if wrong or stated["format"] != FORMAT_VERSION:
         raise ModelError(
-            f"{path}: found format {stated.get('format')} with unusable {', '.join(wrong) or 'version'}, "
-            f"expected format {FORMAT_VERSION}; use a model folder written by this program."
-        )
-    found = description.get("layout", "brains")
-    if found != layout:
+            found=f"no readable model description ({error})",
+            expected="JSON written by this program",
+            action=ACTION,
+            path=path,
+        ) from error
+    if description.task != task:
         raise ModelError(
-            f"{path}: found a model for {found}, expected one for {layout}; choose another."
+            found=f"a model for {description.task}",
+            expected=f"one for {task}",
+            action="choose another",
+            path=path,
         )
-    if layout == "brains":
-        _check_conventions(path, description)
     return description
 
 
-def _check_conventions(path: Path, description: dict) -> None:
-    """Raise ModelError unless channels, labels and space mean what they mean in this program."""
-    table = {str(label): name for label, name in LABELS.items()}
-    labels, channels = description["labels"], description["channels"]
-    expected = ""
-    if channels != list(SEQUENCES):
-        expected = f"channels {channels}, expected {list(SEQUENCES)}"
-    elif "0" not in labels or len(labels) < 2 or not labels.items() <= table.items():
-        expected = f"labels {labels}, expected 0 and others of {table}"
-    elif not _can_decide(description):
-        expected = (
-            f"decision {description['decision']} for labels {labels}, expected a share or '{ESTIMATED_DICE}' "
-            f"for each of {list(REGIONS)} and labels of each region"
-        )
-    elif not _are_shares(description.get("check_below", {})):
-        expected = f"check_below {description['check_below']}, expected regions with shares"
-    elif not _are_sequences(description.get("needs_one_of", [])):
-        expected = f"needs_one_of {description['needs_one_of']}, expected some of {list(SEQUENCES)}"
-    elif not _are_sequences(description.get("sequences", [])):
-        expected = f"sequences {description['sequences']}, expected some of {list(SEQUENCES)}"
-    if expected:
-        raise ModelError(f"{path}: found {expected}; use a model folder written by this program.")
-    try:
-        training_space(description)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{path}: found a training space that cannot be used ({type(error).__name__}: {error}), "
-            "expected orientation, spacing_xyz_mm and tolerance; get the model folder again."
-        ) from error
-
-
-def _can_decide(description: dict) -> bool:
-    """Tell whether the regions can be decided as a description says, if it says how."""
-    least, labels = description.get("decision", {}), set(description["labels"])
-    stated = least.items() if isinstance(least, dict) else ()
-    numbers = {region: share for region, share in stated if share != ESTIMATED_DICE}
-    complete = {region for region, _ in stated} == set(REGIONS) and _are_shares(numbers)
-    return least == {} or (complete and {"0", "2", "4"} <= labels and bool(labels & {"1", "3"}))
-
-
-def _are_shares(value: object) -> bool:
-    """Tell whether a value is a table of regions with a Dice each."""
-    shares = value.items() if isinstance(value, dict) else [("", None)]
-    return all(r in REGIONS and isinstance(x, int | float) and 0 <= x <= 1 for r, x in shares)
-
-
-def _are_sequences(value: object) -> bool:
-    return isinstance(value, list) and all(name in SEQUENCES for name in value)
-
-
-def known_labels(description: dict) -> tuple[int, ...]:
-    """Return the internal labels of a model in ascending order, which is that of its classes."""
-    return tuple(sorted(int(label) for label in description["labels"]))
-
-
-def needs_one_of(description: dict) -> tuple[str, ...]:
-    """Return the sequences of which a model needs one, the others being optional; empty: it needs all."""
-    return tuple(description.get("needs_one_of", ()))
-
-
-def dice_with(description: dict, sequences: Collection[str]) -> dict[str, float]:
-    """Return region -> mean Dice that a model stated for these sequences; empty when it states none."""
-    stated = description.get("dice_by_sequences", {})
-    return stated.get("+".join(m for m in SEQUENCES if m in sequences), {})
-
-
-def missing_finding(description: dict, present: Collection[str]) -> Finding | None:
-    """Say which sequences are missing and what that costs; None when all that the model uses are there."""
-    used = description.get("sequences", SEQUENCES)
-    missing = tuple(m for m in used if m not in present)
-    if not missing:
-        return None
-    without, complete = dice_with(description, present), dice_with(description, SEQUENCES)
-    text = f"{listed([TITLES[m] for m in missing])} {'are' if len(missing) > 1 else 'is'} missing"
-    cost = "the result is less certain, and by how much was not measured"
-    if without and complete:
-        both = [" / ".join(f"{dice[r]:.2f}" for r in REGIONS) for dice in (without, complete)]
-        cost = f"in cross-validation the mean Dice of {' / '.join(REGIONS)} was {both[0]} instead of {both[1]}"
-    return Finding(WARNING, missing, text, cost)
-
-
-def training_space(description: dict) -> TrainingSpace:
-    """Return the space that a network was trained in.
-
-    Raises:
-        KeyError, TypeError, ValueError: the description has no usable one.
-    """
-    stated = description["training_space"]
-    spacing = tuple(None if mm is None else float(mm) for mm in stated["spacing_xyz_mm"])
-    tolerance = float(stated["tolerance"])
-    sizes = (1.0 if mm is None else mm for mm in spacing)
-    usable = len(spacing) == 3 and all(0 < mm < math.inf for mm in sizes) and tolerance >= 0
-    if not usable or not re.fullmatch("[LRAPSI]{3}", stated["orientation"]):
-        raise ValueError(f"training space {stated}")
-    return TrainingSpace(stated["orientation"], spacing, tolerance)
-
-
-def verify_checksums(folder: Path) -> None:
-    """Compare every file that a prediction depends on with its checksum.
-
-    Raises:
-        ModelError: the list is absent, lacks a file, or a file differs.
-    """
-    listing = Path(folder) / CHECKSUMS
-    try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{listing}: not readable; get the complete model folder again."
-        ) from error
-    stated = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
-    for name in _CHECKED:
-        path = Path(folder) / name
-        if name not in stated or not path.is_file():
-            raise ModelError(f"{folder}: {name} is missing; get the complete model folder again.")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != stated[name]:
-            raise ModelError(
-                f"{path}: its checksum differs from {CHECKSUMS}; the file was damaged or changed, get the "
-                "model folder again."
-            )
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"the number {text}")

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripted_models.bundle.archive import copy_model
-from scripted_models.bundle.description import (
+from scripted_models.bundle.description import ModelDescription, read_description
+from scripted_models.bundle.folders import (
     CARD,
     DEFAULT_MODEL,
     is_user_model,
-    read_description,
     shipped_models,
     user_models,
     user_models_folder,
     verify_checksums,
 )
-from scripted_models.errors import InputError, ModelError, ResourceError
+from scripted_models.errors import InputError, ModelError, Problem, ResourceError
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9_-])?")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -39,17 +39,17 @@ class StoredModel:
         name: what `--model` takes.
         folder: where it lies.
         user: True for the user's own, which can be removed.
-        description: content of model.json; empty when that is unusable.
+        description: what it says about itself; None when that is unusable.
         card: model card, Markdown; empty when there is none.
-        problem: one sentence saying why it cannot be used, or ''.
+        problem: why it cannot be used; None for a sound one.
     """
 
     name: str
     folder: Path
     user: bool
-    description: dict
+    description: ModelDescription | None
     card: str
-    problem: str
+    problem: Problem | None
 
 
 def list_models() -> list[StoredModel]:
@@ -61,19 +61,21 @@ def list_models() -> list[StoredModel]:
 def stored_model(folder: Path) -> StoredModel:
     """Describe a model folder; its checksums are verified, its weights are not loaded."""
     user = is_user_model(folder)
-    description, problem, card = {}, "", folder / CARD
+    description, problem, card = None, None, folder / CARD
     try:
         verify_checksums(folder)
         description = read_description(folder)
         if user and folder.name.lower() in _shipped_names():
             raise ModelError(
-                f"{folder}: found the name of a shipped model, expected another; import it again under another "
-                "name (--name)."
+                found="the name of a shipped model",
+                expected="another",
+                action="import it again under another name (--name)",
+                path=folder,
             )
     except ModelError as error:
-        problem = str(error)
+        problem = error.problem
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    name = folder.name if user else description.get("name", folder.name)
+    name = folder.name if user or description is None else description.name
     return StoredModel(name, folder, user, description, text, problem)
 
 
@@ -96,14 +98,20 @@ def import_model(source: Path, name: str | None = None) -> StoredModel:
         folder.mkdir()
         try:
             copy_model(source, folder)
-            name = name or read_description(folder)["name"]
+            name = name or read_description(folder).name
             _require_free(name)
             _load_once(folder)
         except ModelError as error:
-            raise ModelError(str(error).replace(str(folder), str(source))) from error
+            raise _of_source(error, folder, source) from error
         target = user_models_folder() / name
         _move(folder, target)
     return stored_model(target)
+
+
+def _of_source(error: ModelError, folder: Path, source: Path) -> ModelError:
+    """Return an error about the copy in `folder` as one about its source."""
+    path = Path(error.path or folder)
+    return error.at(source / path.relative_to(folder)) if path.is_relative_to(folder) else error
 
 
 def remove_model(name: str) -> Path:
@@ -119,8 +127,9 @@ def remove_model(name: str) -> Path:
     folders = {folder.name: folder for folder in user_models()}
     if name not in folders:
         raise ModelError(
-            f"Found no model '{name}' among the user's, expected one of {sorted(folders)}; shipped models and "
-            "other folders are not removed."
+            found=f"no model '{name}' among the user's",
+            expected=f"one of {sorted(folders)}",
+            action="shipped models and other folders are not removed",
         )
     folder = folders[name]
     if folder.is_symlink():
@@ -137,20 +146,24 @@ def _shipped_names() -> list[str]:
 
 def _require_free(name: str) -> None:
     """Raise InputError unless a new model can have this name, on file systems without case too."""
-    advice = "give it another name (--name)"
+    action = "give it another name (--name)"
     if not _NAME.fullmatch(name) or _WINDOWS_DEVICES.fullmatch(name):
         raise InputError(
-            f"Found the name {name[:80]!r} for a model, expected up to 64 letters, digits, spaces and . _ -; "
-            f"{advice}."
+            found=f"the name {name[:80]!r} for a model",
+            expected="up to 64 letters, digits, spaces and . _ -",
+            action=action,
         )
     if name.lower() in _shipped_names():
         raise InputError(
-            f"Found the name '{name}' for a model, expected one that no shipped model has; {advice}."
+            found=f"the name '{name}' for a model",
+            expected="one that no shipped model has",
+            action=action,
         )
     if name.lower() in [folder.name.lower() for folder in user_models()]:
         raise InputError(
-            f"Found a model named '{name}' already, expected a new name; {advice}, or remove that model "
-            "first."
+            found=f"a model named '{name}' already",
+            expected="a new name",
+            action=f"{action}, or remove that model first",
         )
 
 
@@ -163,8 +176,10 @@ def _scratch() -> Iterator[Path]:
         scratch = tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=root)
     except OSError as error:
         raise ResourceError(
-            f"{root}: found a folder that cannot be written ({error.strerror}), expected one for the user's "
-            "models; set SCRIPTED_MODELS_HOME to another."
+            found=f"a folder that cannot be written ({error.strerror})",
+            expected="one for the user's models",
+            action="set SCRIPTED_MODELS_HOME to another",
+            path=root,
         ) from error
     for left in root.glob(_UNFINISHED + "*"):
         if time.time() - left.stat().st_mtime > _DAY_S:  # of a program that was killed
@@ -184,6 +199,8 @@ def _move(folder: Path, target: Path) -> None:
         folder.rename(target)
     except OSError as error:
         raise ResourceError(
-            f"{target.name}: the model folder could not be moved ({error.strerror}), expected it to be free "
-            "for that; close programs that use it and try again."
+            found=f"a model folder that cannot be moved ({error.strerror})",
+            expected="a free one",
+            action="close programs that use it and try again",
+            path=target.name,
         ) from error

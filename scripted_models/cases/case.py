@@ -1,6 +1,6 @@
-"""A case: one patient at one time point, with the files of its sequences and its truth."""
+"""A case: one patient at one time point, with the files of its sequences and its ground truth."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,14 +8,15 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.cases.sequence_assignment import Guess
-from scripted_models.errors import InputError
+from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import read_channel, read_label_map, read_volume
 from scripted_models.labels import CODINGS, LabelCoding, decode_labels
 from scripted_models.sequences import SEQUENCES
 
-# The first kind that a case has is its truth; each with its coding, None where the naming tells it.
-TRUTH_KINDS = {
+# Kinds of files with a ground truth, the preferred one first, each with its coding.
+# None: the naming of the data set tells it.
+TRUTH_KINDS: dict[str, str | None] = {
     "truth5": "brats2013",
     "truth": None,
     "truth_atropos": "atropos",
@@ -39,26 +40,42 @@ class ImageSource:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileProblem(Problem):
+    """Files of a case that could not be placed.
+
+    Attributes:
+        kind: what they are: a sequence, or one of `TRUTH_KINDS`.
+    """
+
+    kind: str
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The parts that are stated, for JSON."""
+        return {"kind": self.kind, **super().fields}
+
+
 @dataclass(frozen=True)
 class Case:
     """One patient at one time point.
 
     Attributes:
         name: unique within the folder that was searched.
-        images: sequence ('t1', 't1c', 't2', 'flair') -> source.
-        truth: label map of the experts, None when there is none.
+        images: sequence ("t1", "t1c", "t2", "flair") -> source.
+        truth: file of the ground truth, None when there is none.
         coding: coding of `truth`, None when the naming does not tell.
-        problems: sentences about files that could not be placed, each starting with their kind.
-        guesses: sequence -> guess with a path as key, where file names are loose; `images` holds the
-            sure ones only.
+        problems: files that could not be placed.
+        guesses: sequence -> guess with a path as key, where file names are loose; `images` holds
+            the sure ones only.
     """
 
     name: str
     images: dict[str, ImageSource]
     truth: Path | None = None
     coding: LabelCoding | None = None
-    problems: tuple[str, ...] = ()
-    guesses: dict[str, Guess] = field(default_factory=dict)
+    problems: tuple[FileProblem, ...] = ()
+    guesses: dict[str, Guess[Path]] = field(default_factory=dict)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -70,56 +87,70 @@ class Case:
         return replace(
             self,
             images={m: source for m, source in self.images.items() if m not in sequences},
-            problems=tuple(p for p in self.problems if p.split(":")[0] not in sequences),
+            problems=tuple(p for p in self.problems if p.kind not in sequences),
             guesses={m: guess for m, guess in self.guesses.items() if m not in sequences},
         )
 
     def read_truth(self, coding: LabelCoding | None = None) -> tuple[np.ndarray, Grid]:
-        """Read the expert labels as internal labels.
+        """Read the ground truth as internal labels.
 
         Args:
             coding: overrides the coding of the naming.
 
         Returns:
             uint8 array (z, y, x) with values 0-4, and its grid.
+
+        Raises:
+            InputError: no ground truth, several, an unknown coding, or a file that cannot be read.
         """
         chosen = coding or self.coding
         if self.truth is None:
             raise InputError(
-                f"Case {self.name}: found no label map, expected one beside its images; add "
-                f"{self.name}_seg.nii.gz or leave the case out."
+                found="no ground truth",
+                expected="a label map beside the images",
+                action=f"add {self.name}_seg.nii.gz or leave the case out",
+                path=self._title,
             )
         if chosen is None:
             raise InputError(
-                f"{self.truth}: found a name that does not tell the label coding, expected that of a BraTS "
-                f"year or MSD; choose one of {', '.join(sorted(CODINGS))} with --coding."
+                found="a name that does not tell the label coding",
+                expected="that of a BraTS year or MSD",
+                action=f"choose one of {', '.join(sorted(CODINGS))} with --coding",
+                path=self.truth,
             )
-        self._refuse_problems(*TRUTH_KINDS)
+        self._refuse_problems(TRUTH_KINDS)
         values, grid = read_label_map(self.truth)
         return decode_labels(values, chosen, str(self.truth)), grid
 
-    def require_images(self, one_of: Sequence[str] = ()) -> None:
-        """Raise InputError unless the sequences that are needed are there, once each and without doubt.
+    def require_images(self, one_of: Collection[str] = ()) -> None:
+        """Check that the needed sequences are there, once each and without doubt.
 
         Args:
             one_of: sequences of which one suffices; empty: all four are needed.
-        """
-        self._refuse_problems(*SEQUENCES)
-        doubtful = any(self.guesses[m].key is not None for m in self.missing if m in self.guesses)
-        if self.missing and (doubtful or not set(one_of) & set(self.images)):
-            needed = (
-                f"{' or '.join(one_of)} at least" if one_of else f"all of {', '.join(SEQUENCES)}"
-            )
-            have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
-            sure = "sure " if self.guesses else ""
-            why = [self.guesses[m].reason.rstrip(".") for m in self.missing if m in self.guesses]
-            raise InputError(
-                f"Case {self.name}: found {have} and no {sure}{', '.join(self.missing)}"
-                f"{' (' + ' | '.join(why) + ')' if why else ''}, expected {needed}; add the files or name "
-                "them with --t1 --t1c --t2 --flair."
-            )
 
-    def _refuse_problems(self, *kinds: str) -> None:
+        Raises:
+            InputError: they are not.
+        """
+        self._refuse_problems(SEQUENCES)
+        open_guesses = [self.guesses[m] for m in self.missing if m in self.guesses]
+        doubtful = any(guess.key is not None for guess in open_guesses)
+        if not self.missing or (set(one_of) & set(self.images) and not doubtful):
+            return
+        have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
+        sure = "sure " if self.guesses else ""
+        why = " | ".join(guess.why for guess in open_guesses)
+        raise InputError(
+            found=f"{have} and no {sure}{', '.join(self.missing)}{f' ({why})' if why else ''}",
+            expected=f"{' or '.join(one_of)} at least" if one_of else "all four sequences",
+            action="add the files or name them with --t1 --t1c --t2 --flair",
+            path=self._title,
+        )
+
+    @property
+    def _title(self) -> str:
+        return f"Case {self.name}"
+
+    def _refuse_problems(self, kinds: Collection[str]) -> None:
         for problem in self.problems:
-            if problem.split(":")[0] in kinds:
-                raise InputError(f"Case {self.name}: {problem}")
+            if problem.kind in kinds:
+                raise InputError.of(problem, self._title)

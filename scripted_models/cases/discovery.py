@@ -1,24 +1,20 @@
 """Discovery of BraTS cases in the layouts of 2012 to 2024 and of MSD Task01."""
 
-import json
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripted_models.cases.case import TRUTH_KINDS, Case, ImageSource
+from scripted_models.cases.case import TRUTH_KINDS, Case, FileProblem, ImageSource
 from scripted_models.cases.loose_files import are_several_patients, guess_files
+from scripted_models.cases.msd import find_msd_cases
 from scripted_models.cases.naming import coding_from_name, file_role
-from scripted_models.cases.sequence_names import SURE
+from scripted_models.cases.sequence_assignment import SURE
 from scripted_models.errors import InputError
-from scripted_models.images.volume_files import (
-    volume_extension,
-    volume_stem,
-)
+from scripted_models.images.volume_files import volume_extension, volume_stem
 from scripted_models.labels import CODINGS
-from scripted_models.sequences import SEQUENCES, sequence_from_name
+from scripted_models.sequences import SEQUENCES
 
 _MOST_LOOSE_FILES = 40  # in one folder; more are no patient
 
@@ -29,7 +25,7 @@ class _Group:
 
     folder: Path
     stem: str
-    files: list[tuple[str, Path]]  # kind, path
+    files: list[tuple[str, Path]]  # kind (a sequence or one of TRUTH_KINDS), path
 
     @property
     def sequences(self) -> set[str]:
@@ -59,25 +55,33 @@ def find_cases(folder: Path) -> list[Case]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
-            f"{folder}: found no such folder, expected one with BraTS cases; check the path."
+            found="no such folder",
+            expected="one with BraTS cases",
+            action="check the path",
+            path=folder,
         )
     if not os.access(folder, os.R_OK | os.X_OK):
         raise InputError(
-            f"{folder}: found a folder that may not be read, expected one with BraTS cases; check its "
-            "permissions."
+            found="a folder that may not be read",
+            expected="one with BraTS cases",
+            action="check its permissions",
+            path=folder,
         )
-    cases = _unique([*_find_msd(folder), *_find_by_name(folder)])
+    cases = _unique([*find_msd_cases(folder), *_find_by_name(folder)])
     if not cases:
         raise InputError(
-            f"{folder}: found no volumes named by sequence (t1, t1c or t1ce, t2, flair), expected a BraTS or "
-            "MSD folder; put these words into the file names, or give the files with --t1 --t1c --t2 --flair."
+            found="no volumes named by sequence (t1, t1c or t1ce, t2, flair)",
+            expected="a BraTS or MSD folder",
+            action="name the files so, or give them with --t1 --t1c --t2 --flair",
+            path=folder,
         )
     return sorted(cases, key=lambda case: case.name)
 
 
 def _volume_files(folder: Path) -> Iterator[Path]:
-    """Give all volumes below a folder, in order; each folder once, however often links lead to it."""
-    root, seen = os.path.realpath(folder), set()
+    """Give all volumes below a folder, in order; each folder once, whatever links lead to it."""
+    root = os.path.realpath(folder)
+    seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         above = root != real and (root + os.sep).startswith(real.rstrip(os.sep) + os.sep)
@@ -110,7 +114,7 @@ def _find_by_name(folder: Path) -> list[tuple[Path, Case]]:
 
 
 def _loose(folder: Path, paths: list[Path], strict: list[_Group]) -> tuple[Path, Case] | None:
-    """Find a patient whose files are named as scanners and people do, where strict naming finds less."""
+    """Find a patient with loosely named files, where strict naming finds less."""
     here = [group for group in strict if group.folder == folder]
     parts = [group for group in here if group.has_images]
     one = len(parts) == 1  # what it has twice is a problem to report
@@ -123,13 +127,13 @@ def _loose(folder: Path, paths: list[Path], strict: list[_Group]) -> tuple[Path,
     told = {m: guess for m, guess in guesses.items() if guess.confidence}
     if len(told) <= max(placed, 1):
         return None
-    sure = [(m, guess.key) for m, guess in told.items() if guess.confidence == SURE]
+    sure = [(m, guess.key) for m, guess in told.items() if guess.key and guess.confidence == SURE]
     truths = [file for part in here for file in part.files if file[0] in TRUTH_KINDS]
     return folder, replace(_case(_Group(folder, "", sure + truths)), guesses=guesses)
 
 
 def _has_own_folder(path: Path) -> bool:
-    """True when each file of a case lies in a folder of its own (2013, 2015; unpacked mirrors of 2020)."""
+    """True when each file of a case has a folder of its own (2013, 2015; mirrors of 2020)."""
     parent = path.parent.name.lower()
     vsd = path.name.lower().startswith("vsd.") and parent.startswith("vsd.")
     return vsd or parent in (path.name.lower(), volume_stem(path).lower())
@@ -138,8 +142,8 @@ def _has_own_folder(path: Path) -> bool:
 def _with_adopted_truths(groups: list[_Group]) -> list[_Group]:
     """Give label maps that stand alone to the case without one that they must belong to.
 
-    That is the case of the same name in another folder (2012: Images and Truth), or the only case of a
-    folder that has the case's name (BraTS 2020 case 355, whose label map is misnamed).
+    That is the case of the same name in another folder (2012: Images and Truth). Or it is the only
+    case of a folder with the case's name. BraTS 2020 case 355 is so; its label map is misnamed.
     """
     kept = [group for group in groups if group.has_images]
     for orphan in (group for group in groups if not group.has_images):
@@ -163,20 +167,25 @@ def _case(group: _Group) -> Case:
     by_kind: dict[str, list[Path]] = defaultdict(list)
     for kind, path in group.files:
         by_kind[kind].append(path)
-    problems = tuple(
-        f"{kind}: found {len(paths)} files ({', '.join(p.name for p in paths)}), expected one; remove the "
-        "others."
-        for kind, paths in by_kind.items()
-        if len(paths) > 1
-    )
+    problems = tuple(_twice(kind, paths) for kind, paths in by_kind.items() if len(paths) > 1)
     name = _case_name(group)
     images = {m: ImageSource(by_kind[m][0]) for m in SEQUENCES if m in by_kind}
-    kind = next((kind for kind in TRUTH_KINDS if kind in by_kind), None)
-    if kind is None:
+    kind = next((kind for kind in TRUTH_KINDS if kind in by_kind), "")
+    if not kind:
         return Case(name, images, problems=problems)
     known = (coding_from_name(name, path.as_posix()) for _, path in group.files)
     coding = TRUTH_KINDS[kind] or next((c for c in known if c), None)
     return Case(name, images, by_kind[kind][0], CODINGS[coding] if coding else None, problems)
+
+
+def _twice(kind: str, paths: list[Path]) -> FileProblem:
+    title = "the ground truth" if kind in TRUTH_KINDS else kind
+    return FileProblem(
+        found=f"{len(paths)} files for {title} ({', '.join(p.name for p in paths)})",
+        expected="one",
+        action="remove the others",
+        kind=kind,
+    )
 
 
 def _case_name(group: _Group) -> str:
@@ -200,41 +209,3 @@ def _unique(found: list[tuple[Path, Case]]) -> list[Case]:
             parts = [p for p in folder.parts if p not in case.name and p != folder.anchor]
             names[i] = "_".join([*parts[-depth:], case.name])
     return [replace(case, name=name) for (_, case), name in zip(found, names, strict=True)]
-
-
-def _find_msd(folder: Path) -> list[tuple[Path, Case]]:
-    """Read MSD Task01: 4-D images, channel order from dataset.json (FLAIR, T1w, t1gd, T2w)."""
-    if not _is_msd(folder):
-        children = [p for p in sorted(folder.iterdir()) if _is_msd(p)]
-        return [found for child in children for found in _find_msd(child)]
-    channels = _msd_channels(folder / "dataset.json")
-    found = []
-    for part in ("imagesTr", "imagesTs") if channels else ():
-        for path in sorted((folder / part).glob("*.nii*")):
-            if path.name.startswith(".") or re.search(r"_\d{4}$", volume_stem(path)):
-                continue  # resource forks of the archive; 3-D channels of nnU-Net
-            truth = folder / "labelsTr" / path.name
-            images = {m: ImageSource(path, channel) for m, channel in channels.items()}
-            has_truth = part == "imagesTr" and truth.is_file()
-            case = Case(volume_stem(path), images, truth if has_truth else None, CODINGS["msd"])
-            found.append((path.parent, case))
-    return found
-
-
-def _is_msd(folder: Path) -> bool:
-    parts = [os.path.join(folder, part) for part in ("imagesTr", "imagesTs")]
-    return os.path.isfile(os.path.join(folder, "dataset.json")) and any(map(os.path.isdir, parts))
-
-
-def _msd_channels(description: Path) -> dict[str, int]:
-    try:
-        content = json.loads(description.read_text(encoding="utf-8-sig"))
-        stated = content.get("modality", content.get("channel_names"))
-        channels = {sequence_from_name(str(name)): int(i) for i, name in stated.items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{description}: found no table of channels ({error}), expected 'modality' with channel numbers "
-            "and names; restore the file of the data set."
-        ) from error
-    channels.pop(None, None)
-    return channels

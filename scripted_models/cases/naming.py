@@ -1,4 +1,4 @@
-"""What a BraTS file name tells: the sequence or truth it holds, its case, its label coding."""
+"""What a BraTS file name tells: the sequence or ground truth in it, its case, its label coding."""
 
 import re
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ class FileRole:
     """What one file is for.
 
     Attributes:
-        kind: 't1', 't1c', 't2', 'flair', 'truth' (the data set's coding), 'truth5' (five classes of
-            BRATS 2013), 'truth_atropos' or 'truth_tissue' (tissue + tumor classes).
-        stem: part of the name before the role, the same for all files of a case; empty for VSD names.
+        kind: a sequence, or what kind of ground truth: "truth" (coding of the data set), "truth5"
+            (five classes of BRATS 2013), "truth_atropos" or "truth_tissue" (with tissue classes).
+        stem: what the name has before the role, the same in a whole case; empty for VSD names.
     """
 
     kind: str
@@ -147,12 +147,12 @@ def coding_from_name(name: str, path: str) -> str | None:
 
     Args:
         name: case name.
-        path: path of a file of the case, with '/' separators.
+        path: path of a file of the case, with "/" separators.
     """
     lower = name.lower()
     folders, _, file_name = path.lower().rpartition("/")
     if file_name.startswith("vsd."):
-        # BRATS 2013: the truth of simulated patients has two labels, as in 2012
+        # BRATS 2013: the ground truth of simulated patients has two labels, as in 2012
         return "brats2012" if "synthetic" in folders else "brats2013"
     if re.match(r"(sim)?brats_(hg|lg)\d", lower):
         return "brats2012"

@@ -1,33 +1,41 @@
 """Which of some loosely named volumes are T1, T1c, T2 and FLAIR; what is not clear stays open.
 
-Names and descriptions come first. Voxels can make an open sequence 'likely' and speak against names; alone
-they never make it 'sure'.
+Names and descriptions come first. Voxels can make an open sequence "likely" and speak against
+names. Alone they never make it "sure".
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeVar
 
 import numpy as np
 
-from scripted_models.cases.sequence_names import LIKELY, SURE, NameEvidence, read_names
-from scripted_models.errors import ScriptedModelsError
-from scripted_models.images.contrast import MARGIN, Comparison, look_at
+from scripted_models.cases.sequence_names import NameEvidence, read_names
+from scripted_models.errors import ScriptedModelsError, listed, phrases
+from scripted_models.images.contrast import MARGIN, Comparison, Look, look_at
 from scripted_models.sequences import SEQUENCES, TITLES
+
+Key = TypeVar("Key", bound=Hashable)
+Confidence = Literal["sure", "likely", ""]
+SURE: Final = "sure"
+LIKELY: Final = "likely"
+
+_ = phrases(__name__)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Generic[Key]):
     """A volume that may be one of the four sequences.
 
     Attributes:
         key: what the caller knows it by.
         name: file or node name.
         description: what the scanner called the series, where known.
-        group: patient and study, '' when unknown; only volumes of one group are taken together.
-        read: gives the voxels (z, y, x); called at most once, and only where they can change the answer.
+        group: patient and study, "" when unknown; only volumes of one group are taken together.
+        read: gives the voxels (z, y, x); called once at most, where they can change the answer.
     """
 
-    key: Hashable
+    key: Key
     name: str
     description: str = ""
     group: str = ""
@@ -35,27 +43,35 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Guess:
+class Guess(Generic[Key]):
     """The volume for one sequence.
 
     Attributes:
         key: of the candidate, None when none is clear.
-        confidence: 'sure' (may be taken), 'likely' (should be confirmed) or '' (no volume).
-        reason: one sentence for the user.
+        confidence: "sure" (may be taken), "likely" (should be confirmed) or "" (no volume).
+        why: what speaks for it, or why none is clear; a clause.
+        action: what the user can do; may be empty.
     """
 
-    key: Hashable | None
-    confidence: str
-    reason: str
+    key: Key | None
+    confidence: Confidence
+    why: str
+    action: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why and action as one sentence."""
+        action = f"; {self.action}" if self.action else ""
+        return f"{self.why[:1].upper()}{self.why[1:]}{action}."
 
 
-def assign_sequences(candidates: Iterable[Candidate]) -> dict[str, Guess]:
+def assign_sequences(candidates: Iterable[Candidate[Key]]) -> dict[str, Guess[Key]]:
     """Decide which volume is which sequence.
 
     Returns:
-        A guess for each of 't1', 't1c', 't2', 'flair'.
+        A guess for each of "t1", "t1c", "t2", "flair".
     """
-    groups: dict[str, list[Candidate]] = {}
+    groups: dict[str, list[Candidate[Key]]] = {}
     for candidate in candidates:
         groups.setdefault(candidate.group, []).append(candidate)
     answers = [_Group(members).answer() for members in groups.values()]
@@ -64,29 +80,25 @@ def assign_sequences(candidates: Iterable[Candidate]) -> dict[str, Guess]:
     if len(complete) == 1:
         return complete[0]
     if len(told) > 1:
-        found = f"{len(complete)} with all four" if complete else "none with all four"
-        return _all_open(
-            f"The volumes belong to {len(told)} patients or studies, {found}; choose the volumes of one."
-        )
+        words = _("the volumes belong to {count} patients or studies, {complete} with all four")
+        why = words.format(count=len(told), complete=len(complete) or "none")
+        return {m: Guess(None, "", why, _("choose the volumes of one")) for m in SEQUENCES}
     if told or len(answers) == 1:
         return (told or answers)[0]
-    return _all_open("No volume's name tells a sequence; choose the volumes.")
+    why = _("no volume's name tells a sequence")
+    return {m: Guess(None, "", why, _("choose the volumes")) for m in SEQUENCES}
 
 
-def _all_open(reason: str) -> dict[str, Guess]:
-    return {m: Guess(None, "", reason) for m in SEQUENCES}
-
-
-class _Group:
+class _Group(Generic[Key]):
     """The volumes of one patient and study."""
 
-    def __init__(self, members: list[Candidate]):
+    def __init__(self, members: list[Candidate[Key]]):
         self.told = {c: read_names(c.name, c.description) for c in members}
-        self.guesses: dict[str, Guess] = {}
-        self.chosen: dict[str, Candidate] = {}
-        self._looks: dict = {}
+        self.guesses: dict[str, Guess[Key]] = {}
+        self.chosen: dict[str, Candidate[Key]] = {}
+        self._looks: dict[Candidate[Key], Look | None] = {}
 
-    def answer(self) -> dict[str, Guess]:
+    def answer(self) -> dict[str, Guess[Key]]:
         for sequence in SEQUENCES:
             self._take_by_name(sequence)
         self._tell_two_t1_apart()
@@ -101,14 +113,20 @@ class _Group:
         if len(best) == 1:
             self._take(sequence, best[0], *_by_name(sequence, best[0], self.told[best[0]]))
         elif best:
-            self._leave(sequence, f"{_names(best)} all look like {TITLES[sequence]} by their names")
+            names = listed([f"'{c.name}'" for c in best])
+            words = _("{names} all look like {sequence} by their names")
+            self._leave(sequence, words.format(names=names, sequence=TITLES[sequence]))
+        elif conflicts := self._conflicts():
+            words = _("no volume's name tells {sequence}, and words exclude each other in {names}")
+            self._leave(sequence, words.format(sequence=TITLES[sequence], names=conflicts))
         else:
-            self._leave(sequence, f"no volume's name tells {TITLES[sequence]}{self._conflicts()}")
+            words = _("no volume's name tells {sequence}")
+            self._leave(sequence, words.format(sequence=TITLES[sequence]))
 
     def _conflicts(self) -> str:
-        """Tell about volumes whose words exclude each other."""
+        """Name the volumes whose words exclude each other."""
         found = [f"'{c.name}' ({told.conflict})" for c, told in self.told.items() if told.conflict]
-        return f", and words exclude each other in {', '.join(found)}" if found else ""
+        return ", ".join(found)
 
     def _tell_two_t1_apart(self) -> None:
         """Two T1 volumes that say nothing of contrast medium: one of them may be T1c."""
@@ -122,10 +140,10 @@ class _Group:
             return
         best, lead = comparison.best_order(order, order)
         if lead > MARGIN:
-            spots = f"'{best['t1c'].name}' has spots that are brighter than in '{best['t1'].name}'"
+            words = _("'{t1c}' has brighter spots than '{t1}', as with contrast medium")
+            why = words.format(t1c=best["t1c"].name, t1=best["t1"].name)
             for sequence, candidate in best.items():
                 if self.chosen.get(sequence) is not candidate:
-                    why = f"Of two T1 volumes {spots}, as with contrast medium."
                     self._take(sequence, candidate, LIKELY, why)
 
     def _eliminate(self) -> None:
@@ -143,7 +161,8 @@ class _Group:
         kept = all(best[m] == candidate for m, candidate in self.chosen.items())
         if lead > MARGIN and kept and all(comparison.fits(best, m) for m in empty):
             for m in empty:
-                why = f"'{best[m].name}' says nothing by its name but looks like {TITLES[m]} beside the others."
+                words = _("'{name}' says nothing by its name but looks like {sequence}")
+                why = words.format(name=best[m].name, sequence=TITLES[m])
                 self._take(m, best[m], LIKELY, why)
 
     def _listen_to_images(self) -> None:
@@ -154,57 +173,52 @@ class _Group:
         comparison = self._compare(order.values())
         if len(comparison.keys) < len(SEQUENCES):
             return
-        best, _ = comparison.best_order(order, SEQUENCES)
+        best = comparison.best_order(order, SEQUENCES)[0]
         if comparison.score(best) - comparison.score(order) <= MARGIN:
             return
         looks = {candidate: m for m, candidate in best.items()}
         for sequence, candidate in order.items():
             if best[sequence] != candidate:
-                like = TITLES[looks[candidate]]
-                self._leave(
-                    sequence,
-                    f"'{candidate.name}' is {TITLES[sequence]} by its name but looks like {like}",
-                )
+                words = _("'{name}' is {sequence} by its name but looks like {other}")
+                titles = {"sequence": TITLES[sequence], "other": TITLES[looks[candidate]]}
+                self._leave(sequence, words.format(name=candidate.name, **titles))
 
-    def _compare(self, candidates: Iterable[Candidate]) -> Comparison:
+    def _compare(self, candidates: Collection[Candidate[Key]]) -> Comparison[Candidate[Key]]:
         for candidate in candidates:
             if candidate not in self._looks:
                 self._looks[candidate] = _look(candidate)
         looks = {c: self._looks[c] for c in candidates}
         return Comparison({c: look for c, look in looks.items() if look})
 
-    def _take(self, sequence: str, candidate: Candidate, confidence: str, reason: str) -> None:
+    def _take(
+        self, sequence: str, candidate: Candidate[Key], confidence: Confidence, why: str
+    ) -> None:
         self.chosen[sequence] = candidate
-        self.guesses[sequence] = Guess(candidate.key, confidence, reason)
+        self.guesses[sequence] = Guess(candidate.key, confidence, why)
 
-    def _leave(self, sequence: str, found: str) -> None:
+    def _leave(self, sequence: str, why: str) -> None:
         self.chosen.pop(sequence, None)
-        self.guesses[sequence] = Guess(
-            None, "", f"{found[0].upper()}{found[1:]}; choose it yourself."
-        )
+        self.guesses[sequence] = Guess(None, "", why, _("choose it yourself"))
 
 
-def _by_name(sequence: str, candidate: Candidate, told: NameEvidence) -> tuple[str, str]:
+def _by_name(
+    sequence: str, candidate: Candidate[Key], told: NameEvidence
+) -> tuple[Confidence, str]:
     """Return confidence and reason of a volume that alone has the best name for a sequence."""
-    described = f"'{candidate.name}'" + (
-        f" ({candidate.description})" if candidate.description else ""
-    )
+    series = f" ({candidate.description})" if candidate.description else ""
+    described = f"'{candidate.name}'{series}"
     if told.rank > 1:
-        return SURE, f"{described} says {TITLES[sequence]}."
-    doubt = {
-        "t1": "it may be with contrast medium",
-        "t1c": "'post' may mean surgery, or T1 is not said",
-        "flair": "it may be STIR",
+        words = _("{name} says {sequence}")
+        return SURE, words.format(name=described, sequence=TITLES[sequence])
+    hints = {
+        "t1": _("{name} hints at T1, but it may be with contrast medium"),
+        "t1c": _("{name} hints at T1c, but 'post' may mean surgery, or T1 is not said"),
+        "flair": _("{name} hints at FLAIR, but it may be STIR"),
     }
-    return LIKELY, f"{described} hints at {TITLES[sequence]}, but {doubt[sequence]}."
+    return LIKELY, hints[sequence].format(name=described)
 
 
-def _names(candidates: list[Candidate]) -> str:
-    names = [f"'{c.name}'" for c in candidates]
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _look(candidate: Candidate):
+def _look(candidate: Candidate[Key]) -> Look | None:
     if candidate.read is None:
         return None
     try:

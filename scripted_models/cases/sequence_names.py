@@ -1,11 +1,9 @@
-"""What a loose series name or description tells about its sequence, in the words of the scanners."""
+"""What a loose series name or description tells about its sequence, in the scanners' words."""
 
 import re
 from dataclasses import dataclass
 
 from scripted_models.sequences import BY_ALIAS
-
-SURE, LIKELY = "sure", "likely"
 
 
 def _bag(words: str) -> frozenset[str]:
@@ -16,9 +14,9 @@ def _bag(words: str) -> frozenset[str]:
 _T1_BY_METHOD = _bag("mprage mp2rage spgr fspgr irspgr bravo tfl vibe lava thrive tfe")
 _INVERSION = _bag("tirm dark fluid spcir dafl")  # FLAIR beside 'T2'
 _CONTRAST = _bag(
-    "contrast contraste kontrast kontrastmittel postcontrast postgd postgad gd gad gado gadolinium "
-    "gadovist gadavist dotarem clariscan magnevist multihance omniscan prohance km ce cm mdc enhanced "
-    "post inj injected"
+    "contrast contraste kontrast kontrastmittel postcontrast postgd postgad gd gad gado "
+    "gadolinium gadovist gadavist dotarem clariscan magnevist multihance omniscan prohance km ce "
+    "cm mdc enhanced post inj injected"
 )
 _NATIVE = _bag("pre precontrast noncontrast nocontrast native nativ unenhanced nongad vor")
 _NOT = _bag("non no not without wo pre vor sans ohne senza sin")
@@ -26,17 +24,17 @@ _TREATMENT = _bag("op operative surgery surgical resection biopsy treatment ther
 _BESIDE = _bag("to in on onto")  # 'FLAIR to T1': registered
 # Contrasts, maps and products that are none of the four, and label maps.
 _OTHER = _bag(
-    "dwi dw ep2d adc eadc trace tracew dti tensor fa colfa md fieldmap swi swan mip minip venbold pha "
-    "phase mag perf perfusion pwi dsc dce dynamic asl cbf cbv rcbv rcbf mtt ttp tmax ktrans tof mra mrv "
-    "angio loc localizer localiser scout survey aahscout ct cta pet spect epi bold fmri mrs csi svs "
-    "spectro stir pd dual t2star medic hemo haemo gre map maps mapit t1map t2map t1rho inv1 inv2 ciss "
-    "fiesta drive subtraction subtr diff difference pc3d b0 calibration cal shim report dose screenshot "
-    "seg segm segmentation segmentations label labels labelmap mask masks brainmask prob probability "
-    "probabilities roi overlay truth gt atlas"
+    "dwi dw ep2d adc eadc trace tracew dti tensor fa colfa md fieldmap swi swan mip minip venbold "
+    "pha phase mag perf perfusion pwi dsc dce dynamic asl cbf cbv rcbv rcbf mtt ttp tmax ktrans "
+    "tof mra mrv angio loc localizer localiser scout survey aahscout ct cta pet spect epi bold "
+    "fmri mrs csi svs spectro stir pd dual t2star medic hemo haemo gre map maps mapit t1map t2map "
+    "t1rho inv1 inv2 ciss fiesta drive subtraction subtr diff difference pc3d b0 calibration cal "
+    "shim report dose screenshot seg segm segmentation segmentations label labels labelmap mask "
+    "masks brainmask prob probability probabilities roi overlay truth gt atlas"
 )
 _NEUTRAL = _bag(
-    "ax axial tra trans sag sagittal cor coronal obl 2d 3d w wi weighted se tse fse mpr ffe fl cube "
-    "space spc vista brain head blade propeller fs fatsat iso stealth"
+    "ax axial tra trans sag sagittal cor coronal obl 2d 3d w wi weighted se tse fse mpr ffe fl "
+    "cube space spc vista brain head blade propeller fs fatsat iso stealth"
 )
 _GLUABLE = sorted(
     _bag("t1 t2 flair darkfluid pre native dwi adc tof stir map")
@@ -65,11 +63,11 @@ class NameEvidence:
     """What a text says about a sequence.
 
     Attributes:
-        sequence: 't1', 't1c', 't2', 'flair', or None.
-        rank: 3 where the text says that no contrast medium was given, 2 where it states the sequence,
-            1 where it only hints at it, 0 where it says nothing.
-        other: the word that says that this is none of the four sequences, or ''.
-        conflict: two words that exclude each other, or ''.
+        sequence: "t1", "t1c", "t2", "flair", or None.
+        rank: 3: the text denies contrast medium; 2: it states the sequence; 1: it only hints at
+            it; 0: it says nothing.
+        other: the word that says that this is none of the four sequences, or "".
+        conflict: two words that exclude each other, or "".
     """
 
     sequence: str | None = None
@@ -107,7 +105,7 @@ def read_name(text: str) -> NameEvidence:
 
 
 def read_names(name: str, description: str) -> NameEvidence:
-    """Join what name and description say; where they exclude each other the evidence is a conflict."""
+    """Join what name and description say; where they exclude each other, that is a conflict."""
     a, b = read_name(name), read_name(description)
     if a.other or b.other:
         return a if a.other else b
@@ -155,7 +153,7 @@ def _t1(words: list[str], stated: bool) -> NameEvidence:
 
 
 def _contrast(words: list[str]) -> tuple[bool, bool, bool]:
-    """Tell whether words state contrast medium, deny it, and whether a lone 'post' may mean surgery."""
+    """Tell whether words state contrast medium, deny it, or may mean surgery by a lone 'post'."""
     first = next(i for i, w in enumerate(words) if w == "t1" or w in _T1_BY_METHOD)
     given, denied, sure = False, False, False
     for i, word in enumerate(words):

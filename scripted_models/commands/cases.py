@@ -1,12 +1,17 @@
 """`scripted-models cases FOLDER`: what was found, and what is missing, per case."""
 
+import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from scripted_models.runtime.progress import Progress
 
+if TYPE_CHECKING:
+    from scripted_models.cases.case import Case
 
-def add_parser(subparsers) -> None:
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("cases", help="list the cases found in a folder")
     parser.add_argument(
@@ -16,7 +21,7 @@ def add_parser(subparsers) -> None:
     parser.set_defaults(run=run)
 
 
-def run(options, progress: Progress) -> int:
+def run(options: argparse.Namespace, progress: Progress) -> int:
     """Print the cases; a case without all four sequences is listed with what it lacks."""
     from scripted_models.cases.discovery import find_cases
 
@@ -26,21 +31,28 @@ def run(options, progress: Progress) -> int:
         return 0
     width = max(len(case.name) for case in found)
     for case in found:
-        coding = case.coding.name if case.coding else "unknown coding"
-        truth = f"labels {case.truth.name} ({coding})" if case.truth else "no labels"
-        missing = f"missing {', '.join(case.missing)}" if case.missing else "complete"
-        print("  ".join([case.name.ljust(width), missing, truth, *case.problems]))
-        for sequence, guess in case.guesses.items():
-            file = f"{guess.key.name}: " if guess.key else ""
-            print(f"    {sequence:<5}  {guess.confidence or 'open':<6}  {file}{guess.reason}")
+        print("\n".join(_lines(case, width)))
     complete = sum(not case.missing for case in found)
-    print(
-        f"{len(found)} cases, {complete} complete, {sum(c.truth is not None for c in found)} with labels"
-    )
+    labeled = sum(case.truth is not None for case in found)
+    print(f"{len(found)} cases, {complete} complete, {labeled} with ground truth")
     return 0
 
 
-def _describe(case) -> dict:
+def _lines(case: "Case", width: int) -> list[str]:
+    """Return a line for the case, and one for each guess where its files are loosely named."""
+    coding = case.coding.name if case.coding else "unknown coding"
+    truth = f"ground truth {case.truth.name} ({coding})" if case.truth else "no ground truth"
+    missing = f"missing {', '.join(case.missing)}" if case.missing else "complete"
+    problems = [problem.sentence for problem in case.problems]
+    lines = ["  ".join([case.name.ljust(width), missing, truth, *problems])]
+    for sequence, guess in case.guesses.items():
+        file = f"{guess.key.name}: " if guess.key else ""
+        lines.append(f"    {sequence:<5}  {guess.confidence or 'open':<6}  {file}{guess.reason}")
+    return lines
+
+
+def _describe(case: "Case") -> dict[str, Any]:
+    """Return the case for JSON."""
     return {
         "name": case.name,
         "images": {m: {"path": str(s.path), "channel": s.channel} for m, s in case.images.items()},
@@ -48,7 +60,7 @@ def _describe(case) -> dict:
         "truth": str(case.truth) if case.truth else None,
         "coding": case.coding.name if case.coding else None,
         "coding_note": case.coding.note if case.coding else None,
-        "problems": list(case.problems),
+        "problems": [problem.fields for problem in case.problems],
         "guesses": {
             m: {
                 "path": str(guess.key) if guess.key else None,

@@ -1,11 +1,12 @@
 """`scripted-models demo`: a phantom through the shipped model, scored, with a report to open."""
 
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
 from scripted_models.runtime.progress import FORMATS, Progress
 
 
-def add_parser(subparsers) -> None:
+def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("demo", help="segment a procedural case and open the report")
     parser.add_argument(
@@ -21,7 +22,7 @@ def add_parser(subparsers) -> None:
     parser.set_defaults(run=run)
 
 
-def run(options, progress: Progress) -> int:
+def run(options: Namespace, progress: Progress) -> int:
     """Run the whole path and say where the report is."""
     from scripted_models.experiments.demonstration import run_demo
 

@@ -1,14 +1,27 @@
 """`scripted-models figures`: the paper's figures, learning curves and diagrams of the networks."""
 
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.progress import FORMATS, Progress
 
+if TYPE_CHECKING:  # `--help` imports neither torch nor matplotlib
+    from matplotlib.figure import Figure
+
+    from scripted_models.bundle.weights import Model
+    from scripted_models.labels import LabelCoding
+    from scripted_models.networks.slice_network import SliceNetwork
+    from scripted_models.reporting.figures.shown_case import ShownCase
+
 _LARGEST_COUNT = 12  # slices in one figure
 
 
-def add_parser(subparsers) -> None:
+def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add the sub-command with one sub-command for each kind of figure."""
     parser = subparsers.add_parser("figures", help="draw figures of models, runs and cases")
     kinds = parser.add_subparsers(metavar="KIND", required=True)
@@ -20,23 +33,32 @@ def add_parser(subparsers) -> None:
     _add_architecture(kinds)
 
 
-def _add_filters(kinds) -> None:
+def _add_filters(kinds: _SubParsersAction[ArgumentParser]) -> None:
     parser = kinds.add_parser("filters", help="first-layer filters (figure 5)")
     parser.add_argument("--model", default="TwoPathCNN", help="name or path of a model")
     _add_output(parser, "file, or a folder for one file per path", _filters)
 
 
-def _add_progression(kinds) -> None:
+def _add_progression(kinds: _SubParsersAction[ArgumentParser]) -> None:
     parser = kinds.add_parser("progression", help="one slice over the epochs of a run (figure 6)")
-    parser.add_argument("--run", type=Path, required=True, help="what `train` wrote, with snapshots",
-                        dest="run_folder")  # fmt: skip
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        help="what `train` wrote, with snapshots",
+        dest="run_folder",
+    )
     _add_case(parser)
-    parser.add_argument("--slice", type=int, metavar="Z",
-                        help="axial slice, 1 is the lowest (default: the one with most tumor)")  # fmt: skip
+    parser.add_argument(
+        "--slice",
+        type=int,
+        metavar="Z",
+        help="axial slice, 1 is the lowest (default: the one with most tumor)",
+    )
     _add_output(parser, "file", _progression)
 
 
-def _add_methods(kinds) -> None:
+def _add_methods(kinds: _SubParsersAction[ArgumentParser]) -> None:
     parser = kinds.add_parser("methods", help="models side by side on axial slices (figure 7)")
     parser.add_argument("--model", nargs="+", default=["default"], help="names or paths of models")
     _add_case(parser)
@@ -44,7 +66,7 @@ def _add_methods(kinds) -> None:
     _add_output(parser, "file", _methods)
 
 
-def _add_views(kinds) -> None:
+def _add_views(kinds: _SubParsersAction[ArgumentParser]) -> None:
     parser = kinds.add_parser("views", help="three planes through the tumor (figures 8 and 9)")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", default="default", help="name or path of a model")
@@ -53,34 +75,39 @@ def _add_views(kinds) -> None:
     _add_output(parser, "file", _views)
 
 
-def _add_curves(kinds) -> None:
+def _add_curves(kinds: _SubParsersAction[ArgumentParser]) -> None:
     parser = kinds.add_parser("curves", help="loss and Dice over the epochs of runs")
-    parser.add_argument("--run", type=Path, required=True, nargs="+", help="what `train` wrote",
-                        dest="run_folders")  # fmt: skip
+    parser.add_argument(
+        "--run", type=Path, required=True, nargs="+", help="what `train` wrote", dest="run_folders"
+    )
     _add_output(parser, "file", _curves)
 
 
-def _add_architecture(kinds) -> None:
+def _add_architecture(kinds: _SubParsersAction[ArgumentParser]) -> None:
     parser = kinds.add_parser("architecture", help="diagrams of networks, drawn from the code")
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default: all")
     _add_output(parser, "file, or a folder for one file per network", _architecture)
 
 
-def _add_case(parser) -> None:
+def _add_case(parser: ArgumentParser) -> None:
     from scripted_models.labels import CODINGS
 
     parser.add_argument("--case", type=Path, required=True, help="folder of one case")
-    parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the truth")
+    parser.add_argument(
+        "--coding", choices=sorted(CODINGS), help="label coding of the ground truth"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
 
-def _add_output(parser, what: str, run) -> None:
+def _add_output(
+    parser: ArgumentParser, what: str, run: Callable[[Namespace, Progress], int]
+) -> None:
     parser.add_argument("--output", type=Path, required=True, help=f"{what}; .png, .pdf or .svg")
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)
 
 
-def _filters(options, progress: Progress) -> int:
+def _filters(options: Namespace, progress: Progress) -> int:
     from scripted_models.bundle.weights import load_model
     from scripted_models.reporting.figures.filters import draw_filters, find_filters
 
@@ -94,7 +121,7 @@ def _filters(options, progress: Progress) -> int:
     return 0
 
 
-def _progression(options, progress: Progress) -> int:
+def _progression(options: Namespace, progress: Progress) -> int:
     from scripted_models.reporting.figures.canvas import check_output
     from scripted_models.reporting.figures.progression import draw_progression, find_snapshots
     from scripted_models.reporting.figures.shown_case import chosen_slice
@@ -110,14 +137,16 @@ def _progression(options, progress: Progress) -> int:
     return _save(figure, options.output, progress)
 
 
-def _methods(options, progress: Progress) -> int:
+def _methods(options: Namespace, progress: Progress) -> int:
     from scripted_models.reporting.figures.canvas import check_output
     from scripted_models.reporting.figures.methods import draw_methods
 
     check_output(options.output)
     if not 1 <= options.slices <= _LARGEST_COUNT:
         raise InputError(
-            f"--slices {options.slices}: expected 1 to {_LARGEST_COUNT}; choose a number that a page holds."
+            found=f"--slices {options.slices}",
+            expected=f"1 to {_LARGEST_COUNT}",
+            action="choose a number that a page holds",
         )
     models, case = _load(options.model, options, progress)
     progress.stage("network", 0.2)
@@ -127,10 +156,7 @@ def _methods(options, progress: Progress) -> int:
     return _save(figure, options.output, progress)
 
 
-def _views(options, progress: Progress) -> int:
-    from scripted_models.bundle.weights import load_model
-    from scripted_models.inference import place_network
-    from scripted_models.labels import CODINGS
+def _views(options: Namespace, progress: Progress) -> int:
     from scripted_models.reporting.figures.canvas import check_output
     from scripted_models.reporting.figures.shown_case import only_case, read_shown_case
     from scripted_models.reporting.figures.views import (
@@ -138,70 +164,84 @@ def _views(options, progress: Progress) -> int:
         segmentation_by,
         segmentation_from,
     )
+    from scripted_models.segmentation.segmenter import Segmenter
 
     check_output(options.output)
     progress.stage("read", 0.0)
     case = only_case(options.case)
-    coding = CODINGS[options.coding] if options.coding else None
-    shown = read_shown_case(case, coding=coding)
+    shown = read_shown_case(case, coding=_coding(options))
     if options.segmentation:
         labels, name = segmentation_from(options.segmentation, case, shown), "segmentation"
     else:
-        model = load_model(options.model)
-        place_network(model.network, options.device)
-        labels, name = segmentation_by(model, case, shown, progress), model.name
+        segmenter = Segmenter.load(options.model, options.device)
+        labels = segmentation_by(segmenter, case, shown, progress)
+        name = segmenter.model.name
     return _save(draw_views(shown, labels, name), options.output, progress)
 
 
-def _curves(options, progress: Progress) -> int:
+def _curves(options: Namespace, progress: Progress) -> int:
     from scripted_models.reporting.figures.curves import draw_curves, read_run
 
     runs = [read_run(folder) for folder in options.run_folders]
     return _save(draw_curves(runs), options.output, progress)
 
 
-def _architecture(options, progress: Progress) -> int:
+def _architecture(options: Namespace, progress: Progress) -> int:
     from scripted_models.networks import NETWORKS, build_network
     from scripted_models.reporting.figures.architecture import draw_architecture
 
     drawn = [name for name, entry in NETWORKS.items() if entry.drawn]
     names = options.networks or drawn
     if without := sorted(set(names) & set(NETWORKS) - set(drawn)):
-        raise InputError(f"{', '.join(without)}: found no diagram, expected some of {drawn}.")
+        raise InputError(
+            found=f"no diagram of {', '.join(without)}",
+            expected=f"some of {', '.join(drawn)}",
+            action="name some of these",
+        )
     networks = {name: build_network(name) for name in names}
     one_file = _is_file_name(options.output)
     if one_file and len(networks) > 1:
         raise InputError(
-            f"--output {options.output}: found a file name for {len(networks)} networks, expected a folder; "
-            "leave out the suffix."
+            path=options.output,
+            found=f"a file name for {len(networks)} networks",
+            expected="a folder",
+            action="leave out the suffix of --output",
         )
     for done, (name, network) in enumerate(networks.items()):
         progress.stage(name, done / len(networks))
         path = options.output if one_file else options.output / f"{name}.png"
-        _save(draw_architecture(name, network, NETWORKS[name].source), path, progress)
+        drawing = draw_architecture(name, cast("SliceNetwork", network), NETWORKS[name].source)
+        _save(drawing, path, progress)
     return 0
 
 
-def _load(names: list[str], options, progress: Progress) -> tuple[list, object]:
+def _load(
+    names: Sequence[str], options: Namespace, progress: Progress
+) -> tuple[list[Model], ShownCase]:
     """Load models onto the device, and the case in their space."""
     from scripted_models.bundle.weights import load_model
     from scripted_models.inference import place_network
-    from scripted_models.labels import CODINGS
     from scripted_models.reporting.figures.shown_case import only_case, read_shown_case
 
     progress.stage("read", 0.0)
     models = [load_model(name) for name in names]
     for model in models:
         place_network(model.network, options.device)
-    coding = CODINGS[options.coding] if options.coding else None
-    return models, read_shown_case(only_case(options.case), models[0].space, coding)
+    case = only_case(options.case)
+    return models, read_shown_case(case, models[0].space, _coding(options))
+
+
+def _coding(options: Namespace) -> LabelCoding | None:
+    from scripted_models.labels import CODINGS
+
+    return CODINGS[options.coding] if options.coding else None
 
 
 def _is_file_name(path: Path) -> bool:
     return bool(path.suffix) and not path.is_dir()
 
 
-def _save(figure, path: Path, progress: Progress) -> int:
+def _save(figure: Figure, path: Path, progress: Progress) -> int:
     from scripted_models.reporting.figures.canvas import save_figure
 
     save_figure(figure, path)

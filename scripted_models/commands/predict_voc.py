@@ -67,7 +67,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             expected="a folder where no label maps of VOC are replaced",
             action="choose another",
         )
-    model = load_model(options.model, layout="voc")
+    model = load_model(options.model, task="voc")
     _, reason = place_network(model.network, options.device)
     progress.message(f"model {model.name} on {reason}")
     predictor = PicturePredictor(model, options.scales, options.crf)

@@ -1,4 +1,4 @@
-"""Scores of a list of experiments beside the rows that Havaei et al. 2017 print for the same networks."""
+"""Scores of a list of experiments beside the rows that Havaei et al. 2017 print."""
 
 import csv
 import io
@@ -13,24 +13,27 @@ import numpy as np
 from scripted_models.evaluation.folders import Evaluation
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS
 from scripted_models.evaluation.paper_tables import (
+    CELLS_NOTE,
     COMPARED,
     PAPER_ROWS,
     PPV_NOTE,
     REGION_ORDER,
     TITLES,
+    Caveat,
     PaperRow,
     cases_differ,
     escaped,
+    markdown_cells,
     markdown_table,
-    own_cells,
-    paper_cells,
+    own_row_cells,
     paper_row,
+    paper_row_cells,
 )
 
 INTERVAL_NOTE = (
     "The interval is the 95 % bootstrap interval of the mean Dice: 2.5th to 97.5th percentile over "
-    "10,000 draws of the cases with replacement (seed 0). It knows the chance of the test cases, not "
-    "that of training."
+    "10,000 draws of the cases with replacement (seed 0). It knows the chance of the test cases, "
+    "not that of training."
 )
 _DRAWS = 10_000
 _TITLES = {1: "Table 1: TwoPathCNN and variations", 2: "Table 2: cascades", None: "Other rows"}
@@ -56,7 +59,7 @@ class ExperimentRow:
     evaluation: Evaluation
     facts: Mapping[str, str | float] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.paper_method:
             paper_row(self.paper_method)
 
@@ -111,18 +114,21 @@ def sections(rows: Sequence[ExperimentRow]) -> list[Section]:
     """
     found = []
     for table, title in _TITLES.items():
-        papers = [row for row in PAPER_ROWS if row.table == table] or [None]
-        groups = [(paper, [row for row in rows if row.paper == paper]) for paper in papers]
+        papers: list[PaperRow | None] = [row for row in PAPER_ROWS if row.table == table]
+        groups = [
+            (paper, [row for row in rows if row.paper == paper]) for paper in papers or [None]
+        ]
         if any(own for _, own in groups):
             found.append(Section(title, groups))
     return found
 
 
-def caveat(rows: Sequence[ExperimentRow]) -> str:
-    """Return Markdown that says how many cases the rows are over and that the paper's are others."""
+def caveat(rows: Sequence[ExperimentRow]) -> Caveat:
+    """Return the warning how many cases the rows are over and that the paper's are others."""
     numbers = sorted({len(row.evaluation.cases) for row in rows})
     cases = " or ".join(map(str, numbers)) + (" case" if numbers == [1] else " cases")
-    return f"{cases_differ(f'our rows are means over the {cases}')} {PPV_NOTE}"
+    found = cases_differ(f"our rows are means over the {cases}")
+    return Caveat(found.lead, f"{found.rest} {PPV_NOTE}")
 
 
 def shared_notes(rows: Sequence[ExperimentRow]) -> list[str]:
@@ -138,7 +144,7 @@ def shared_notes(rows: Sequence[ExperimentRow]) -> list[str]:
 
 
 def fact_columns(rows: Sequence[FactRow]) -> list[list[str]]:
-    """Return a table of the rows' facts: the titles, then the texts of each row; empty without facts."""
+    """Return a table of the rows' facts: the titles, then the texts of each row; or nothing."""
     names = list(dict.fromkeys(name for row in rows for name in row.facts))
     if not names:
         return []
@@ -203,7 +209,7 @@ def _csv_line(row: ExperimentRow, region: str) -> dict[str, object]:
 def _json_text(rows: Sequence[ExperimentRow], facts: Mapping[str, object]) -> str:
     content = {
         "facts": dict(facts),
-        "caveat": caveat(rows).replace("*", ""),
+        "caveat": str(caveat(rows)),
         "interval": INTERVAL_NOTE,
         "empty_mask_policy": EMPTY_MASK_POLICY,
         "rows": [
@@ -221,13 +227,13 @@ def _json_text(rows: Sequence[ExperimentRow], facts: Mapping[str, object]) -> st
 
 
 def _markdown(rows: Sequence[ExperimentRow], facts: Mapping[str, object]) -> str:
-    blocks = [caveat(rows), "Cells read complete / core / enhancing; our rows are bold."]
+    blocks = [caveat(rows).markdown, f"{CELLS_NOTE} Our rows are bold."]
     for title, groups in sections(rows):
         lines = []
         for paper, own in groups:
-            lines += [own_cells(row.evaluation.mean, row.name) for row in own]
-            lines += [paper_cells(paper)] if paper else []
-        blocks.append(f"## {title}\n\n{markdown_table(TITLES, lines)}")
+            lines += [own_row_cells(row.evaluation.mean, row.name) for row in own]
+            lines += [paper_row_cells(paper)] if paper else []
+        blocks.append(f"## {title}\n\n{markdown_table(TITLES, map(markdown_cells, lines))}")
     if table := fact_columns(rows):
         titles, *body = ([escaped(cell) for cell in line] for line in table)
         blocks.append(f"## Training\n\n{markdown_table(titles, body)}")

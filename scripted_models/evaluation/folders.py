@@ -43,8 +43,8 @@ class Evaluation:
 
     Attributes:
         name: what was scored; heads the rows of tables.
-        cases: case -> region -> column (see COLUMNS) -> value. A region that the truth's coding does
-            not define is absent.
+        cases: case -> region -> column (see COLUMNS) -> value. A region that the truth's coding
+            does not define is absent.
         coding_notes: sentences about the label codings of the truth.
         warnings: sentences about files that were not used.
         voxels: voxels of all cases by true and predicted label; where a truth has necrosis and
@@ -137,8 +137,8 @@ def evaluate_folders(
         The scores; nothing is written unless all of them exist.
 
     Raises:
-        InputError: no truth (of a case in `only`), a case without prediction, different grids, unknown
-            label values.
+        InputError: no truth (of a case in `only`), a case without prediction, different grids,
+            unknown label values.
         ResourceError: the output cannot be written.
     """
     if output is not None and Path(output).exists() and not Path(output).is_dir():
@@ -178,9 +178,13 @@ def join_evaluations(name: str, parts: Sequence[Evaluation]) -> Evaluation:
 def comparison_table(evaluation: Evaluation) -> str:
     """Return the mean scores beside the paper's rows as Markdown."""
     table = markdown_beside_paper(evaluation.mean, evaluation.name, len(evaluation.cases))
-    every = (*evaluation.notes, *_voxel_notes(evaluation), *evaluation.warnings)
-    notes = "".join(f"- {note}\n" for note in every)
+    notes = "".join(f"- {note}\n" for note in comparison_notes(evaluation))
     return f"{table}\n{notes}" if notes else table
+
+
+def comparison_notes(evaluation: Evaluation) -> list[str]:
+    """Return the sentences that belong below the comparison: notes, scores of voxels, warnings."""
+    return [*evaluation.notes, *_voxel_notes(evaluation), *evaluation.warnings]
 
 
 def write_reports(evaluation: Evaluation, output: Path) -> None:
@@ -273,8 +277,9 @@ def _empty_notes(evaluation: Evaluation) -> list[str]:
         one = count["only_truth_empty"] + count["only_prediction_empty"]
         if one or count["both_empty"]:
             notes.append(
-                f"Region {region}: {count['both_empty']} of {count['cases']} cases are empty in both "
-                f"(Dice 1, HD95 0) and {one} in one of the two (Dice 0, HD95 the image diagonal)."
+                f"Region {region}: {count['both_empty']} of {count['cases']} cases are empty in "
+                f"both (Dice 1, HD95 0) and {one} in one of the two (Dice 0, HD95 the image "
+                "diagonal)."
             )
     return notes
 

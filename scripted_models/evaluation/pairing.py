@@ -19,8 +19,8 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
     """Find the cases that have a truth.
 
     Args:
-        folder: BraTS folder as `find_cases` reads it, a flat folder of label maps without images, or
-            `<case>/segmentation.*` as `segment` writes it (for example corrected by hand).
+        folder: BraTS folder as `find_cases` reads it, a flat folder of label maps without images,
+            or `<case>/segmentation.*` as `segment` writes it (for example corrected by hand).
         coding: coding of the truth; needed when flat label maps do not tell it by their names.
 
     Raises:
@@ -122,7 +122,7 @@ def _volumes_in(folder: Path) -> list[Path]:
 
 
 def _label_map_case(path: Path) -> str:
-    """Return the case that a flat label map is named by: its stem without a trailing 'seg' or so."""
+    """Return the case that a flat label map is named by: its stem without 'seg' or so."""
     role = file_role(volume_stem(path))
     if role is not None and role.kind.startswith("truth") and role.stem:
         return role.stem
@@ -148,8 +148,8 @@ def require_predictions(cases: list[Case], found: dict[str, Path], folder: Path)
     missing = [case.name for case in cases if case.name not in found]
     if missing:
         raise InputError(
-            found=f"no prediction for {len(missing)} of {len(cases)} cases that have a ground truth "
-            f"({', '.join(missing)})",
+            found=f"no prediction for {len(missing)} of {len(cases)} cases that have a ground "
+            f"truth ({', '.join(missing)})",
             expected=f"<case>/{PREDICTION_STEM}.nii.gz or <case>{EXTENSIONS[0]}",
             action="segment them too, or name a folder of ground truth without them",
             path=folder,
@@ -159,8 +159,8 @@ def require_predictions(cases: list[Case], found: dict[str, Path], folder: Path)
 def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCoding:
     """Return the coding of a prediction that nobody stated, where only one is plausible.
 
-    What `segment` wrote states its coding in the report beside it. A flat label map beside a truth of
-    another coding may hold either; guessing would score the wrong tissue without a word.
+    What `segment` wrote states its coding in the report beside it. A flat label map beside a truth
+    of another coding may hold either; guessing would score the wrong tissue without a word.
 
     Raises:
         InputError: the coding must be stated, or the report is damaged.
@@ -171,8 +171,8 @@ def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCod
         return CODINGS["internal"]
     raise InputError(
         found=f"a prediction of case {case} whose label coding is not known",
-        expected=f"'internal' or, as the ground truth, '{truth_coding.name}', where the same numbers mean "
-        "other tissue",
+        expected=f"'internal' or, as the ground truth, '{truth_coding.name}', where the same "
+        "numbers mean other tissue",
         action="choose with --prediction-coding",
         path=path,
     )

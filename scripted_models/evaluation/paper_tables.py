@@ -1,26 +1,36 @@
-"""Results printed by Havaei et al. 2017 for BRATS 2013, and a table that sets other results beside them.
+"""Results printed by Havaei et al. 2017 for BRATS 2013, and a table that sets others beside them.
 
-Source: "Brain tumor segmentation with deep neural networks", Medical Image Analysis 35, tables 1 to 3:
-the 10 test cases of BRATS 2013, scored by the challenge server. An asterisk marks the second training
-phase. The column that the paper calls "Specificity" holds the positive predictive value: with the
-printed sensitivity it gives the printed Dice, which a true negative rate (above 0.9 here) never could.
+Source: "Brain tumor segmentation with deep neural networks", Medical Image Analysis 35, tables 1 to
+3: the 10 test cases of BRATS 2013, scored by the challenge server. An asterisk marks the second
+training phase. The column that the paper calls "Specificity" holds the positive predictive value:
+with the printed sensitivity it gives the printed Dice, which a true negative rate (above 0.9 here)
+never could.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scripted_models.errors import InputError
 
 REGION_ORDER = ("WT", "TC", "ET")
 PPV_TITLE = "Specificity (PPV as printed)"
-PPV_NOTE = 'The paper\'s column "Specificity" holds the positive predictive value, so the PPV stands beside it.'
+PPV_NOTE = (
+    'The paper\'s column "Specificity" holds the positive predictive value, so the PPV stands '
+    "beside it."
+)
+CELLS_NOTE = (
+    "Cells read whole tumor (WT) / tumor core (TC) / enhancing tumor (ET). The paper calls these "
+    "complete, core and enhancing."
+)
 TITLES = ("Method", "Source", "Dice", PPV_TITLE, "Sensitivity")
 COMPARED = ("dice", "ppv", "sensitivity")  # the metrics behind the last three titles
+_Triple = tuple[float | None, ...]  # by REGION_ORDER
 
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One printed row; every triple is (complete, core, enhancing).
+    """One printed row; every triple is (WT, TC, ET).
 
     Attributes:
         method: name as printed.
@@ -40,11 +50,12 @@ class PaperRow:
 
     def score(self, metric: str, region: str) -> float:
         """Return one printed score; `metric` is one of COMPARED."""
-        return getattr(self, metric)[REGION_ORDER.index(region)]
+        triple: tuple[float, float, float] = getattr(self, metric)
+        return triple[REGION_ORDER.index(region)]
 
 
-# Table 1: TwoPathCNN and variations. Table 2: cascades. Table 3: other methods of the challenge, among
-# which the paper repeats InputCascadeCNN*.
+# Table 1: TwoPathCNN and variations. Table 2: cascades. Table 3: other methods of the challenge,
+# among which the paper repeats InputCascadeCNN*.
 PAPER_ROWS = (
     PaperRow("TwoPathCNN*", 1, (0.85, 0.78, 0.73), (0.93, 0.80, 0.72), (0.80, 0.76, 0.75), "4"),
     PaperRow("LocalPathCNN*", 1, (0.85, 0.74, 0.71), (0.91, 0.75, 0.71), (0.80, 0.77, 0.73), "9"),
@@ -78,56 +89,112 @@ def paper_row(method: str) -> PaperRow:
     own = {row.method: row for row in PAPER_ROWS if row.table < 3}
     if method not in own:
         raise InputError(
-            f"Found the method '{method}', expected a row of the paper's tables 1 and 2; choose one of "
-            f"{', '.join(own)}."
+            found=f"the method '{method}'",
+            expected="a row of the paper's tables 1 and 2",
+            action=f"choose one of {', '.join(own)}",
         )
     return own[method]
 
 
-def markdown_beside_paper(
+class Caveat(NamedTuple):
+    """A warning without markup: its first words, which stand out, and the rest."""
+
+    lead: str
+    rest: str
+
+    def __str__(self) -> str:
+        return f"{self.lead}: {self.rest}"
+
+    @property
+    def markdown(self) -> str:
+        """The warning with its first words in bold."""
+        return f"**{escaped(self.lead)}**: {escaped(self.rest)}"
+
+
+class ComparedRow(NamedTuple):
+    """Texts under TITLES, without markup."""
+
+    cells: tuple[str, ...]
+    is_ours: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of ours beside the paper's rows, as texts without markup.
+
+    Attributes:
+        caveat: the cases differ.
+        note: how to read the cells.
+        rows: the best Dice of the whole tumor first.
+    """
+
+    caveat: Caveat
+    note: str
+    rows: tuple[ComparedRow, ...]
+
+
+def compare_with_paper(
     mean: Mapping[str, Mapping[str, float]], name: str, number_of_cases: int
-) -> str:
-    """Set mean scores beside the paper's rows, the best complete Dice first.
+) -> Comparison:
+    """Set mean scores beside the paper's rows.
 
     Args:
         mean: region -> 'dice', 'ppv', 'sensitivity' -> mean over cases; a region may be missing.
         name: first cell of the row of these scores.
         number_of_cases: how many cases the means are over.
-
-    Returns:
-        Markdown: a warning that the cases differ, and a table whose cells read
-        complete / core / enhancing.
     """
-    rows = [(row.dice, paper_cells(row)) for row in PAPER_ROWS]
-    rows.append((_triple(mean, "dice"), own_cells(mean, name)))
+    rows: list[tuple[_Triple, ComparedRow]] = [
+        *((row.dice, paper_row_cells(row)) for row in PAPER_ROWS),
+        (_triple(mean, "dice"), own_row_cells(mean, name)),
+    ]
     rows.sort(key=lambda row: [-1 if score is None else score for score in row[0]], reverse=True)
     cases = "1 case" if number_of_cases == 1 else f"{number_of_cases} cases"
-    caveat = cases_differ(f"'{escaped(name)}' is the mean over {cases}")
-    return (
-        f"{caveat} The order of the rows is no ranking.\n\n"
-        f"Cells read complete / core / enhancing; rows are sorted by complete Dice. {PPV_NOTE}\n\n"
-        f"{markdown_table(TITLES, (cells for _, cells in rows))}"
+    caveat = cases_differ(f"'{name}' is the mean over {cases}")
+    return Comparison(
+        Caveat(caveat.lead, f"{caveat.rest} The order of the rows is no ranking."),
+        f"{CELLS_NOTE} Rows are sorted by the Dice of WT. {PPV_NOTE}",
+        tuple(row for _, row in rows),
     )
 
 
-def cases_differ(ours: str) -> str:
-    """Return the warning that belongs above every comparison; `ours` says what our means are over."""
-    return (
-        f"**The cases differ**: {ours} evaluated here; the paper's rows are means over the 10 test "
-        "cases of BRATS 2013, scored by the challenge server (Havaei et al. 2017, tables 1-3)."
+def markdown_beside_paper(
+    mean: Mapping[str, Mapping[str, float]], name: str, number_of_cases: int
+) -> str:
+    """Return what `compare_with_paper` finds as Markdown, with one table."""
+    found = compare_with_paper(mean, name, number_of_cases)
+    table = markdown_table(TITLES, map(markdown_cells, found.rows))
+    return f"{found.caveat.markdown}\n\n{found.note}\n\n{table}"
+
+
+def cases_differ(ours: str) -> Caveat:
+    """Return the warning that belongs above every comparison.
+
+    Args:
+        ours: what our means are over.
+    """
+    return Caveat(
+        "The cases differ",
+        f"{ours} evaluated here; the paper's rows are means over the 10 test cases of BRATS 2013, "
+        "scored by the challenge server (Havaei et al. 2017, tables 1-3).",
     )
 
 
-def paper_cells(row: PaperRow) -> list[str]:
-    """Return the Markdown cells of a printed row under TITLES."""
-    triples = (getattr(row, metric) for metric in COMPARED)
-    return [escaped(row.method), f"paper, table {row.table}", *map(_cell, triples)]
+def paper_row_cells(row: PaperRow) -> ComparedRow:
+    """Return a printed row as texts."""
+    triples = (_cell(getattr(row, metric)) for metric in COMPARED)
+    return ComparedRow((row.method, f"paper, table {row.table}", *triples), is_ours=False)
 
 
-def own_cells(mean: Mapping[str, Mapping[str, float]], name: str) -> list[str]:
-    """Return the Markdown cells, bold, of mean scores (see `markdown_beside_paper`) under TITLES."""
-    triples = (_triple(mean, metric) for metric in COMPARED)
-    return [f"**{cell}**" for cell in (escaped(name), "here", *map(_cell, triples))]
+def own_row_cells(mean: Mapping[str, Mapping[str, float]], name: str) -> ComparedRow:
+    """Return mean scores (see `compare_with_paper`) as texts."""
+    triples = (_cell(_triple(mean, metric)) for metric in COMPARED)
+    return ComparedRow((name, "here", *triples), is_ours=True)
+
+
+def markdown_cells(row: ComparedRow) -> list[str]:
+    """Return the cells of a row as Markdown; ours are bold."""
+    cells = [escaped(cell) for cell in row.cells]
+    return [f"**{cell}**" for cell in cells] if row.is_ours else cells
 
 
 def markdown_table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -142,9 +209,9 @@ def escaped(text: str) -> str:
     return text.replace("*", r"\*").replace("|", r"\|")
 
 
-def _triple(mean: Mapping[str, Mapping[str, float]], metric: str) -> tuple[float | None, ...]:
+def _triple(mean: Mapping[str, Mapping[str, float]], metric: str) -> _Triple:
     return tuple(mean[region][metric] if region in mean else None for region in REGION_ORDER)
 
 
-def _cell(triple: tuple[float | None, ...]) -> str:
+def _cell(triple: _Triple) -> str:
     return " / ".join("-" if score is None else f"{score:.2f}" for score in triple)

@@ -7,15 +7,14 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from scripted_models.bundle.description import needs_one_of
-from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.evaluation.folders import Evaluation, evaluate_folders
 from scripted_models.evaluation.paper_tables import markdown_table
 from scripted_models.labels import REGIONS
 from scripted_models.runtime.atomic_files import make_folder, write_file
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES, TITLES
-from scripted_models.tasks.brains.held_out import segment_cases
+from scripted_models.tasks.brains.shared_batch import segment_shared
 from scripted_models.tasks.list_run import ListRun
 from scripted_models.training import distributed
 
@@ -30,29 +29,30 @@ def incomplete_sets(one_of: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def score_incomplete(
-    model: Model, cases: Sequence[Case], output: Path, run: ListRun
+    segmenter: Segmenter, cases: Sequence[Case], output: Path, run: ListRun
 ) -> dict[str, Evaluation]:
     """Segment and score cases with every set of sequences that the model can do with.
 
-    What these weights have segmented already is not segmented again.
+    What this model has segmented already is not segmented again.
 
     Args:
-        model: loaded.
+        segmenter: holds the model.
         cases: complete ones, with truth.
         output: receives a folder for each set.
-        run: says where the truth is, and on which device to run.
+        run: says where the truth is, and is told about progress.
 
     Returns:
         Set, such as 't1c+flair' -> scores; none but in the first process.
     """
     scores = {}
-    for chosen in incomplete_sets(needs_one_of(model.description)):
+    sets = incomplete_sets(segmenter.model.description.needs_one_of)
+    for index, chosen in enumerate(sets):
         key = "+".join(chosen)
         reduced = [
             replace(case, images={m: case.images[m] for m in chosen}, guesses={}) for case in cases
         ]
-        segment_cases(model, reduced, output / key, run)
-        distributed.wait_for_all()
+        part = run.progress.part(index / len(sets), (index + 1) / len(sets))
+        segment_shared(segmenter, reduced, output / key, part)
         if distributed.rank() == 0:
             names = [case.name for case in cases]
             scores[key] = evaluate_folders(

@@ -1,7 +1,7 @@
 """Cross-validation of a list of experiments: every case is tested by networks that never saw it.
 
-Each fold is a list run of its own, which tests on the fold and trains on the other cases; so everything that
-such a run can do, going on after a stop included, holds for folds too.
+Each fold is a list run of its own, which tests on the fold and trains on the other cases. So
+everything that such a run can do, resuming included, holds for folds, too.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from scripted_models.bundle.weights import load_model
+from scripted_models.bundle.description import RegionScores
 from scripted_models.cases.patients import site_name, split_patients
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confidence_table import write_confidence
@@ -35,6 +35,7 @@ from scripted_models.experiments.runner import (
 )
 from scripted_models.reporting.experiment_table import write_experiment_table
 from scripted_models.segmentation.outputs import REPORT
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.tasks.brains.case_split import usable_cases
 from scripted_models.tasks.known_tasks import TASKS
 from scripted_models.tasks.list_run import SCORES, TEST, ListRun
@@ -45,6 +46,9 @@ from scripted_models.training.training_run import write_ensemble
 MODELS, INCOMPLETE, WORST = "models", "incomplete", "worst"
 CHECKED_PERCENT = 15  # of the cases, those with the lowest expectation
 LEAST_CASES = 10  # to say what a low expectation is
+LIST_SHARE = 0.8  # of the time of a fold, where sets of sequences are tested afterwards
+
+Reduced = dict[str, dict[str, list[Evaluation]]]  # experiment -> set of sequences -> by fold
 
 
 def folds_of(data: Path, number: int = 0, seed: int = 0) -> dict[str, list[str]]:
@@ -65,12 +69,15 @@ def folds_of(data: Path, number: int = 0, seed: int = 0) -> dict[str, list[str]]
     if number:
         parts = split_patients(names, number, seed)
         return {f"fold{index}": part for index, part in enumerate(parts, start=1)}
-    sites = defaultdict(list)
+    sites: dict[str, list[str]] = defaultdict(list)
     for name in names:
         sites[site_name(name)].append(name)
     if len(sites) < 2:
         raise InputError(
-            f"{data}: found cases of {len(sites)} site, expected at least two to leave one out; use --folds."
+            path=data,
+            found=f"cases of {len(sites)} site",
+            expected="at least two, of which one is left out at a time",
+            action="use --folds",
         )
     return dict(sorted(sites.items()))
 
@@ -84,79 +91,119 @@ def cross_validate(
 ) -> list[ExperimentRow]:
     """Train and test all experiments on each fold; the table over all folds is written after each.
 
-    In the end the networks of all folds become an ensemble that votes, with the scores in its description.
+    In the end the networks of all folds become an ensemble with the scores in its description.
 
     Args:
         experiments: their own lists of cases must be empty.
-        run: its output receives a folder for each fold, the preprocessed cases, `table`, in `scores` the
-            scores of every case, in `worst` pictures of the worst ones, and in `models` the ensembles.
+        run: its output receives a folder for each fold, the preprocessed cases, `table`, in
+            `scores` those of every case, in `worst` pictures of the worst ones, in `models` the
+            ensembles.
         folds: see `folds_of`.
         only: names of the folds to run; empty: all.
         sequences: also test without some sequences, where a model can do without.
 
     Returns:
-        One row for each experiment, over the cases of all folds that were run; none but in the first process.
+        One row for each experiment, over the cases of all folds that were run; none but in the
+        first process.
 
     Raises:
         InputError: unusable data, an unknown fold, or experiments that name cases themselves.
     """
     if unknown := sorted(set(only) - set(folds)):
-        raise InputError(f"--fold: found {unknown}, expected some of {list(folds)}.")
+        raise InputError(found=f"--fold {', '.join(unknown)}", expected=f"some of {list(folds)}")
     for experiment in experiments:
         _refuse_own_split(experiment)
     chosen = [name for name in folds if name in only or not only]
     by_fold: dict[str, list[ExperimentRow]] = {}
-    reduced: dict[str, dict[str, list[Evaluation]]] = defaultdict(lambda: defaultdict(list))
+    reduced: Reduced = defaultdict(lambda: defaultdict(list))
     rows: list[ExperimentRow] = []
     for index, name in enumerate(chosen):
-        run.progress.message(
-            f"{name} ({index + 1} of {len(chosen)}): {len(folds[name])} cases test"
-        )
-        part = replace(
-            run, output=run.output / name, cache=run.cache or run.output / CASES,
-            span=(index / len(chosen), (index + 1) / len(chosen)),
-        )  # fmt: skip
+        whole = run.progress.part(index / len(chosen), (index + 1) / len(chosen))
+        whole.message(f"{name} ({index + 1} of {len(chosen)}): {len(folds[name])} cases test")
+        part = replace(run, output=run.output / name, cache=run.cache or run.output / CASES)
+        listed = replace(part, progress=whole.part(0.0, LIST_SHARE) if sequences else whole)
         tested_on = [_testing_on(experiment, folds[name]) for experiment in experiments]
-        by_fold[name] = cast(list[ExperimentRow], run_list(tested_on, part))
+        by_fold[name] = cast(list[ExperimentRow], run_list(tested_on, listed))
         if sequences:
+            part = replace(part, progress=whole.part(LIST_SHARE, 1.0))
             _score_incomplete(experiments, part, folds[name], reduced)
         if distributed.rank() == 0:
             rows = [_joined(list(of_all)) for of_all in zip(*by_fold.values(), strict=True)]
             tested = {name: list(folds[name]) for name in by_fold}
-            facts = run_facts(experiments, rows, run, {"folds": tested})
-            title = "Cross-validation, beside the paper's table"
-            write_experiment_table(rows, facts, run.output / TABLE, title)
-            for row in rows:
-                write_reports(row.evaluation, run.output / SCORES / row.name)
-    if distributed.rank() == 0:
-        found = usable_cases(run.data)
-        for row in rows:
-            results = _results(row, folds, run.output)
-            write_gallery(row.evaluation, found, results, run.output / WORST / row.name, run.coding)
-    expected = {row.name: _expected_dice(row, folds, run.output) for row in rows}
-    for row in rows:
-        write_confidence(row.evaluation, expected[row.name], run.output / SCORES / row.name)
-    by_set = {row.name: _by_set(row, reduced[row.name]) for row in rows}
-    for name, scores in by_set.items():
-        if len(scores) > 1:
-            write_sequence_table(scores, run.output / TABLE, name)
+            _write_tables(experiments, rows, run, tested)
+    _write_studies(rows, run, folds, reduced)
     if len(chosen) == len(folds):
         for experiment in experiments:
-            of_folds = [model_of(experiment, experiments, run.output / name) for name in folds]
-            measured = _measured(by_set.get(experiment.name, {}), len(folds))
-            measured |= _check_below(expected.get(experiment.name, {}))
-            folder = run.output / MODELS / experiment.name
-            write_ensemble(experiment, TASKS["brains"], of_folds, folder, measured)
+            _write_ensemble(experiment, experiments, run, folds, rows, reduced)
     return rows
 
 
-def _score_incomplete(experiments, run: ListRun, names: Sequence[str], reduced: dict) -> None:
+def _write_tables(
+    experiments: Sequence[Experiment],
+    rows: Sequence[ExperimentRow],
+    run: ListRun,
+    tested: Mapping[str, Sequence[str]],
+) -> None:
+    """Write the table over all folds so far, and the scores of every case."""
+    facts = run_facts(experiments, rows, run, {"folds": tested})
+    title = "Cross-validation, beside the paper's table"
+    write_experiment_table(rows, facts, run.output / TABLE, title)
+    for row in rows:
+        write_reports(row.evaluation, run.output / SCORES / row.name)
+
+
+def _write_studies(
+    rows: Sequence[ExperimentRow],
+    run: ListRun,
+    folds: Mapping[str, Sequence[str]],
+    reduced: "Reduced",
+) -> None:
+    """Write the worst cases, estimated beside measured Dice, and the cost of missing sequences."""
+    found = usable_cases(run.data) if rows else {}
+    for row in rows:
+        results = _results(row, folds, run.output)
+        write_gallery(row.evaluation, found, results, run.output / WORST / row.name, run.coding)
+        expected = _expected_dice(row, folds, run.output)
+        write_confidence(row.evaluation, expected, run.output / SCORES / row.name)
+        scores = _by_set(row, reduced[row.name])
+        if len(scores) > 1:
+            write_sequence_table(scores, run.output / TABLE, row.name)
+
+
+def _write_ensemble(
+    experiment: Experiment,
+    experiments: Sequence[Experiment],
+    run: ListRun,
+    folds: Mapping[str, Sequence[str]],
+    rows: Sequence[ExperimentRow],
+    reduced: "Reduced",
+) -> None:
+    """Join the networks of all folds; the first process knows the scores and writes."""
+    of_folds = [model_of(experiment, experiments, run.output / name) for name in folds]
+    measured: dict[str, object] = {}
+    for row in rows:
+        if row.name == experiment.name:
+            measured |= _measured(_by_set(row, reduced[row.name]), len(folds))
+            measured |= _check_below(_expected_dice(row, folds, run.output))
+    folder = run.output / MODELS / experiment.name
+    write_ensemble(experiment, TASKS["brains"], of_folds, folder, measured)
+
+
+def _score_incomplete(
+    experiments: Sequence[Experiment], run: ListRun, names: Sequence[str], reduced: Reduced
+) -> None:
     """Test the models of one fold without some sequences and note the scores."""
     found = usable_cases(run.data)
-    for experiment in experiments:
-        model = load_model(str(model_of(experiment, experiments, run.output)))
-        folder = run.output / experiment.name / INCOMPLETE
-        scores = score_incomplete(model, [found[name] for name in names], folder, run)
+    for index, experiment in enumerate(experiments):
+        folder = model_of(experiment, experiments, run.output)
+        segmenter = Segmenter.load(str(folder), run.device)
+        progress = run.progress.part(index / len(experiments), (index + 1) / len(experiments))
+        scores = score_incomplete(
+            segmenter,
+            [found[name] for name in names],
+            run.output / experiment.name / INCOMPLETE,
+            replace(run, progress=progress),
+        )
         for key, evaluation in scores.items():
             reduced[experiment.name][key].append(evaluation)
 
@@ -183,8 +230,8 @@ def _results(
     }
 
 
-def _check_below(expected: Mapping[str, Mapping[str, float]]) -> dict:
-    """Return the Dice for the complete tumor below which a model should ask for a check."""
+def _check_below(expected: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
+    """Return the Dice of the whole tumor below which a model should ask for a check."""
     values = [dice["WT"] for dice in expected.values() if "WT" in dice]
     if len(values) < LEAST_CASES:
         return {}
@@ -197,19 +244,17 @@ def _by_set(row: ExperimentRow, reduced: Mapping[str, list[Evaluation]]) -> dict
     return {ALL: row.evaluation, **joined}
 
 
-def _measured(by_set: Mapping[str, Evaluation], folds: int) -> dict:
+def _measured(by_set: Mapping[str, Evaluation], folds: int) -> dict[str, object]:
     """Return what a model description holds of the scores."""
-    if not by_set:
-        return {}
     whole = by_set[ALL]
     columns = ("dice", "sensitivity", "ppv", "hd95_mm")
     means = {
-        region: {column: round(row[column], 4) for column in columns}
+        region: RegionScores(**{column: round(row[column], 4) for column in columns})
         for region, row in whole.mean.items()
     }
     protocol = (
-        f"Cross-validation with {folds} folds over {len(whole.cases)} cases, each segmented by a single "
-        "network that never saw it, mean per case"
+        f"Cross-validation with {folds} folds over {len(whole.cases)} cases, each segmented by a "
+        "single network that never saw it, mean per case"
     )
     cases = {
         name: {region: round(row["dice"], 4) for region, row in scores.items()}
@@ -227,13 +272,15 @@ def _refuse_own_split(experiment: Experiment) -> None:
     data = experiment.data
     if data.folds:
         raise InputError(
-            f"The experiment {experiment.name} has data.folds = {data.folds}, expected 0, because the networks "
-            "of the folds become an ensemble anyway; take it out."
+            found=f"data.folds = {data.folds} in the experiment {experiment.name}",
+            expected="0, because the networks of the folds become an ensemble anyway",
+            action="take it out",
         )
     if data.train or data.validation or data.test:
         raise InputError(
-            f"The experiment {experiment.name} names cases in data.train, data.validation or data.test, "
-            "expected none, because the folds do; take them out."
+            found=f"cases in data.train, data.validation or data.test of {experiment.name}",
+            expected="none, because the folds name them",
+            action="take them out",
         )
 
 
@@ -245,8 +292,8 @@ def _joined(rows: list[ExperimentRow]) -> ExperimentRow:
         for name, value in first.facts.items()
         if all(row.facts[name] == value for row in rows)
     }
-    facts["training seconds"] = round(sum(row.facts["training seconds"] for row in rows), 1)
-    seconds = [row.facts["seconds per test case"] for row in rows]
+    facts["training seconds"] = round(sum(float(row.facts["training seconds"]) for row in rows), 1)
+    seconds = [float(row.facts["seconds per test case"]) for row in rows]
     facts["seconds per test case"] = round(
         sum(s * w for s, w in zip(seconds, weights, strict=True)) / sum(weights), 1
     )

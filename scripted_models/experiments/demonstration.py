@@ -1,19 +1,24 @@
-"""The embedded example: phantom, segmentation with the shipped weights, metrics, HTML report."""
+"""The embedded example: phantom, segmentation with shipped weights, metrics, HTML report."""
 
 from pathlib import Path
 
-from scripted_models.bundle.weights import load_model
+from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
-from scripted_models.evaluation.folders import comparison_table, evaluate_folders
-from scripted_models.inference import place_network
-from scripted_models.labels import CODINGS
+from scripted_models.evaluation.folders import Evaluation, comparison_table, evaluate_folders
 from scripted_models.pictures.render import render_montage, render_overlay, write_png
-from scripted_models.reporting.page import CaseReport, write_html_report
+from scripted_models.reporting.case_report import CaseReport
+from scripted_models.reporting.html_report import write_html_report
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.outputs import picture_input, write_outputs
-from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.segmentation.batch import Batch
+from scripted_models.segmentation.outputs import (
+    OVERLAY,
+    WrittenCase,
+    measurement_table,
+    picture_input,
+)
+from scripted_models.segmentation.segmenter import Segmenter
 
 
 def run_demo(
@@ -21,46 +26,59 @@ def run_demo(
     seed: int,
     size_xyz: tuple[int, int, int],
     model_name: str,
-    device_name: str,
+    device: str,
     progress: Progress,
 ) -> tuple[Path, str]:
     """Make a phantom, segment it, score it and write a report.
 
     Args:
-        output: folder; receives `case/`, `segmentation/`, `evaluation/`, `overlay.png`, `report.html`.
+        output: folder; receives `case`, `segmentation`, `evaluation`, `overlay.png`, `report.html`.
         seed: seed of the phantom.
         size_xyz: its voxels.
         model_name: shipped name or path of a model folder.
-        device_name: 'auto', 'cpu' or 'cuda'.
+        device: 'auto', 'cpu' or 'cuda'.
         progress: told about stages.
 
     Returns:
         Path of the HTML report, and the table of scores beside the paper's.
     """
-    model = load_model(model_name)
-    _, reason = place_network(model.network, device_name)
+    segmenter = Segmenter.load(model_name, device)
     progress.stage("phantom", 0.0)
     folder = write_phantom_case(make_folder(output) / "case", seed, size_xyz)
     (case,) = find_cases(folder)
-    result = segment_case(case, model, progress, span=(0.15, 0.9))
-    report = write_outputs(
-        output / "segmentation", case, result, model, reason, CODINGS["internal"]
-    )
+    written: list[WrittenCase] = []
+    batch = Batch(segmenter, output / "segmentation")
+    batch.run([case], progress.part(0.15, 0.9), written.append)
     progress.stage("score", 0.9)
     evaluation = evaluate_folders(output / "segmentation", folder, output / "evaluation")
-    truth, _ = case.read_truth()
-    volumes, labels, spacing, truth = picture_input(result, truth)
-    page = CaseReport(
-        name=case.name,
-        picture=render_overlay(volumes, labels, spacing, truth),
-        montage=render_montage(volumes["flair"], labels, spacing, truth),
-        volumes_ml=report["volumes_ml"],
-        measurements=report["measurements"],
-        metrics=evaluation.cases[case.name],
-        warnings=result.warnings,
-        facts={"model": model.name, "device": reason, "seconds": result.seconds},
-    )
-    write_png(output / "overlay.png", page.picture)
+    page = _page(case, written[0], segmenter.model.name, evaluation, output / OVERLAY)
     table = comparison_table(evaluation)
-    path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", comparison=table)
+    path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", evaluation)
     return path, table
+
+
+def _page(
+    case: Case, written: WrittenCase, model_name: str, evaluation: Evaluation, overlay: Path
+) -> CaseReport:
+    """Return what the report says of the case; its picture is written, too."""
+    found = written.segmentation
+    truth, _ = case.read_truth()
+    volumes, labels, spacing, true_labels = picture_input(
+        found.volumes, found.labels, found.grid, truth
+    )
+    picture = render_overlay(volumes, labels, spacing, true_labels)
+    write_png(overlay, picture)
+    return CaseReport(
+        name=case.name,
+        picture=picture,
+        montage=render_montage(volumes["flair"], labels, spacing, true_labels),
+        volumes_ml=found.volumes_ml,
+        measurements=measurement_table(found),
+        metrics=evaluation.cases[case.name],
+        warnings=found.warnings,
+        facts={
+            "model": model_name,
+            "device": found.placement.reason,
+            "seconds": written.seconds,
+        },
+    )

@@ -8,13 +8,12 @@ import SimpleITK as sitk
 
 from scripted_models.cases.case import Case
 from scripted_models.evaluation.folders import Evaluation
-from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import read_label_map
 from scripted_models.labels import LabelCoding
 from scripted_models.pictures.render import render_overlay, write_png
 from scripted_models.runtime.atomic_files import make_folder, write_file
+from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.segmentation.outputs import SEGMENTATION, picture_input
-from scripted_models.segmentation.segmenter import Segmented, read_on_one_grid
 
 SHOWN = 6
 
@@ -26,7 +25,7 @@ def write_gallery(
     output: Path,
     coding: LabelCoding | None = None,
 ) -> list[str]:
-    """Write the cases with the lowest mean Dice as pictures, with the truth beside, and a table of them.
+    """Write the cases with the lowest mean Dice as pictures, with the truth beside, and a list.
 
     The pictures show patients: they are for the disk of whoever has the data, not for publication.
 
@@ -48,12 +47,12 @@ def write_gallery(
     make_folder(output)
     lines = []
     for name in worst:
-        volumes = read_on_one_grid(cases[name])
-        arrays = {m: sitk.GetArrayFromImage(image) for m, image in volumes.items()}
-        labels, _ = read_label_map(results[name] / SEGMENTATION)
+        images = read_on_one_grid(cases[name])
+        arrays = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
+        labels, grid = read_label_map(results[name] / SEGMENTATION)
         truth, _ = cases[name].read_truth(coding)
-        shown = Segmented(labels, np.empty(0), Grid.of(next(iter(volumes.values()))), arrays)
-        write_png(output / f"{name}.png", render_overlay(*picture_input(shown, truth)))
+        shown = picture_input(arrays, labels, grid, truth)
+        write_png(output / f"{name}.png", render_overlay(*shown))
         values = ", ".join(f"{region} {value:.2f}" for region, value in dice[name].items())
         lines.append(f"- {name}: Dice {values}\n\n  ![{name}]({name}.png)\n")
     write_file(

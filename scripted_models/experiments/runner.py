@@ -1,8 +1,8 @@
 """A list of experiments: each trained, tested on the same data, and set beside the papers' rows.
 
-Every step leaves its result on disk and is not done again: training is resumed from its checkpoint, a
-test case or image is not predicted twice by the same weights. A list that was stopped resumes when it
-is started again. What the data is, its task knows.
+Every step leaves its result on disk and is not done again: training is resumed from its checkpoint,
+a test case or image is not predicted twice by the same weights. A list that was stopped resumes
+when it is started again. What the data is, its task knows.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from scripted_models import __version__
+from scripted_models.bundle.description import TaskName
 from scripted_models.bundle.weights import load_model
 from scripted_models.errors import InputError
 from scripted_models.evaluation.experiment_rows import FactRow
@@ -38,7 +39,7 @@ from scripted_models.training.training_run import (
 
 TABLE = "table"  # folder of the table
 TRAINING_SHARE = 0.8  # of the time of an experiment
-WRITERS: dict[str, Callable[[Sequence[Any], Mapping[str, object], Path], None]] = {
+WRITERS: dict[TaskName, Callable[[Sequence[Any], Mapping[str, object], Path], None]] = {
     "brains": write_experiment_table,
     "voc": write_voc_table,
 }
@@ -106,7 +107,7 @@ def _phase1(experiment: Experiment) -> Experiment:
         paper_row="",
         postprocessing=(),
         decision={},
-        crf={},
+        crf=None,
         training=training,
     )
 
@@ -125,15 +126,13 @@ def run_list(experiments: Sequence[Experiment], run: ListRun) -> list[FactRow]:
         task.check(experiment)
     held_out = task.held_out(experiments, run.data)
     rows: list[FactRow] = []
-    start, length = run.span[0], (run.span[1] - run.span[0]) / len(experiments)
     for index, experiment in enumerate(experiments):
-        low, high = start + index * length, start + (index + 1) * length
         run.progress.message(f"{experiment.name} ({index + 1} of {len(experiments)})")
-        run.progress.span(low, low + TRAINING_SHARE * (high - low))
-        model = load_model(str(_train(experiment, experiments, run, task)), task.name)
-        run.progress.span(low + TRAINING_SHARE * (high - low), high)
+        part = run.progress.part(index / len(experiments), (index + 1) / len(experiments))
+        training = replace(run, progress=part.part(0.0, TRAINING_SHARE))
+        model = load_model(str(_train(experiment, experiments, training, task)), task.name)
         folder = run.output / experiment.name
-        held_out.predict(model, folder, run)
+        held_out.predict(model, folder, replace(run, progress=part.part(TRAINING_SHARE, 1.0)))
         if distributed.rank() == 0:
             rows.append(held_out.score(experiment, model, folder, run))
             facts = run_facts(experiments, rows, run, held_out.facts)

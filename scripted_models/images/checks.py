@@ -1,22 +1,29 @@
-"""What can be wrong with volumes before a network sees them: one look at the voxels, findings in words.
+"""What can be wrong with volumes before a network sees them: findings for the user.
 
-Command line and Slicer module tell the user the same with these functions. The network expects what
-BraTS delivers: brain only, background exactly 0, about 1 mm.
+Command line and Slicer module tell the user the same with these functions. The network expects
+what BraTS delivers: brain only, background exactly 0, about 1 mm.
 """
 
-import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
+from typing import Final, Literal
 
 import numpy as np
-import SimpleITK as sitk
 
+from scripted_models.errors import Problem, listed, phrases
 from scripted_models.geometry import Grid
 from scripted_models.images import contrast
 from scripted_models.images.training_space import TrainingSpace
+from scripted_models.images.voxel_facts import VoxelFacts
 
-STOP, WARNING, NOTE = "stop", "warning", "note"
+_ = phrases(__name__)
+
+Severity = Literal["stop", "warning", "note"]
+STOP: Final = "stop"
+WARNING: Final = "warning"
+NOTE: Final = "note"
 
 # The 30 skull-stripped BraTS cases at hand hold 1201 to 1747 mL of non-zero voxels.
 MAX_BRAIN_ML = 2000.0
@@ -26,62 +33,29 @@ MIN_EXTENT_MM = 40.0
 TINY_EXTENT_MM, TINY_SPACING_MM = 30.0, 0.25  # a head whose header has no millimeters
 MAX_IN_PLANE_RATIO = 1.5  # of the training spacing
 MAX_SLICE_RATIO = 3.0
-MIN_BRAIN_OVERLAP = (
-    0.97  # Dice; 0.98 to 1 between sequences of those 30, 0.96 at most between patients
-)
+# Dice between sequences; 0.98 to 1 in those 30, 0.96 at most between patients.
+MIN_BRAIN_OVERLAP = 0.97
 MOST_LABELS = 10  # an image has more different values
-SAMPLED_VOXELS = 1 << 16  # in which different values are counted
 
 
-@dataclass(frozen=True)
-class Finding:
+@dataclass(frozen=True, kw_only=True)
+class Finding(Problem):
     """Something about the chosen volumes that the user should know.
 
     Attributes:
-        severity: 'stop' (cannot be run), 'warning' (the result may be wrong) or 'note' (will be handled).
+        severity: "stop" (cannot be run), "warning" (may go wrong) or "note" (is handled).
         slots: sequences concerned.
-        text: what was found, a clause that names the volume.
-        action: what will be done about it, or what the user should do.
+        volumes: how the sentence names the volumes concerned; empty where it names none first.
     """
 
-    severity: str
+    severity: Severity
     slots: tuple[str, ...]
-    text: str
-    action: str
+    volumes: tuple[str, ...] = ()
 
     @property
-    def sentence(self) -> str:
-        """Finding and action as one sentence."""
-        return f"{self.text}; {self.action}."
-
-
-@dataclass(frozen=True)
-class VoxelFacts:
-    """What one look at the voxels of a volume tells; see `look_at`.
-
-    Attributes:
-        finite: False with NaN or infinite voxels; the other facts are empty then.
-        lowest: lowest value.
-        highest: highest value.
-        background: most frequent value at the six faces.
-        border_share: share of the faces that has it.
-        foreground: number of voxels that differ from it.
-        box: first and last index of the foreground along z, y, x; None without foreground.
-        values: different values in a sample of the voxels.
-        digest: equal for equal voxels, whatever their type.
-        look: the volume made small; None unless it is skull-stripped.
-    """
-
-    finite: bool
-    lowest: float = np.nan
-    highest: float = np.nan
-    background: float = np.nan
-    border_share: float = 0.0
-    foreground: int = 0
-    box: tuple[tuple[int, int], ...] | None = None
-    values: int = 0
-    digest: str = ""
-    look: contrast.Look | None = field(default=None, compare=False)
+    def place(self) -> str:
+        """The names of the volumes, or else the path."""
+        return listed(self.volumes) or super().place
 
 
 @dataclass(frozen=True)
@@ -99,50 +73,8 @@ class Examined:
     grid: Grid
 
 
-def look_at(array: np.ndarray) -> VoxelFacts:
-    """Look once at all voxels; about 0.1 s for 240 x 240 x 155.
-
-    Args:
-        array: numbers (z, y, x), any type, at least one voxel.
-    """
-    lowest, highest = float(array.min()), float(array.max())  # NaN wins in both
-    if not np.isfinite([lowest, highest]).all():
-        return VoxelFacts(finite=False)
-    border = np.concatenate([np.take(array, i, k).ravel() for k in range(3) for i in (0, -1)])
-    values, counts = np.unique(border, return_counts=True)
-    background, most = values[counts.argmax()], counts.max()
-    mask = array != background
-    step = max(1, array.size // SAMPLED_VOXELS) | 1  # odd, so that it does not follow the rows
-    return VoxelFacts(
-        True,
-        lowest,
-        highest,
-        float(background),
-        float(most / border.size),
-        int(np.count_nonzero(mask)),
-        _box(mask),
-        len(np.unique(array.reshape(-1)[::step])),
-        _digest(array),
-        contrast.look_at(array),
-    )
-
-
-def _box(mask: np.ndarray) -> tuple[tuple[int, int], ...] | None:
-    plane = mask.any(axis=0)
-    along = (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))
-    found = [np.flatnonzero(line) for line in along]
-    return tuple((int(f[0]), int(f[-1])) for f in found) if len(found[0]) else None
-
-
-def _digest(array: np.ndarray) -> str:
-    total = hashlib.blake2b(str(array.shape).encode(), digest_size=16)
-    for plane in array:
-        total.update(np.ascontiguousarray(plane, np.float32))
-    return total.hexdigest()
-
-
 def voxel_findings(volumes: Mapping[str, Examined]) -> list[Finding]:
-    """Say what the voxels of volumes tell: not finite, constant, empty, skull, label maps, doubles.
+    """Say what the voxels tell: not finite, constant, empty, skull, label maps, doubles.
 
     Args:
         volumes: sequence -> volume that was looked at.
@@ -157,34 +89,57 @@ def voxel_findings(volumes: Mapping[str, Examined]) -> list[Finding]:
     return [*found, *_other_patient(rest), *_exchanged(rest)]
 
 
+def _about(
+    severity: Severity,
+    volumes: Mapping[str, Examined],
+    slots: Iterable[str],
+    found: str,
+    expected: str,
+    action: str,
+) -> Finding:
+    """A finding about some of the volumes."""
+    slots = tuple(slots)
+    return Finding(
+        found=found,
+        expected=expected,
+        action=action,
+        severity=severity,
+        slots=slots,
+        volumes=tuple(volumes[slot].name for slot in slots),
+    )
+
+
 def _unusable(sequence: str, volume: Examined) -> Iterable[Finding]:
     facts = volume.facts
     if not facts.finite:
-        text, action = "holds NaN or infinite voxels", "repair it first"
+        parts = _("NaN or infinite voxels"), _("numbers"), _("repair the volume first")
     elif facts.lowest == facts.highest:
-        text, action = f"is constant ({facts.lowest:g})", "choose an MRI sequence"
+        value = _("the same value ({value}) in all voxels").format(value=f"{facts.lowest:g}")
+        parts = value, _("an MRI sequence"), _("choose another volume")
     elif facts.background == 0 and facts.foreground < MIN_FOREGROUND_VOXELS:
-        text = (
-            f"has {facts.foreground} voxels that differ from 0, expected a brain of at least "
-            f"{MIN_FOREGROUND_VOXELS}"
-        )
-        action = "choose another volume"
+        count = _("{count} voxels other than 0").format(count=facts.foreground)
+        brain = _("a brain of at least {count}").format(count=MIN_FOREGROUND_VOXELS)
+        parts = count, brain, _("choose another volume")
     else:
         return
-    yield Finding(STOP, (sequence,), f"{volume.name} {text}", action)
+    yield _about(STOP, {sequence: volume}, [sequence], *parts)
 
 
 def _unlike_an_image(sequence: str, volume: Examined) -> Iterable[Finding]:
     facts = volume.facts
+    share = facts.foreground / math.prod(volume.grid.size_xyz)
     if facts.values <= MOST_LABELS:
-        text = f"{volume.name} holds only {facts.values} different values and may be a label map"
-        action = "it is used as it is; choose the image if this is a segmentation or mask"
-        yield Finding(WARNING, (sequence,), text, action)
-    elif (share := facts.foreground / np.prod(volume.grid.size_xyz)) < MIN_FOREGROUND_SHARE:
-        text = f"{volume.name} is nearly empty: {share:.2%} of it differ from its background"
-        yield Finding(
-            WARNING, (sequence,), text, "it is used as it is; check that it is the right one"
-        )
+        words = _("only {count} different values, as in a label map")
+        found, expected = words.format(count=facts.values), _("an image")
+        action = _("choose the image, or this is used as it is")
+    elif share < MIN_FOREGROUND_SHARE:
+        words = _("only {share} of the voxels outside the background")
+        found = words.format(share=f"{share:.2%}")
+        expected = _("at least {share}").format(share=f"{MIN_FOREGROUND_SHARE:.0%}")
+        action = _("check that this is the right volume, it is used as it is")
+    else:
+        return
+    yield _about(WARNING, {sequence: volume}, [sequence], found, expected, action)
 
 
 def _skull(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
@@ -192,60 +147,58 @@ def _skull(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     slots = [m for m in volumes if ml[m] > MAX_BRAIN_ML]
     if slots:
         large = _range([ml[m] for m in slots])
-        text = (
-            f"{_names(volumes, slots)}: {large} mL differ from the background, a brain has at most "
-            f"{MAX_BRAIN_ML:.0f} mL, so skull or noise is still there"
+        found = _("skull or noise ({volume} mL differ from the background)").format(volume=large)
+        expected = _("a brain of at most {volume} mL").format(volume=f"{MAX_BRAIN_ML:.0f}")
+        action = _(
+            "skull-strip first, nothing is removed here (for example with HD-BET, "
+            "in 3D Slicer with HD Brain Extraction)"
         )
-        action = (
-            "nothing is removed and the result will be unreliable, skull-strip first (for example "
-            "with HD-BET; in 3D Slicer the extension HD Brain Extraction)"
-        )
-        yield Finding(WARNING, tuple(slots), text, action)
+        yield _about(WARNING, volumes, slots, found, expected, action)
 
 
 def _background(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     facts = {m: v.facts for m, v in volumes.items()}
     slots = [m for m, f in facts.items() if f.border_share > 0.5 and f.background != 0]
     if slots:
-        text = (
-            f"{_names(volumes, slots)}: the background is "
-            f"{_range([facts[m].background for m in slots])}, expected 0"
-        )
-        action = "it will be taken for brain, set it to 0 first"
-        yield Finding(WARNING, tuple(slots), text, action)
+        value = _range([facts[m].background for m in slots])
+        found = _("a background of {value}").format(value=value)
+        action = _("set it to 0 first, or it is taken for brain")
+        yield _about(WARNING, volumes, slots, found, "0", action)
 
 
 def _doubles(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     for pair in combinations(volumes, 2):
         if len({volumes[m].facts.digest for m in pair}) == 1:
-            text = f"{_names(volumes, pair)} hold the same voxels"
-            action = "the result will be unreliable, choose two different sequences"
-            yield Finding(WARNING, pair, text, action)
+            parts = _("the same voxels in both"), _("two different sequences")
+            action = _("choose another volume, or the result is unreliable")
+            yield _about(WARNING, volumes, pair, *parts, action)
 
 
 def _other_patient(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     """Skull-stripped volumes of one registered patient have one brain."""
-    shares = {m: [] for m in volumes}
-    for a, b in combinations(volumes, 2):
+    looks = {m: look for m, v in volumes.items() if (look := v.facts.look)}
+    shares: dict[str, list[float]] = {}
+    for a, b in combinations(looks, 2):
         if volumes[a].grid.matches(volumes[b].grid):
-            share = contrast.brain_overlap(volumes[a].facts.look, volumes[b].facts.look)
-            shares[a].append(share)
-            shares[b].append(share)
-    shares = {m: found for m, found in shares.items() if found}
-    outlier = min(shares, key=lambda m: np.mean(shares[m]), default=None)
+            share = contrast.brain_overlap(looks[a], looks[b])
+            shares.setdefault(a, []).append(share)
+            shares.setdefault(b, []).append(share)
+    in_order = [m for m in volumes if m in shares]
+    outlier = min(in_order, key=lambda m: float(np.mean(shares[m])), default=None)
     if outlier and (least := min(shares[outlier])) < MIN_BRAIN_OVERLAP:
-        text = (
-            f"{volumes[outlier].name}: its brain covers that of another sequence with a Dice of {least:.2f} "
-            f"only, brains of one patient do with more than {MIN_BRAIN_OVERLAP:g}"
-        )
-        action = "it is used as it is, check that the volumes are of one patient and registered"
-        yield Finding(WARNING, (outlier,), text, action)
+        words = _("a brain that overlaps that of another sequence with a Dice of only {dice}")
+        found = words.format(dice=f"{least:.2f}")
+        expected = _("more than {dice} in one patient").format(dice=f"{MIN_BRAIN_OVERLAP:g}")
+        action = _("check that the volumes are of one patient and registered")
+        yield _about(WARNING, volumes, [outlier], found, expected, action)
 
 
 def _exchanged(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     """All four volumes of a patient tell by their contrast which sequence each is."""
-    first = next(iter(volumes.values()), None)
-    looks = {m: v.facts.look for m, v in volumes.items() if v.grid.matches(first.grid)}
+    grids = [volume.grid for volume in volumes.values()]
+    looks = {
+        m: look for m, v in volumes.items() if (look := v.facts.look) and v.grid.matches(grids[0])
+    }
     comparison = contrast.Comparison(looks)
     given = {m: m for m in comparison.keys}
     if len(given) < 4:
@@ -253,9 +206,10 @@ def _exchanged(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     best, lead = comparison.best_order(given, given)
     slots = tuple(key for sequence, key in best.items() if sequence != key)
     if slots and lead >= contrast.MARGIN:
-        like = [f"what is given as {key} looks like {m}" for m, key in best.items() if m != key]
-        action = "they are used as they were given; check whether they were exchanged"
-        yield Finding(WARNING, slots, f"By the gray values {listed(like)}", action)
+        like = [f"{key} looks like {m}" for m, key in best.items() if m != key]
+        found = _("the gray values of other sequences ({pairs})").format(pairs=listed(like))
+        action = _("check whether they were exchanged, they are used as given")
+        yield _about(WARNING, volumes, slots, found, "", action)
 
 
 def grid_findings(
@@ -274,12 +228,9 @@ def grid_findings(
     found += _coarse(volumes, space)
     if reference in volumes and space.resamples(grid := volumes[reference].grid):
         wanted = " x ".join("any" if w is None else f"{w:g}" for w in space.spacing_xyz_mm)
-        text = (
-            f"The voxels of {volumes[reference].name} measure {_by(grid.spacing_xyz_mm)} mm, "
-            f"the network expects {wanted} mm"
-        )
-        action = "the volumes are resampled for the network and its result back onto this grid"
-        found.append(Finding(NOTE, (reference,), text, action))
+        size = _("voxels of {size} mm").format(size=_by(grid.spacing_xyz_mm))
+        action = _("the volumes are resampled for the network, its result back onto this grid")
+        found.append(_about(NOTE, volumes, [reference], size, f"{wanted} mm", action))
     return found
 
 
@@ -287,9 +238,10 @@ def _tiny(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     for sequence, volume in volumes.items():
         extents = np.multiply(volume.grid.size_xyz, volume.grid.spacing_xyz_mm)
         if extents.max() < TINY_EXTENT_MM and min(volume.grid.spacing_xyz_mm) < TINY_SPACING_MM:
-            text = f"{volume.name} measures {_by(extents)} mm, expected a head of more than 100 mm"
-            action = "check whether its header gives centimeters or meters"
-            yield Finding(STOP, (sequence,), text, action)
+            found = _("an extent of {size} mm").format(size=_by(extents))
+            expected = _("a head of more than 100 mm")
+            action = _("check whether the header gives centimeters or meters")
+            yield _about(STOP, volumes, [sequence], found, expected, action)
 
 
 def _thin(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
@@ -297,9 +249,10 @@ def _thin(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     slots = [m for m in volumes if extents[m].min() < MIN_EXTENT_MM]
     if slots:
         thin = _range([extents[m].min() for m in slots])
-        text = f"{_names(volumes, slots)}: only {thin} mm thick, a brain has more than 100 mm"
-        action = "the part is segmented as it is, choose whole volumes if there are any"
-        yield Finding(WARNING, tuple(slots), text, action)
+        found = _("a thickness of {size} mm").format(size=thin)
+        expected = _("a brain of more than 100 mm")
+        action = _("choose whole volumes, or only this part is segmented")
+        yield _about(WARNING, volumes, slots, found, expected, action)
 
 
 def _coarse(volumes: Mapping[str, Examined], space: TrainingSpace) -> Iterable[Finding]:
@@ -309,32 +262,15 @@ def _coarse(volumes: Mapping[str, Examined], space: TrainingSpace) -> Iterable[F
             space.spacing_xyz_mm, (MAX_IN_PLANE_RATIO,) * 2 + (MAX_SLICE_RATIO,), strict=True
         )
     ]
-    spacings = {m: _oriented_spacing(v.grid, space.orientation) for m, v in volumes.items()}
+    spacings = {m: space.oriented(v.grid).spacing_xyz_mm for m, v in volumes.items()}
     slots = [m for m in volumes if np.any(np.greater(spacings[m], limits))]
     if slots:
         sizes = ", ".join(dict.fromkeys(_by(spacings[m]) for m in slots))
-        text = (
-            f"{_names(volumes, slots)}: voxels of {sizes} mm ({space.orientation}), the model expects "
-            f"at most {_by(limits)} mm"
-        )
-        action = "missing detail is not restored and the result will be coarse, prefer thin slices"
-        yield Finding(WARNING, tuple(slots), text, action)
-
-
-def _oriented_spacing(grid: Grid, orientation: str) -> tuple[float, ...]:
-    blank = sitk.Image([1, 1, 1], sitk.sitkUInt8)
-    blank.SetSpacing(grid.spacing_xyz_mm)
-    blank.SetDirection(grid.direction)
-    return sitk.DICOMOrient(blank, orientation).GetSpacing()
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return 'a', 'a and b' or 'a, b and c'."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _names(volumes: Mapping[str, Examined], slots: Sequence[str]) -> str:
-    return listed([volumes[m].name for m in slots])
+        words = _("voxels of {size} mm ({orientation})")
+        found = words.format(size=sizes, orientation=space.orientation)
+        expected = _("at most {size} mm").format(size=_by(limits))
+        action = _("choose thin slices, or the result is coarse")
+        yield _about(WARNING, volumes, slots, found, expected, action)
 
 
 def _range(values: Sequence[float]) -> str:
@@ -342,5 +278,5 @@ def _range(values: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _by(values: Sequence[float]) -> str:
+def _by(values: Iterable[float]) -> str:
     return " x ".join(f"{v:.3g}" for v in values)

@@ -1,32 +1,44 @@
 """What skull-stripped voxels tell about their sequence, mostly by comparing volumes of one patient.
 
-Fluid is bright in T2 and dark in the three others, T1 and T2 are opposed, and contrast medium makes T1c
-brighter than T1 in few voxels. Each statement compares ranks or shapes of distributions, so that gray-
-value scales do not matter. On 30 BraTS cases (2018 and 2021), those the statements were chosen on, the
-true order of all four volumes beats the other 23 by 0.97 or more, and T1 and T1c alone are told apart
-by 0.5 or more; procedural phantoms (80 x 80 x 52) lose by 0.12 at most. `MARGIN` lies between.
+Fluid is bright in T2 and dark in the three others. T1 and T2 are opposed. Contrast medium makes T1c
+brighter than T1 in few voxels. Each statement compares ranks or shapes of distributions, so that
+gray-value scales do not matter.
+
+The statements were chosen on 30 BraTS cases (2018 and 2021). There the true order of all four
+volumes beats the other 23 by 0.97 or more. T1 and T1c alone are told apart by 0.5 or more. Phantoms
+(80 x 80 x 52) lose by 0.12 at most. `MARGIN` lies between.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
+from typing import Generic, TypeVar
 
 import numpy as np
 
+Key = TypeVar("Key")  # what the caller knows a volume by; hashable
 MARGIN = 0.5
 MAX_SIDE = 48
 _LEAST_VOXELS = 500
 _LEAST_OVERLAP = 0.9  # Dice of the brains of two volumes on one grid
 # T1 and T1c are alike, fluid opposes T1 and T2; FLAIR lies between.
 _LIKENESS = {
-    ("t1", "t1c"): 2, ("t1", "t2"): -2, ("t1", "flair"): -1,
-    ("t1c", "t2"): -2, ("t1c", "flair"): -1, ("t2", "flair"): 1,
-}  # fmt: skip
-# Sign of the brightness of a second sequence where a first one is darkest, deep in the brain: in fluid.
+    ("t1", "t1c"): 2,
+    ("t1", "t2"): -2,
+    ("t1", "flair"): -1,
+    ("t1c", "t2"): -2,
+    ("t1c", "flair"): -1,
+    ("t2", "flair"): 1,
+}
+# Sign of a second sequence's brightness where a first one is darkest, deep in the brain: in fluid.
 _FLUID = {
-    ("t1", "t2"): 1, ("t1c", "t2"): 1, ("flair", "t2"): 1,
-    ("t1", "flair"): -1, ("t1c", "flair"): -1, ("t2", "flair"): -1,
-}  # fmt: skip
+    ("t1", "t2"): 1,
+    ("t1c", "t2"): 1,
+    ("flair", "t2"): 1,
+    ("t1", "flair"): -1,
+    ("t1c", "flair"): -1,
+    ("t2", "flair"): -1,
+}
 # What a volume must at least add to the score of the three others.
 _LEAST_SHARE = {"t1": 2.0, "t1c": 1.5, "t2": 2.0, "flair": -0.5}
 
@@ -47,7 +59,7 @@ class Look:
 
 
 def look_at(voxels: np.ndarray) -> Look | None:
-    """Make a volume (z, y, x) small; None unless it is finite and skull-stripped (constant background)."""
+    """Make a volume (z, y, x) small; None unless it is finite and its background constant."""
     if voxels.ndim != 3 or 0 in voxels.shape:
         return None
     small = np.asarray(
@@ -61,27 +73,30 @@ def look_at(voxels: np.ndarray) -> Look | None:
     return Look(small, brain, voxels.shape)
 
 
-class Comparison:
+class Comparison(Generic[Key]):
     """Volumes of one patient on one grid, compared with each other.
 
     Args:
         looks: key -> look; volumes on another grid than the first are left out.
     """
 
-    def __init__(self, looks: Mapping):
-        first = next(iter(looks.values()), None)
-        self._looks = {key: look for key, look in looks.items() if _on_one_grid(look, first)}
+    def __init__(self, looks: Mapping[Key, Look]):
+        together = _on_one_grid(looks)
         common = np.logical_and.reduce(
-            [look.brain for look in self._looks.values()] or [np.zeros((1, 1, 1), bool)]
+            [look.brain for look in together.values()] or [np.zeros((1, 1, 1), bool)]
         )
         inside = _eroded(_eroded(common))
-        self.keys = tuple(self._looks) if inside.sum() >= _LEAST_VOXELS else ()
-        self._values = {key: self._looks[key].values[inside] for key in self.keys}
+        self.keys = tuple(together) if inside.sum() >= _LEAST_VOXELS else ()
+        self._values = {key: together[key].values[inside] for key in self.keys}
         self._ranks = {key: _ranks(values) for key, values in self._values.items()}
-        self._known: dict = {}
+        self._known: dict[object, float] = {}
 
-    def score(self, order: Mapping) -> float:
-        """Tell how well volumes fit to sequences (sequence -> key); comparable for the same volumes only."""
+    def score(self, order: Mapping[str, Key]) -> float:
+        """Tell how well volumes fit to sequences; comparable for the same volumes only.
+
+        Args:
+            order: sequence -> key.
+        """
         total = 0.0
         for a, b in combinations([m for m in ("t1", "t1c", "t2", "flair") if m in order], 2):
             total += _LIKENESS[a, b] * self._pair(_likeness, order[a], order[b])
@@ -93,12 +108,14 @@ class Comparison:
         total += 0.5 * self._brightness(order["t2"]) if "t2" in order else 0
         return total - (0.5 * self._brightness(order["t1"]) if "t1" in order else 0)
 
-    def enhancement(self, before, after) -> float:
-        """Tell whether few voxels are much brighter in `after` (up to 1) or in `before` (down to -1)."""
+    def enhancement(self, before: Key, after: Key) -> float:
+        """Tell whether few voxels are much brighter after (up to 1) or before (down to -1)."""
         change = _unit(self._values[after]) - _unit(self._values[before])
         return float(np.clip(_skewness(change), -1, 1))
 
-    def best_order(self, order: Mapping, free: Iterable[str]) -> tuple[dict, float]:
+    def best_order(
+        self, order: Mapping[str, Key], free: Iterable[str]
+    ) -> tuple[dict[str, Key], float]:
         """Exchange volumes between the sequences `free`.
 
         Returns:
@@ -114,17 +131,17 @@ class Comparison:
         rest = [s for i, s in enumerate(scores) if i != best]
         return tried[best], scores[best] - max(rest, default=-np.inf)
 
-    def fits(self, order: Mapping, sequence: str) -> bool:
-        """Tell whether the volume of one sequence is as much like the three others as patients' are."""
+    def fits(self, order: Mapping[str, Key], sequence: str) -> bool:
+        """Tell whether a volume is as much like the three others as those of patients are."""
         others = {m: key for m, key in order.items() if m != sequence}
         return self.score(order) - self.score(others) >= _LEAST_SHARE[sequence]
 
-    def _brightness(self, key) -> float:
+    def _brightness(self, key: Key) -> float:
         if key not in self._known:
             self._known[key] = float(np.clip(_skewness(self._values[key]), 0, 1.5))
         return self._known[key]
 
-    def _pair(self, measure, a, b) -> float:
+    def _pair(self, measure: Callable[[np.ndarray, np.ndarray], float], a: Key, b: Key) -> float:
         if (measure, a, b) not in self._known:
             self._known[measure, a, b] = measure(self._ranks[a], self._ranks[b])
         return self._known[measure, a, b]
@@ -136,8 +153,15 @@ def brain_overlap(a: Look, b: Look) -> float:
     return 2 * both / (np.count_nonzero(a.brain) + np.count_nonzero(b.brain))
 
 
-def _on_one_grid(look: Look, first: Look) -> bool:
-    return look.full_shape == first.full_shape and brain_overlap(look, first) >= _LEAST_OVERLAP
+def _on_one_grid(looks: Mapping[Key, Look]) -> dict[Key, Look]:
+    """Leave out what does not lie where the first one does."""
+    kept: dict[Key, Look] = {}
+    for key, look in looks.items():
+        first = next(iter(kept.values()), look)
+        same_shape = look.full_shape == first.full_shape
+        if same_shape and brain_overlap(look, first) >= _LEAST_OVERLAP:
+            kept[key] = look
+    return kept
 
 
 def _eroded(mask: np.ndarray) -> np.ndarray:

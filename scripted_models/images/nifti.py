@@ -1,7 +1,8 @@
-"""The header of a NIfTI file, and a copy of files that ITK cannot place in space or read at all.
+"""The header of a NIfTI file, and a copy of files that ITK misplaces or cannot read.
 
-ITK forgets the third coordinate of a 2-D NIfTI slice and does not know NIfTI-2; both are offered to it as
-NIfTI-1 volumes. Layouts: nifti.nimh.nih.gov, nifti1.h and nifti2.h.
+ITK forgets the third coordinate of a 2-D NIfTI slice and does not know NIfTI-2. Both are offered
+to it as NIfTI-1 volumes. Hand-written because nibabel would be one more package to install in
+3D Slicer for these two. Layouts: nifti.nimh.nih.gov, nifti1.h and nifti2.h.
 """
 
 import gzip
@@ -11,11 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk
+
+Order = Literal["<", ">"]
 
 # name: (type and offset in NIfTI-1, type and offset in NIfTI-2)
 _FIELDS = {
@@ -35,6 +40,7 @@ _FIELDS = {
 _SIZES = {1: 348, 2: 540}
 FIRST_VOXEL = {1: 352, 2: 544}  # at least 4 bytes after the header
 HEADER_BYTES = 544
+_ORDERS: tuple[Order, ...] = ("<", ">")
 
 # NIfTI datatype -> (bytes, NumPy type of its parts)
 DATATYPES = {
@@ -55,7 +61,7 @@ DATATYPES = {
 }
 
 
-def _record(version: int, order: str) -> np.dtype:
+def _record(version: int, order: Order) -> np.dtype:
     columns = [fields[version - 1] for fields in _FIELDS.values()]
     return np.dtype(
         {
@@ -73,20 +79,20 @@ class NiftiHeader:
 
     Attributes:
         version: 1 or 2.
-        order: byte order, '<' or '>'.
-        fields: record with the names of the standard; 'quaternion' holds b, c, d and the offsets, 'sform'
-            the three rows.
+        order: byte order, "<" or ">".
+        fields: record with the names of the standard; "quaternion" holds b, c, d and the offsets,
+            "sform" the three rows.
     """
 
     version: int
-    order: str
+    order: Order
     fields: np.void
 
     @classmethod
     def parse(cls, content: bytes) -> "NiftiHeader | None":
         """Return the header at the start of a decompressed file, None when it is no NIfTI file."""
         for version, size in _SIZES.items():
-            for order in "<>":
+            for order in _ORDERS:
                 if content[:4] == struct.pack(order + "i", size) and len(content) >= size:
                     record = np.frombuffer(content, _record(version, order), 1)[0]
                     return cls(version, order, record)
@@ -99,7 +105,7 @@ class NiftiHeader:
 
     @property
     def forms_apart_mm(self) -> float:
-        """How far apart q-form and s-form put a corner of the volume; 0 where only one is stated."""
+        """How far apart q-form and s-form put a corner; 0 where only one is stated."""
         fields = self.fields
         if not (fields["qform_code"] > 0 and fields["sform_code"] > 0):
             return 0.0
@@ -136,7 +142,7 @@ class NiftiHeader:
         return bytes(content)
 
 
-def open_nifti(path: Path):
+def open_nifti(path: Path) -> BufferedIOBase:
     """Open a .nii or .nii.gz file for reading its decompressed bytes."""
     return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
 

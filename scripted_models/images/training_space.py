@@ -1,17 +1,28 @@
 """The space a model was trained in, and the way there and back.
 
-Networks see axial slices: x to the patient's left, y to posterior, z to superior (LPS), about 1 mm in
-the plane. An input in another orientation is permuted and flipped without loss; one with another
+Networks see axial slices of about 1 mm: x to the patient's left, y to posterior, z to superior
+(LPS). An input in another orientation is permuted and flipped without loss. One with another
 in-plane spacing is resampled, and its probabilities are resampled back onto its own grid.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.geometry import Grid
+from scripted_models.runtime.table_hints import Pattern, Range
+
+# one letter of each axis, so that 'LLS' is none
+AxisCode = Annotated[
+    str,
+    Pattern(
+        "(?=.*[LR])(?=.*[AP])(?=.*[SI])[LRAPSI]{3}", "one letter each of L or R, A or P, S or I"
+    ),
+]
+SpacingMm = Annotated[float, Range(0.1, 20)] | None
 
 
 @dataclass(frozen=True)
@@ -24,9 +35,9 @@ class TrainingSpace:
         tolerance: relative difference of spacing that is left alone.
     """
 
-    orientation: str = "LPS"
-    spacing_xyz_mm: tuple[float | None, float | None, float | None] = (1.0, 1.0, None)
-    tolerance: float = 0.1
+    orientation: AxisCode = "LPS"
+    spacing_xyz_mm: tuple[SpacingMm, SpacingMm, SpacingMm] = (1.0, 1.0, None)
+    tolerance: Annotated[float, Range(0, 1)] = 0.1
 
     def to_training(self, image: sitk.Image) -> sitk.Image:
         """Return the image in this space, as float32."""
@@ -38,17 +49,17 @@ class TrainingSpace:
 
     def resamples(self, grid: Grid) -> bool:
         """True when volumes on this grid change their spacing on the way to the network."""
-        return self._target_grid(self._oriented(grid)) is not None
+        return self._target_grid(self.oriented(grid)) is not None
 
     def training_voxels(self, grid: Grid) -> int:
         """Return how many voxels a volume on this grid has in this space, about."""
-        oriented = self._oriented(grid)
+        oriented = self.oriented(grid)
         target = self._target_grid(oriented) or oriented
         share = math.prod(oriented.spacing_xyz_mm) / math.prod(target.spacing_xyz_mm)
         return math.ceil(math.prod(grid.size_xyz) * share)
 
-    def _oriented(self, grid: Grid) -> Grid:
-        """Return a grid of one voxel, oriented like this space."""
+    def oriented(self, grid: Grid) -> Grid:
+        """Return one voxel of a grid, oriented like this space."""
         blank = sitk.Image([1, 1, 1], sitk.sitkUInt8)
         blank.SetSpacing(grid.spacing_xyz_mm)
         blank.SetDirection(grid.direction)
@@ -75,7 +86,8 @@ class TrainingSpace:
         return moved
 
     def _target_grid(self, grid: Grid) -> Grid | None:
-        wanted = [w or s for w, s in zip(self.spacing_xyz_mm, grid.spacing_xyz_mm, strict=True)]
+        (wx, wy, wz), (sx, sy, sz) = self.spacing_xyz_mm, grid.spacing_xyz_mm
+        wanted = (wx or sx, wy or sy, wz or sz)
         ratios = np.divide(grid.spacing_xyz_mm, wanted)
         if np.all(np.abs(ratios - 1) <= self.tolerance):
             return None
@@ -84,7 +96,7 @@ class TrainingSpace:
         axes = np.array(grid.direction).reshape(3, 3)
         shift = (np.array(wanted) - np.array(grid.spacing_xyz_mm)) / 2
         origin = np.array(grid.origin_lps_mm) + axes @ shift
-        return Grid(tuple(size.tolist()), tuple(wanted), tuple(origin.tolist()), grid.direction)
+        return Grid(tuple(size.tolist()), wanted, tuple(origin.tolist()), grid.direction)
 
 
 def orientation_code(direction: tuple[float, ...]) -> str:
@@ -97,7 +109,8 @@ def resample(
 ) -> sitk.Image:
     """Resample an image in physical space onto a grid.
 
-    Voxels whose center lies beyond the image's edge become `outside`, or repeat the edge with `extend`.
+    Voxels whose center lies beyond the image's edge become `outside`; with `extend` they repeat
+    the edge.
     """
     filter_ = sitk.ResampleImageFilter()
     filter_.SetSize(grid.size_xyz)

@@ -21,10 +21,6 @@ from scripted_models.runtime.atomic_files import BEGUN
 EXTENSIONS = (".nii.gz", ".nii", ".mha", ".nrrd")
 LABEL_ROUNDING = 1e-3
 MAX_SHEAR = 1e-4  # of the direction's cosines; what ITK itself allows in NIfTI
-_SHEARED = (
-    "{path}: found axes that are not perpendicular (sheared orientation), expected an orthonormal "
-    "direction; resample the volume onto a regular grid first."
-)
 
 
 def volume_extension(path: Path) -> str | None:
@@ -58,8 +54,10 @@ def read_volume(path: Path) -> sitk.Image:
         image = image[..., 0]
     if image.GetDimension() == 4:
         raise InputError(
-            f"{path}: found a 4-D image of {image.GetSize()[3]} volumes, expected one 3-D volume; "
-            "split it into one file per sequence (MSD folders with dataset.json are read as they are)."
+            found=f"a 4-D image of {image.GetSize()[3]} volumes",
+            expected="one 3-D volume",
+            action="split it into one file per sequence, or name the whole MSD folder",
+            path=path,
         )
     return _checked(_as_3d(image), Path(path))
 
@@ -69,8 +67,10 @@ def read_channel(path: Path, channel: int) -> sitk.Image:
     image = _read(Path(path))
     if image.GetDimension() != 4 or image.GetSize()[3] <= channel:
         raise InputError(
-            f"{path}: found an image of size {image.GetSize()}, expected a 4-D file with at least "
-            f"{channel + 1} volumes; compare the file with the 'modality' table of dataset.json."
+            found=f"an image of size {image.GetSize()}",
+            expected=f"a 4-D file with at least {channel + 1} volumes",
+            action="compare the file with the 'modality' table of dataset.json",
+            path=path,
         )
     size = [*image.GetSize()[:3], 0]
     return _checked(sitk.Extract(image, size, [0, 0, 0, channel]), Path(path))
@@ -91,8 +91,10 @@ def read_label_map(path: Path) -> tuple[np.ndarray, Grid]:
     whole = values.dtype.kind in "iu" or np.abs(values - np.rint(values)).max() <= LABEL_ROUNDING
     if not whole or low < -LABEL_ROUNDING or high > 255 + LABEL_ROUNDING:
         raise InputError(
-            f"{path}: found {'' if whole else 'fractional '}values from {low:g} to {high:g}, expected whole "
-            "label numbers from 0 to 255; give a label map, not an image or a probability volume."
+            found=f"{'' if whole else 'fractional '}values from {low:g} to {high:g}",
+            expected="whole label numbers from 0 to 255",
+            action="give a label map, not an image or a probability volume",
+            path=path,
         )
     return np.rint(values).astype(np.uint8), Grid.of(image)
 
@@ -110,8 +112,10 @@ def write_volume(path: Path, image: sitk.Image) -> None:
     extension = volume_extension(path)
     if extension is None:
         raise InputError(
-            f"{path}: found no volume extension, expected a name ending in {', '.join(EXTENSIONS)}; "
-            "rename it."
+            found="no volume extension",
+            expected=f"a name ending in {', '.join(EXTENSIONS)}",
+            action="rename it",
+            path=path,
         )
     check_file_name(path)
     _check_finite(image, path)
@@ -123,8 +127,9 @@ def write_volume(path: Path, image: sitk.Image) -> None:
             os.replace(partial, path)
     except (OSError, RuntimeError) as error:
         raise ResourceError(
-            f"{path}: could not be written ({_last_line(error)}); check that the folder exists, is "
-            "writable and has space left."
+            found=f"no way to write the file ({_last_line(error)})",
+            action="check that the folder exists, is writable and has space left",
+            path=path,
         ) from error
 
 
@@ -136,7 +141,7 @@ def write_labels(path: Path, labels: np.ndarray, grid: Grid) -> None:
     """
     if labels.dtype != bool and not np.array_equal(labels, labels.astype(np.uint8)):
         raise ValueError(
-            f"labels from {labels.min():g} to {labels.max():g} do not fit into whole numbers from 0 to 255"
+            f"labels from {labels.min():g} to {labels.max():g} are no whole numbers from 0 to 255"
         )
     write_volume(path, grid.image_from(labels.astype(np.uint8)))
 
@@ -161,17 +166,19 @@ def _read(path: Path) -> sitk.Image:
         else:
             image = _read_with_itk(path)
     except (RuntimeError, OSError, UnicodeError) as error:
-        raise InputError(_reading_problem(path, error)) from error
+        raise _reading_error(path, error) from error
     if _state(path) != before:
         raise InputError(
-            f"{path}: found a file that changed while it was read, expected one that is complete; wait until "
-            "it is written and run again."
+            found="a file that changed while it was read",
+            expected="one that is complete",
+            action="wait until it is written and run again",
+            path=path,
         )
     return image
 
 
 def _state(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is written; None for what the check of the file will refuse."""
+    """Return what changes when a file is written; None for what the check will refuse."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -187,13 +194,23 @@ def _read_with_itk(path: Path) -> sitk.Image:
     return reader.Execute()
 
 
-def _reading_problem(path: Path, error: Exception) -> str:
-    text = _last_line(error)
-    if "rthonormal" in str(error):
-        return _SHEARED.format(path=path)
-    return (
-        f"{path}: found contents that cannot be read ({text}), expected a volume; convert or export the "
-        "file again."
+def _reading_error(path: Path, error: Exception) -> InputError:
+    if "rthonormal" in str(error):  # ITK's words
+        return _sheared(path)
+    return InputError(
+        found=f"contents that cannot be read ({_last_line(error)})",
+        expected="a volume",
+        action="convert or export the file again",
+        path=path,
+    )
+
+
+def _sheared(path: Path) -> InputError:
+    return InputError(
+        found="axes that are not perpendicular (sheared orientation)",
+        expected="an orthonormal direction",
+        action="resample the volume onto a regular grid first",
+        path=path,
     )
 
 
@@ -209,13 +226,17 @@ def _as_3d(image: sitk.Image) -> sitk.Image:
 def _checked(image: sitk.Image, path: Path) -> sitk.Image:
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
         raise InputError(
-            f"{path}: found {image.GetPixelIDTypeAsString()} pixels, expected one number per voxel; "
-            "export a gray-value image."
+            found=f"{image.GetPixelIDTypeAsString()} pixels",
+            expected="one number per voxel",
+            action="export a gray-value image",
+            path=path,
         )
     if image.GetDimension() != 3:
         raise InputError(
-            f"{path}: found a {image.GetDimension()}-D image of size {image.GetSize()}, expected one 3-D "
-            "volume; export a single volume."
+            found=f"a {image.GetDimension()}-D image of size {image.GetSize()}",
+            expected="one 3-D volume",
+            action="export a single volume",
+            path=path,
         )
     _check_geometry(image, path)
     _check_finite(image, path)
@@ -226,17 +247,21 @@ def _check_geometry(image: sitk.Image, path: Path) -> None:
     spacing, origin = np.array(image.GetSpacing()), np.array(image.GetOrigin())
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise InputError(
-            f"{path}: found voxel spacing {spacing.tolist()} mm, expected positive numbers; repair the "
-            "header or export the volume again."
+            found=f"voxel spacing {spacing.tolist()} mm",
+            expected="positive numbers",
+            action="repair the header or export the volume again",
+            path=path,
         )
     direction = np.array(image.GetDirection()).reshape(3, 3)
     if not (np.isfinite(origin).all() and np.isfinite(direction).all()):
         raise InputError(
-            f"{path}: found an orientation or origin that is NaN or infinite, expected numbers; repair "
-            "the header or export the volume again."
+            found="an orientation or origin that is NaN or infinite",
+            expected="numbers",
+            action="repair the header or export the volume again",
+            path=path,
         )
     if not np.allclose(direction @ direction.T, np.eye(3), rtol=0, atol=MAX_SHEAR):
-        raise InputError(_SHEARED.format(path=path))
+        raise _sheared(path)
 
 
 def _check_finite(image: sitk.Image, path: Path) -> None:

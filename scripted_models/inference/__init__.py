@@ -1,16 +1,23 @@
-"""Dense inference: whole volumes, only where there is brain, in the fastest form that gives the same result.
+"""Dense inference: whole volumes, only where there is brain, in the fastest form of equal result.
 
-`devices` chooses where a network runs, `boxes` which part of each slice it sees, `spectral` exchanges its
-large convolutions for equal ones, and `volume` leads the slices through.
+`devices` chooses where a network runs, `boxes` which part of each slice it sees, `spectral`
+exchanges its large convolutions for equal ones, `volume` leads the slices through, and
+`memory_ladder` says how to go on when memory runs out. `reference` computes the same patch by
+patch, for tests and measurements.
+
+Call what `__all__` names.
 """
 
 from scripted_models.inference.boxes import brain_box, iterate_slices, padded_window, slab
 from scripted_models.inference.devices import (
     CPU_AFTER_GPU,
     GpuMemoryError,
+    Placement,
     choose_device,
+    leave_gpu,
     place_network,
 )
+from scripted_models.inference.memory_ladder import Rung
 from scripted_models.inference.volume import (
     FORMS,
     MOST_WORKERS,
@@ -24,10 +31,13 @@ __all__ = [
     "FORMS",
     "MOST_WORKERS",
     "GpuMemoryError",
+    "Placement",
+    "Rung",
     "brain_box",
     "choose_device",
     "choose_form",
     "iterate_slices",
+    "leave_gpu",
     "padded_window",
     "place_network",
     "predict_slice",

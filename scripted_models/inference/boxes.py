@@ -61,8 +61,9 @@ class SliceGroup:
 def group_slices(brain: np.ndarray, margin: int, overhead: float) -> list[SliceGroup]:
     """Group the slices that hold brain by the size of their brain box, so that the work is least.
 
-    A box size of its own for every slice computes no superfluous pixel, a single one pays the preparation
-    of a size only once. Slices in the order of their area are cut into runs by dynamic programming.
+    A box size of its own for every slice computes no superfluous pixel; a single one pays the
+    preparation of a size only once. Slices in the order of their area are cut into runs by dynamic
+    programming.
 
     Args:
         brain: bool (z, y, x).

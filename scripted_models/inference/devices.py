@@ -1,4 +1,6 @@
-"""Where a network runs."""
+"""Where a network runs, and why there."""
+
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -11,32 +13,45 @@ CPU_AFTER_GPU = "CPU, because the memory of the GPU did not suffice"
 class GpuMemoryError(ResourceError):
     """The memory of the GPU does not suffice."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
-            "The GPU ran out of memory on a single slice; close other programs that use it or choose "
-            "--device cpu."
+            found="too little memory on the GPU for a single slice",
+            action="close other programs that use the GPU, or choose --device cpu",
         )
 
 
-def choose_device(wanted: str) -> tuple[torch.device, str]:
+class Placement(NamedTuple):
+    """Where a network runs.
+
+    Attributes:
+        device: of its weights.
+        reason: for this device, in words.
+    """
+
+    device: torch.device
+    reason: str
+
+
+def choose_device(wanted: str) -> Placement:
     """Return the device for 'auto', 'cpu' or 'cuda', and the reason for it in words.
 
     Raises:
         ResourceError: 'cuda' was asked for and is not there.
     """
     if wanted == "cpu":
-        return torch.device("cpu"), "CPU, as asked"
+        return Placement(torch.device("cpu"), "CPU, as asked")
     if torch.cuda.is_available():
-        return torch.device("cuda"), f"GPU {torch.cuda.get_device_name()}"
+        return Placement(torch.device("cuda"), f"GPU {torch.cuda.get_device_name()}")
     if wanted == "cuda":
         raise ResourceError(
-            "No CUDA device is available to PyTorch, but --device cuda asks for one; use --device auto "
-            "or install a CUDA build of PyTorch and the driver."
+            found="no GPU that PyTorch can use",
+            expected="one for --device cuda",
+            action="choose --device auto, or install the driver and a CUDA build of PyTorch",
         )
-    return torch.device("cpu"), "CPU, because PyTorch finds no CUDA device"
+    return Placement(torch.device("cpu"), "CPU, because PyTorch finds no CUDA device")
 
 
-def place_network(network: nn.Module, wanted: str) -> tuple[torch.device, str]:
+def place_network(network: nn.Module, wanted: str) -> Placement:
     """Move a network to the device for 'auto', 'cpu' or 'cuda'.
 
     Returns:
@@ -45,12 +60,18 @@ def place_network(network: nn.Module, wanted: str) -> tuple[torch.device, str]:
     Raises:
         ResourceError: 'cuda' was asked for and is not there.
     """
-    device, reason = choose_device(wanted)
+    chosen = choose_device(wanted)
     try:
-        network.to(device)
+        network.to(chosen.device)
     except RuntimeError as error:  # also raised for a context that finds no room
         if wanted != "auto" or "out of memory" not in str(error):
             raise
-        device, reason = torch.device("cpu"), CPU_AFTER_GPU
-        network.to(device)
-    return device, reason
+        return leave_gpu(network)
+    return chosen
+
+
+def leave_gpu(network: nn.Module) -> Placement:
+    """Move a network to the CPU, because the memory of the GPU does not suffice."""
+    device = torch.device("cpu")
+    network.to(device)
+    return Placement(device, CPU_AFTER_GPU)

@@ -1,11 +1,12 @@
 """Patch-wise prediction, the reference that dense prediction is compared with.
 
-Every voxel is classified by the patch around it alone, as in training (Havaei et al. 2017, section 3) and in
-the sliding window of the lecture. It costs about 200 times the arithmetic of `inference`, whose
-results it must equal; tests and benchmarks use it.
+Every voxel is classified by the patch around it alone, as in training (Havaei et al. 2017, section
+3). It costs about 200 times the arithmetic of `inference`, whose results it must equal; tests and
+benchmarks use it.
 """
 
 import copy
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,18 +16,20 @@ from scripted_models.inference import brain_box
 from scripted_models.networks.layers import DensePool, LargeConv2d
 from scripted_models.networks.slice_network import SliceNetwork
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 def predict_voxels(
-    network: nn.Module, plane: np.ndarray, voxels: np.ndarray, batch_size: int = 128
+    network: SliceNetwork, plane: np.ndarray, voxels: np.ndarray, batch_size: int = 128
 ) -> np.ndarray:
     """Compute the class probabilities of single voxels of a slice, each from its own patch.
 
-    A patch reaches `network.margins` before and after its voxel, so its edge is the receptive field; where
-    it leaves the slice it is 0.
+    A patch reaches `network.margins` before and after its voxel, so its edge is the receptive
+    field. Where it leaves the slice it is 0.
 
     Args:
-        network: maps (N, C, H, W) to logits smaller by `network.margins`; in evaluation mode, used on its
-            own device.
+        network: maps (N, C, H, W) to logits smaller by `network.margins`; in evaluation mode, used
+            on its own device.
         plane: (C, y, x) in the precision of the network.
         voxels: int (P, 2), y and x of each voxel; `np.argwhere` gives those of a mask.
         batch_size: patches evaluated together.
@@ -51,7 +54,7 @@ def predict_voxels(
 def predict_slice_patchwise(
     network: SliceNetwork, image: np.ndarray, brain: np.ndarray, z: int, batch_size: int = 128
 ) -> tuple[slice, slice, np.ndarray]:
-    """Compute class probabilities in the brain box of one slice; stands in for `inference.predict_slice`.
+    """Compute class probabilities in the brain box of one slice, as `inference.predict_slice` does.
 
     Args:
         network: one that neither pads nor sees other slices.
@@ -69,8 +72,8 @@ def predict_slice_patchwise(
     return rows, columns, values.T.reshape(-1, *shape).astype(np.float32)
 
 
-def with_plain_layers(network: nn.Module) -> nn.Module:
-    """Copy a network and give the copy `nn.Conv2d` and `nn.MaxPool2d` for the project's own dense layers.
+def with_plain_layers(network: Network) -> Network:
+    """Copy a network and give the copy `nn.Conv2d` and `nn.MaxPool2d` for the project's own layers.
 
     Weights and results are the same; it is the network as anybody would write it down.
     """
@@ -85,6 +88,7 @@ def with_plain_layers(network: nn.Module) -> nn.Module:
 
 
 def _plain_convolution(layer: LargeConv2d) -> nn.Conv2d:
-    plain = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size)
+    rows, columns = layer.kernel_size
+    plain = nn.Conv2d(layer.in_channels, layer.out_channels, (rows, columns))
     plain.weight, plain.bias = layer.weight, layer.bias
     return plain

@@ -1,8 +1,9 @@
 """Large convolutions by fast Fourier transform: other arithmetic, same weights, same result.
 
-A valid convolution of an H x W input is the part of a circular one that does not wrap round, so transforms
-of the input's own size suffice. Two real filters are the real and the imaginary part of one complex filter,
-and one inverse transform gives the outputs of both: the two pieces of a maxout unit.
+A valid convolution of an H x W input is the part of a circular one that does not wrap round, so
+transforms of the input's own size suffice. Two real filters are the real and the imaginary part of
+one complex filter, and one inverse transform gives the outputs of both: the two pieces of a maxout
+unit.
 """
 
 import copy
@@ -16,19 +17,20 @@ from torch import nn
 
 from scripted_models.networks.fourier import smooth_size
 from scripted_models.networks.layers import Maxout
+from scripted_models.networks.slice_network import SliceNetwork
 
 SMALLEST_KERNEL = 11  # below, a direct convolution is as fast
 _CHUNK = 8  # maps that are transformed at a time, to stay in the cache
 
 
 class SpectralLayer(nn.Module):
-    """A valid convolution evaluated by FFT; the spectra of its weights are kept for one size at a time.
+    """A valid convolution evaluated by FFT; spectra of its weights are kept for one size at a time.
 
     Args:
         layer: convolution with stride, dilation and groups of 1; its weights are shared.
     """
 
-    def __init__(self, layer: nn.Conv2d):
+    def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         self.layer, self.out_channels = layer, layer.out_channels
         self._size: tuple[int, int] = (0, 0)
@@ -38,7 +40,11 @@ class SpectralLayer(nn.Module):
 
     @torch.inference_mode()
     def prepare(self, height: int, width: int) -> tuple[int, int]:
-        """Make the spectra for inputs of a size, unless they are there; return the size of the transforms."""
+        """Make the spectra for inputs of a size, unless they are there.
+
+        Returns:
+            The size of the transforms.
+        """
         size = (smooth_size(height), smooth_size(width))
         with self._lock:
             if size != self._size or self._spectra.device != self.layer.weight.device:
@@ -56,6 +62,14 @@ class SpectralLayer(nn.Module):
             self._convolve(image, size, result)
         return out
 
+    @property
+    def bias(self) -> torch.Tensor:
+        """The bias of the convolution; all zeros where it has none."""
+        bias = self.layer.bias
+        return (
+            self.layer.weight.new_zeros(self.layer.out_channels) if bias is None else bias.detach()
+        )
+
     def _filters(self) -> torch.Tensor:
         """Return the kernels, flipped, in the order in which `_convolve` reads their spectra."""
         raise NotImplementedError
@@ -67,7 +81,7 @@ class SpectralLayer(nn.Module):
     def _transform(self, filters: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Return the 2-D spectra of small kernels, the half ones if they are real.
 
-        The transform along the columns is a matrix product: most of the rows that it would read are 0.
+        Along the columns it is a matrix product: most of the rows that an FFT would read are 0.
         """
         along_rows = torch.fft.fft if filters.is_complex() else torch.fft.rfft
         lines = along_rows(filters, n=size[1])
@@ -86,7 +100,7 @@ class SpectralLayer(nn.Module):
 
 
 class SpectralConv2d(SpectralLayer):
-    """A convolution with few outputs: input maps are transformed, their products with the spectra added."""
+    """A convolution with few outputs: products of transformed maps and spectra are added."""
 
     def _filters(self) -> torch.Tensor:
         return self.layer.weight.detach().flip(2, 3).transpose(0, 1).contiguous()
@@ -98,7 +112,7 @@ class SpectralConv2d(SpectralLayer):
             for one, spectra in zip(maps, self._spectra[start : start + _CHUNK], strict=True):
                 total.addcmul_(spectra, one)
         valid = _valid(torch.fft.irfft2(total, s=size), image, self.layer)
-        torch.add(valid, self.layer.bias.detach().view(-1, 1, 1), out=out)
+        torch.add(valid, self.bias.view(-1, 1, 1), out=out)
 
 
 class SpectralMaxout(SpectralLayer):
@@ -109,7 +123,7 @@ class SpectralMaxout(SpectralLayer):
         pieces: of the maxout; with an odd number the last one is computed twice.
     """
 
-    def __init__(self, layer: nn.Conv2d, pieces: int):
+    def __init__(self, layer: nn.Conv2d, pieces: int) -> None:
         super().__init__(layer)
         self.pieces, self.out_channels = pieces, layer.out_channels // pieces
 
@@ -118,7 +132,7 @@ class SpectralMaxout(SpectralLayer):
 
     def _convolve(self, image: torch.Tensor, size: tuple[int, int], out: torch.Tensor) -> None:
         maps = torch.fft.fft2(image, s=size)
-        bias = _pack(self.layer.bias.detach(), self.pieces) * math.prod(size)
+        bias = _pack(self.bias, self.pieces) * math.prod(size)
         for pair, (spectra, offsets) in enumerate(zip(self._spectra, bias, strict=True)):
             for start in range(0, len(out), _CHUNK):
                 chunk = slice(start, start + _CHUNK)
@@ -147,7 +161,7 @@ def _valid(circular: torch.Tensor, image: torch.Tensor, layer: nn.Conv2d) -> tor
 
 
 def _dft_matrix(size: int, count: int) -> torch.Tensor:
-    """Return the first `count` columns of the matrix of the discrete Fourier transform, complex128."""
+    """Return the first `count` columns of the discrete Fourier transform's matrix, complex128."""
     turns = torch.outer(torch.arange(size), torch.arange(count)) % size
     return torch.exp(turns.to(torch.complex128) * (-2j * math.pi / size))
 
@@ -155,14 +169,14 @@ def _dft_matrix(size: int, count: int) -> torch.Tensor:
 class SpectralNetwork(nn.Module):
     """A network with the weights of another one that evaluates its large convolutions by FFT.
 
-    Every module keeps its own `forward`; only convolutions are exchanged, a large one together with the
-    maxout that follows it in an `nn.Sequential`. The others get their weights in the channels-last layout.
+    Every module keeps its own `forward`; only convolutions are exchanged, a large one together with
+    the maxout that follows it in an `nn.Sequential`. The others get channels-last weights.
 
     Args:
         network: stays as it is.
     """
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: SliceNetwork) -> None:
         super().__init__()
         tensors = (*network.parameters(), *network.buffers())
         self.network = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
@@ -175,7 +189,7 @@ class SpectralNetwork(nn.Module):
         return self.network(x)
 
     def prepare(self, height: int, width: int, pool: Executor) -> None:
-        """Make the spectra of all layers for windows of a size at once, instead of when they are needed."""
+        """Make the spectra of all layers for windows of a size at once, before they are needed."""
         if not self._missing:
             self._measure()
         jobs = [
@@ -187,10 +201,14 @@ class SpectralNetwork(nn.Module):
 
     @torch.inference_mode()
     def _measure(self) -> None:
-        """Find by how many pixels the input of each layer is smaller than the window, on a small one."""
-        edge = sum(self.network.margins) + 1
+        """Find by how many pixels the input of each layer is smaller than the window."""
+        edge = sum(self.network.margins) + 1  # of the smallest window
         layers = [layer for layer in self.network.modules() if isinstance(layer, SpectralLayer)]
-        note = lambda layer, x: self._missing.update({layer: edge - x[0].shape[2]})  # noqa: E731
+
+        def note(layer: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+            if isinstance(layer, SpectralLayer):
+                self._missing[layer] = edge - inputs[0].shape[2]
+
         hooks = [layer.register_forward_pre_hook(note) for layer in layers]
         like = next(self.network.parameters())
         self.network(like.new_zeros((1, self.network.input_channels, edge, edge)))
@@ -206,10 +224,11 @@ def has_large_convolutions(network: nn.Module) -> bool:
 def _exchange_children(parent: nn.Module) -> None:
     children = [*parent.named_children(), ("", None)]
     for (name, layer), (next_name, after) in itertools.pairwise(children):
+        if not isinstance(layer, nn.Conv2d):
+            continue
         if not _is_large(layer):
-            if isinstance(layer, nn.Conv2d):
-                weight = layer.weight.detach().contiguous(memory_format=torch.channels_last)
-                layer.weight = nn.Parameter(weight, requires_grad=False)
+            weight = layer.weight.detach().contiguous(memory_format=torch.channels_last)
+            layer.weight = nn.Parameter(weight, requires_grad=False)
         elif isinstance(parent, nn.Sequential) and isinstance(after, Maxout) and after.pieces > 1:
             setattr(parent, name, SpectralMaxout(layer, after.pieces))
             setattr(parent, next_name, nn.Identity())

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import reduce
+from itertools import count
 
 import numpy as np
 import torch
@@ -22,8 +24,12 @@ from scripted_models.networks.slice_network import PLANES, SliceNetwork
 
 FORMS = ("direct", "spectral")
 MOST_WORKERS = 4  # a slice takes about 150 MB; further threads work inside the layers
-_OVERHEAD = 1.3  # of a box size, in slices: spectra of the weights, and workers that wait for the last slice
+# Cost of a box size, in slices: spectra of the weights, and workers that wait for the last slice.
+_OVERHEAD = 1.3
 _GPU_BATCH = 8  # slices
+
+Box = tuple[slice, slice]  # rows and columns
+SliceResult = tuple[int, Box, np.ndarray]  # index, box, float32 (classes, rows, columns)
 
 
 def choose_form(network: nn.Module) -> str:
@@ -42,10 +48,11 @@ def predict_volume(
     workers: int = MOST_WORKERS,
     half: bool = False,
 ) -> np.ndarray:
-    """Compute class probabilities of a volume, slice by slice; the mean over the planes of the network.
+    """Compute class probabilities of a volume, slice by slice; the mean over the network's planes.
 
-    On the CPU as many threads work as `torch.get_num_threads()` says, on up to four slices at a time. While
-    they do, the number that PyTorch uses inside one layer is smaller; it is set back in the end.
+    On the CPU as many threads work as `torch.get_num_threads()` says, on up to four slices at a
+    time. While they do, the number that PyTorch uses inside one layer is smaller; it is set back
+    in the end.
 
     Args:
         network: in evaluation mode, used on its own device.
@@ -55,8 +62,8 @@ def predict_volume(
         cancelled: asked between slices.
         form: one of `FORMS`; by default what `choose_form` says.
         workers: slices at a time on the CPU, at most.
-        half: let the layers compute in float16 where PyTorch's autocast does (about half the memory of the
-            maps, and a few labels change), in the form 'direct' only.
+        half: let the layers compute in float16 where PyTorch's autocast does, in the form 'direct'
+            only. It takes about half the memory of the maps, and a few labels change.
 
     Returns:
         float32 (classes, z, y, x); background 1 outside the brain, of which networks learn nothing.
@@ -67,20 +74,21 @@ def predict_volume(
     """
     axes = [PLANES.index(plane) for plane in network.planes]
     form = form or choose_form(network)
-    total, done = None, 0
     counts = [int(brain.any(axis=tuple({0, 1, 2} - {axis})).sum()) for axis in axes]
+    done = count(1)
+
+    def along(axis: int, pool: ThreadPoolExecutor) -> np.ndarray:
+        moved = np.ascontiguousarray(np.moveaxis(image, axis + 1, 1))
+        predictor = Predictor(network, moved, np.moveaxis(brain, axis, 0), form, half)
+        probabilities = np.zeros((network.num_classes, *predictor.brain.shape), np.float32)
+        probabilities[0] = 1.0
+        for z, (rows, columns), values in predictor.slices(pool, cancelled):
+            probabilities[:, z, rows, columns] = values
+            on_slice(next(done) / sum(counts))
+        return np.moveaxis(probabilities, 1, axis + 1)
+
     with _workers(_on_cpu(network), min(workers, max(counts))) as pool, _without_tf32():
-        for axis in axes:
-            moved = np.ascontiguousarray(np.moveaxis(image, axis + 1, 1))
-            predictor = Predictor(network, moved, np.moveaxis(brain, axis, 0), form, half)
-            probabilities = np.zeros((network.num_classes, *predictor.brain.shape), np.float32)
-            probabilities[0] = 1.0
-            for z, (rows, columns), values in predictor.slices(pool, cancelled):
-                probabilities[:, z, rows, columns] = values
-                done += 1
-                on_slice(done / sum(counts))
-            probabilities = np.moveaxis(probabilities, 1, axis + 1)
-            total = probabilities if total is None else total + probabilities
+        total = reduce(np.add, (along(axis, pool) for axis in axes))
     mean = total if len(axes) == 1 else total / np.float32(len(axes))
     mean[:, ~brain] = np.eye(len(mean), 1, dtype=np.float32)
     return mean
@@ -110,7 +118,9 @@ def predict_slice(
 class Predictor:
     """Computes slices of one volume with one network in one form.
 
-    Args: as for `predict_volume`; the slices go along the first axis of (z, y, x).
+    Args:
+        network, form, half: as for `predict_volume`.
+        image, brain: as for `predict_volume`; the slices go along the first axis of (z, y, x).
     """
 
     def __init__(
@@ -120,17 +130,18 @@ class Predictor:
         brain: np.ndarray,
         form: str,
         half: bool = False,
-    ):
-        self.network = SpectralNetwork(network) if form == "spectral" else network
+    ) -> None:
+        self.network: nn.Module = SpectralNetwork(network) if form == "spectral" else network
         self.device = next(network.parameters()).device
         self.margins, self.context = network.margins, network.context_slices
         self.whole = network.pads
         self.image, self.brain, self.half = image, brain, half
 
-    def box(self, z: int) -> tuple[slice, slice]:
+    def box(self, z: int) -> Box:
         """Return the rows and columns of a slice that are computed."""
         if self.whole:
-            return tuple(slice(0, n) for n in self.brain.shape[1:])
+            rows, columns = self.brain.shape[1:]
+            return slice(0, rows), slice(0, columns)
         return brain_box(self.brain[z])
 
     def groups(self) -> list[SliceGroup]:
@@ -138,9 +149,12 @@ class Predictor:
         if not self.whole:
             return group_slices(self.brain, sum(self.margins), _OVERHEAD)
         occupied = np.flatnonzero(self.brain.any(axis=(1, 2)))
-        return [SliceGroup(tuple(occupied.tolist()), self.brain.shape[1:])]
+        rows, columns = self.brain.shape[1:]
+        return [SliceGroup(tuple(occupied.tolist()), (rows, columns))]
 
-    def slices(self, pool: ThreadPoolExecutor, cancelled: Callable[[], bool]) -> Iterator[tuple]:
+    def slices(
+        self, pool: ThreadPoolExecutor, cancelled: Callable[[], bool]
+    ) -> Iterator[SliceResult]:
         """Yield index, box and probabilities of each slice, in any order.
 
         Raises:
@@ -161,19 +175,16 @@ class Predictor:
     @staticmethod
     def _stop_if(cancelled: Callable[[], bool]) -> None:
         if cancelled():
-            raise Cancelled("The run was cancelled; nothing was written.")
+            raise Cancelled()
 
-    def predict(self, slices: Sequence[int], shape: tuple[int, int]) -> list[tuple]:
+    def predict(self, slices: Sequence[int], shape: tuple[int, int]) -> list[SliceResult]:
         """Compute slices whose boxes fit into `shape` together, in parts if memory is short.
 
         Returns:
             Index, (row slice, column slice) and float32 (classes, rows, columns) of each.
         """
         boxes = [self.box(z) for z in slices]
-        windows = [
-            padded_window(slab(self.image, z, self.context), *_grown(box, shape), self.margins)
-            for z, box in zip(slices, boxes, strict=True)
-        ]
+        windows = [self._window(z, box, shape) for z, box in zip(slices, boxes, strict=True)]
         values = self._probabilities(np.stack(windows))
         if values is None:
             half = len(slices) // 2
@@ -183,8 +194,13 @@ class Predictor:
             for z, box, value in zip(slices, boxes, values, strict=True)
         ]
 
+    def _window(self, z: int, box: Box, shape: tuple[int, int]) -> np.ndarray:
+        """Return the input (C, H, W) for a box that is grown to `shape`."""
+        rows, columns = (slice(a.start, a.start + n) for a, n in zip(box, shape, strict=True))
+        return padded_window(slab(self.image, z, self.context), rows, columns, self.margins)
+
     def _probabilities(self, windows: np.ndarray) -> np.ndarray | None:
-        """Map (N, C, H, W) to (N, classes, H', W'); None if the GPU has no room for so many slices."""
+        """Map (N, C, H, W) to (N, classes, H', W'); None if the GPU has no room for them all."""
         try:
             autocast = torch.autocast(self.device.type, torch.float16, enabled=self.half)
             with torch.inference_mode(), autocast:
@@ -196,10 +212,6 @@ class Predictor:
         return None
 
 
-def _grown(box: tuple[slice, slice], shape: tuple[int, int]) -> list[slice]:
-    return [slice(axis.start, axis.start + n) for axis, n in zip(box, shape, strict=True)]
-
-
 def _on_cpu(network: nn.Module) -> bool:
     return next(network.parameters()).device.type == "cpu"
 
@@ -208,9 +220,9 @@ def _on_cpu(network: nn.Module) -> bool:
 def _workers(on_cpu: bool, most: int) -> Iterator[ThreadPoolExecutor]:
     """Share the threads that PyTorch may use between workers; nothing of it is left afterwards."""
     threads = torch.get_num_threads()
-    count = min(threads, MOST_WORKERS, max(most, 1)) if on_cpu else 1
-    torch.set_num_threads(threads // count)  # before the workers start, which take it over
-    pool = ThreadPoolExecutor(count, thread_name_prefix="slices")
+    workers = min(threads, MOST_WORKERS, max(most, 1)) if on_cpu else 1
+    torch.set_num_threads(threads // workers)  # before the workers start, which take it over
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="slices")
     try:
         yield pool
     finally:
@@ -218,6 +230,6 @@ def _workers(on_cpu: bool, most: int) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(threads)
 
 
-def _without_tf32():
+def _without_tf32() -> AbstractContextManager[None]:
     """Half the mantissa is not worth the labels that it changes."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

@@ -1,5 +1,6 @@
-"""A small bitmap font and text drawing on RGB arrays, so that pictures need no graphics library.
+"""A small bitmap font and text drawing on RGB arrays.
 
+Hand-written, as the segment path has neither Pillow nor matplotlib, and SimpleITK draws no text.
 Capitals are five pixels wide and seven high; two more rows below hold the tails of letters.
 """
 

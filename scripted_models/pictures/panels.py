@@ -1,7 +1,7 @@
-"""Panels of pictures: one plane of a volume as gray levels or labels, cropped to the brain and scaled.
+"""Panels of pictures: one plane of a volume as gray levels or labels, cropped to the brain, scaled.
 
-Arrays are (z, y, x) on an LPS grid. Panels follow the radiological convention: axial with anterior up
-and patient right on the image left, coronal and sagittal with superior up, sagittal facing left.
+Arrays are (z, y, x) on an LPS grid. Panels follow the radiological convention: axial with anterior
+up and patient right on the image left, coronal and sagittal with superior up, sagittal facing left.
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ import numpy as np
 
 from scripted_models.labels import LABELS
 
-# Chosen by simulating red-, green- and blue-blindness (Machado et al. 2009): every pair stays more than
-# 20 CIELAB units apart; the luminance rises from necrosis to enhancing tumor.
+# Chosen by simulating red-, green- and blue-blindness (Machado et al. 2009): every pair stays more
+# than 20 CIELAB units apart. The luminance rises from necrosis to enhancing tumor.
 LABEL_COLORS: dict[int, tuple[int, int, int]] = {
     1: (227, 66, 52),
     2: (66, 148, 255),
@@ -83,21 +83,25 @@ def _stripped_background(volume: np.ndarray) -> float | None:
     return value if np.mean(volume == value) > 0.05 else None
 
 
-def brain_mask(volumes: Iterable[np.ndarray]) -> np.ndarray:
-    """Return where any (z, y, x) volume shows tissue, as a bool array; everywhere for constant ones.
+def tissue_mask(volumes: Iterable[np.ndarray]) -> np.ndarray:
+    """Return where any (z, y, x) volume shows tissue, as a bool array; everywhere if none does.
 
-    Around a stripped brain the volume is constant; otherwise tissue is what is brighter than the mean.
+    Around a stripped brain a volume is constant. Elsewhere tissue is brighter than the mean.
+    It serves pictures of any volume; the brain mask of networks is another one.
+
+    Args:
+        volumes: at least one; all of one shape.
     """
-    mask = False
-    for volume in volumes:
-        finite = np.isfinite(volume)
-        background = _stripped_background(volume)
-        if background is None:
-            background = volume[finite].mean() if finite.any() else 0.0
-            mask = mask | (finite & (volume > background))
-        else:
-            mask = mask | (finite & (volume != background))
-    return mask if np.any(mask) else np.ones_like(mask, bool)
+    mask = np.any([_tissue(volume) for volume in volumes], axis=0)
+    return mask if mask.any() else np.ones_like(mask)
+
+
+def _tissue(volume: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(volume)
+    background = _stripped_background(volume)
+    if background is not None:
+        return finite & (volume != background)
+    return finite & (volume > (volume[finite].mean() if finite.any() else 0.0))
 
 
 def intensity_window(volume: np.ndarray, brain: np.ndarray) -> Window:
@@ -108,14 +112,15 @@ def intensity_window(volume: np.ndarray, brain: np.ndarray) -> Window:
 
 
 def frame(shown: np.ndarray, spacing_xyz_mm: tuple[float, float, float], panel_px: int) -> View:
-    """Return the box of the shown voxels with a margin of 3%; its longest edge becomes `panel_px`."""
+    """Return the box of the shown voxels with a margin of 3 %; `panel_px` is its longest edge."""
     box = []
     for axis, size in enumerate(shown.shape):
         hit = np.flatnonzero(shown.any(axis=tuple(i for i in range(3) if i != axis)))
         margin = round(0.03 * (hit[-1] - hit[0] + 1))
         box.append(slice(int(max(0, hit[0] - margin)), int(min(size, hit[-1] + 1 + margin))))
     extents = [(p.stop - p.start) * s for p, s in zip(box, spacing_xyz_mm[::-1], strict=True)]
-    return View(tuple(box), tuple(spacing_xyz_mm), panel_px / max(extents))
+    z, y, x = box
+    return View((z, y, x), spacing_xyz_mm, panel_px / max(extents))
 
 
 def fullest_index(tumor: np.ndarray, brain: np.ndarray, plane: str) -> tuple[int, int]:
@@ -172,7 +177,10 @@ def label_panel(view: View, labels: np.ndarray, plane: str, index: int) -> np.nd
 
 
 def _resize(section: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resample a 2-D array linearly to (height, width), edges extended."""
+    """Resample a 2-D array linearly to (height, width), edges extended.
+
+    Hand-written, as SimpleITK needs a grid for it and pictures do without torch.
+    """
     for axis, pixels in enumerate(size):
         last = section.shape[axis] - 1
         at = np.clip((np.arange(pixels) + 0.5) * (last + 1) / pixels - 0.5, 0, last)

@@ -41,8 +41,9 @@ def write_file(path: Path, content: bytes | str) -> None:
             raise
     except OSError as error:
         raise ResourceError(
-            f"{path}: could not be written ({error.strerror}); check that the folder exists, is "
-            "writable and has space left."
+            path=path,
+            found=f"no way to write the file ({error.strerror})",
+            action="check that the folder exists, is writable and has space left",
         ) from error
 
 
@@ -57,11 +58,16 @@ def make_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise ResourceError(
-            f"{path}: found a file, expected a folder or a new name; choose another --output."
+            path=path,
+            found="a file",
+            expected="a folder or a new name",
+            action="choose another --output",
         ) from error
     except OSError as error:
         raise ResourceError(
-            f"{path}: the folder could not be created ({error.strerror}); choose another --output."
+            path=path,
+            found=f"no way to make the folder ({error.strerror})",
+            action="choose another --output",
         ) from error
     return path
 
@@ -82,13 +88,17 @@ def only_writer(folder: Path) -> Iterator[Path]:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
         raise ResourceError(
-            f"{folder}: found another run that writes there, expected a folder of one run; wait for it, or "
-            "choose another --output."
+            path=folder,
+            found="another run that writes there",
+            expected="a folder of one run",
+            action="wait for it, or choose another --output",
         ) from error
     except OSError as error:
         raise ResourceError(
-            f"{folder}: found a folder that cannot be written ({error.strerror}), expected one for "
-            "results; choose another --output."
+            path=folder,
+            found=f"a folder that cannot be written ({error.strerror})",
+            expected="one for results",
+            action="choose another --output",
         ) from error
     try:
         _remove_remains(folder)
@@ -105,8 +115,8 @@ def only_writer(folder: Path) -> Iterator[Path]:
 def _remove_remains(folder: Path, below: int = 0) -> None:
     """Remove what a run that was killed had begun to write.
 
-    In subfolders, as deep as those of a model folder, only files go: a folder there may be one that another
-    run writes into a cache. A subfolder with a lock belongs to a run of its own.
+    In subfolders, as deep as those of a model folder, only files go: a folder there may be one that
+    another run writes into a cache. A subfolder with a lock belongs to a run of its own.
     """
     for path in folder.iterdir():
         is_folder = path.is_dir() and not path.is_symlink()
@@ -120,7 +130,7 @@ def _remove_remains(folder: Path, below: int = 0) -> None:
 
 
 def write_together(folder: Path, contents: Mapping[str, str]) -> None:
-    """Write files that belong together; those of a former run stay until all new ones are on the disk.
+    """Write files that belong together; former ones stay until all new ones are on the disk.
 
     Args:
         folder: of the files, made when absent.
@@ -141,8 +151,8 @@ def write_together(folder: Path, contents: Mapping[str, str]) -> None:
 def put_in_place(folder: Path, target: Path, stale: Iterable[Path]) -> None:
     """Move all files of a folder into another one of the same disk.
 
-    The files that they replace go first: an old one beside a new one would be read wrongly, whatever stops
-    the program in between.
+    The files that they replace go first. An old one beside a new one would be read wrongly,
+    whatever stops the program in between.
 
     Args:
         folder: its files are moved.

@@ -2,14 +2,15 @@
 
 import ctypes
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripted_models.errors import ResourceError
 
-# Largest resident sizes of `segment` on two cores: for 240 x 240 x 155 voxels of 1 mm 1.2 GB (`fast`) to 2.1 GB
-# (`InputCascadeCNN`), for 512 x 512 x 400 of 0.4 to 0.5 mm 5.7 GB (`fast`) and 6.2 GB (`default`). The formula
-# gives 2.1 and 7.0 GB.
+# Largest resident sizes of `segment` on two cores: for 240 x 240 x 155 voxels of 1 mm 1.2 GB
+# (`fast`) to 2.1 GB (`InputCascadeCNN`), for 512 x 512 x 400 of 0.4 to 0.5 mm 5.7 GB (`fast`)
+# and 6.2 GB (`default`). The formula gives 2.1 and 7.0 GB.
 _PROGRAM_BYTES = 1.1e9
 _BYTES_PER_INPUT_VOXEL = 50
 _BYTES_PER_TRAINING_VOXEL = 60
@@ -35,10 +36,14 @@ def check_memory(voxels: int, training_voxels: int) -> None:
     needed, there = needed_bytes(voxels, training_voxels), obtainable_bytes()
     if there is not None and needed > there:
         raise ResourceError(
-            f"Found {there / 2**30:.1f} GiB of memory for a case of {voxels / 1e6:.1f} million voxels, "
-            f"expected about {needed / 2**30:.1f} GiB; close other programs, or crop the volumes to the brain "
-            "or resample them to 1 mm first."
+            found=f"{_gib(there)} of memory for a case of {voxels / 1e6:.1f} million voxels",
+            expected=f"about {_gib(needed)}",
+            action="close other programs, crop the volumes to the brain, or resample them to 1 mm",
         )
+
+
+def _gib(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB"
 
 
 def is_shortage(error: BaseException) -> bool:
@@ -48,8 +53,8 @@ def is_shortage(error: BaseException) -> bool:
 
 def obtainable_bytes() -> int | None:
     """Return what this process has and can still get; None where the system does not tell."""
-    if os.name == "nt":
-        return _windows()
+    if sys.platform == "win32":
+        return _windows_bytes()
     own = _kilobytes("/proc/self/status", ("VmRSS",))
     if own is None:  # macOS: all that is built in
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -87,13 +92,20 @@ def _process_limits() -> list[int]:
     return [] if soft == resource.RLIM_INFINITY else [soft]
 
 
-def _windows() -> int | None:
-    class Status(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong),
-                    *((name, ctypes.c_ulonglong) for name in (
-                        "total", "free", "total_page", "free_page", "total_virtual", "free_virtual",
-                        "free_extended"))]  # fmt: skip
+if sys.platform == "win32":
 
-    status = Status(length=ctypes.sizeof(Status))
-    known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-    return int(status.free_page) if known else None
+    class _MemoryStatus(ctypes.Structure):
+        """MEMORYSTATUSEX of the Windows API."""
+
+        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
+            (name, ctypes.c_ulonglong)
+            for name in (
+                *("total", "free", "total_page", "free_page"),
+                *("total_virtual", "free_virtual", "free_extended"),
+            )
+        ]
+
+    def _windows_bytes() -> int | None:
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+        known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(status.free_page) if known else None

@@ -1,8 +1,9 @@
-"""How this process takes memory and processor time from the machine; for programs, not for libraries."""
+"""How this process takes memory and processor time; for programs, not for libraries."""
 
 import ctypes
 import gc
 import os
+import sys
 
 _NICENESS = 5
 _WINDOWS_BELOW_NORMAL = 0x00004000
@@ -11,7 +12,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of g
 
 def give_way() -> None:
     """Let programs that somebody works with go first; alone, this one is as fast as before."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         kernel = ctypes.windll.kernel32
         kernel.GetCurrentProcess.restype = ctypes.c_void_p
         kernel.SetPriorityClass(ctypes.c_void_p(kernel.GetCurrentProcess()), _WINDOWS_BELOW_NORMAL)
@@ -23,7 +24,7 @@ def give_way() -> None:
 def keep_freed_memory() -> None:
     """Use freed memory again instead of giving it back, where the C library is glibc.
 
-    Every layer frees what the next slice needs again. Fresh pages for it would take a tenth of the time.
+    Every layer frees what the next slice needs again. Fresh pages would take a tenth of the time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt:

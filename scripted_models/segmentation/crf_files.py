@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from monai.transforms import Compose
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import read_volume, write_labels
 from scripted_models.labels import LABELS
 from scripted_models.networks.crf.refinement import build_crf, refine_brain
-from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
-
-STANDARDIZED: tuple[dict[str, Any], ...] = (
-    {"step": "clip_percentiles", "lower": 1.0, "upper": 99.0},
-    {"step": "zscore"},
+from scripted_models.transforms.preprocessing import (
+    ClipPercentilesd,
+    MarkBraind,
+    preprocess,
+    standardize,
 )
 
 
@@ -26,7 +27,8 @@ def refine_case(
     """Write the label map of a case on the grid of its volumes, internal labels.
 
     Args:
-        folder: with probability_NAME.nii.gz of the background and of each label that the model knows.
+        folder: with probability_NAME.nii.gz of the background and of each label that the model
+            knows.
         images: volumes of the case's sequences, skull-stripped.
         output: volume to write.
         settings: arguments of `DenseCRF`; widths in mm and in standard deviations of the brain's
@@ -36,12 +38,12 @@ def refine_case(
         InputError: unreadable or missing files, or grids that differ.
         ModelError: impossible settings.
     """
-    names = {f"probability_{name}.nii.gz": label for label, name in LABELS.items()}
-    found = {label: folder / name for name, label in names.items() if (folder / name).is_file()}
+    files = {label: folder / f"probability_{name}.nii.gz" for label, name in LABELS.items()}
+    found = {label: path for label, path in files.items() if path.is_file()}
     if 0 not in found or len(found) < 2:
         raise InputError(
             found=f"{len(found)} files of probabilities",
-            expected=f"{next(iter(names))} and others",
+            expected=f"{files[0].name} and others",
             action="write them with `segment --probabilities`",
             path=folder,
         )
@@ -54,11 +56,9 @@ def refine_case(
             action="give the images that were segmented",
             path=images[0],
         )
-    steps: list[dict[str, Any]] = [
-        {"step": "mark_brain", "channels": [path.name for path in images]},
-        *STANDARDIZED,
-    ]
-    image = preprocess(build_preprocessing(steps), volumes)["image"]
+    names = [path.name for path in images]
+    pipeline = Compose([MarkBraind(channels=names), ClipPercentilesd(1.0, 99.0), standardize()])
+    image = preprocess(pipeline, volumes)["image"]
     crf = build_crf(len(classes), settings)
     refined = refine_brain(crf, classes, image, grid.spacing_xyz_mm[::-1])
     labels = np.asarray(list(found), np.uint8)[refined.argmax(axis=0)]

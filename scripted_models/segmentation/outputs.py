@@ -1,10 +1,11 @@
-"""What `segment` writes for a case: label map, report, picture, appearing together as one folder."""
+"""What a segmented case leaves on disk: label map, report, picture; they appear as one folder."""
 
 import json
 import platform
 import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,31 +16,65 @@ from scripted_models import __version__
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.errors import ResourceError
+from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels, write_volume
-from scripted_models.labels import LABELS, LabelCoding, encode_labels, region_mask
+from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
 from scripted_models.pictures.render import render_overlay, write_png
 from scripted_models.runtime.atomic_files import BEGUN, make_folder, put_in_place
 from scripted_models.segmentation.quality_estimate import uncertainty
-from scripted_models.segmentation.segmenter import Segmented
-from scripted_models.segmentation.tumor_size import axial_diameters, measure
+from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 
 SEGMENTATION, REPORT, OVERLAY = "segmentation.nii.gz", "report.json", "overlay.png"
 UNCERTAINTY = "uncertainty.nii.gz"
 
 
-def write_outputs(
-    output: Path,
-    case: Case,
-    result: Segmented,
-    model: Model,
-    device_reason: str,
-    coding: LabelCoding,
-    probabilities: bool = False,
-) -> dict:
-    """Write the folder of one case: label map, report, picture; a new folder appears as a whole.
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written of a case.
 
-    Returns:
-        The report, as written to report.json.
+    Attributes:
+        coding: of the label map.
+        probabilities: write those of all classes and the uncertainty, too.
+    """
+
+    coding: LabelCoding = CODINGS["internal"]
+    probabilities: bool = False
+
+
+INTERNAL = OutputOptions()  # labels as inside the program, nothing more
+
+
+@dataclass(frozen=True, eq=False)
+class WrittenCase:
+    """A case that was segmented and written.
+
+    Attributes:
+        case: the case.
+        segmentation: what was found.
+        folder: of the files.
+        seconds: time per stage, that of writing included.
+    """
+
+    case: Case
+    segmentation: Segmentation
+    folder: Path
+    seconds: Mapping[str, float]
+
+
+def write_outputs(
+    output: Path, case: Case, segmentation: Segmentation, model: Model, options: OutputOptions
+) -> WrittenCase:
+    """Write the folder of one case; a new folder appears as a whole.
+
+    Args:
+        output: folder that receives the folder of the case.
+        case: names the folder.
+        segmentation: of the case.
+        model: that made it.
+        options: what to write.
+
+    Raises:
+        ResourceError: the folder cannot be written.
     """
     started = time.monotonic()
     target = make_folder(output) / case.name
@@ -47,17 +82,11 @@ def write_outputs(
         with tempfile.TemporaryDirectory(prefix=BEGUN, dir=output) as scratch:
             folder = Path(scratch) / case.name
             folder.mkdir()
-            write_labels(folder / SEGMENTATION, encode_labels(result.labels, coding), result.grid)
-            if probabilities:
-                for label, values in zip(result.known_labels, result.probabilities, strict=True):
-                    image = result.grid.image_from(values)
-                    write_volume(folder / f"probability_{LABELS[label]}.nii.gz", image)
-                doubt = result.grid.image_from(uncertainty(result.probabilities))
-                write_volume(folder / UNCERTAINTY, doubt)
-            picture = render_overlay(*picture_input(result))
-            write_png(folder / OVERLAY, picture)
-            result.seconds["write"] = round(time.monotonic() - started, 3)
-            report = _report(case, result, model, device_reason, coding)
+            _write_volumes(folder, segmentation, options)
+            pictured = picture_input(segmentation.volumes, segmentation.labels, segmentation.grid)
+            write_png(folder / OVERLAY, render_overlay(*pictured))
+            seconds = {**segmentation.seconds, "write": round(time.monotonic() - started, 3)}
+            report = _report(case, segmentation, model, options.coding, seconds)
             (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             if target.exists():
                 stale = [*target.glob("probability_*.nii.gz"), *target.glob(UNCERTAINTY)]
@@ -65,56 +94,109 @@ def write_outputs(
             else:
                 folder.rename(target)
     except ResourceError as error:  # about a file that is gone by now
-        raise ResourceError(str(error).replace(scratch, str(output))) from error
-    return report
+        raise error.at(target / Path(error.path or "").name) from error
+    return WrittenCase(case, segmentation, target, seconds)
 
 
-def is_written(
-    output: Path, case: Case, model: Model, coding: LabelCoding, probabilities: bool
-) -> bool:
-    """Tell whether this model has segmented these inputs before; edited results count as results."""
+def is_written(output: Path, case: Case, model: Model, options: OutputOptions) -> bool:
+    """Tell whether this model has segmented these inputs before, and written what is wanted.
+
+    Edited results count as results.
+    """
     folder = Path(output) / case.name
-    wanted = [folder / SEGMENTATION, *([folder / UNCERTAINTY] if probabilities else [])]
+    wanted = [SEGMENTATION, *([UNCERTAINTY] if options.probabilities else [])]
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         written_at = (folder / REPORT).stat().st_mtime
         is_newer = any(s.path.stat().st_mtime > written_at for s in case.images.values())
     except (OSError, ValueError):
         return False
-    expected = {"inputs": _inputs(case), "model": _identity(model), "coding": coding.name}
+    expected = {
+        "inputs": _inputs(case),
+        "model": _identity(model),
+        "coding": options.coding.name,
+    }
     same = isinstance(report, dict) and expected.items() <= report.items()
-    return same and not is_newer and all(path.is_file() for path in wanted)
+    return same and not is_newer and all((folder / name).is_file() for name in wanted)
 
 
-def picture_input(result: Segmented, truth: np.ndarray | None = None) -> tuple:
-    """Return volumes, labels, spacing and truth in LPS orientation, as `render_overlay` takes them."""
+def picture_input(
+    volumes: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    grid: Grid,
+    truth: np.ndarray | None = None,
+) -> tuple[dict[str, np.ndarray], np.ndarray, tuple[float, float, float], np.ndarray | None]:
+    """Return volumes, labels, spacing and truth in LPS orientation, as `render_overlay` takes them.
+
+    Args:
+        volumes: sequence -> (z, y, x).
+        labels: (z, y, x).
+        grid: of them all.
+        truth: (z, y, x), if it is known.
+    """
 
     def lps(array: np.ndarray) -> np.ndarray:
-        return sitk.GetArrayFromImage(sitk.DICOMOrient(result.grid.image_from(array), "LPS"))
+        return sitk.GetArrayFromImage(sitk.DICOMOrient(grid.image_from(array), "LPS"))
 
-    blank = sitk.DICOMOrient(result.grid.image_from(result.labels), "LPS")
-    volumes = {name: lps(volume) for name, volume in result.volumes.items()}
-    return volumes, lps(result.labels), blank.GetSpacing(), None if truth is None else lps(truth)
-
-
-def _label_table(coding: LabelCoding, known: tuple[int, ...]) -> dict[str, str]:
-    table: dict[str, str] = {}
-    for label in known:
-        name, value = LABELS[label], coding.from_internal[label]
-        table[str(value)] = f"{table[str(value)]} and {name}" if str(value) in table else name
-    return table
+    turned = {name: lps(volume) for name, volume in volumes.items()}
+    spacing = sitk.DICOMOrient(grid.image_from(labels), "LPS").GetSpacing()
+    return turned, lps(labels), spacing, None if truth is None else lps(truth)
 
 
-def _measurements(result: Segmented) -> dict[str, dict]:
-    """Voxels and mL by label and region, with the diameters of the enhancing region."""
-    sizes = measure(result.labels, result.grid, result.known_labels)
-    table: dict[str, dict] = {
-        size.name: {"voxels": size.voxels, "volume_ml": round(size.volume_ml, 4)} for size in sizes
+def measurement_table(segmentation: Segmentation) -> dict[str, dict[str, object]]:
+    """Return voxels and mL by label and region, with the diameters of the enhancing region."""
+    ml = segmentation.volumes_ml
+    table: dict[str, dict[str, object]] = {
+        size.name: {"voxels": size.voxels, "volume_ml": ml[size.name]}
+        for size in segmentation.sizes
     }
-    diameters = axial_diameters(region_mask(result.labels, "ET"), result.grid)
-    if diameters is not None:
-        table["ET"].update(asdict(diameters))
+    if segmentation.diameters is not None:
+        table["ET"].update(asdict(segmentation.diameters))
     return table
+
+
+def _write_volumes(folder: Path, segmentation: Segmentation, options: OutputOptions) -> None:
+    grid = segmentation.grid
+    write_labels(folder / SEGMENTATION, encode_labels(segmentation.labels, options.coding), grid)
+    if not options.probabilities:
+        return
+    for label, values in zip(segmentation.known_labels, segmentation.probabilities, strict=True):
+        write_volume(folder / f"probability_{LABELS[label]}.nii.gz", grid.image_from(values))
+    write_volume(folder / UNCERTAINTY, grid.image_from(uncertainty(segmentation.probabilities)))
+
+
+def _report(
+    case: Case,
+    segmentation: Segmentation,
+    model: Model,
+    coding: LabelCoding,
+    seconds: Mapping[str, float],
+) -> dict[str, object]:
+    promised = segmentation.estimated_dice
+    return {
+        "case": case.name,
+        "inputs": _inputs(case),
+        "missing": list(case.missing),
+        "model": _identity(model),
+        "labels": _label_table(coding, segmentation.known_labels),
+        "known_labels": list(segmentation.known_labels),
+        "coding": coding.name,
+        "volumes_ml": segmentation.volumes_ml,
+        "measurements": measurement_table(segmentation),
+        "estimated_dice": {region: round(dice, 4) for region, dice in promised.items()},
+        "doubtful_slices": [index + 1 for index in segmentation.doubtful_slices],
+        "grid": asdict(segmentation.grid),
+        "device": segmentation.placement.reason,
+        "form": segmentation.form,
+        "memory_steps": [MEMORY_WORDS[rung] for rung in segmentation.memory_steps],
+        "seconds": seconds,
+        "warnings": segmentation.warnings,
+        "versions": {
+            "scripted_models": __version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+    }
 
 
 def _inputs(case: Case) -> dict[str, str]:
@@ -129,35 +211,9 @@ def _identity(model: Model) -> dict[str, str]:
     }
 
 
-def _report(
-    case: Case, result: Segmented, model: Model, device_reason: str, coding: LabelCoding
-) -> dict:
-    return {
-        "case": case.name,
-        "inputs": _inputs(case),
-        "missing": list(case.missing),
-        "model": _identity(model),
-        "labels": _label_table(coding, result.known_labels),
-        "known_labels": list(result.known_labels),
-        "coding": coding.name,
-        "volumes_ml": result.volumes_ml(),
-        "measurements": _measurements(result),
-        "estimated_dice": {k: round(v, 4) for k, v in result.estimated_dice.items()},
-        "doubtful_slices": [index + 1 for index in result.doubtful_slices],
-        "grid": {
-            "size_xyz": result.grid.size_xyz,
-            "spacing_xyz_mm": result.grid.spacing_xyz_mm,
-            "origin_lps_mm": result.grid.origin_lps_mm,
-            "direction": result.grid.direction,
-        },
-        "device": device_reason,
-        "form": result.form,
-        "memory_steps": result.memory_steps,
-        "seconds": result.seconds,
-        "warnings": result.warnings,
-        "versions": {
-            "scripted_models": __version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
-    }
+def _label_table(coding: LabelCoding, known: tuple[int, ...]) -> dict[str, str]:
+    table: dict[str, str] = {}
+    for label in known:
+        name, value = LABELS[label], str(coding.from_internal[label])
+        table[value] = f"{table[value]} and {name}" if value in table else name
+    return table

@@ -1,14 +1,16 @@
 """How sure a segmentation is of itself, from its class probabilities.
 
-If the probabilities are right, the voxels that a mask holds belong to the region as often as the
-probabilities say, and the Dice against the truth can be foretold without one. How well this holds for a model
-is a matter of measurement; see its card.
+If the probabilities are right, the voxels that a mask holds belong to the region as often as they
+say. Then the Dice against the ground truth can be estimated without one. How well this holds for a
+model is a matter of measurement; see its card.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from scripted_models.errors import Problem
+from scripted_models.images.checks import listed
 from scripted_models.labels import REGIONS, known_regions, region_mask
 
 DOUBTFUL_SLICES = 3  # named in a warning
@@ -45,7 +47,7 @@ def estimated_dice(
 
 
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
-    """Return the entropy of each voxel's probabilities as a share of the largest possible, float32 0-1.
+    """Return the entropy of each voxel's probabilities, float32 from 0 to 1 (the largest possible).
 
     Args:
         probabilities: float32 (classes, z, y, x).
@@ -59,19 +61,47 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
 def doubtful_slices(
     labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int]
 ) -> list[int]:
-    """Return the slices along the first axis where most voxels of the complete tumor are likely wrong.
+    """Return the slices along the first axis where most voxels of the whole tumor are likely wrong.
 
     Args:
         labels, probabilities, known_labels: as for `estimated_dice`.
 
     Returns:
-        Up to `DOUBTFUL_SLICES` indices, ascending; fewer where less than one wrong voxel is expected.
+        Up to `DOUBTFUL_SLICES` indices, ascending; fewer where less than one wrong voxel is
+        expected.
     """
     tumor = region_probability(probabilities, known_labels, "WT")
     wrong = np.abs(tumor - (labels > 0))
     per_slice = wrong.sum(axis=(1, 2))
     most = np.argsort(per_slice)[::-1][:DOUBTFUL_SLICES]
     return sorted(int(index) for index in most if per_slice[index] >= 1)
+
+
+def result_problems(
+    labels: np.ndarray,
+    dice: Mapping[str, float],
+    slices: Sequence[int],
+    least: Mapping[str, float],
+) -> list[Problem]:
+    """Say what of a result should be checked.
+
+    Args:
+        labels: uint8 (z, y, x), the segmentation.
+        dice: what `estimated_dice` returned.
+        slices: what `doubtful_slices` returned.
+        least: region -> estimated Dice below which the model asks for a check.
+    """
+    found = [] if labels.any() else [Problem(found="no tumor")]
+    low = [region for region in least if dice.get(region, 1.0) < least[region]]
+    if low and slices:
+        numbers = listed([str(index + 1) for index in slices])
+        check = Problem(
+            found=f"an estimated Dice of {listed([f'{dice[r]:.2f} for {r}' for r in low])}",
+            expected=f"at least {listed([f'{least[r]:.2f} for {r}' for r in low])}",
+            action=f"check the result, first slices {numbers} of {len(labels)}",
+        )
+        found.append(check)
+    return found
 
 
 def region_probability(

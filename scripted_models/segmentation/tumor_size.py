@@ -1,15 +1,18 @@
 """Sizes of a segmented tumor: voxels, volumes, and the two diameters that radiologists draw.
 
 The diameters follow the bidimensional measurement of Wen et al. 2010 ("Updated response assessment
-criteria for high-grade gliomas", J Clin Oncol 28(11)): the largest diameter of the enhancing tumor in an
-axial slice and the largest one perpendicular to it. What a program needs beyond that is decided here: the
-outline runs through the midpoints of the voxels' edges, so that a row of n voxels measures n voxels;
-voxels that touch by an edge or a corner in the slice belong together, and separate lesions are not
-measured across; the lines may cross holes and bays, such as a necrotic center.
+criteria for high-grade gliomas", J Clin Oncol 28(11)): the largest diameter of the enhancing tumor
+in an axial slice and the largest one perpendicular to it. What a program needs beyond that is
+decided here:
+
+- The outline runs through the midpoints of the voxels' edges: a row of n voxels measures n voxels.
+- Voxels that touch by an edge or a corner in the slice belong together; separate lesions do not.
+- The lines may cross holes and bays, such as a necrotic center.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import SimpleITK as sitk
@@ -58,7 +61,7 @@ class Diameters:
 
 @dataclass(frozen=True)
 class _Cross:
-    """Two perpendicular lines in a plane; ends (4, 2) are those of the longest, then of the other."""
+    """Two perpendicular lines in a plane; ends (4, 2) are of the longest, then of the other."""
 
     longest: float
     perpendicular: float
@@ -85,10 +88,10 @@ def measure(
         known: internal labels that can occur; regions that they cannot tell are left out.
 
     Returns:
-        The labels, then the regions; 'ET' is both.
+        The labels, then the regions.
     """
     counts = np.bincount(labels.ravel(), minlength=NUM_CLASSES)
-    parts = [(LABELS[label], (label,)) for label in known if label]
+    parts: list[tuple[str, tuple[int, ...]]] = [(LABELS[k], (k,)) for k in known if k]
     parts += [(region, REGIONS[region]) for region in known_regions(tuple(known))]
     sizes = ((name, int(counts[list(members)].sum())) for name, members in parts)
     return tuple(Measurement(name, n, n * grid.voxel_volume_ml) for name, n in sizes)
@@ -97,9 +100,10 @@ def measure(
 def axial_diameters(mask: np.ndarray, grid: Grid) -> Diameters | None:
     """Measure the largest axial diameter of a mask and the longest line perpendicular to it.
 
-    Axial are the slices of the grid whose normal is nearest to superior-inferior. Of all 8-connected parts
-    of all slices the one with the largest diameter counts; of several equally large diameters the one
-    with the longest perpendicular. Both lines lie in the convex hull of the part's outline and are exact.
+    Axial are the slices of the grid whose normal is nearest to superior-inferior. Of all
+    8-connected parts of all slices the one with the largest diameter counts; of several equally
+    large diameters the one with the longest perpendicular. Both lines lie in the convex hull of
+    the part's outline.
 
     Args:
         mask: bool (z, y, x).
@@ -109,7 +113,8 @@ def axial_diameters(mask: np.ndarray, grid: Grid) -> Diameters | None:
         The diameters, or None when the mask is empty.
 
     Source:
-        Wen et al. 2010, J Clin Oncol 28(11):1963-1972, and the choices named at the head of this file.
+        Wen et al. 2010, J Clin Oncol 28(11):1963-1972, and the choices named at the head of this
+        file.
     """
     box = _bounding_box(mask)
     if box is None:
@@ -117,21 +122,27 @@ def axial_diameters(mask: np.ndarray, grid: Grid) -> Diameters | None:
     across = int(np.argmax(np.abs(np.reshape(grid.direction, (3, 3))[2])))
     plane = [axis for axis in (2, 1, 0) if axis != across]
     step = np.array([grid.spacing_xyz_mm[axis] for axis in plane])
-    best = place = None
+    best: _Cross | None = None
+    place = 0
     for bound, index, points in _components(np.moveaxis(mask[box], 2 - across, 0), step):
         if best is not None and bound < best.longest * (1 - SAME):
             break
         cross = _largest_cross(_convex_hull(points) * step)
         if cross.exceeds(best):
             best, place = cross, index
+    if best is None:
+        return None
     index_xyz = np.empty((4, 3))
     index_xyz[:, across] = place
     index_xyz[:, plane] = best.ends / step
     index_xyz += [part.start for part in box[::-1]]
-    ends = [tuple(point) for point in _points_lps(index_xyz, grid).tolist()]
-    slice_index = place + box[2 - across].start
+    first, last, other_first, other_last = _points_lps(index_xyz, grid)
     return Diameters(
-        best.longest, best.perpendicular, slice_index, tuple(ends[:2]), tuple(ends[2:])
+        best.longest,
+        best.perpendicular,
+        place + box[2 - across].start,
+        (first, last),
+        (other_first, other_last),
     )
 
 
@@ -154,7 +165,8 @@ def _components(slices: np.ndarray, step: np.ndarray) -> Iterator[tuple[float, i
         step: mm per row and per column.
 
     Yields:
-        A length in mm that no diameter exceeds, index of the slice, outline points (n, 2) in voxels.
+        A length in mm that no diameter exceeds, index of the slice, outline points (n, 2) in
+        voxels.
     """
     apart = np.zeros((2 * len(slices), *slices.shape[1:]), np.uint8)
     apart[::2] = slices  # an empty slice between any two keeps their parts unconnected
@@ -176,7 +188,7 @@ def _components(slices: np.ndarray, step: np.ndarray) -> Iterator[tuple[float, i
 
 
 def _outline(row: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Return the midpoints of the edges of the runs' end voxels; (n, 2), sorted, each point once."""
+    """Return the midpoints of the edges of the runs' end voxels, (n, 2), sorted, each once."""
     points = [(row, first - 0.5), (row, last + 0.5)]
     points += [(row + half, column) for half in (-0.5, 0.5) for column in (first, last)]
     return np.unique(np.concatenate([np.stack(pair, axis=1) for pair in points]), axis=0)
@@ -185,8 +197,8 @@ def _outline(row: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray
 def _convex_hull(points: np.ndarray) -> np.ndarray:
     """Return the corners of the convex hull of sorted points, in order around it (Andrew 1979)."""
 
-    def chain(ordered: list) -> list:
-        kept: list = []
+    def chain(ordered: list[list[float]]) -> list[tuple[float, float]]:
+        kept: list[tuple[float, float]] = []
         for y, x in ordered:
             while len(kept) > 1 and _turn(kept[-2], kept[-1], y, x) <= 0:
                 kept.pop()
@@ -197,27 +209,24 @@ def _convex_hull(points: np.ndarray) -> np.ndarray:
     return np.array(chain(ordered) + chain(ordered[::-1]))
 
 
-def _turn(a: tuple, b: tuple, y: float, x: float) -> float:
+def _turn(a: tuple[float, float], b: tuple[float, float], y: float, x: float) -> float:
     return (b[0] - a[0]) * (x - a[1]) - (b[1] - a[1]) * (y - a[0])
 
 
 def _largest_cross(hull: np.ndarray) -> _Cross:
-    """Return the largest diameter of a convex polygon (n, 2) in mm with its longest perpendicular."""
+    """Return the largest diameter of a convex polygon (n, 2) in mm with its perpendicular."""
     lengths = np.linalg.norm(hull[:, None] - hull[None], axis=2)
-    best = None
-    for i, j in np.argwhere(np.triu(lengths >= lengths.max() * (1 - SAME))):
-        cross = _cross_through(hull, i, j, lengths[i, j])
-        if cross.exceeds(best):
-            best = cross
-    return best
+    longest = np.argwhere(np.triu(lengths >= lengths.max() * (1 - SAME)))
+    first, *others = (_cross_through(hull, i, j, lengths[i, j]) for i, j in longest)
+    return reduce(lambda best, cross: cross if cross.exceeds(best) else best, others, first)
 
 
 def _cross_through(hull: np.ndarray, i: int, j: int, length: float) -> _Cross:
     """Return the diameter between two corners with the longest perpendicular.
 
-    No other corner lies as far along the diameter as its ends (it would be farther away from the other
-    end), so both ways around the polygon run strictly from one end to the other; the gap between them is
-    widest at a corner.
+    No other corner lies as far along the diameter as its ends: it would be farther away from the
+    other end. So both ways around the polygon run strictly from one end to the other; the gap
+    between them is widest at a corner.
     """
     along = (hull[j] - hull[i]) / length
     axes = np.array([along, (-along[1], along[0])])
@@ -232,6 +241,7 @@ def _cross_through(hull: np.ndarray, i: int, j: int, length: float) -> _Cross:
     return _Cross(float(length), width, np.array([hull[i], hull[j], *chord]))
 
 
-def _points_lps(index_xyz: np.ndarray, grid: Grid) -> np.ndarray:
+def _points_lps(index_xyz: np.ndarray, grid: Grid) -> list[Point]:
     axes = np.reshape(grid.direction, (3, 3)) * grid.spacing_xyz_mm
-    return index_xyz @ axes.T + grid.origin_lps_mm
+    points = index_xyz @ axes.T + grid.origin_lps_mm
+    return [(x, y, z) for x, y, z in points.tolist()]

@@ -27,7 +27,6 @@ class ListRun:
         device: 'auto', 'cpu' or 'cuda'.
         coding: overrides the label coding that the naming of cases implies.
         cache: folder of preprocessed cases; None: `cases` in `output`.
-        span: share of the whole progress that this run takes.
     """
 
     data: Path
@@ -37,7 +36,6 @@ class ListRun:
     device: str = "auto"
     coding: LabelCoding | None = None
     cache: Path | None = None
-    span: tuple[float, float] = (0.0, 1.0)
 
 
 class HeldOut(Protocol):

@@ -1,13 +1,21 @@
 """Networks made from trained parts, and the description of what a run has made."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
 
+from scripted_models.bundle.description import (
+    ModelDescription,
+    NetworkDescription,
+    Region,
+    TrainingRecord,
+)
 from scripted_models.bundle.weights import Model, load_model
 from scripted_models.errors import InputError
+from scripted_models.labels import REGIONS
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.slice_network import SliceNetwork
@@ -41,7 +49,7 @@ def make_network(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict
     """
     loaded = load_parts(experiment, task)
     config = experiment.network
-    arguments = {name: model.description["network"]["arguments"] for name, model in loaded.items()}
+    arguments = {name: dict(model.description.network.arguments) for name, model in loaded.items()}
     arguments.update(config.arguments)
     network = cast(SliceNetwork, build_network(config.name, **arguments))
     _refuse_other_sizes(experiment, network, task)
@@ -94,7 +102,7 @@ def load_parts(experiment: Experiment, task: Task) -> dict[str, Model]:
         name: _load_part(experiment.network, name, kind, task) for name, kind in parts.items()
     }
     for name, model in loaded.items():
-        if list(model.description["preprocessing"]) != list(experiment.preprocessing):
+        if model.description.preprocessing != experiment.preprocessing:
             raise InputError(
                 found=f"network.parts.{name}, trained with other preprocessing",
                 expected="that of the experiment",
@@ -122,7 +130,7 @@ def _load_part(config: NetworkConfig, name: str, kind: str, task: Task) -> Model
     return model
 
 
-def join_parts(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict[str, Any]]:
+def join_parts(experiment: Experiment, task: Task) -> tuple[SliceNetwork, ModelDescription]:
     """Join trained networks into one that is not trained itself; return it with its description."""
     network, arguments = make_network(experiment, task)
     names = _all_cases(list(load_parts(experiment, task).values()))
@@ -131,11 +139,11 @@ def join_parts(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict[s
 
 def join_folds(
     experiment: Experiment, task: Task, folders: Sequence[Path]
-) -> tuple[SliceNetwork, dict[str, Any]]:
+) -> tuple[SliceNetwork, ModelDescription]:
     """Join the models of all folds into an ensemble; return it with its description."""
     models = [load_model(str(folder), task.name) for folder in folders]
-    own = models[0].description["network"]
-    arguments = {"network": own["name"], "members": len(models), **own["arguments"]}
+    own = models[0].description.network
+    arguments = {"network": own.name, "members": len(models), **own.arguments}
     if experiment.data.voting != "hard":
         arguments["voting"] = experiment.data.voting
     network = cast(SliceNetwork, build_network("VotedEnsemble", **arguments))
@@ -143,14 +151,14 @@ def join_folds(
     for member, model in zip(members, models, strict=True):
         member.load_state_dict(model.network.state_dict())
     description = describe(experiment, task, arguments, _all_cases(models), TrainingState({}))
-    return network, {**description, "network": {"name": "VotedEnsemble", "arguments": arguments}}
+    return network, replace(description, network=NetworkDescription("VotedEnsemble", arguments))
 
 
 def _all_cases(models: Sequence[Model]) -> tuple[list[str], list[str]]:
     """Names of the cases that trained any of the models, and of those that only validated."""
-    stated = [model.description["training"] for model in models]
-    train = {name for one in stated for name in one["train"]}
-    validation = {name for one in stated for name in one["validation"]}
+    stated = [model.description.training for model in models]
+    train = {name for one in stated for name in one.train}
+    validation = {name for one in stated for name in one.validation}
     return sorted(train), sorted(validation - train)
 
 
@@ -160,8 +168,8 @@ def describe(
     arguments: dict[str, Any],
     names: Sequence[Sequence[str]],
     state: TrainingState,
-) -> dict[str, Any]:
-    """Return the content of model.json.
+) -> ModelDescription:
+    """Return the description of what a run has made.
 
     Args:
         experiment: settings.
@@ -171,31 +179,30 @@ def describe(
         state: of the run, finished or after a phase.
     """
     real = list(dict.fromkeys(name for name in names[0] if not name.startswith("phantom_")))
-    return {
-        "name": experiment.name,
-        "summary": experiment.description,
-        "network": {"name": experiment.network.name, "arguments": arguments},
-        "layout": task.name,
+    epochs = (sum(row["phase"] == phase for row in state.history) for phase in (1, 2))
+    training = TrainingRecord(
+        statement=experiment.data.statement.strip(),
+        train=tuple(real),
+        contrast_suppressed=min(experiment.data.contrast_suppressed, len(real)),
+        phantoms=experiment.data.phantoms + experiment.data.low_grade_phantoms,
+        validation=tuple(names[1]),
+        seed=experiment.training.seed,
+        epochs=(next(epochs), next(epochs)),
+        seconds=round(state.seconds, 1),
+        validation_dice=_kept_dice(experiment, state),
+    )
+    return ModelDescription(
+        name=experiment.name,
+        summary=experiment.description,
+        task=task.name,
+        network=NetworkDescription(experiment.network.name, arguments),
+        crf=experiment.crf,
+        training=training,
         **task.describe(experiment),
-        "preprocessing": list(experiment.preprocessing),
-        "postprocessing": list(experiment.postprocessing),
-        **({"crf": dict(experiment.crf)} if experiment.crf else {}),
-        **({"decision": dict(experiment.decision)} if experiment.decision else {}),
-        "training": {
-            "statement": experiment.data.statement.strip(),
-            "train": real,
-            "contrast_suppressed": min(experiment.data.contrast_suppressed, len(real)),
-            "phantoms": experiment.data.phantoms + experiment.data.low_grade_phantoms,
-            "validation": list(names[1]),
-            "seed": experiment.training.seed,
-            "epochs": [sum(row["phase"] == phase for row in state.history) for phase in (1, 2)],
-            "seconds": round(state.seconds, 1),
-            "validation_dice": _kept_dice(experiment, state),
-        },
-    }
+    )
 
 
-def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[str, float]:
+def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[Region, float]:
     """Return the validation scores of the epoch whose weights were kept."""
     if not state.history:
         return {}
@@ -203,4 +210,5 @@ def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[str, float]
     rows = [row for row in state.history if row["phase"] == phase]
     early = getattr(experiment.training, f"phase{phase}").patience
     kept = max(rows, key=lambda row: row["score"]) if early else rows[-1]
-    return {key[5:]: round(value, 4) for key, value in kept.items() if key.startswith("dice")}
+    scores = {region: kept.get(f"dice_{region}") for region in REGIONS}
+    return {cast(Region, k): round(v, 4) for k, v in scores.items() if v is not None}

@@ -26,7 +26,7 @@ The six before the last are MONAI's transforms of the like name with its default
 which is 0.5 in all steps except intensity_jitter, where it is 1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -48,10 +48,9 @@ from monai.transforms import (
     RandShiftIntensity,
 )
 
-from scripted_models.errors import InputError, ModelError
+from scripted_models.brain_mask import brain_mask
+from scripted_models.errors import InputError
 from scripted_models.sequences import SEQUENCES
-from scripted_models.training.experiment_config import Step
-from scripted_models.transforms.preprocessing import build_step
 
 _MOVED = ("image", "target", "brain")
 KEPT = ("t1c", "flair")  # without both, neither enhancing tumor nor edema can be told
@@ -154,7 +153,7 @@ def _affine(
     )
 
 
-STEPS = {
+STEPS: dict[str, Callable[..., Any]] = {
     "flip": _flip,
     "rotate90": _rotate90,
     "affine": _affine,
@@ -212,7 +211,7 @@ class Augmentation:
             "channels": self._channels,
             "image": torch.from_numpy(image),
             "target": torch.from_numpy(coded.astype(np.float32)),
-            "brain": torch.from_numpy((image != 0).any(axis=0, keepdims=True).astype(np.float32)),
+            "brain": torch.from_numpy(brain_mask(image)[None].astype(np.float32)),
         }
         self._random.seed(seed % 2**32)
         with _plain_tensors():
@@ -234,7 +233,9 @@ def _plain_tensors() -> Iterator[None]:
         set_track_meta(before)
 
 
-def build_augmentation(steps: Sequence[Step], channels: int = len(SEQUENCES)) -> Augmentation:
+def build_augmentation(
+    steps: Sequence[Mapping[str, Any]], channels: int = len(SEQUENCES)
+) -> Augmentation:
     """Build the pipeline that a list of steps describes.
 
     Args:
@@ -259,9 +260,23 @@ def build_augmentation(steps: Sequence[Step], channels: int = len(SEQUENCES)) ->
                 expected="a number from 0 to 1",
                 action="correct it",
             )
-    try:
-        return Augmentation([build_step(s, STEPS, "augmentation") for s in steps], channels)
-    except ModelError as error:
+    return Augmentation([_build_step(step) for step in steps], channels)
+
+
+def _build_step(step: Mapping[str, Any]) -> Any:
+    options = {key: value for key, value in step.items() if key != "step"}
+    name = step.get("step")
+    if name not in STEPS:
         raise InputError(
-            found=error.found, expected=error.expected, action=error.action, path=error.path
+            found=f"the augmentation step '{name}'",
+            expected=f"one of {sorted(STEPS)}",
+            action="correct its name",
+        )
+    try:
+        return STEPS[name](**options)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            found=f"the augmentation step '{name}' with {options} ({error})",
+            expected="options that it has",
+            action="correct them",
         ) from error

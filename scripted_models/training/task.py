@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from scripted_models.bundle.description import TaskName
 from scripted_models.labels import LabelCoding
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.training.experiment_config import Experiment
@@ -36,7 +37,7 @@ class Task(Protocol):
     """A kind of data set that networks are trained on."""
 
     @property
-    def name(self) -> str:
+    def name(self) -> TaskName:
         """Name of the task in experiments and model folders."""
 
     @property
@@ -89,4 +90,7 @@ class Task(Protocol):
         """
 
     def describe(self, experiment: Experiment) -> dict[str, Any]:
-        """Return what a model description says of channels, labels and the training space."""
+        """Return the fields of `ModelDescription` that the task decides.
+
+        These are channels, labels, the training space, and the steps before and after the network.
+        """

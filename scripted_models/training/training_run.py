@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from scripted_models.bundle.description import ModelDescription
 from scripted_models.bundle.weights import write_model
 from scripted_models.errors import InputError
 from scripted_models.inference import choose_device
@@ -166,10 +167,10 @@ def _train_folds(experiment: Experiment, run: TrainingRun, task: Task) -> Path:
     folds = task.folds(experiment, run.data)
     models = []
     for index, fold in enumerate(folds):
-        run.progress.span(index / len(folds), (index + 1) / len(folds))
-        run.progress.message(f"fold {index + 1} of {len(folds)}")
+        progress = run.progress.part(index / len(folds), (index + 1) / len(folds))
+        progress.message(f"fold {index + 1} of {len(folds)}")
         output = Path(run.output) / f"fold{index + 1}"
-        part = replace(run, output=output, cache=run.cache_folder)
+        part = replace(run, output=output, progress=progress, cache=run.cache_folder)
         models.append(train_experiment(fold, part, task))
     return write_ensemble(experiment, task, models, Path(run.output) / MODEL)
 
@@ -199,14 +200,14 @@ def write_ensemble(
         task: what they are for.
         models: their folders.
         folder: of the ensemble.
-        measured: what its description says of its scores.
+        measured: fields of its description that say what was measured.
     """
     network, description = join_folds(experiment, task, models)
-    return _write(folder, network, {**description, **measured}, experiment)
+    return _write(folder, network, replace(description, **measured), experiment)
 
 
 def _write(
-    folder: Path, network: SliceNetwork, description: dict[str, Any], experiment: Experiment
+    folder: Path, network: SliceNetwork, description: ModelDescription, experiment: Experiment
 ) -> Path:
     if distributed.rank() == 0:
         write_model(folder, network, description, getattr(torch, experiment.weights))

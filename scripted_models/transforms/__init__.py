@@ -1,1 +1,53 @@
-"""transforms."""
+"""What happens before and after the network, as MONAI pipelines that are written down as data.
+
+    steps              the steps as frozen dataclasses, read from tables
+    preprocessing      volumes to what the network sees
+    postprocessing     label maps to cleaner ones
+    region_thresholds  class probabilities to labels
+
+Outside of this package use the names below. Those that build pipelines import MONAI when they are
+first asked for; all others do without.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from scripted_models.transforms.region_thresholds import ESTIMATED_DICE, decide_labels
+from scripted_models.transforms.steps import (
+    PostprocessingStep,
+    PreprocessingStep,
+    check_order,
+    kept_sequences,
+    read_postprocessing,
+    read_preprocessing,
+)
+
+if TYPE_CHECKING:
+    from scripted_models.transforms.postprocessing import build_postprocessing
+    from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
+
+__all__ = [
+    "ESTIMATED_DICE",
+    "PostprocessingStep",
+    "PreprocessingStep",
+    "build_postprocessing",
+    "build_preprocessing",
+    "check_order",
+    "decide_labels",
+    "kept_sequences",
+    "preprocess",
+    "read_postprocessing",
+    "read_preprocessing",
+]
+_WITH_MONAI = {
+    "build_postprocessing": "postprocessing",
+    "build_preprocessing": "preprocessing",
+    "preprocess": "preprocessing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs MONAI when it is first asked for."""
+    if name in _WITH_MONAI:
+        return getattr(import_module(f"{__name__}.{_WITH_MONAI[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,14 +7,18 @@ Source: Havaei et al. 2017, section 4, removes flat blobs near the skull by conn
 printing a rule. `RemoveFlatComponentsd` is such a rule; `RemoveSmallComponentsd` looks at volumes alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import SimpleITK as sitk
 from monai.transforms import Compose, MapTransform, generate_spatial_bounding_box
 
-from scripted_models.labels import ENHANCING, LABELS
-from scripted_models.transforms.preprocessing import build_step
+from scripted_models.labels import ENHANCING
+from scripted_models.transforms.steps import (
+    PostprocessingStep,
+    options_of,
+    read_postprocessing,
+)
 
 
 class InsideBraind(MapTransform):
@@ -67,8 +71,6 @@ class ReplaceSmallEnhancingd(MapTransform):
 
     def __init__(self, min_volume_ml: float, label: int = 3, keys: Sequence[str] = ("labels",)):
         super().__init__(keys)
-        if label not in LABELS or label == ENHANCING:
-            raise ValueError(f"expected another label of {sorted(LABELS)} in its place")
         self.min_volume_ml, self.label = min_volume_ml, label
 
     def __call__(self, data: dict) -> dict:
@@ -169,7 +171,7 @@ def _near_surface(brain: np.ndarray, spacing_xyz_mm, distance_mm: float) -> np.n
     return near
 
 
-STEPS = {
+TRANSFORMS: dict[str, Callable[..., MapTransform]] = {
     "inside_brain": InsideBraind,
     "remove_small_components": RemoveSmallComponentsd,
     "remove_flat_components": RemoveFlatComponentsd,
@@ -177,10 +179,14 @@ STEPS = {
 }
 
 
-def build_postprocessing(steps: Sequence[dict]) -> Compose:
+def build_postprocessing(steps: Sequence[PostprocessingStep | Mapping[str, object]]) -> Compose:
     """Build the pipeline that a list of steps describes.
 
+    Args:
+        steps: as `transforms.steps` has them, or as plain tables.
+
     Raises:
-        ModelError: unknown step or parameter.
+        ModelError: unknown step or unusable option.
     """
-    return Compose([build_step(step, STEPS, "postprocessing") for step in steps])
+    read = read_postprocessing(steps)
+    return Compose([TRANSFORMS[step.step](**options_of(step)) for step in read])

@@ -8,23 +8,32 @@ Source: Havaei et al. 2017, section 4, clips the 1 % lowest and highest intensit
 of T1 and T1c with N4 and standardizes each channel. The default leaves N4 out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import SimpleITK as sitk
-from monai.transforms import Compose, CropForegroundd, MapTransform, NormalizeIntensityd
+from monai.transforms import (
+    Compose,
+    CropForegroundd,
+    MapTransform,
+    NormalizeIntensityd,
+    Transform,
+)
 
-from scripted_models.errors import InputError, ModelError
+from scripted_models.brain_mask import brain_mask
+from scripted_models.errors import InputError
 from scripted_models.sequences import SEQUENCES
+from scripted_models.transforms.steps import PreprocessingStep, options_of, read_preprocessing
 
 MIN_BRAIN_VOXELS = 100  # percentiles and standard deviation mean nothing below
 
 
 class MarkBraind(MapTransform):
-    """Add the brain mask: voxels that differ from 0 in any channel.
+    """Add the brain mask (see `scripted_models.brain_mask`).
 
     Raises:
-        InputError: fewer than 100 such voxels, or a channel that is constant inside and not one of 'missing'.
+        InputError: fewer than 100 voxels of brain, or a channel that is constant inside and not one of
+            'missing'.
     """
 
     def __init__(self, keys: Sequence[str] = ("image",), channels: Sequence[str] = SEQUENCES):
@@ -34,18 +43,20 @@ class MarkBraind(MapTransform):
     def __call__(self, data: dict) -> dict:
         """Return the dictionary with 'brain', bool (1, z, y, x)."""
         image = np.asarray(data["image"])
-        brain = (image != 0).any(axis=0, keepdims=True)
+        brain = brain_mask(image)[None]
         if brain.sum() < MIN_BRAIN_VOXELS:
             raise InputError(
-                f"Found {int(brain.sum())} voxels that differ from 0, expected a brain of at least "
-                f"{MIN_BRAIN_VOXELS}; check that the volumes are not empty."
+                found=f"{int(brain.sum())} voxels that differ from 0",
+                expected=f"a brain of at least {MIN_BRAIN_VOXELS}",
+                action="check that the volumes are not empty",
             )
         for name, channel in zip(self.channels, image, strict=True):
             inside = channel[brain[0]]
             if inside.min() == inside.max() and name not in data.get("missing", ()):
                 raise InputError(
-                    f"The {name} volume is constant ({inside.min():g}) inside the brain, expected an "
-                    "MRI sequence; check that the right file was given."
+                    found=f"the {name} volume constant ({inside.min():g}) inside the brain",
+                    expected="an MRI sequence",
+                    action="check that the right file was given",
                 )
         return {**data, "brain": brain}
 
@@ -62,7 +73,6 @@ class ClipPercentilesd(MapTransform):
         keys: for MONAI.
 
     Raises:
-        ValueError: percentiles or region other than these.
         InputError: a channel would be clipped to a single value.
     """
 
@@ -70,10 +80,6 @@ class ClipPercentilesd(MapTransform):
         self, lower: float, upper: float, region: str = "brain", keys: Sequence[str] = ("image",)
     ):
         super().__init__(keys)
-        if not 0 <= lower < upper <= 100:
-            raise ValueError(f"expected 0 <= lower < upper <= 100, not {lower} and {upper}")
-        if region not in ("brain", "volume"):
-            raise ValueError(f"expected the region 'brain' or 'volume', not {region!r}")
         self.lower, self.upper, self.region = lower, upper, region
 
     def __call__(self, data: dict) -> dict:
@@ -87,8 +93,9 @@ class ClipPercentilesd(MapTransform):
             low, high = np.percentile(counted, [self.lower, self.upper])
             if not low < high:
                 raise InputError(
-                    f"Both percentiles of channel {index} are {low:g}, expected an MRI sequence with a "
-                    f"range of values in the {self.region}; check the file or the clipping."
+                    found=f"both percentiles of channel {index} at {low:g}",
+                    expected=f"an MRI sequence with a range of values in the {self.region}",
+                    action="check the file or the clipping",
                 )
             channel[inside] = np.clip(channel[inside], low, high)
         return {**data, "image": image}
@@ -160,15 +167,11 @@ class KeepSequencesd(MapTransform):
 
     Args:
         names: of sequences, kept in the order of `SEQUENCES`.
-
-    Raises:
-        ValueError: no name, or an unknown one.
+        keys: for MONAI.
     """
 
     def __init__(self, names: Sequence[str], keys: Sequence[str] = ("image",)):
         super().__init__(keys)
-        if not names or set(names) - set(SEQUENCES):
-            raise ValueError(f"expected 'names' to be some of {list(SEQUENCES)}")
         self.indices = [index for index, name in enumerate(SEQUENCES) if name in names]
 
     def __call__(self, data: dict) -> dict:
@@ -176,13 +179,8 @@ class KeepSequencesd(MapTransform):
         return {**data, "image": data["image"][self.indices]}
 
 
-def kept_sequences(steps: Sequence[dict]) -> tuple[str, ...]:
-    """Return the sequences that reach the network after these steps."""
-    stated = [step["names"] for step in steps if step["step"] == "keep_sequences"]
-    return tuple(m for m in SEQUENCES if all(m in names for names in stated))
-
-
-def _crop_to_brain(margin: int = 0) -> CropForegroundd:
+def crop_to_brain(margin: int = 0) -> CropForegroundd:
+    """Cut image, brain and labels to the box around the brain, and so many voxels around that."""
     return CropForegroundd(
         keys=("image", "brain", "labels"),
         source_key="brain",
@@ -195,7 +193,7 @@ def _crop_to_brain(margin: int = 0) -> CropForegroundd:
     )
 
 
-def _zscore(offset: float = 0.0) -> NormalizeIntensityd | Compose:
+def standardize(offset: float = 0.0) -> NormalizeIntensityd | Compose:
     """Standardize the non-zero voxels of each channel; the brain's mean becomes `offset`.
 
     Background stays 0, so with an offset it lies that many standard deviations below the mean brain, and
@@ -205,12 +203,12 @@ def _zscore(offset: float = 0.0) -> NormalizeIntensityd | Compose:
     return Compose([standardize, ShiftBraind(offset)]) if offset else standardize
 
 
-STEPS = {
+TRANSFORMS: dict[str, Callable[..., Transform]] = {
     "mark_brain": MarkBraind,
     "clip_percentiles": ClipPercentilesd,
     "n4": N4BiasFieldd,
-    "crop_to_brain": _crop_to_brain,
-    "zscore": _zscore,
+    "crop_to_brain": crop_to_brain,
+    "zscore": standardize,
     "keep_sequences": KeepSequencesd,
 }
 
@@ -226,62 +224,17 @@ STEP_VERSIONS = {
 }
 
 
-def build_preprocessing(steps: Sequence[dict]) -> Compose:
+def build_preprocessing(steps: Sequence[PreprocessingStep | Mapping[str, object]]) -> Compose:
     """Build the pipeline that a list of steps describes.
 
-    Raises:
-        ModelError: unknown step or parameter, or an order that would give another result than it says.
-    """
-    pipeline = Compose([build_step(step, STEPS, "preprocessing") for step in steps])
-    _check_order(steps)
-    return pipeline
-
-
-def _check_order(steps: Sequence[dict]) -> None:
-    names = [step["step"] for step in steps]
-    if names[:1] != ["mark_brain"]:
-        raise ModelError(
-            f"The preprocessing starts with {names[:1] or 'nothing'}, expected 'mark_brain', which must "
-            "see the background before other steps change it; put it first."
-        )
-    for index, step in enumerate(steps):
-        if step["step"] == "n4":
-            _require_before("zscore", "it needs positive intensities", names, index)
-        if step["step"] == "keep_sequences" and index != len(names) - 1:
-            raise ModelError(
-                f"Found the preprocessing step '{names[index + 1]}' after 'keep_sequences', expected this one "
-                "last, because the others count on four sequences; change the order."
-            )
-        if step.get("region") == "volume":
-            _require_before("crop_to_brain", "it counts the whole volume", names, index)
-
-
-def _require_before(other: str, reason: str, names: list[str], index: int) -> None:
-    if other in names[:index]:
-        raise ModelError(
-            f"Found the preprocessing step '{names[index]}' after '{other}', expected it before, "
-            f"because {reason}; change the order."
-        )
-
-
-def build_step(step: dict, table: dict, pipeline: str):
-    """Build one recorded step from the table of known ones.
+    Args:
+        steps: as `transforms.steps` has them, or as plain tables.
 
     Raises:
-        ModelError: unknown step or parameter.
+        ModelError: unknown step, unusable option, or an order that would give another result than it says.
     """
-    parameters = {key: value for key, value in step.items() if key != "step"}
-    name = step.get("step")
-    if name not in table:
-        raise ModelError(
-            f"Unknown {pipeline} step '{name}', expected one of {sorted(table)}; correct its name."
-        )
-    try:
-        return table[name](**parameters)
-    except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"The {pipeline} step '{name}' cannot take {parameters} ({error}); correct it."
-        ) from error
+    read = read_preprocessing(steps)
+    return Compose([TRANSFORMS[step.step](**options_of(step)) for step in read])
 
 
 def preprocess(

@@ -1,6 +1,7 @@
 """From class probabilities to labels."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ LEAST_SHARE = 0.01  # voxels below are not counted among those that a region may
 def decide_labels(
     probabilities: np.ndarray,
     known_labels: Sequence[int],
-    least: Mapping[str, float | str] | None = None,
+    least: Mapping[Any, float | str] | None = None,
 ) -> np.ndarray:
     """Give each voxel a label.
 

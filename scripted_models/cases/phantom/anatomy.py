@@ -1,31 +1,47 @@
-"""Anatomy of the procedural head: smooth noise, outer surface, cortex, ventricles, deep gray matter.
+"""Anatomy of the phantom: outer surface, cortex, ventricles, deep gray matter.
 
 Everything is a function of points in millimeters, so that a seed means the same head at every
-resolution. Points are float32 arrays (3, n) in the order x, y, z of the field of view (LPS axes,
-x 0-240, y 0-240, z 0-155); lengths are millimeters; distances are negative inside.
+resolution. Points are float32 arrays (3, n) in the order x, y, z of the field of view. Its axes are
+LPS, x and y 0-240, z 0-155. Lengths are millimeters; distances are negative inside.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-PERIOD_MM = 256.0  # noise repeats after this length, which is longer than a head
-CENTER_MM = (119.5, 129.0, 75.0)
+from scripted_models.cases.phantom.noise import PERIOD_MM, Noise, sample_periodic
+from scripted_models.cases.phantom.shapes import (
+    Point,
+    capsule_mm,
+    cover,
+    ellipsoid_mm,
+    smooth_union,
+)
 
-# Ellipsoids (center, half axes) around CENTER_MM; x is the distance from the midline.
-_CEREBRUM = (((0, 0, -4), (67, 85, 68)),)
-_CEREBRUM_BASE = ((0, 0, -4), (65, 83, 27))
-_TEMPORAL = ((41, -12, -25), (24, 47, 20))
-_CEREBELLUM = (((24, 45, -40), (29, 28, 23)), ((0, 46, -38), (15, 24, 21)))
-_PONS = ((0, 8, -42), (17, 14, 16))
-_DEEP_GRAY = (
+Ellipsoid = tuple[Point, Point]  # center, half axes
+CENTER_MM = (119.5, 129.0, 75.0)
+HEAD_BOX_MM = ((38, 202), (28, 228), (0, 154))  # where a head can be; x, y, z
+
+# Ellipsoids around CENTER_MM; x is the distance from the midline.
+_CEREBRUM: Ellipsoid = ((0, 0, -4), (67, 85, 68))
+_CEREBRUM_BASE: Ellipsoid = ((0, 0, -4), (65, 83, 27))
+_TEMPORAL: Ellipsoid = ((41, -12, -25), (24, 47, 20))
+_CEREBELLUM: tuple[Ellipsoid, Ellipsoid] = (
+    ((24, 45, -40), (29, 28, 23)),
+    ((0, 46, -38), (15, 24, 21)),
+)
+_PONS: Ellipsoid = ((0, 8, -42), (17, 14, 16))
+_DEEP_GRAY: tuple[Ellipsoid, ...] = (
     ((15, -26, 7), (5, 14, 8)),  # caudate
     ((27, -8, -4), (6, 17, 10)),  # lentiform
     ((11, 11, -1), (9, 14, 9)),  # thalamus
 )
-_MIDLINE_CSF = (((0, -1, -6), (2.2, 13, 10)), ((0, 33, -41), (7, 5, 8)))  # third, fourth ventricle
+_MIDLINE_CSF: tuple[Ellipsoid, ...] = (
+    ((0, -1, -6), (2.2, 13, 10)),  # third ventricle
+    ((0, 33, -41), (7, 5, 8)),  # fourth ventricle
+)
 # Lateral ventricle: (start, radius, end, radius) from frontal horn to occipital and temporal horn.
-_VENTRICLE = (
+_VENTRICLE: tuple[tuple[Point, float, Point, float], ...] = (
     ((10, -46, 4), 3.0, (9, -24, 10), 5.5),
     ((9, -24, 10), 5.5, (10, 6, 14), 5.5),
     ((10, 6, 14), 5.5, (19, 28, 9), 6.5),
@@ -34,105 +50,6 @@ _VENTRICLE = (
     ((26, 36, 0), 6.0, (33, 8, -20), 2.5),
     ((33, 8, -20), 2.5, (30, -10, -24), 2.0),
 )
-
-
-class Noise:
-    """Periodic smooth noise: cubic B-splines with random coefficients, mean 0, deviation 1.
-
-    Args:
-        rng: source of the coefficients.
-        scale_mm: distance of the coefficients; blobs are about twice as large.
-        band: remove the slow part, so that blobs of one size prevail.
-        nodes: places per axis at which the splines are tabulated; between them it is linear.
-    """
-
-    def __init__(
-        self, rng: np.random.Generator, scale_mm: float, band: bool = False, nodes: int = 0
-    ):
-        knots = max(4, round(PERIOD_MM / scale_mm))
-        values = rng.standard_normal((knots,) * 3, dtype=np.float32)
-        if band:
-            for axis in range(3):
-                values = values - (np.roll(values, 1, axis) + np.roll(values, -1, axis)) / 2
-        self.nodes = nodes or max(64, knots)
-        for axis in range(3):
-            values = _refine(values, axis, self.nodes)
-        self.values = ((values - values.mean()) / values.std()).astype(np.float32)
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Return the noise at points (3, n) in mm, shape (n,)."""
-        return sample_periodic(self.values, points * np.float32(self.nodes / PERIOD_MM))
-
-    def level_distance(self) -> np.ndarray:
-        """Return noise over slope: about the signed distance in mm to the level 0, on the nodes."""
-        step = PERIOD_MM / self.nodes
-        slopes = [
-            (np.roll(self.values, -1, axis) - np.roll(self.values, 1, axis)) / (2 * step)
-            for axis in range(3)
-        ]
-        steepness = np.sqrt(sum(slope**2 for slope in slopes))
-        return (self.values / (steepness + 0.3 * steepness.mean())).astype(np.float32)
-
-
-def _refine(values: np.ndarray, axis: int, nodes: int) -> np.ndarray:
-    """Evaluate periodic cubic B-splines along one axis at `nodes` evenly spaced places."""
-    knots = values.shape[axis]
-    place = np.arange(nodes) * (knots / nodes)
-    first = np.floor(place).astype(int)
-    t = place - first
-    weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    shape = [1, 1, 1]
-    shape[axis] = nodes
-    return sum(
-        np.take(values, (first + k - 1) % knots, axis)
-        * (weight / 6).astype(np.float32).reshape(shape)
-        for k, weight in enumerate(weights)
-    )
-
-
-def sample_periodic(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Interpolate a periodic (z, y, x) array linearly at places (3, n) given in nodes, x y z."""
-    n = values.shape[0]
-    flat = values.ravel()
-    low = np.floor(places)
-    part = places - low
-    low = low.astype(np.int32) % n
-    high = (low + 1) % n
-    total = np.zeros(places.shape[1], np.float32)
-    for z, wz in ((low[2], 1 - part[2]), (high[2], part[2])):
-        for y, wy in ((low[1], 1 - part[1]), (high[1], part[1])):
-            row, weight = (z * n + y) * n, wz * wy
-            total += weight * (flat[row + low[0]] * (1 - part[0]) + flat[row + high[0]] * part[0])
-    return total
-
-
-def ellipsoid_mm(points: np.ndarray, center, half_axes) -> np.ndarray:
-    """Return about the signed distance to an ellipsoid (value over slope of its equation)."""
-    scaled = [(points[i] - np.float32(center[i])) / np.float32(half_axes[i]) for i in range(3)]
-    k = np.sqrt(sum(v * v for v in scaled))
-    slope = np.sqrt(sum((v / np.float32(a)) ** 2 for v, a in zip(scaled, half_axes, strict=True)))
-    return (k * (k - 1) / (slope + np.float32(1e-6))).astype(np.float32)
-
-
-def _capsule_mm(points: np.ndarray, start, radius, end, end_radius) -> np.ndarray:
-    """Return the signed distance to a rod whose radius changes linearly between two points."""
-    axis = np.subtract(end, start).astype(np.float32)
-    offset = [points[i] - np.float32(start[i]) for i in range(3)]
-    t = sum(o * a for o, a in zip(offset, axis, strict=True)) / np.float32(axis @ axis)
-    t = np.clip(t, 0, 1)
-    squared = sum((o - t * a) ** 2 for o, a in zip(offset, axis, strict=True))
-    return np.sqrt(squared) - (radius + t * (end_radius - radius))
-
-
-def smooth_union(a: np.ndarray, b: np.ndarray, width_mm: float) -> np.ndarray:
-    """Return the smaller distance, rounded off where both are within `width_mm`."""
-    mix = np.clip(width_mm - np.abs(a - b), 0, None)
-    return np.minimum(a, b) - mix * mix / np.float32(4 * width_mm)
-
-
-def cover(inside_mm: np.ndarray, width_mm: float) -> np.ndarray:
-    """Turn a depth below a surface into the share of a voxel that lies inside, 0 to 1."""
-    return np.clip(inside_mm / np.float32(width_mm) + np.float32(0.5), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -176,7 +93,7 @@ class Head:
         self.fold_mm = self.folds.level_distance()
 
     def local(self, points: np.ndarray) -> np.ndarray:
-        """Return points (3, n) of the field in head axes: centerd, upright, of average size."""
+        """Return points (3, n) of the field in head axes: centered, upright, of average size."""
         x, y, z = (
             (points[i] - np.float32(CENTER_MM[i]) - self.shift[i]) / self.scale[i] for i in range(3)
         )
@@ -188,16 +105,17 @@ class Head:
         """Return the distances to cerebrum, cerebellum and brain stem."""
         half = np.stack([np.abs(local[0]), local[1], local[2]])
         half[0] *= 1 - np.float32(0.10) * half[1] / 84 + np.float32(0.07) * (half[1] / 84) ** 2
-        upper = ellipsoid_mm(half, *_CEREBRUM[0])
+        upper = ellipsoid_mm(half, *_CEREBRUM)
         base = ellipsoid_mm(half, *_CEREBRUM_BASE)
         cerebrum = np.where(half[2] > _CEREBRUM_BASE[0][2], upper, base)
         cerebrum = smooth_union(cerebrum, ellipsoid_mm(half, *_TEMPORAL), 8)
-        cerebellum = smooth_union(*(ellipsoid_mm(half, *part) for part in _CEREBELLUM), 8)
-        stem = _capsule_mm(half, (0, 4, -20), 15, (0, 24, -85), 9)
+        hemisphere, vermis = (ellipsoid_mm(half, *part) for part in _CEREBELLUM)
+        cerebellum = smooth_union(hemisphere, vermis, 8)
+        stem = capsule_mm(half, (0, 4, -20), 15, (0, 24, -85), 9)
         return cerebrum, cerebellum, smooth_union(stem, ellipsoid_mm(half, *_PONS), 6)
 
     def outside_mm(self, points: np.ndarray) -> np.ndarray:
-        """Return the signed distance (n,) to the surface of the brain, as skull stripping leaves it."""
+        """Return the signed distance (n,) to the surface of the skull-stripped brain."""
         cerebrum, cerebellum, stem = self._lobes(self.local(points))
         whole = smooth_union(smooth_union(cerebrum, cerebellum, 8), stem, 8)
         near = np.flatnonzero(np.abs(whole) < 8)
@@ -216,30 +134,50 @@ class Head:
         depth = -self.outside_mm(points)
         local = self.local(moved) + 2.5 * np.stack([bend(moved) for bend in self.bend])
         half = np.stack([np.abs(local[0]), local[1], local[2]])
-        cerebrum, cerebellum, stem = self._lobes(self.local(points))
         csf, gray = self._cortex(local, half, depth, width_mm)
-        _fill(
-            csf, gray, cerebellum < np.minimum(cerebrum, stem), self._folia(local, depth, width_mm)
+        csf = self._add_lower_brain(
+            csf, gray, self._lobes(self.local(points)), local, depth, width_mm
         )
-        in_stem = (stem < np.minimum(cerebrum, cerebellum)) & (cerebrum > -4)
-        _fill(csf, gray, in_stem, (cover(1.5 - depth, width_mm), np.full_like(depth, 0.35)))
-        gap = np.maximum(np.abs(cerebrum - cerebellum) / 2, np.minimum(cerebrum, cerebellum) - 2)
-        csf = np.maximum(csf, cover(0.8 - gap, width_mm))
-        csf = np.maximum(csf, cover(np.minimum(np.minimum(cerebrum, cerebellum), stem), width_mm))
         for center, axes in _DEEP_GRAY:
             inside = cover(-ellipsoid_mm(half, center, axes), width_mm)
             gray = np.maximum(gray, np.float32(0.75) * inside)
-        ventricle = np.full_like(depth, 99)
-        for start, radius, end, end_radius in _VENTRICLE:
-            r = self.ventricle_scale
-            rod = _capsule_mm(half, start, radius * r, end, end_radius * r)
-            ventricle = np.minimum(ventricle, rod)
+        ventricle = self._ventricle_mm(half)
         csf = np.maximum(csf, cover(-ventricle, width_mm))
         for center, axes in _MIDLINE_CSF:
             csf = np.maximum(csf, cover(-ellipsoid_mm(half, center, axes), width_mm))
         return Tissue(csf, np.minimum(gray, 1 - csf), ventricle, depth, half[0])
 
-    def _cortex(self, local, half, depth, width_mm) -> tuple[np.ndarray, np.ndarray]:
+    def _add_lower_brain(
+        self,
+        csf: np.ndarray,
+        gray: np.ndarray,
+        lobes: tuple[np.ndarray, np.ndarray, np.ndarray],
+        local: np.ndarray,
+        depth: np.ndarray,
+        width_mm: float,
+    ) -> np.ndarray:
+        """Fill cerebellum and brain stem in place; return the CSF with that between the lobes."""
+        cerebrum, cerebellum, stem = lobes
+        folia = self._folia(local, depth, width_mm)
+        _fill(csf, gray, cerebellum < np.minimum(cerebrum, stem), folia)
+        in_stem = (stem < np.minimum(cerebrum, cerebellum)) & (cerebrum > -4)
+        _fill(csf, gray, in_stem, (cover(1.5 - depth, width_mm), np.full_like(depth, 0.35)))
+        gap = np.maximum(np.abs(cerebrum - cerebellum) / 2, np.minimum(cerebrum, cerebellum) - 2)
+        csf = np.maximum(csf, cover(0.8 - gap, width_mm))
+        outer = np.minimum(np.minimum(cerebrum, cerebellum), stem)
+        return np.maximum(csf, cover(outer, width_mm))
+
+    def _ventricle_mm(self, half: np.ndarray) -> np.ndarray:
+        """Return the distance (n,) to the lateral ventricles."""
+        nearest = np.full_like(half[0], 99)
+        for start, radius, end, end_radius in _VENTRICLE:
+            r = self.ventricle_scale
+            nearest = np.minimum(nearest, capsule_mm(half, start, radius * r, end, end_radius * r))
+        return nearest
+
+    def _cortex(
+        self, local: np.ndarray, half: np.ndarray, depth: np.ndarray, width_mm: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return shares of CSF and gray matter of the folded cerebral cortex."""
         fissure = self._fissure_mm(half)
         lateral = self._sylvian_mm(half, local)
@@ -265,7 +203,7 @@ class Head:
 
     @staticmethod
     def _fissure_mm(half: np.ndarray) -> np.ndarray:
-        """Return the distance to the fissure between the hemispheres, which ends above the callosum."""
+        """Return the distance to the fissure between the hemispheres, down to the callosum."""
         inner = np.sqrt(((half[1] + 1) / 50) ** 2 + ((half[2] + 2) / 27) ** 2)
         return np.hypot(half[0], np.clip((1 - inner) * 27, 0, None))
 
@@ -277,7 +215,9 @@ class Head:
         along = np.clip(np.abs(half[1] + 6) - 38, 0, None)
         return np.sqrt(rise**2 + inward**2 + along**2)
 
-    def _folia(self, local, depth, width_mm) -> tuple[np.ndarray, np.ndarray]:
+    def _folia(
+        self, local: np.ndarray, depth: np.ndarray, width_mm: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return shares of CSF and gray matter of the cerebellum with its fine leaves."""
         nodes = np.float32(self.folds.nodes / PERIOD_MM)
         squeezed = local * np.array([[1.0], [1.6], [3.0]], np.float32)
@@ -287,6 +227,8 @@ class Head:
         return 0.6 * cover(0.3 - edge, width_mm), cover(1.8 - edge, width_mm)
 
 
-def _fill(csf, gray, where, shares) -> None:
+def _fill(
+    csf: np.ndarray, gray: np.ndarray, where: np.ndarray, shares: tuple[np.ndarray, np.ndarray]
+) -> None:
     """Replace the shares of CSF and gray matter at the points of a mask."""
     csf[where], gray[where] = shares[0][where], shares[1][where]

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch
 from matplotlib.path import Path as Curve
-from torch import nn
 
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.reporting.figures.canvas import FAINT, INK, SLIDE_IN, new_figure
 from scripted_models.reporting.figures.graph_layout import Layout, lay_out
 from scripted_models.reporting.figures.network_trace import Stage, trace_network
@@ -26,12 +26,12 @@ _WAYPOINT_IN = 0.1
 _LARGEST, _WIDEST = 1.35, 1.3  # scale of symbols, stretch of the distance between lanes
 
 
-def draw_architecture(name: str, network: nn.Module, source: str = "") -> Figure:
+def draw_architecture(name: str, network: SliceNetwork, source: str = "") -> Figure:
     """Draw the stages of a network from left to right on a 16:9 slide.
 
     Args:
         name: of the network.
-        network: with `in_channels` and `receptive_field`; set to evaluation mode.
+        network: is set to evaluation mode.
         source: paper and section.
     """
     stages = trace_network(network)
@@ -49,14 +49,27 @@ def draw_architecture(name: str, network: nn.Module, source: str = "") -> Figure
         for kind in COLORS
         if kind in kinds
     ]
-    axes.legend(handles=keys, loc="lower left", ncols=len(keys), frameon=False, fontsize=14,
-                bbox_to_anchor=(0.02, 0.005), handlelength=1)  # fmt: skip
-    axes.text(SLIDE_IN[0] - 0.3, 0.24, "channels × height × width of one patch", ha="right",
-              fontsize=13, color=FAINT)  # fmt: skip
+    axes.legend(
+        handles=keys,
+        loc="lower left",
+        ncols=len(keys),
+        frameon=False,
+        fontsize=14,
+        bbox_to_anchor=(0.02, 0.005),
+        handlelength=1,
+    )
+    axes.text(
+        SLIDE_IN[0] - 0.3,
+        0.24,
+        "channels × height × width of one patch",
+        ha="right",
+        fontsize=13,
+        color=FAINT,
+    )
     return figure
 
 
-def _write_title(axes: Axes, name: str, network: nn.Module, source: str) -> None:
+def _write_title(axes: Axes, name: str, network: SliceNetwork, source: str) -> None:
     counts = [(p.numel(), p.requires_grad) for p in network.parameters()]
     trained = sum(count for count, trains in counts if trains)
     fixed = sum(count for count, trains in counts if not trains)
@@ -64,8 +77,9 @@ def _write_title(axes: Axes, name: str, network: nn.Module, source: str) -> None
     facts.append(f"receptive field {network.receptive_field} × {network.receptive_field}")
     axes.text(0.4, SLIDE_IN[1] - 0.25, name, va="top", fontsize=28, fontweight="bold", color=INK)
     axes.text(0.4, SLIDE_IN[1] - 0.85, "   ·   ".join(facts), va="top", fontsize=17, color=INK)
-    axes.text(SLIDE_IN[0] - 0.3, SLIDE_IN[1] - 0.3, source, va="top", ha="right", fontsize=12,
-              color=FAINT)  # fmt: skip
+    axes.text(
+        SLIDE_IN[0] - 0.3, SLIDE_IN[1] - 0.3, source, va="top", ha="right", fontsize=12, color=FAINT
+    )
 
 
 def _draw_graph(axes: Axes, stages: list[Stage], layout: Layout) -> None:
@@ -102,7 +116,7 @@ def _fit(symbols: Sequence[Symbol], layout: Layout, column: float) -> tuple[floa
         Scale of the symbols, distance of lanes in inches, and height of lane 0 in inches.
     """
     room = {place: (s.above, s.below) for place, s in zip(layout.places, symbols, strict=True)}
-    columns = defaultdict(set)
+    columns: defaultdict[int, set[tuple[float, float, float]]] = defaultdict(set)
     for place in [*layout.places, *(place for line in layout.lines for place in line)]:
         columns[place[0]].add((place[1], *room.get(place, (_WAYPOINT_IN, _WAYPOINT_IN))))
     pairs = [pair for members in columns.values() for pair in pairwise(sorted(members))]
@@ -134,6 +148,14 @@ def _draw_line(axes: Axes, points: list[tuple[float, float]], scale: float) -> N
         vertices += [(bend, start), (bend, end), (right, end)]
         codes += [Curve.CURVE4] * 3
     axes.add_patch(
-        FancyArrowPatch(path=Curve(vertices, codes), arrowstyle="-|>", mutation_scale=18 * scale,
-                        linewidth=2.2 * scale, color=FAINT, shrinkA=0, shrinkB=0, zorder=1)
-    )  # fmt: skip
+        FancyArrowPatch(
+            path=Curve(vertices, codes),
+            arrowstyle="-|>",
+            mutation_scale=18 * scale,
+            linewidth=2.2 * scale,
+            color=FAINT,
+            shrinkA=0,
+            shrinkB=0,
+            zorder=1,
+        )
+    )

@@ -21,8 +21,8 @@ from scripted_models.sequences import TITLES
 _FILTER_IN = 0.26
 _MARGIN_IN, _NAMES_IN = 0.3, 1.6
 _NOTE = (
-    "A column is a filter, the pieces of a map side by side: black negative, gray 0, white positive, "
-    "one scale per filter"
+    "A column is a filter, the pieces of a map side by side: black negative, gray 0, "
+    "white positive, one scale per filter"
 )
 _GRAY = colormaps["gray"].with_extremes(bad="white")
 _KINDS = {LocalPath: "local path", GlobalPath: "global path"}
@@ -64,9 +64,11 @@ def find_filters(model: Model) -> list[FilterBank]:
     Raises:
         InputError: a network without local and global path.
     """
-    network, part = model.network, ""
+    network: nn.Module = model.network
+    part = ""
     if isinstance(network, VotedEnsemble):
-        network, part = network.members[0], f"member 1 of {len(network.members)}"
+        part = f"member 1 of {len(network.members)}"
+        network = network.members[0]
     if isinstance(network, CascadeCNN):
         network, part = network.second, "the second network"
     banks = [
@@ -76,8 +78,10 @@ def find_filters(model: Model) -> list[FilterBank]:
     ]
     if not banks:
         raise InputError(
-            f"{model.folder}: found a {type(network).__name__}, which has no local and global path, "
-            "expected a network that has one; choose another model."
+            path=model.folder,
+            found=f"a {type(network).__name__}, which has no local and global path",
+            expected="a network that has one",
+            action="choose another model",
         )
     return banks
 
@@ -87,7 +91,7 @@ def _bank(path: nn.Module, model: Model, part: str) -> FilterBank:
     pieces = next(module for module in path.modules() if isinstance(module, Maxout)).pieces
     weights = layer.weight.detach().numpy()
     weights = weights.reshape(pieces, -1, *weights.shape[1:]).swapaxes(0, 1)
-    names = [TITLES[name] for name in model.description["channels"]]
+    names = [TITLES[name] for name in model.description.channels]
     if weights.shape[2] > len(names):  # probabilities of a first network
         names += [f"P({LABELS[label]})" for label in model.known_labels]
     return FilterBank(_KINDS[type(path)], weights, tuple(names), part)
@@ -105,10 +109,24 @@ def draw_filters(banks: Sequence[FilterBank], name: str) -> Figure:
     """
     figure = new_figure()
     width, height = figure.get_size_inches()
-    figure.text(_MARGIN_IN / width, 1 - 0.25 / height, f"First-layer filters: {name}", va="top",
-                fontsize=22, fontweight="bold", color=INK)  # fmt: skip
-    figure.text(1 - _MARGIN_IN / width, 0.12 / height, _NOTE, ha="right", va="bottom",
-                fontsize=12, color=FAINT)  # fmt: skip
+    figure.text(
+        _MARGIN_IN / width,
+        1 - 0.25 / height,
+        f"First-layer filters: {name}",
+        va="top",
+        fontsize=22,
+        fontweight="bold",
+        color=INK,
+    )
+    figure.text(
+        1 - _MARGIN_IN / width,
+        0.12 / height,
+        _NOTE,
+        ha="right",
+        va="bottom",
+        fontsize=12,
+        color=FAINT,
+    )
     top, share = height - 0.85, (height - 0.85 - 0.4) / len(banks)
     for index, bank in enumerate(banks):
         _draw_bank(figure, bank, top - index * share, share)
@@ -127,13 +145,16 @@ def _draw_bank(figure: Figure, bank: FilterBank, top: float, share: float) -> No
     blocks = min(max(1, int((room[1] + 3 * cell) / step)), -(-len(bank.weights) // across))
     strongest = np.argsort(-np.square(bank.weights).sum(axis=(1, 2, 3, 4)), kind="stable")
     shown = strongest[: blocks * across]
-    figure.text(_MARGIN_IN / width, top / height, bank.title(len(shown)), va="top", fontsize=16,
-                color=INK)  # fmt: skip
+    figure.text(
+        _MARGIN_IN / width, top / height, bank.title(len(shown)), va="top", fontsize=16, color=INK
+    )
     for block in range(blocks):
         picture = _mosaic(bank.weights[shown[block * across : (block + 1) * across]])
         lower = top - 0.42 - block * step - rows * cell
-        box = (_NAMES_IN, lower, picture.shape[1] * cell, rows * cell)
-        axes = figure.add_axes(np.divide(box, (width, height, width, height)))
+        size_in = (picture.shape[1] * cell, rows * cell)
+        axes = figure.add_axes(
+            (_NAMES_IN / width, lower / height, size_in[0] / width, size_in[1] / height)
+        )
         axes.imshow(picture, cmap=_GRAY, vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
         axes.set_frame_on(False)
         axes.set_xticks([])

@@ -1,7 +1,8 @@
 """Places of the nodes of a directed graph in columns, with lines that pass between the nodes.
 
-Sugiyama's way: a node's column is its longest distance from the start; a line over several columns gets a
-waypoint in each; the order inside the columns follows the neighbors' places.
+Hand-written, as no library at hand lays out graphs. Sugiyama's way: a node's column is its longest
+distance from the start. A line over several columns gets a waypoint in each. The order inside the
+columns follows the neighbors' places.
 """
 
 from collections import Counter, defaultdict
@@ -17,7 +18,9 @@ _STRAIGHT = 8  # weight of a line between nodes that have no other line there
 
 @dataclass(frozen=True)
 class Layout:
-    """Where nodes and lines lie; columns are whole numbers, lanes any numbers with distance 1 or more.
+    """Where nodes and lines lie.
+
+    Columns are whole numbers, lanes any numbers with distance 1 or more.
 
     Attributes:
         places: (column, lane) of each node.
@@ -57,12 +60,12 @@ def lay_out(inputs: Sequence[Sequence[int]]) -> Layout:
 def _lanes(columns: list[int], pairs: list[tuple[int, int]]) -> np.ndarray:
     """Return a lane for each node: near the mean of its neighbors, 1 from others in its column."""
     leaving, arriving = Counter(s for s, _ in pairs), Counter(t for _, t in pairs)
-    neighbors = defaultdict(list)
+    neighbors: defaultdict[int, list[int]] = defaultdict(list)
     for source, target in pairs:
         weight = _STRAIGHT if leaving[source] == arriving[target] == 1 else 1
         neighbors[source] += [target] * weight
         neighbors[target] += [source] * weight
-    members = [np.flatnonzero(np.equal(columns, c)) for c in range(max(columns) + 1)]
+    members = [np.flatnonzero(np.equal(columns, c)).tolist() for c in range(max(columns) + 1)]
     lanes = np.zeros(len(columns))
     for nodes in members:
         lanes[nodes] = np.arange(len(nodes)) - (len(nodes) - 1) / 2
@@ -72,7 +75,7 @@ def _lanes(columns: list[int], pairs: list[tuple[int, int]]) -> np.ndarray:
                 [lanes[neighbors[node]].sum() / max(1, len(neighbors[node])) for node in nodes]
             )
             order = np.argsort(wanted, kind="stable")
-            lanes[nodes[order]] = _apart(wanted[order])
+            lanes[np.take(nodes, order)] = _apart(wanted[order])
     return lanes - (lanes.min() + lanes.max()) / 2
 
 

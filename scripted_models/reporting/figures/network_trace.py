@@ -1,9 +1,9 @@
 """What a network does, read from its code: a graph of feature maps and the operations between them.
 
-The network is traced (torch.fx) and run once on a patch of its receptive field. Every convolution or
-other layer with weights begins a new stage; what follows it without weights (maxout, pooling, dropout)
-belongs to the same one. Networks inside a network stay closed where they are not trained with it or stand
-there several times.
+The network is traced (torch.fx) and run once on a patch of its receptive field. Every convolution
+or other layer with weights begins a new stage. What follows it without weights (maxout, pooling,
+dropout) belongs to the same one. Networks inside a network stay closed where they are not trained
+with it or stand there several times.
 """
 
 from collections import Counter
@@ -14,6 +14,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from scripted_models.networks.layers import DensePool, LargeConv2d, Maxout
+from scripted_models.networks.slice_network import SliceNetwork
 
 IMAGE, MAPS, JOINED, NETWORK = "image", "maps", "joined", "network"
 _LEAVES = (nn.Conv2d, LargeConv2d, Maxout, DensePool, nn.Dropout)
@@ -61,7 +62,7 @@ class _Operation:
     shape: tuple[int, ...]
     inputs: list[int]
     kind: str  # 'image', 'weights', 'network', 'plain' or 'arithmetic'
-    module: nn.Module | None = None
+    module: nn.Module | None = None  # of a closed network
 
 
 class _Tracer(fx.Tracer):
@@ -74,11 +75,11 @@ class _Tracer(fx.Tracer):
         return known or super().is_leaf_module(m, module_qualified_name)
 
 
-def trace_network(network: nn.Module) -> list[Stage]:
-    """Return the stages of a network in the order in which they are computed; the first is the image.
+def trace_network(network: SliceNetwork) -> list[Stage]:
+    """Return the stages of a network in the order of their computation; the first is the image.
 
     Args:
-        network: with `in_channels` and `receptive_field`; it is set to evaluation mode.
+        network: is set to evaluation mode.
     """
     closed = _closed_networks(network)
     graph = _Tracer(closed).trace(network.eval())
@@ -122,11 +123,13 @@ def _operations(graph: fx.Graph, network: nn.Module, closed: set[str]) -> list[_
     return found
 
 
-def _operation(node, network, closed: set[str], inputs: list[int], shape: tuple) -> _Operation:
+def _operation(
+    node: fx.Node, network: nn.Module, closed: set[str], inputs: list[int], shape: tuple[int, ...]
+) -> _Operation:
     if node.op == "placeholder":
         return _Operation("image", shape, inputs, "image")
     if node.op == "call_module":
-        module = network.get_submodule(node.target)
+        module = network.get_submodule(str(node.target))
         if node.target in closed:
             return _Operation(type(module).__name__, shape, inputs, "network", module)
         kind = "weights" if any(p.dim() > 1 for p in module.parameters()) else "plain"
@@ -158,12 +161,12 @@ def _layer_label(module: nn.Module) -> str:
     return "" if isinstance(module, nn.Identity) else type(module).__name__
 
 
-def _by(size) -> str:
+def _by(size: int | tuple[int, ...]) -> str:
     height, width = size if isinstance(size, (tuple, list)) else (size, size)
     return f"{height} × {width}"
 
 
-def _arithmetic_label(name: str, arguments: tuple) -> str:
+def _arithmetic_label(name: str, arguments: tuple[object, ...]) -> str:
     if name in _SILENT:
         return ""
     label = _SIGNS.get(name, name)
@@ -222,8 +225,9 @@ def _stages(operations: list[_Operation]) -> list[Stage]:
     for operation in operations:
         inputs = list(dict.fromkeys(place[source] for source in operation.inputs))
         before = stages[inputs[0]] if len(set(operation.inputs)) == 1 else None
-        alone = before is not None and users[operation.inputs[0]] == 1
-        if alone and operation.kind in ("plain", "arithmetic") and before.kind != IMAGE:
+        alone = users[operation.inputs[0]] == 1 if operation.inputs else False
+        is_plain = operation.kind in ("plain", "arithmetic")
+        if before is not None and alone and is_plain and before.kind != IMAGE:
             before.operations.append(operation.label)
             before.shape = operation.shape
             place.append(inputs[0])
@@ -236,7 +240,7 @@ def _stages(operations: list[_Operation]) -> list[Stage]:
 def _stage(operation: _Operation, inputs: list[int]) -> Stage:
     if operation.kind == "image":
         return Stage(IMAGE, operation.shape)
-    if operation.kind == "network":
+    if operation.module is not None:
         parameters = list(operation.module.parameters())
         return Stage(
             NETWORK,

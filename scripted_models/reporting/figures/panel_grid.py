@@ -17,13 +17,23 @@ from scripted_models.pictures.panels import (
     intensity_window,
     label_panel,
 )
-from scripted_models.reporting.figures.canvas import DPI, FAINT, INK, SLIDE_IN, new_figure
+from scripted_models.reporting.figures.canvas import (
+    DPI,
+    FAINT,
+    INK,
+    SLIDE_IN,
+    Style,
+    fitting_size,
+    new_figure,
+)
 from scripted_models.reporting.figures.shown_case import ShownCase
 
+TRUTH_TITLE = "ground truth"
 _PANEL_PX = 360  # longest edge of the brain; one pixel of a panel is one of the picture
 _GAP_IN = 0.06
 _TOP_IN, _LEFT_IN, _BOTTOM_IN = 0.55, 0.5, 0.6
 _ROW_TITLE_IN = 0.32
+_NOTE_IN = 0.25
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,10 @@ class Painter:
         return colored(self.gray(sequence, plane, index), colors)
 
     def slice_cell(self, labels: np.ndarray, z: int, title: str) -> Cell:
-        """Return FLAIR with the labels (y, x) of an axial slice, and their Dice where the truth is known."""
+        """Return FLAIR with the labels (y, x) of an axial slice.
+
+        Its caption is their Dice of WT where the ground truth is known.
+        """
         whole = np.broadcast_to(labels, self.case.brain.shape)
         caption = ""
         if self.case.truth is not None:
@@ -74,40 +87,57 @@ class Painter:
         return Cell(self.overlay("flair", whole, "axial", z), title, caption)
 
 
+@dataclass(frozen=True)
+class _Sheet:
+    """Lengths in inches; letters and margins grow with a sheet that is wider than a slide."""
+
+    width: float
+    height: float
+    scale: float
+    cell_width: float
+    row_heights: list[float]
+    gaps: list[float]  # above each row
+
+
 def draw_rows(rows: Sequence[Row], title: str, note: str = "") -> Figure:
     """Draw rows of panels.
 
     Args:
         rows: of equally many cells; None leaves a place empty.
         title: of the figure.
-        note: a sentence at the bottom right.
+        note: a sentence below the colors.
 
     Returns:
-        A figure that is as large as the panels need it, one pixel of a panel to one of the picture.
+        A figure as large as the panels need it; a pixel of a panel is one of the picture.
     """
+    sheet = _measure(rows, bool(note))
+    figure = new_figure(sheet.width, sheet.height)
+    upper = sheet.height - _TOP_IN * sheet.scale
+    for row, height, gap in zip(rows, sheet.row_heights, sheet.gaps, strict=True):
+        upper -= gap
+        _write_row_name(figure, row.name, upper - height / 2, sheet)
+        for column, cell in enumerate(row.cells):
+            left = _LEFT_IN + column * (sheet.cell_width + _GAP_IN)
+            if cell is not None:
+                box = (left, upper - height, sheet.cell_width, height)
+                _draw_cell(figure, cell, box, sheet.scale, with_title=gap > _GAP_IN)
+        upper -= height
+    _write_title(figure, title, sheet)
+    _write_legend(figure, note, sheet)
+    return figure
+
+
+def _measure(rows: Sequence[Row], has_note: bool) -> _Sheet:
     heights = [max(c.pixels.shape[0] for c in row.cells if c) / DPI for row in rows]
     width = max(c.pixels.shape[1] for row in rows for c in row.cells if c) / DPI
     columns = max(len(row.cells) for row in rows)
     total_width = _LEFT_IN + columns * (width + _GAP_IN) + _GAP_IN
     scale = max(1.0, total_width / SLIDE_IN[0])  # letters keep their size on a slide
-    top, between, bottom = _TOP_IN * scale, _ROW_TITLE_IN * scale, _BOTTOM_IN * scale
+    between = _ROW_TITLE_IN * scale
     gaps = [_GAP_IN + between * _has_new_titles(rows, i) for i in range(len(rows))]
-    total_height = top + sum(heights) + sum(gaps) + bottom
-    figure = new_figure(total_width, total_height)
-    upper = total_height - top
-    for row, height, gap in zip(rows, heights, gaps, strict=True):
-        upper -= gap
-        middle = (upper - height / 2) / total_height
-        figure.text(0.5 * _LEFT_IN / total_width, middle, row.name, rotation=90, ha="center",
-                    va="center", fontsize=13 * scale, color=INK)  # fmt: skip
-        for column, cell in enumerate(row.cells):
-            left = _LEFT_IN + column * (width + _GAP_IN)
-            if cell is not None:
-                box = (left, upper - height, width, height)
-                _draw_cell(figure, cell, box, scale, with_title=gap > between)
-        upper -= height
-    _write_around(figure, title, note, scale)
-    return figure
+    margins = scale * (_TOP_IN + _BOTTOM_IN + _NOTE_IN * has_note)
+    total_height = margins + sum(heights) + sum(gaps)
+    return _Sheet(total_width, total_height, scale, width, heights, gaps)
 
 
 def _has_new_titles(rows: Sequence[Row], number: int) -> bool:
@@ -116,10 +146,20 @@ def _has_new_titles(rows: Sequence[Row], number: int) -> bool:
     return number == 0 or titles[number] != titles[number - 1]
 
 
+def _write_row_name(figure: Figure, name: str, middle_in: float, sheet: _Sheet) -> None:
+    place = (0.5 * _LEFT_IN / sheet.width, middle_in / sheet.height)
+    style: Style = {"rotation": 90, "ha": "center", "va": "center", "color": INK}
+    figure.text(*place, name, fontsize=13 * sheet.scale, **style)
+
+
 def _draw_cell(
-    figure: Figure, cell: Cell, box_in: tuple[float, ...], scale: float, with_title: bool
+    figure: Figure,
+    cell: Cell,
+    box_in: tuple[float, float, float, float],
+    scale: float,
+    with_title: bool,
 ) -> None:
-    """Draw a panel in the middle of a black box given in inches."""
+    """Draw a panel in the middle of a black box given in inches: left, lower, width, height."""
     width, height = figure.get_size_inches()
     left, lower, across, up = box_in
     axes = figure.add_axes((left / width, lower / height, across / width, up / height))
@@ -132,21 +172,35 @@ def _draw_cell(
     axes.set_xlim(0, across * DPI)
     axes.set_ylim(0, up * DPI)
     if with_title:
-        axes.set_title(cell.title, fontsize=12 * scale, color=INK, pad=4 * scale)
-    axes.text(0.97, 0.03, cell.caption, transform=axes.transAxes, ha="right", va="bottom",
-              fontsize=9.5 * scale, color="white")  # fmt: skip
+        size = fitting_size(cell.title, 12 * scale, across)
+        axes.set_title(cell.title, fontsize=size, color=INK, pad=4 * scale)
+    corner: Style = {"transform": axes.transAxes, "ha": "right", "va": "bottom"}
+    axes.text(0.97, 0.03, cell.caption, fontsize=9.5 * scale, color="white", **corner)
 
 
-def _write_around(figure: Figure, title: str, note: str, scale: float) -> None:
-    width, height = figure.get_size_inches()
-    figure.text(_LEFT_IN / width, 1 - 0.17 * scale / height, title, va="top", fontsize=17 * scale,
-                fontweight="bold", color=INK)  # fmt: skip
+def _write_title(figure: Figure, title: str, sheet: _Sheet) -> None:
+    size = fitting_size(title, 17 * sheet.scale, sheet.width - 2 * _LEFT_IN)
+    place = (_LEFT_IN / sheet.width, 1 - 0.17 * sheet.scale / sheet.height)
+    figure.text(*place, title, va="top", fontsize=size, fontweight="bold", color=INK)
+
+
+def _write_legend(figure: Figure, note: str, sheet: _Sheet) -> None:
+    """Write the colors of the labels, and the note below them."""
+    left = _LEFT_IN / sheet.width
     keys = [
-        Patch(color=np.array(color) / 255, label=LABELS[label])
-        for label, color in LABEL_COLORS.items()
+        Patch(color=(red / 255, green / 255, blue / 255), label=LABELS[label])
+        for label, (red, green, blue) in LABEL_COLORS.items()
     ]
-    figure.legend(handles=keys, loc="lower left", ncols=len(keys), frameon=False,
-                  bbox_to_anchor=(_LEFT_IN / width, 0), fontsize=12 * scale, handlelength=1,
-                  borderaxespad=0.5, columnspacing=1.5)  # fmt: skip
-    figure.text(1 - _GAP_IN / width, 0.2 * scale / height, note, ha="right", va="bottom",
-                fontsize=10 * scale, color=FAINT)  # fmt: skip
+    figure.legend(
+        handles=keys,
+        loc="lower left",
+        ncols=len(keys),
+        frameon=False,
+        bbox_to_anchor=(left, _NOTE_IN * sheet.scale / sheet.height if note else 0),
+        fontsize=12 * sheet.scale,
+        handlelength=1,
+        borderaxespad=0.5,
+        columnspacing=1.5,
+    )
+    style: Style = {"va": "bottom", "fontsize": 10 * sheet.scale, "color": FAINT}
+    figure.text(left, 0.12 * sheet.scale / sheet.height, note, **style)

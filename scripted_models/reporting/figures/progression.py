@@ -1,4 +1,4 @@
-"""How a segmentation comes about: one slice after epochs of both phases (Havaei et al. 2017, figure 6)."""
+"""How a segmentation comes about: a slice after epochs of both phases (Havaei et al., figure 6)."""
 
 import re
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from scripted_models.bundle.weights import Model
 from scripted_models.errors import InputError
 from scripted_models.pictures.panels import fullest_index
-from scripted_models.reporting.figures.methods import SLICE_NOTE
-from scripted_models.reporting.figures.panel_grid import Cell, Painter, Row, draw_rows
+from scripted_models.reporting.figures.methods import slice_note
+from scripted_models.reporting.figures.panel_grid import TRUTH_TITLE, Cell, Painter, Row, draw_rows
 from scripted_models.reporting.figures.shown_case import ShownCase, SlicePredictor, tumor_mask
 from scripted_models.sequences import TITLES
 from scripted_models.training.records import SNAPSHOTS
@@ -42,8 +42,10 @@ def find_snapshots(run: Path) -> list[Snapshot]:
             found.append(Snapshot(int(match[1]), int(match[2]), path))
     if not found:
         raise InputError(
-            f"{run}: found no snapshots of the weights, expected some in {SNAPSHOTS}/; train with "
-            "--set training.snapshot_every=5."
+            path=run,
+            found="no snapshots of the weights",
+            expected=f"some in {SNAPSHOTS}/",
+            action="train with --set training.snapshot_every=5",
         )
     return sorted(found, key=lambda one: (one.phase, one.epoch))
 
@@ -55,7 +57,7 @@ def draw_progression(
     z: int | None = None,
     on_step: Callable[[float], None] = lambda fraction: None,
 ) -> Figure:
-    """Draw the segmentation of an axial slice after epochs of phase 1 and phase 2, and the truth.
+    """Draw the segmentation of an axial slice after epochs of both phases, and the ground truth.
 
     Args:
         run: run folder with snapshots.
@@ -87,7 +89,7 @@ def draw_progression(
         rows.append(row)
     _add_references(rows, painter, z)
     title = f"{model.name} while it learns: {case.name}, slice {z + 1}"
-    return draw_rows(rows, title, SLICE_NOTE)
+    return draw_rows(rows, title, slice_note(case))
 
 
 def _spread(snapshots: list[Snapshot]) -> list[Snapshot]:
@@ -102,17 +104,19 @@ def _load(model: Model, snapshot: Snapshot) -> None:
         model.network.load_state_dict(weights)
     except Exception as error:  # torch raises many kinds for foreign content
         raise InputError(
-            f"{snapshot.path}: found no weights of {type(model.network).__name__} ({type(error).__name__}), "
-            "expected a snapshot of this run; train again into an empty folder."
+            path=snapshot.path,
+            found=f"no weights of {type(model.network).__name__} ({type(error).__name__})",
+            expected="a snapshot of this run",
+            action="train again into an empty folder",
         ) from error
 
 
 def _add_references(rows: list[Row], painter: Painter, z: int) -> None:
-    """Put the image before each row and the truth, if any, behind it."""
+    """Put the image before each row and the ground truth, if any, behind it."""
     width = max(len(row.cells) for row in rows)
     truth = painter.case.truth
     for row in rows:
         row.cells.insert(0, Cell(painter.gray("flair", "axial", z), TITLES["flair"]))
         if truth is not None:
             row.cells += [None] * (width + 1 - len(row.cells))
-            row.cells.append(Cell(painter.overlay("flair", truth, "axial", z), "truth"))
+            row.cells.append(Cell(painter.overlay("flair", truth, "axial", z), TRUTH_TITLE))

@@ -1,4 +1,4 @@
-"""A case as a network sees it, with its truth, and the segmentation of single slices."""
+"""A case as a network sees it, with its ground truth, and the segmentation of single slices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from torch import nn
 
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
@@ -17,14 +16,15 @@ from scripted_models.geometry import Grid
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.inference import iterate_slices, predict_slice
 from scripted_models.labels import LabelCoding
-from scripted_models.pictures.panels import brain_mask
-from scripted_models.segmentation.segmenter import read_on_one_grid
+from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.pictures.panels import tissue_mask
+from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.sequences import SEQUENCES
-from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
+from scripted_models.transforms.preprocessing import preprocess
 from scripted_models.transforms.region_thresholds import decide_labels
 
 OWN_SPACE = TrainingSpace(spacing_xyz_mm=(None, None, None))  # LPS, nothing resampled
-_SEARCHED_SLICES = 12  # for the tumor of a case without truth
+_SEARCHED_SLICES = 12  # for the tumor of a case without ground truth
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ class Placement:
         """
         if difference := grid.difference(self.original):
             raise InputError(
-                f"{source}: found a label map on another grid than the images ({difference}), expected "
-                "the same; resample it first."
+                path=str(source),
+                found=f"a label map on another grid than the images ({difference})",
+                expected="the same",
+                action="resample it first",
             )
         image = sitk.DICOMOrient(grid.image_from(labels), self.space.orientation)
         if self.space.resamples(grid):
@@ -63,8 +65,9 @@ class ShownCase:
 
     Attributes:
         name: case name.
-        volumes: sequence -> float32 (z, y, x), x to the patient's left, y to posterior, z to superior.
-        truth: uint8 (z, y, x) internal labels, None when there are none.
+        volumes: sequence -> float32 (z, y, x); x to the patient's left, y to posterior, z to
+            superior.
+        truth: ground truth, uint8 (z, y, x) internal labels; None when there is none.
         placement: of further label maps.
     """
 
@@ -81,7 +84,7 @@ class ShownCase:
     @cached_property
     def brain(self) -> np.ndarray:
         """Where there is tissue, bool (z, y, x)."""
-        return brain_mask(self.volumes.values())
+        return tissue_mask(self.volumes.values())
 
 
 def only_case(folder: Path) -> Case:
@@ -94,7 +97,10 @@ def only_case(folder: Path) -> Case:
     if len(cases) > 1:
         names = ", ".join(case.name for case in cases[:3])
         raise InputError(
-            f"{folder}: found {len(cases)} cases ({names} ...), expected one; name the folder of a case."
+            path=folder,
+            found=f"{len(cases)} cases ({names} ...)",
+            expected="one",
+            action="name the folder of a case",
         )
     return cases[0]
 
@@ -102,12 +108,12 @@ def only_case(folder: Path) -> Case:
 def read_shown_case(
     case: Case, space: TrainingSpace = OWN_SPACE, coding: LabelCoding | None = None
 ) -> ShownCase:
-    """Read a case and its truth, if any, and bring both into a space.
+    """Read a case and its ground truth, if any, and bring both into a space.
 
     Args:
         case: with all four images.
         space: of a model.
-        coding: of the truth, where the naming does not tell it.
+        coding: of the ground truth, where the naming does not tell it.
 
     Raises:
         InputError: images missing, damaged or on different grids.
@@ -126,7 +132,8 @@ def read_shown_case(
 class SlicePredictor:
     """Segments single axial slices of a case, as the network sees them.
 
-    Small components are a matter of the whole volume and stay in, and of several planes it is the axial one.
+    Small components are a matter of the whole volume and stay in. Of several planes it is the axial
+    one.
 
     Args:
         model: says how to preprocess and which labels its classes are.
@@ -134,12 +141,12 @@ class SlicePredictor:
     """
 
     def __init__(self, model: Model, case: ShownCase):
-        self.known_labels, self.decision = model.known_labels, model.description.get("decision")
-        pipeline = build_preprocessing(model.description["preprocessing"])
-        self.prepared = preprocess(pipeline, np.stack([case.volumes[m] for m in SEQUENCES]))
+        self.known_labels, self.decision = model.known_labels, model.decision
+        volumes = np.stack([case.volumes[m] for m in SEQUENCES])
+        self.prepared = preprocess(model.preprocessing, volumes)
         self.shape = case.brain.shape
 
-    def labels(self, network: nn.Module, z: int) -> np.ndarray:
+    def labels(self, network: SliceNetwork, z: int) -> np.ndarray:
         """Return the internal labels of slice z, uint8 (y, x); 0 outside the brain."""
         plane = np.zeros(self.shape[1:], np.uint8)
         box, brain = self.prepared["box"], self.prepared["brain"]
@@ -154,7 +161,7 @@ class SlicePredictor:
 
 
 def tumor_mask(case: ShownCase, predict: Callable[[int], np.ndarray]) -> np.ndarray:
-    """Return where the truth has tumor; without truth where `predict` finds it on a few slices.
+    """Return where the ground truth has tumor; without one where `predict` finds it on some slices.
 
     Args:
         case: the case.
@@ -179,7 +186,8 @@ def chosen_slice(number: int, case: ShownCase) -> int:
     """
     if not 1 <= number <= len(case.brain):
         raise InputError(
-            f"--slice {number}: found {len(case.brain)} axial slices in {case.name}, expected a number "
-            f"from 1 to {len(case.brain)}; choose one of these."
+            found=f"--slice {number}, and {len(case.brain)} axial slices in {case.name}",
+            expected=f"a number from 1 to {len(case.brain)}",
+            action="choose one of these",
         )
     return number - 1

@@ -1,10 +1,11 @@
-"""How one stage of a network is drawn: a stack of maps or a box, with words above and its size below."""
+"""How a stage of a network is drawn: a stack of maps or a box, words above, its size below."""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyBboxPatch, Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
 from scripted_models.reporting.figures.canvas import INK
@@ -122,18 +123,39 @@ class Symbol:
         lower = y - height / 2 - _GAP_IN * scale
         _write(axes, (x, lower), [self._size], scale, va="top", fontweight="bold")
 
-    def _sheet(self, corner: tuple[float, float], width: float, height: float, scale: float):
+    def _sheet(
+        self, corner: tuple[float, float], width: float, height: float, scale: float
+    ) -> Patch:
         color = COLORS[self.color]
         if self.stage.kind != NETWORK:
-            return Rectangle(corner, width, height, zorder=2, facecolor=color, edgecolor="white",
-                             linewidth=scale)  # fmt: skip
-        return FancyBboxPatch(corner, width, height, zorder=2, facecolor=color, edgecolor=INK,
-                              boxstyle=f"round,pad=0,rounding_size={0.08 * scale}",
-                              linewidth=1.5 * scale)  # fmt: skip
+            return Rectangle(
+                corner, width, height, zorder=2, facecolor=color, edgecolor="white", linewidth=scale
+            )
+        return FancyBboxPatch(
+            corner,
+            width,
+            height,
+            zorder=2,
+            facecolor=color,
+            edgecolor=INK,
+            boxstyle=f"round,pad=0,rounding_size={0.08 * scale}",
+            linewidth=1.5 * scale,
+        )
 
 
-def _write(axes: Axes, place: tuple[float, float], lines: list[str], scale: float, **how) -> None:
-    """Write centerd lines that stay readable over an arrow."""
+def _write(
+    axes: Axes, place: tuple[float, float], lines: list[str], scale: float, **how: Any
+) -> None:
+    """Write centered lines that stay readable over an arrow."""
     halo = [withStroke(linewidth=4 * scale, foreground="white")] if how["va"] != "center" else []
-    axes.text(*place, "\n".join(lines), ha="center", fontsize=_LETTERS_PT * scale, color=INK,
-              linespacing=1.15, zorder=3, path_effects=halo, **how)  # fmt: skip
+    axes.text(
+        *place,
+        "\n".join(lines),
+        ha="center",
+        fontsize=_LETTERS_PT * scale,
+        color=INK,
+        linespacing=1.15,
+        zorder=3,
+        path_effects=halo,
+        **how,
+    )

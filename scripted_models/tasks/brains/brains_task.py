@@ -1,14 +1,15 @@
 """Brains as a task: four sequences, five labels, cases of the BraTS years and phantoms."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from scripted_models.bundle.description import TaskName
 from scripted_models.errors import InputError
 from scripted_models.evaluation.paper_tables import paper_row
 from scripted_models.labels import LABELS, LabelCoding
 from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.runtime.typed_tables import refusing
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.case_preparation import case_sources, space_of
 from scripted_models.tasks.brains.case_split import split_folds
@@ -18,27 +19,29 @@ from scripted_models.training.augmentation import KEPT
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.task import CaseSource
 from scripted_models.training.training_case import TrainingCase
-from scripted_models.transforms.preprocessing import kept_sequences
+from scripted_models.transforms.steps import check_order, kept_sequences
 
 
 class BrainsTask:
     """The `ListTask` of brains."""
 
-    name = "brains"
+    name: TaskName = "brains"
     classes = tuple(LABELS.values())
 
     def channels(self, experiment: Experiment) -> tuple[str, ...]:
         """Return the sequences that the preprocessing keeps."""
-        return kept_sequences(experiment.preprocessing) or SEQUENCES
+        return kept_sequences(experiment.preprocessing)
 
     def check(self, experiment: Experiment) -> None:
-        """Refuse settings for pictures, and rows that the paper does not print."""
+        """Refuse settings for pictures, steps in a wrong order, and rows that are not printed."""
         if experiment.data.sbd:
             raise InputError(
                 found=f"data.sbd in the experiment {experiment.name} on brains",
                 expected="no settings for pictures",
                 action="take it out",
             )
+        with refusing(InputError):
+            check_order(experiment.preprocessing)
         if experiment.paper_row:
             paper_row(experiment.paper_row)
 
@@ -59,13 +62,15 @@ class BrainsTask:
         return validate_slices(network, cases, experiment.data.validation_slices)
 
     def describe(self, experiment: Experiment) -> dict[str, Any]:
-        """Return what a model description says of sequences, labels and the space."""
-        space = asdict(space_of(experiment.data))
+        """Return what a model description says of sequences, labels, space and steps."""
         return {
-            "channels": list(SEQUENCES),
-            **_optional_sequences(experiment),
-            "labels": {str(label): name for label, name in LABELS.items()},
-            "training_space": {**space, "spacing_xyz_mm": list(space["spacing_xyz_mm"])},
+            "channels": SEQUENCES,
+            "needs_one_of": _needs_one_of(experiment),
+            "labels": LABELS,
+            "training_space": space_of(experiment.data),
+            "preprocessing": experiment.preprocessing,
+            "postprocessing": experiment.postprocessing,
+            "decision": experiment.decision,
         }
 
     def held_out(self, experiments: Sequence[Experiment], data: Path) -> HeldOutCases:
@@ -73,10 +78,10 @@ class BrainsTask:
         return HeldOutCases.of(experiments, data)
 
 
-def _optional_sequences(experiment: Experiment) -> dict[str, list[str]]:
-    """Say which sequences are used, and of which one is needed where training left others out."""
+def _needs_one_of(experiment: Experiment) -> tuple[str, ...]:
+    """Say of which sequences one is needed where training left others out."""
     kept = kept_sequences(experiment.preprocessing)
     if len(kept) < len(SEQUENCES):
-        return {"sequences": list(kept), **({"needs_one_of": list(kept)} if len(kept) == 1 else {})}
+        return kept if len(kept) == 1 else ()
     dropped = [s for s in experiment.training.augmentation if s["step"] == "drop_sequences"]
-    return {"needs_one_of": list(dropped[0].get("keep", KEPT))} if dropped else {}
+    return tuple(dropped[0].get("keep", KEPT)) if dropped else ()

@@ -13,6 +13,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.labels import LabelCoding
+from scripted_models.runtime.typed_tables import as_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains import contrast_suppression
 from scripted_models.tasks.brains.case_split import split_cases, usable_cases
@@ -68,8 +69,8 @@ def _phantoms(experiment: Experiment) -> list[CaseSource]:
 
 def _versions(experiment: Experiment, **others: int) -> dict[str, int]:
     """Return the versions of all that has a hand in a preprocessed case."""
-    steps = {str(step.get("step")) for step in experiment.preprocessing}
-    return {"case": VERSION, **{s: STEP_VERSIONS[s] for s in steps if s in STEP_VERSIONS}, **others}
+    steps = {str(step.step): STEP_VERSIONS[step.step] for step in experiment.preprocessing}
+    return {"case": VERSION, **steps, **others}
 
 
 def _case_source(
@@ -85,7 +86,7 @@ def _case_source(
         _versions(experiment, **made),
         channels=[image.channel for image in images],
         coding=coding.name if coding else "",
-        preprocessing=experiment.preprocessing,
+        preprocessing=as_table(experiment.preprocessing, defaults=True),
         upper_share=experiment.data.upper_share,
         space=asdict(space_of(experiment.data)),
         name=case.name,
@@ -98,7 +99,7 @@ def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) 
         [],
         _versions(experiment, phantom=phantom_case.VERSION),
         phantom=seed,
-        preprocessing=experiment.preprocessing,
+        preprocessing=as_table(experiment.preprocessing, defaults=True),
         upper_share=experiment.data.upper_share,
         low_grade=low_grade,
         merged=experiment.data.phantoms_merged,

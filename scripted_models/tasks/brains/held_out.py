@@ -10,15 +10,12 @@ from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
 from scripted_models.evaluation.experiment_rows import ExperimentRow
 from scripted_models.evaluation.folders import evaluate_folders
-from scripted_models.inference import place_network
-from scripted_models.labels import CODINGS
 from scripted_models.networks import NETWORKS
-from scripted_models.runtime.atomic_files import make_folder
-from scripted_models.segmentation.outputs import REPORT, write_outputs
-from scripted_models.segmentation.segmenter import segment_case
+from scripted_models.segmentation.outputs import REPORT
+from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.tasks.brains.case_split import Split, split_cases, usable_cases
+from scripted_models.tasks.brains.shared_batch import segment_shared
 from scripted_models.tasks.list_run import SCORES, TEST, ListRun
-from scripted_models.training import distributed
 from scripted_models.training.experiment_config import Experiment
 
 
@@ -55,8 +52,8 @@ class HeldOutCases:
 
     def predict(self, model: Model, folder: Path, run: ListRun) -> None:
         """Segment the test cases that this model has not segmented yet."""
-        segment_cases(model, [self.cases[name] for name in self.split.test], folder / TEST, run)
-        distributed.wait_for_all()
+        cases = [self.cases[name] for name in self.split.test]
+        segment_shared(Segmenter(model, run.device), cases, folder / TEST, run.progress)
 
     def score(
         self, experiment: Experiment, model: Model, folder: Path, run: ListRun
@@ -71,14 +68,14 @@ class HeldOutCases:
             for name in names
         ]
         seconds = [sum(report["seconds"].values()) for report in reports]
-        training = model.description["training"]
+        training = model.description.training
         network = NETWORKS[experiment.network.name].describe()
         facts = {
             "network": experiment.network.name,
             "trainable parameters": network["trainable_parameters"],
-            "epochs of phases 1 and 2": " + ".join(str(n) for n in training["epochs"]),
-            "training phantoms": training["phantoms"],
-            "training seconds": training["seconds"],
+            "epochs of phases 1 and 2": " + ".join(str(n) for n in training.epochs),
+            "training phantoms": training.phantoms,
+            "training seconds": training.seconds,
             "seconds per test case": round(sum(seconds) / len(seconds), 1),
             "weights (SHA-256)": model.checksum[:12],
         }
@@ -102,26 +99,3 @@ def _common_split(experiments: Sequence[Experiment], names: list[str]) -> Split:
                 action="give all the same data.test, test_every and split_seed",
             )
     return first
-
-
-def segment_cases(model: Model, cases: Sequence[Case], output: Path, run: ListRun) -> None:
-    """Segment the cases that this model has not segmented yet; processes share them."""
-    output = make_folder(output)
-    own = (model.checksum, model.method_checksum)
-    open_cases = [case for case in cases if _model_of(output / case.name) != own]
-    mine = distributed.share(open_cases)
-    _, reason = place_network(model.network, run.device)
-    for index, case in enumerate(mine):
-        span = (index / len(mine), (index + 1) / len(mine))
-        run.progress.message(f"{model.name}: segmenting {case.name}")
-        result = segment_case(case, model, run.progress, span=span, cpu_fallback=True)
-        write_outputs(output, case, result, model, reason, CODINGS["internal"])
-
-
-def _model_of(folder: Path) -> tuple[str, str]:
-    """Return the checksums of the model that wrote a result folder; empty: there is none."""
-    try:
-        stated = json.loads((folder / REPORT).read_text(encoding="utf-8"))["model"]
-        return stated["weights_sha256"], stated["method_sha256"]
-    except (OSError, ValueError, KeyError):
-        return "", ""

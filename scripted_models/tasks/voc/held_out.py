@@ -89,14 +89,14 @@ class HeldOutPictures:
     def score(self, experiment: Experiment, model: Model, folder: Path, run: ListRun) -> VocResult:
         """Score the label maps and return the row of the experiment."""
         scores = evaluate_voc(folder / TEST, self.images, folder / SCORES)
-        training = model.description["training"]
+        training = model.description.training
         trainable = (p.numel() for p in model.network.parameters() if p.requires_grad)
         facts = {
             "network": experiment.network.name,
             "trainable parameters": sum(trainable),
-            "training images": len(training["train"]),
-            "epochs": training["epochs"][0],
-            "training seconds": training["seconds"],
+            "training images": len(training.train),
+            "epochs": training.epochs[0],
+            "training seconds": training.seconds,
             "weights (SHA-256)": model.checksum[:12],
         }
         return VocResult(

@@ -9,16 +9,23 @@ from typing import Any
 
 from scripted_models.evaluation.confusion import SUMMARIES, ConfusionMatrix
 from scripted_models.evaluation.experiment_rows import fact_columns, fact_text
-from scripted_models.evaluation.paper_tables import escaped, markdown_table
+from scripted_models.evaluation.paper_tables import (
+    ComparedRow,
+    escaped,
+    markdown_cells,
+    markdown_table,
+)
 from scripted_models.tasks.voc.paper_rows import PAPER_ROWS, VocRow
 from scripted_models.tasks.voc.scoring import (
     IMAGES_DIFFER,
     TITLES,
     known_scores,
-    own_cells,
-    paper_cells,
+    own_row,
     percent,
+    printed_row,
 )
+
+PERCENT_NOTE = "All figures are percent; our rows are bold."
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,20 @@ def groups(results: Sequence[VocResult]) -> list[Group]:
         for method in methods
     ]
     return [*found, ([], [row for row in PAPER_ROWS if row.method not in methods])]
+
+
+def score_rows(results: Sequence[VocResult]) -> list[ComparedRow]:
+    """Return results and printed rows as texts under TITLES."""
+    rows = []
+    for own, printed in groups(results):
+        rows += [own_row(result.scores, result.name, result.images) for result in own]
+        rows += [printed_row(row) for row in printed]
+    return rows
+
+
+def notes_of(results: Sequence[VocResult]) -> list[str]:
+    """Return the sentences that a reader of the table must know."""
+    return [note for result in results for note in result.notes]
 
 
 def list_texts(results: Sequence[VocResult], facts: Mapping[str, object]) -> dict[str, str]:
@@ -134,7 +155,7 @@ def _known_percent(share: float) -> str:
 def _json_text(results: Sequence[VocResult], facts: Mapping[str, object]) -> str:
     content = {
         "facts": dict(facts),
-        "caveat": IMAGES_DIFFER.replace("*", ""),
+        "caveat": str(IMAGES_DIFFER),
         "rows": [
             {
                 "name": result.name,
@@ -154,20 +175,15 @@ def _json_text(results: Sequence[VocResult], facts: Mapping[str, object]) -> str
 
 
 def _markdown(results: Sequence[VocResult], facts: Mapping[str, object]) -> str:
-    lines = []
-    for own, printed in groups(results):
-        lines += [own_cells(r.scores, escaped(r.name), f"{r.images} images, here") for r in own]
-        lines += [paper_cells(row) for row in printed]
     titles, *classes = ([escaped(cell) for cell in line] for line in class_columns(results))
     blocks = [
-        f"{IMAGES_DIFFER} All figures are percent; our rows are bold.",
-        markdown_table(TITLES, lines),
+        f"{IMAGES_DIFFER.markdown} {PERCENT_NOTE}",
+        markdown_table(TITLES, map(markdown_cells, score_rows(results))),
         f"## IU of each class\n\n{markdown_table(titles, classes)}",
     ]
     if table := fact_columns(results):
         titles, *body = ([escaped(cell) for cell in line] for line in table)
         blocks.append(f"## Training\n\n{markdown_table(titles, body)}")
-    notes = [note for result in results for note in result.notes]
-    items = [*notes, *(f"{name}: {fact_text(value)}" for name, value in facts.items())]
+    items = [*notes_of(results), *(f"{name}: {fact_text(value)}" for name, value in facts.items())]
     blocks.append("".join(f"- {escaped(item)}\n" for item in items))
     return "\n\n".join(block.rstrip("\n") for block in blocks) + "\n"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confusion import ConfusionMatrix
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.networks.weight_files import IMAGE_SCALES, ImageScale
 from scripted_models.tasks.voc.classes import CLASSES, VOID
 from scripted_models.tasks.voc.image_lists import VocImage, sbd_images, voc_images
 from scripted_models.tasks.voc.masks import read_image, read_mask

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from scripted_models.bundle.image_scales import ImageScale
 from scripted_models.bundle.weights import Model
+from scripted_models.errors import ModelError
 from scripted_models.inference import predict_slice
 from scripted_models.networks.crf.refinement import build_crf, refine
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.networks.weight_files import ImageScale
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.tasks.voc.classes import CLASSES
 
@@ -26,14 +27,17 @@ class PicturePredictor:
         crf: run a dense CRF with its usual settings also where the model has none.
 
     Raises:
-        ModelError: impossible settings of the CRF.
+        ModelError: a model without a scale of pictures.
     """
 
     def __init__(self, model: Model, factors: Sequence[float] = (1.0,), crf: bool = False):
-        self.network, self.factors = model.network, factors
-        self.scale = ImageScale(**model.description["image_scale"])
-        settings = model.description.get("crf", {})
-        self.crf = build_crf(len(CLASSES), settings, "voc") if settings or crf else None
+        scale = model.description.image_scale
+        if scale is None:
+            raise ModelError(
+                found="no image_scale", expected="a model of pictures", path=model.folder
+            )
+        self.network, self.scale, self.factors = model.network, scale, factors
+        self.crf = model.crf or (build_crf(len(CLASSES), {}, "voc") if crf else None)
 
     def probabilities(self, picture: np.ndarray) -> np.ndarray:
         """Return what the network says of a picture, float32 (classes, H, W).

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confusion import SUMMARIES, ConfusionMatrix
-from scripted_models.evaluation.paper_tables import markdown_table
+from scripted_models.evaluation.paper_tables import (
+    Caveat,
+    ComparedRow,
+    markdown_cells,
+    markdown_table,
+)
 from scripted_models.runtime.atomic_files import write_together
 from scripted_models.tasks.voc.classes import CLASSES, VOID
 from scripted_models.tasks.voc.image_lists import VocImage
@@ -17,9 +22,10 @@ from scripted_models.tasks.voc.masks import read_mask
 from scripted_models.tasks.voc.paper_rows import PAPER_ROWS, VocRow
 
 TITLES = ("Method", "Images", "Pixel accuracy", "Mean accuracy", "Mean IU", "Frequency weighted IU")
-IMAGES_DIFFER = (
-    "**The images differ**: the papers' rows are over the images that they name, and for the "
-    "training data that they name."
+IMAGES_DIFFER = Caveat(
+    "The images differ",
+    "the papers' rows are over the images that they name, and for the training data that they "
+    "name.",
 )
 
 
@@ -76,23 +82,24 @@ def _score_image(path: Path, image: VocImage) -> ConfusionMatrix:
 
 def comparison(scores: ConfusionMatrix, images: int, name: str) -> str:
     """Return the four metrics beside the papers' rows as Markdown, in percent."""
-    rows = [own_cells(scores, name, f"{images} images, here"), *map(paper_cells, PAPER_ROWS)]
+    rows = [own_row(scores, name, images), *map(printed_row, PAPER_ROWS)]
     classes = zip(scores.classes, scores.class_iu, scores.class_accuracy, strict=True)
     table = [[n, percent(100 * iu), percent(100 * accuracy)] for n, iu, accuracy in classes]
-    tables = (markdown_table(TITLES, rows), markdown_table(("Class", "IU", "Accuracy"), table))
-    return "\n".join((IMAGES_DIFFER, "", *tables))
+    beside = markdown_table(TITLES, map(markdown_cells, rows))
+    tables = (beside, markdown_table(("Class", "IU", "Accuracy"), table))
+    return "\n".join((IMAGES_DIFFER.markdown, "", *tables))
 
 
-def own_cells(scores: ConfusionMatrix, name: str, images: str) -> list[str]:
-    """Return the Markdown cells, bold, of our scores under TITLES."""
+def own_row(scores: ConfusionMatrix, name: str, images: int) -> ComparedRow:
+    """Return our scores over so many images as texts under TITLES."""
     values = (percent(100 * scores.summary[key]) for key in SUMMARIES)
-    return [f"**{cell}**" for cell in (name, images, *values)]
+    return ComparedRow((name, f"{images} images, here", *values), is_ours=True)
 
 
-def paper_cells(row: VocRow) -> list[str]:
-    """Return the Markdown cells of a printed row under TITLES."""
+def printed_row(row: VocRow) -> ComparedRow:
+    """Return a printed row as texts under TITLES."""
     printed = (percent(getattr(row, key)) for key in SUMMARIES)
-    return [f"{row.method} ({row.source})", row.images, *printed]
+    return ComparedRow((f"{row.method} ({row.source})", row.images, *printed), is_ours=False)
 
 
 def percent(value: float | None) -> str:

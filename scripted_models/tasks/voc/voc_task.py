@@ -1,15 +1,15 @@
 """PASCAL VOC as a task: pictures of three colors, twenty classes and background."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from scripted_models.bundle.description import TaskName
+from scripted_models.bundle.image_scales import IMAGE_SCALES
 from scripted_models.errors import InputError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LabelCoding
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.networks.weight_files import IMAGE_SCALES
 from scripted_models.tasks.voc.classes import CLASSES
 from scripted_models.tasks.voc.held_out import HeldOutPictures
 from scripted_models.tasks.voc.paper_rows import paper_rows
@@ -29,7 +29,7 @@ _STEPS = ("preprocessing", "postprocessing", "decision")
 class VocTask:
     """The `ListTask` of PASCAL VOC."""
 
-    name = "voc"
+    name: TaskName = "voc"
     classes = CLASSES
 
     def channels(self, experiment: Experiment) -> tuple[str, ...]:
@@ -81,12 +81,14 @@ class VocTask:
 
     def describe(self, experiment: Experiment) -> dict[str, Any]:
         """Return what a model description says of colors, classes and the (unused) space."""
-        space, scale = asdict(TrainingSpace()), IMAGE_SCALES[experiment.data.image_scale]
+        scale = IMAGE_SCALES[experiment.data.image_scale]
         return {
-            "channels": list(scale.colors),
-            "image_scale": asdict(scale),
-            "labels": {str(index): name for index, name in enumerate(CLASSES)},
-            "training_space": {**space, "spacing_xyz_mm": list(space["spacing_xyz_mm"])},
+            "channels": tuple(scale.colors),
+            "image_scale": scale,
+            "labels": dict(enumerate(CLASSES)),
+            "training_space": TrainingSpace(),
+            "preprocessing": (),
+            "postprocessing": (),
         }
 
     def held_out(self, experiments: Sequence[Experiment], data: Path) -> HeldOutPictures:

@@ -1,0 +1,115 @@
+"""Choice of the model, its card, import and removal."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+import slicer
+
+from ..model_import import import_model
+from ..model_list import ModelEntry, list_models, remove_model
+from ..slicer_types import Parameters, Ui
+from ..translation import _
+from ..words import errors_in_words
+
+
+class ModelSection:
+    """Shows the shipped models and those of the user.
+
+    Args:
+        ui: the widgets of the panel by name.
+        onModel: called with the chosen `ModelEntry`.
+    """
+
+    def __init__(self, ui: Ui, onModel: Callable[[ModelEntry], None]):
+        self.ui = ui
+        self.onModel = onModel
+        self.entries: list[ModelEntry] = []
+        self._parameters: Parameters | None = None
+        ui.modelComboBox.currentIndexChanged.connect(self.onIndexChanged)
+        ui.importZipButton.clicked.connect(self.onImportZip)
+        ui.importFolderButton.clicked.connect(self.onImportFolder)
+        ui.removeModelButton.clicked.connect(self.onRemove)
+
+    @property
+    def entry(self) -> ModelEntry | None:
+        """The chosen model."""
+        index = self.ui.modelComboBox.currentIndex
+        return self.entries[index] if 0 <= index < len(self.entries) else None
+
+    def setParameterNode(self, parameters: Parameters | None) -> None:
+        """Follow the parameters of the scene, or none."""
+        self._parameters = parameters
+        if parameters is None:
+            return
+        if self.entries:  # reading them takes a while: every checksum is verified
+            self._showChosen()
+        else:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Read the list of models anew and show the one that the parameters name."""
+        self.entries = list_models()
+        combo = self.ui.modelComboBox
+        wasBlocked = combo.blockSignals(True)
+        combo.clear()
+        for entry in self.entries:
+            damaged = _("{name} (damaged)").format(name=entry.name)
+            combo.addItem(damaged if entry.problem else entry.name)
+        combo.blockSignals(wasBlocked)
+        self._showChosen()
+
+    def onIndexChanged(self, index: int = -1) -> None:
+        """Keep the choice in the parameters and show the model's card."""
+        entry = self.entry
+        if entry is None:
+            return
+        if self._parameters is not None and self._parameters.model != entry.name:
+            self._parameters.model = entry.name
+        self.ui.modelSummaryLabel.text = entry.problem or "\n".join(entry.lines)
+        self.ui.cardText.setMarkdown(entry.card)
+        self.ui.removeModelButton.enabled = entry.user
+        self.onModel(entry)
+
+    def onImportZip(self, checked: bool = False) -> None:
+        """Ask for a zip file and import it."""
+        title, kinds = _("Import a model"), _("Model as zip file") + " (*.zip)"
+        path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds)
+        self._import(path)
+
+    def onImportFolder(self, checked: bool = False) -> None:
+        """Ask for a model folder and import it."""
+        title = _("Import a model folder")
+        self._import(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title))
+
+    def onRemove(self, checked: bool = False) -> None:
+        """Delete the chosen model of the user, after a question."""
+        entry = self.entry
+        if entry is None:
+            return
+        question = _("Delete the model {name} from your user folder?").format(name=entry.name)
+        if not slicer.util.confirmOkCancelDisplay(question):
+            return
+        failed = _("The model could not be removed.")
+        with slicer.util.tryWithErrorDisplay(failed), errors_in_words():
+            remove_model(entry)
+        self.refresh()
+
+    def _showChosen(self) -> None:
+        wanted = self._parameters.model if self._parameters is not None else ""
+        names = [entry.name for entry in self.entries]
+        combo = self.ui.modelComboBox
+        wasBlocked = combo.blockSignals(True)
+        combo.currentIndex = names.index(wanted) if wanted in names else 0
+        combo.blockSignals(wasBlocked)
+        self.onIndexChanged()
+
+    def _import(self, path: str) -> None:
+        if not path:
+            return
+        failed = _("The model was not imported.")
+        with slicer.util.tryWithErrorDisplay(failed, waitCursor=True), errors_in_words():
+            entry = import_model(Path(path), on_wait=slicer.app.processEvents)
+            if self._parameters is not None:
+                self._parameters.model = entry.name
+        self.refresh()

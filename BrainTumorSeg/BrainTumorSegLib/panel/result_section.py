@@ -1,0 +1,96 @@
+"""Section Result: table, surface, Segment Editor, the previous result."""
+
+from pathlib import Path
+
+import qt
+import slicer
+
+from ..previous_result import has_previous, restore_previous
+from ..result_table import SEGMENTATION_ROLE, update_table, write_csv
+from ..slicer_types import Parameters, SegmentationNode, Ui
+from ..translation import _
+from ..words import errors_in_words
+
+
+class ResultSection:
+    """Buttons and table of the chosen segmentation.
+
+    Args:
+        ui: the widgets of the panel by name.
+    """
+
+    def __init__(self, ui: Ui):
+        self.ui = ui
+        self._parameters: Parameters | None = None
+        ui.editButton.clicked.connect(self.onEdit)
+        ui.restoreButton.clicked.connect(self.onRestore)
+        ui.measureButton.clicked.connect(self.onMeasure)
+        ui.exportTableButton.clicked.connect(self.onExport)
+
+    @property
+    def segmentation(self) -> SegmentationNode:
+        """The chosen segmentation node, or None."""
+        return self._parameters.segmentation if self._parameters is not None else None
+
+    def setParameterNode(self, parameters: Parameters | None) -> None:
+        """Follow the parameters of the scene, or none."""
+        self._parameters = parameters
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what can be done with the chosen segmentation."""
+        node = self.segmentation
+        table = self._parameters.table if self._parameters is not None else None
+        if table is not None and table.GetNodeReference(SEGMENTATION_ROLE) is not node:
+            table = None  # measured on another segmentation
+        filled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
+        self.ui.show3DButton.setSegmentationNode(node)
+        self.ui.show3DButton.enabled = filled
+        self.ui.editButton.enabled = filled
+        self.ui.measureButton.enabled = filled
+        self.ui.restoreButton.enabled = has_previous(node)
+        self.ui.exportTableButton.enabled = table is not None
+        self.ui.tableView.setMRMLTableNode(table)
+        self.ui.tableView.visible = table is not None
+
+    def measure(self, parameters: Parameters) -> None:
+        """Fill the table of the parameters from their segmentation."""
+        parameters.table = update_table(slicer.mrmlScene, parameters.segmentation, parameters.table)
+        self.refresh()
+
+    def onMeasure(self, checked: bool = False) -> None:
+        """Fill the table from the segmentation as it is now."""
+        failed = _("The segmentation could not be measured.")
+        with slicer.util.tryWithErrorDisplay(failed, waitCursor=True), errors_in_words():
+            if self._parameters is not None:
+                self.measure(self._parameters)
+
+    def onRestore(self, checked: bool = False) -> None:
+        """Exchange the present and the previous result."""
+        failed = _("The previous result could not be restored.")
+        with slicer.util.tryWithErrorDisplay(failed), errors_in_words():
+            restore_previous(self.segmentation)
+        self.onMeasure()
+
+    def onEdit(self, checked: bool = False) -> None:
+        """Open the segmentation in the Segment Editor, over the volume it was made from."""
+        node = self.segmentation
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        editor.setSegmentationNode(node)
+        source = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        if source is not None:
+            editor.setSourceVolumeNode(source)
+
+    def onExport(self, checked: bool = False) -> None:
+        """Ask for a file and write the table as CSV."""
+        table = self._parameters.table if self._parameters is not None else None
+        if table is None:
+            return
+        title, kinds = _("Export the table"), _("Comma-separated values") + " (*.csv)"
+        name = f"{table.GetName()}.csv"
+        path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, kinds)
+        if path:
+            failed = _("The table could not be exported.")
+            with slicer.util.tryWithErrorDisplay(failed), errors_in_words():
+                write_csv(table, Path(path))

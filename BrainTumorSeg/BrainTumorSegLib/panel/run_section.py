@@ -1,0 +1,175 @@
+"""The button that starts and cancels, the progress bar, the status line and the log."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import qt
+import slicer
+
+from scripted_models.errors import Cancelled
+
+from ..child_errors import written_lines
+from ..diagnostics import diagnostics
+from ..logic import SegmentationJob
+from ..protocol import LOG, Event
+from ..slicer_types import Parameters, SegmentationNode, Ui
+from ..translation import _
+from ..words import error_in_words, errors_in_words, in_words, stage_in_words
+
+POLL_INTERVAL_MS = 100
+SAID = ("message", "warning", LOG)  # errors and results are told when the run has ended
+
+
+class Logic(Protocol):
+    """What is asked of `BrainTumorSegLogic`."""
+
+    def ensureDependencies(self) -> None:
+        """Install what the segmentation program needs, after a question."""
+
+    def startJob(self, parameters: Parameters) -> SegmentationJob:
+        """Start a run of the panel's parameters."""
+
+
+class RunSection:
+    """Drives one segmentation at a time.
+
+    Args:
+        ui: the widgets of the panel by name.
+        logic: `BrainTumorSegLogic`.
+        problems: called for the sentences that keep a run from starting.
+        onDone: called with the segmentation node of a run that ended well.
+    """
+
+    def __init__(
+        self,
+        ui: Ui,
+        logic: Logic,
+        problems: Callable[[], list[str]],
+        onDone: Callable[[SegmentationNode], None],
+    ):
+        self.ui, self.logic, self.problems, self.onDone = ui, logic, problems, onDone
+        self.job: SegmentationJob | None = None
+        self._parameters: Parameters | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_INTERVAL_MS)
+        self._timer.timeout.connect(self.onTimer)
+        ui.segmentButton.clicked.connect(self.onSegmentButton)
+        ui.copyLogButton.clicked.connect(self.onCopyLog)
+        self._hideProgress()
+
+    def setParameterNode(self, parameters: Parameters | None) -> None:
+        """Follow the parameters of the scene, or none; a run goes on."""
+        self._parameters = parameters
+        self.updateButton()
+
+    def close(self) -> None:
+        """End a run at once and leave nothing of it behind."""
+        self._timer.stop()
+        if self.job is not None:
+            self.job.close()
+            self.job = None
+            self._hideProgress()
+        self.updateButton()
+
+    def updateButton(self) -> None:
+        """Say on the button what a click does, or what is missing for it."""
+        button = self.ui.segmentButton
+        if self.job is not None:
+            button.text, button.toolTip = _("Cancel"), _("End the running segmentation.")
+            button.enabled = not self.job.cancelling
+            return
+        problems = self.problems()
+        button.text = _("Segment")
+        button.toolTip = "\n".join(problems) or _("Segment the tumor in the four volumes.")
+        button.enabled = self._parameters is not None and not problems
+
+    def onSegmentButton(self, checked: bool = False) -> None:
+        """Start, or cancel what runs."""
+        if self.job is not None:
+            self.job.cancel()
+            self.ui.progressBar.format = _("Cancelling")
+            self.updateButton()
+            return
+        self.ui.logText.clear()
+        self.ui.statusLabel.text = ""
+        failed = _("The segmentation could not be started.")
+        try:
+            with slicer.util.tryWithErrorDisplay(failed), errors_in_words():
+                self._start()
+        finally:
+            self.updateButton()
+
+    def onTimer(self) -> None:
+        """Show what the run said since the last call; finish when it has ended."""
+        job = self.job
+        if job is None:
+            return
+        for event in job.poll():
+            if event.kind in SAID:
+                self._tell(event)
+            elif event.fraction is not None and not job.cancelling:
+                self._showProgress(event.fraction, event.stage, event.remaining_s)
+        if job.outcome is not None:
+            self._finish(job)
+
+    def onCopyLog(self, checked: bool = False) -> None:
+        """Put the log and the versions of everything on the clipboard."""
+        slicer.app.clipboard().setText(f"{diagnostics()}\n\n{self.ui.logText.plainText}\n")
+
+    def _start(self) -> None:
+        if self._parameters is None:
+            return
+        try:
+            self.logic.ensureDependencies()
+        except Cancelled as declined:
+            self._say(error_in_words(declined), isStatus=True)
+            return
+        self.job = self.logic.startJob(self._parameters)
+        self._showProgress(0.0, "start")
+        self._timer.start()
+
+    def _finish(self, job: SegmentationJob) -> None:
+        self.job = None
+        self._timer.stop()
+        self._hideProgress()
+        try:
+            node = job.finish()
+            self._say(_("Done: {name}").format(name=node.GetName()), isStatus=True)
+            self.onDone(node)
+        except Cancelled:
+            self._say(_("Cancelled."), isStatus=True)
+        except Exception as error:
+            self._tellFailure(error)
+        finally:
+            self.updateButton()
+
+    def _tellFailure(self, error: Exception) -> None:
+        """Say in one sentence what went wrong; the last lines of the program are the details."""
+        sentence, details = error_in_words(error), "\n".join(written_lines(error))
+        self._say(sentence, isStatus=True)
+        self._say(details)
+        slicer.util.errorDisplay(sentence, detailedText=details)
+
+    def _tell(self, event: Event) -> None:
+        text = event.text if event.problem is None else in_words(event.problem)
+        self._say(text, isStatus=event.kind != LOG)
+
+    def _hideProgress(self) -> None:
+        self.ui.progressBar.visible = False
+        self.ui.progressBar.value = 0
+
+    def _showProgress(self, fraction: float, stage: str, remaining_s: float | None = None) -> None:
+        """Show percent, stage and remaining seconds."""
+        bar, title = self.ui.progressBar, stage_in_words(stage)
+        bar.visible = True
+        bar.value = round(100 * fraction)
+        bar.format = f"%p% {title}"
+        if remaining_s is not None:
+            left = _("{seconds} s left").format(seconds=round(remaining_s))
+            bar.format = f"%p% {title}, {left}"
+
+    def _say(self, text: str, isStatus: bool = False) -> None:
+        if text:
+            self.ui.logText.appendPlainText(text)
+        if isStatus:
+            self.ui.statusLabel.text = text

@@ -1,0 +1,204 @@
+"""A label map and probabilities of the child process become nodes of the scene."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import slicer
+import slicer.util
+
+from scripted_models.errors import InputError, ScriptedModelsError
+from scripted_models.geometry import Grid
+from scripted_models.labels import LABELS
+
+from .previous_result import keep_previous
+from .resampling import ras_matrix
+from .segmentation_node import fill_node, make_segmentation, place_beside, show_surface
+from .segments import segment_name
+from .slicer_types import Scene, SegmentationNode, VolumeNode
+from .translation import _
+
+GRID_TOLERANCE_MM = 0.01  # NIfTI keeps a grid in single precision
+PROBABILITY_ATTRIBUTE = "BrainTumorSeg.probability"
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """What a run leaves in the scene besides the segments of the labels.
+
+    Attributes:
+        regions: whole tumor, tumor core and enhancing tumor region as further segments.
+        probabilities: a volume of the probability of every tumor label.
+        surface_smoothing: 0-1, of a closed surface for the 3D view; None for no surface.
+    """
+
+    regions: bool = False
+    probabilities: bool = False
+    surface_smoothing: float | None = None
+
+
+SEGMENTS_ONLY = ResultOptions()
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the child process wrote, as arrays.
+
+    Attributes:
+        labels: uint8 (z, y, x), internal labels.
+        report: content of report.json.
+        known: internal labels that the model knows.
+        probabilities: name of a tumor label -> float32 (z, y, x), as far as they were written.
+    """
+
+    labels: np.ndarray
+    report: dict[str, Any]
+    known: tuple[int, ...]
+    probabilities: dict[str, np.ndarray]
+
+
+def read_output(result: Mapping[str, Any], grid: Grid) -> Output:
+    """Read everything that the child wrote, before the scene is touched.
+
+    Args:
+        result: fields of the 'result' event: paths of segmentation and report.
+        grid: the grid of the exported volumes.
+
+    Raises:
+        ScriptedModelsError: a file is missing or cannot be read.
+        InputError: a file lies on another grid or holds other labels.
+    """
+    try:
+        report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
+        known = tuple(int(label) for label in report.get("known_labels", LABELS))
+        file = Path(result["segmentation"])
+        labels = read_labels(file, grid, known)
+        names = [LABELS[label] for label in known if label]
+        probabilities = {name: file.parent / f"probability_{name}.nii.gz" for name in names}
+        found = {name: path for name, path in probabilities.items() if path.is_file()}
+        return Output(labels, report, known, {n: _read_on(f, grid) for n, f in found.items()})
+    except (AttributeError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
+        raise ScriptedModelsError(
+            found=_("a result that cannot be read ({reason})").format(reason=error),
+            action=_("nothing was imported, segment again"),
+        ) from error
+
+
+def read_labels(file: Path, grid: Grid, known: Sequence[int] = tuple(LABELS)) -> np.ndarray:
+    """Read a label map that was made for a grid.
+
+    Args:
+        file: the label map.
+        grid: the grid of the exported volumes.
+        known: internal labels that may occur.
+
+    Returns:
+        uint8 array (z, y, x) with internal labels.
+
+    Raises:
+        InputError: it lies on another grid or holds other values.
+    """
+    labels = _read_on(file, grid)
+    found = np.unique(labels)
+    if not np.isin(found, known).all():
+        values = ", ".join(f"{value:g}" for value in found[:9])
+        raise InputError(
+            found=_("the values {values}").format(values=values),
+            expected=_("labels of {labels}").format(labels=", ".join(map(str, known))),
+            action=_("nothing was imported, choose another model"),
+            path=file.name,
+        )
+    return labels.astype(np.uint8)
+
+
+def import_segmentation(
+    scene: Scene,
+    labels: np.ndarray,
+    grid: Grid,
+    name: str,
+    reference_node: VolumeNode = None,
+    attributes: Mapping[str, str] | None = None,
+    target: SegmentationNode = None,
+    known: Sequence[int] = tuple(LABELS),
+    options: ResultOptions = SEGMENTS_ONLY,
+) -> SegmentationNode:
+    """Put a label map into the scene as a segmentation node.
+
+    The node has no parent transform: the grid is in the world, so the segments lie where the
+    reference volume was seen, whatever transforms it is under.
+
+    Args:
+        scene: vtkMRMLScene.
+        labels: uint8 (z, y, x), internal labels.
+        grid: grid of the labels in the world.
+        name: name of a new node.
+        reference_node: volume node whose place in the subject hierarchy the segmentation shares.
+        attributes: provenance, stored as node attributes.
+        target: segmentation node to fill instead of a new one; what it held is kept behind it
+            (see `previous_result`).
+        known: internal labels that become segments.
+        options: regions and surface.
+
+    Returns:
+        vtkMRMLSegmentationNode with display node and reference geometry.
+    """
+    segmentation = make_segmentation(labels, grid, known, options.regions)
+    if target is not None:
+        keep_previous(target)
+    node = target or scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    fill_node(node, segmentation, grid, reference_node)
+    for key, value in (attributes or {}).items():
+        node.SetAttribute(key, value)
+    place_beside(scene, node, reference_node)
+    if options.surface_smoothing is not None:
+        show_surface(node, options.surface_smoothing)
+    return node
+
+
+def import_probabilities(
+    scene: Scene,
+    probabilities: Mapping[str, np.ndarray],
+    grid: Grid,
+    name: str,
+    reference_node: VolumeNode = None,
+) -> list[VolumeNode]:
+    """Add a volume node for the probability of each label.
+
+    Args:
+        scene: vtkMRMLScene.
+        probabilities: label name -> float32 (z, y, x), 0-1.
+        grid: their grid in the world.
+        name: first part of the nodes' names.
+        reference_node: volume node whose study they join.
+
+    Returns:
+        vtkMRMLScalarVolumeNodes, marked with the attribute ``PROBABILITY_ATTRIBUTE``.
+    """
+    nodes = []
+    for label, values in probabilities.items():
+        title = _("{name}: {segment} probability").format(name=name, segment=segment_name(label))
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", title)
+        slicer.util.updateVolumeFromArray(node, values)
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ras_matrix(grid)))
+        node.SetAttribute(PROBABILITY_ATTRIBUTE, label)
+        node.CreateDefaultDisplayNodes()
+        place_beside(scene, node, reference_node)
+        nodes.append(node)
+    return nodes
+
+
+def _read_on(file: Path, grid: Grid) -> np.ndarray:
+    image = sitk.ReadImage(str(file))
+    difference = Grid.of(image).difference(grid, GRID_TOLERANCE_MM)
+    if difference:
+        raise InputError(
+            found=_("another grid ({difference})").format(difference=difference),
+            expected=_("that of the exported volumes"),
+            action=_("nothing was imported, segment again"),
+            path=file.name,
+        )
+    return sitk.GetArrayFromImage(image)

@@ -1,0 +1,36 @@
+"""Model descriptions and spoilt model folders for the tests."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from scripted_models.bundle.description import ModelDescription, read_description
+from scripted_models.bundle.folders import CHECKSUMS, MODEL_JSON, SHIPPED
+from scripted_models.runtime.typed_tables import read_table
+
+
+def described(**changes: Any) -> ModelDescription:
+    """Return the description of the shipped TwoPathCNN with other keys, given as plain tables."""
+    return read_table(ModelDescription, {**shipped_table(), **changes})
+
+
+def shipped_table() -> dict[str, Any]:
+    """Return the content of the shipped TwoPathCNN's model.json."""
+    return read_description(SHIPPED / "TwoPathCNN").to_table()
+
+
+def restate(folder: Path, **changes: Any) -> Path:
+    """Change keys of a folder's model.json, whatever they become, and its checksum."""
+    path = folder / MODEL_JSON
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **changes}), "utf-8")
+    return renew_checksums(folder)
+
+
+def renew_checksums(folder: Path) -> Path:
+    """Write the checksums of a folder's files anew."""
+    listing = folder / CHECKSUMS
+    names = [line.split("  ")[1] for line in listing.read_text("utf-8").splitlines()]
+    sums = [f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}" for n in names]
+    listing.write_text("\n".join(sums) + "\n", "utf-8")
+    return folder

@@ -1,0 +1,97 @@
+"""Cases segmented one after the other into a folder."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripted_models.cases.case import Case
+from scripted_models.errors import InputError
+from scripted_models.runtime.atomic_files import only_writer
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.outputs import (
+    INTERNAL,
+    OutputOptions,
+    WrittenCase,
+    is_written,
+    write_outputs,
+)
+from scripted_models.segmentation.segmenter import STAGES, Segmenter
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A run over cases: one folder of results, written by nobody else meanwhile.
+
+    Attributes:
+        segmenter: segments the cases.
+        output: receives a folder of each case.
+        options: what is written of a case.
+        resume: leave out cases that are done already (see `is_done`).
+        writer: keeps other runs out of the output folder while this one writes.
+    """
+
+    segmenter: Segmenter
+    output: Path
+    options: OutputOptions = INTERNAL
+    resume: bool = False
+    writer: Callable[[Path], AbstractContextManager[Path]] = only_writer
+
+    def is_done(self, case: Case) -> bool:
+        """Tell whether the folder holds all that is wanted of a case, by this model.
+
+        The inputs must be the same files, not changed since; edited results count as results.
+        """
+        return is_written(self.output, case, self.segmenter.model, self.options)
+
+    def run(
+        self,
+        cases: Sequence[Case],
+        progress: Progress,
+        on_written: Callable[[WrittenCase], object] = lambda written: None,
+    ) -> None:
+        """Segment cases; of several those that cannot be used are skipped and told.
+
+        Args:
+            cases: those of this process, where several share the folder.
+            progress: told about stages, warnings and skipped cases.
+            on_written: called with each case that was written.
+
+        Raises:
+            InputError: cases that cannot be used; all others are written by then.
+            ResourceError: too little memory, or a folder that cannot be written.
+        """
+        skipped = []
+        with self.writer(self.output):
+            for index, case in enumerate(cases):
+                part = progress.part(index / len(cases), (index + 1) / len(cases))
+                if self.resume and self.is_done(case):
+                    progress.message(f"{case.name}: segmented before")
+                    part.skip(1.0)
+                    continue
+                try:
+                    written = self._segment(case, part)
+                except InputError as error:
+                    if len(cases) == 1:
+                        raise
+                    skipped.append(case.name)
+                    progress.warning(f"{case.name} was skipped: {error}", **error.fields)
+                else:
+                    on_written(written)
+                    del written  # its arrays, before the next case needs as much
+                part.update(1.0)
+        if skipped:
+            raise InputError(
+                found=f"{len(skipped)} of {len(cases)} cases that were skipped "
+                f"({', '.join(skipped)})",
+                expected="usable ones",
+                action="the reasons are above, fix them and run again"
+                + ("" if self.resume else " with --continue"),
+            )
+
+    def _segment(self, case: Case, progress: Progress) -> WrittenCase:
+        found = self.segmenter.segment(case, progress)
+        progress.stage("write", STAGES["write"])
+        for problem in found.problems:
+            progress.warning(f"{case.name}: {problem.sentence}", **problem.fields)
+        return write_outputs(self.output, case, found, self.segmenter.model, self.options)

@@ -1,0 +1,115 @@
+"""The images of a case: read onto one grid, and looked at before anything is computed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import SimpleITK as sitk
+
+from scripted_models.bundle.missing_sequences import missing_finding
+from scripted_models.bundle.weights import Model
+from scripted_models.cases.case import Case
+from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+from scripted_models.images.checks import (
+    STOP,
+    WARNING,
+    Examined,
+    Finding,
+    grid_findings,
+    voxel_findings,
+)
+from scripted_models.images.nifti import forms_apart_mm
+from scripted_models.images.voxel_facts import look_at
+from scripted_models.sequences import SEQUENCES
+
+MOST_APART_MM = 1.0  # of a volume's q-form and s-form
+
+
+def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.Image]:
+    """Read the images of a case and make sure that they lie on one grid.
+
+    Args:
+        case: with the sequences that `Case.require_images` asks for.
+        one_of: as for `Case.require_images`.
+
+    Returns:
+        Sequence -> image, in the order of `SEQUENCES`.
+
+    Raises:
+        InputError: as `Case.require_images`, or grids that differ.
+    """
+    case.require_images(one_of)
+    images = {m: _read(case, m, one_of) for m in SEQUENCES if m in case.images}
+    first = next(iter(images))
+    reference = Grid.of(images[first])
+    for sequence, image in images.items():
+        if difference := Grid.of(image).difference(reference):
+            raise InputError(
+                path=case.images[sequence].path,
+                found=f"another grid than in {case.images[first].path.name}: {difference}",
+                expected="co-registered volumes",
+                action="resample them onto one grid first",
+            )
+    return images
+
+
+def findings_of(
+    case: Case, volumes: Mapping[str, np.ndarray], grid: Grid, model: Model
+) -> list[Finding]:
+    """Look at the volumes of a case before a model sees them.
+
+    Args:
+        case: where they come from.
+        volumes: sequence -> (z, y, x).
+        grid: of all volumes.
+        model: that will segment them.
+
+    Raises:
+        InputError: a volume that the model uses is of no use.
+    """
+    examined = {m: Examined(m, look_at(volume), grid) for m, volume in volumes.items()}
+    found = voxel_findings(examined) + grid_findings(examined, model.space, next(iter(examined)))
+    used = model.description.sequences
+    for finding in found:
+        if finding.severity == STOP and finding.slots[0] in used:
+            slot = finding.slots[0]
+            way_out = _way_out(case, slot, model.description.needs_one_of)
+            stop = replace(finding, action=finding.action + way_out)
+            raise InputError.of(stop, case.images[slot].path)
+    found += _two_forms(case)
+    cost = missing_finding(model.description, examined)
+    return [*found, cost] if cost else found
+
+
+def _read(case: Case, sequence: str, one_of: Sequence[str]) -> sitk.Image:
+    try:
+        return case.images[sequence].read()
+    except InputError as error:
+        action = error.action + _way_out(case, sequence, one_of)
+        raise InputError.of(replace(error.problem, action=action)) from error
+
+
+def _way_out(case: Case, sequence: str, one_of: Sequence[str]) -> str:
+    """Say that a sequence of no use can be left out, where the model can do without it."""
+    rest = set(case.images) - {sequence}
+    if not rest & set(one_of):
+        return ""
+    return f", or leave {sequence} out (of a case folder with --without {sequence})"
+
+
+def _two_forms(case: Case) -> list[Finding]:
+    """Say which NIfTI headers name two places; ITK and 3D Slicer choose one without a word."""
+    apart = {m: forms_apart_mm(source.path) for m, source in case.images.items()}
+    slots = tuple(m for m, millimeters in apart.items() if millimeters > MOST_APART_MM)
+    if not slots:
+        return []
+    two = Finding(
+        found=f"a q-form and an s-form that lie {max(apart.values()):.3g} mm apart",
+        expected="one place in the NIfTI header",
+        action="check the result in your viewer, it is placed as 3D Slicer does",
+        severity=WARNING,
+        slots=slots,
+        volumes=slots,
+    )
+    return [two]

@@ -1,0 +1,72 @@
+"""What the segmentation of a case consists of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from scripted_models.errors import Problem
+from scripted_models.geometry import Grid
+from scripted_models.inference import CPU_AFTER_GPU, Placement, Rung
+from scripted_models.labels import region_mask
+from scripted_models.segmentation.tumor_size import Diameters, Measurement, axial_diameters, measure
+
+MEMORY_WORDS = {  # how the network runs on each rung, for people
+    Rung.GPU_HALF: "in half precision, because the memory of the GPU did not suffice for single",
+    Rung.CPU: f"on the {CPU_AFTER_GPU}",
+    Rung.CPU_ONE_SLICE: "on one slice at a time, because the memory did not suffice for more",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Result of one case.
+
+    Attributes:
+        labels: uint8 (z, y, x), internal labels, on the input's grid.
+        probabilities: float32 (classes, z, y, x) on the input's grid, classes as `known_labels`.
+        known_labels: internal labels that the model can give, ascending.
+        grid: grid of the inputs.
+        volumes: sequence -> input volume (z, y, x), for pictures.
+        problems: what the user should know about inputs and result.
+        estimated_dice: region -> Dice that the probabilities promise (see `quality_estimate`).
+        doubtful_slices: indices along the first axis where most voxels are expected to be wrong.
+        placement: where the network ran in the end.
+        form: how the network was evaluated, one of `inference.FORMS`.
+        memory_steps: where the network went on after memory had run out; usually none.
+        seconds: time per stage.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    known_labels: tuple[int, ...]
+    grid: Grid
+    volumes: Mapping[str, np.ndarray]
+    problems: tuple[Problem, ...]
+    estimated_dice: Mapping[str, float]
+    doubtful_slices: tuple[int, ...]
+    placement: Placement
+    form: str
+    memory_steps: tuple[Rung, ...]
+    seconds: Mapping[str, float]
+
+    @cached_property
+    def sizes(self) -> tuple[Measurement, ...]:
+        """Voxels and mL of every tumor label and region that the model knows."""
+        return measure(self.labels, self.grid, self.known_labels)
+
+    @cached_property
+    def diameters(self) -> Diameters | None:
+        """The two diameters of the enhancing region; None without any."""
+        return axial_diameters(region_mask(self.labels, "ET"), self.grid)
+
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """Label or region -> its volume in mL, rounded to 0.1 microliters."""
+        return {size.name: round(size.volume_ml, 4) for size in self.sizes}
+
+    @property
+    def warnings(self) -> list[str]:
+        """The problems as sentences."""
+        return [problem.sentence for problem in self.problems]
