@@ -57,7 +57,7 @@ steps_per_epoch = 2
 
 
 class Job:
-    """A command, the folder it writes, and how to go on after a kill.
+    """A command, the folder it writes, and how to resume after a kill.
 
     Args:
         command: arguments of the program.

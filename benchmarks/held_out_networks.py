@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     data = options.data
     if options.contrast_suppressed:
         data = options.output / "copies"
-        found = {name: copy_without_enhancement(case, data / name) for name, case in found.items()}
+        found = {name: contrast_suppressed_copy(case, data / name) for name, case in found.items()}
     run = ListRun(data, options.output, BarProgress(sys.stderr))
     parts: dict[str, list] = {}
     for index, (fold, names) in enumerate(folds.items()):
@@ -84,8 +84,8 @@ def member(ensemble: Model, index: int, planes: list[str], folder: Path) -> Mode
     return load_model(str(folder))
 
 
-def copy_without_enhancement(case: Case, folder: Path) -> Case:
-    """Write a copy of a case whose enhancement was taken out, under the same file names; return it."""
+def contrast_suppressed_copy(case: Case, folder: Path) -> Case:
+    """Write a contrast-suppressed copy of a case, under the same file names; return it."""
     images = {m: case.images[m].read() for m in SEQUENCES}
     labels, grid = case.read_truth()
     arrays = np.stack([sitk.GetArrayFromImage(image) for image in images.values()])

@@ -103,8 +103,8 @@ class DataConfig:
     # Necrosis and non-enhancing tumor of phantoms are one label, as in BraTS 2017 and later: how
     # they look is then learned from real cases alone.
     phantoms_merged: bool = False
-    # Copies of training cases, of another one each, whose enhancement is taken out: tumor cores are
-    # then also learned from what the other sequences show.
+    # Contrast-suppressed copies of training cases, each of another one: tumor cores are then also
+    # learned from what the other sequences show.
     contrast_suppressed: Count = 0
     real: bool = True  # false: of the cases none trains
     statement: str = ""  # attribution, written into the model card

@@ -79,6 +79,7 @@ class HeldOutPictures:
             left = [i for i in self.images if not (output / f"{i.name}.png").is_file()]
             distributed.wait_for_all()  # all have counted before one writes
             run.progress.message(f"{model.name}: predicting {len(left)} images")
+            run.progress.stage("predict", 0.0)
             mine = distributed.share(left)
             for done, image in enumerate(mine, start=1):
                 picture = read_image(image.picture)
