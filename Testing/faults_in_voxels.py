@@ -255,8 +255,8 @@ def folder_command(inputs):
     50,
     "a folder of cases of which one has no FLAIR",
     2,
-    "Found 1 of 3 cases that were skipped (b), expected usable ones; the reasons are above, fix them "
-    "and run again with --continue.",
+    "Found 1 of 3 cases that were skipped (b), expected usable ones; the reasons are above, fix "
+    "them and run again with --continue.",
     OTHERS,
 )
 def one_of_three(inputs):

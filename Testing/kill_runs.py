@@ -45,7 +45,7 @@ seed = 5
 threads = 1
 batch_size = 1
 output_size = 4
-pixels_per_crop = 20
+pixels_per_patch = 20
 average_decay = 0.9
 [training.phase1]
 epochs = 4

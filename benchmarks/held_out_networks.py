@@ -4,9 +4,9 @@ Run: python benchmarks/held_out_networks.py OUTPUT --data FOLDER [--planes axial
 [--contrast-suppressed]
 
 FOLDER holds the 30 cases that `default` names in its card, split as by `experiments --folds 5`. OUTPUT receives
-the segmentations, and `table` the scores; a run that was stopped goes on. `--planes axial` measures what `fast`
+the segmentations, and `table` the scores; a run that was stopped resumes. `--planes axial` measures what `fast`
 sees; `--sequences` also leaves sequences out, every set that the model can do with. `--contrast-suppressed`
-takes copies of the cases whose enhancement was taken out: what is called enhancing in them is wrong.
+takes contrast-suppressed copies of the cases: what is called enhancing in them is wrong.
 """
 
 import argparse
@@ -29,16 +29,16 @@ from scripted_models.experiments.ablation import (
     write_sequence_table,
 )
 from scripted_models.experiments.cross_validation import folds_of
-from scripted_models.experiments.runner import ListRun
-from scripted_models.experiments.shared_batch import segment_shared
 from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import encode_labels
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import BarProgress
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES
+from scripted_models.tasks.brains.case_split import usable_cases
 from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
-from scripted_models.tasks.brains.training_cases import usable_cases
+from scripted_models.tasks.brains.shared_batch import segment_shared
+from scripted_models.tasks.list_run import ListRun
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from scripted_models.cases.phantom.phantom_case import FULL_SIZE_XYZ, make_phant
 from scripted_models.errors import InputError
 from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.sequences import SEQUENCES
-from scripted_models.tasks.brains.training_cases import usable_cases
+from scripted_models.tasks.brains.case_split import usable_cases
 from scripted_models.training.experiment_config import DEFAULT_PREPROCESSING
 from scripted_models.training.training_case import IGNORED, TrainingCase, make_target
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess

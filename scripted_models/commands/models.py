@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripted_models.errors import InputError, ModelError, ScriptedModelsError
-from scripted_models.runtime.progress import Progress
+from scripted_models.runtime.progress import Progress, make_progress
 
 if TYPE_CHECKING:
     from scripted_models.bundle.registry import StoredModel
@@ -39,8 +39,7 @@ def run(options: Namespace, progress: Progress) -> int:
         return _run(options)
     except ScriptedModelsError as error:
         if options.json:
-            event = {"event": "error", "code": error.code, "text": str(error), **error.fields}
-            print(json.dumps(event))
+            make_progress("json").error(error)
         raise
 
 
