@@ -1,14 +1,14 @@
 """Faults 60 and 61: models and runs."""
 
-import hashlib
 import json
 import shutil
 import zipfile
 
 import torch
 from fault_table import INPUT, fault
+from model_fixtures import renew_checksums, shipped_table
 
-from scripted_models.bundle.registry import shipped_models
+from scripted_models.bundle import shipped_models
 
 
 def model(inputs, change, checksums=True):
@@ -18,10 +18,7 @@ def model(inputs, change, checksums=True):
     shutil.copytree(source, folder)
     change(folder)
     if checksums:
-        sums = folder / "models" / "SHA256SUMS"
-        names = [line.split("  ")[1] for line in sums.read_text().splitlines()]
-        digests = [hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names]
-        sums.write_text("".join(f"{d}  {n}\n" for d, n in zip(digests, names, strict=True)))
+        renew_checksums(folder)
     inputs.options = ["--model", str(folder)]
 
 
@@ -75,6 +72,83 @@ def key_missing(inputs):
 )
 def other_classes(inputs):
     model(inputs, with_description(labels={"0": "background", "1": "necrosis", "2": "edema"}))
+
+
+def described(path, value):
+    """Write a value at a path of the description, such as 'preprocessing.2.margin'."""
+    table = shipped_table()
+    inner, keys = table, [int(key) if key.isdigit() else key for key in path.split(".")]
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    return with_description(**table)
+
+
+@fault(
+    60,
+    "an ensemble of ten million networks",
+    3,
+    "{ROOT}/model: found the arguments {'members': 10000000} for VotedEnsemble (more layers than "
+    "its weights are for), expected those that it takes; get the model folder again.",
+)
+def endless_ensemble(inputs):
+    network = {"name": "VotedEnsemble", "arguments": {"members": 10**7}}
+    model(inputs, with_description(network=network))
+
+
+@fault(
+    60,
+    "a negative margin in the description",
+    3,
+    "{ROOT}/model/configs/model.json: found 'preprocessing[2].margin' = -50, expected a whole "
+    "number from 0 to 1000; get the model folder again.",
+)
+def negative_margin(inputs):
+    model(inputs, described("preprocessing.2.margin", -50))
+
+
+@fault(
+    60,
+    "a training space that has no extent",
+    3,
+    "{ROOT}/model/configs/model.json: found 'training_space.spacing_xyz_mm[2]' = 5e-324, expected "
+    "a number from 0.1 to 20 or null; get the model folder again.",
+)
+def tiny_spacing(inputs):
+    model(inputs, described("training_space.spacing_xyz_mm.2", 5e-324))
+
+
+@fault(
+    60,
+    "a training space with one axis three times",
+    3,
+    "{ROOT}/model/configs/model.json: found 'training_space.orientation' = 'LLL', expected one "
+    "letter each of L or R, A or P, S or I; get the model folder again.",
+)
+def no_orientation(inputs):
+    model(inputs, described("training_space.orientation", "LLL"))
+
+
+@fault(
+    60,
+    "scores that are no table",
+    3,
+    "{ROOT}/model/configs/model.json: found 'dice_by_sequences.t1' = [0.5], expected a table; get "
+    "the model folder again.",
+)
+def shapeless_scores(inputs):
+    model(inputs, with_description(dice_by_sequences={"t1": [0.5]}))
+
+
+@fault(
+    60,
+    "a number that is none",
+    3,
+    "{ROOT}/model/configs/model.json: found no readable model description (the number NaN), "
+    "expected JSON written by this program; get the model folder again.",
+)
+def nan_number(inputs):
+    model(inputs, with_description(check_below={"WT": float("nan")}))
 
 
 @fault(

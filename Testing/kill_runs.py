@@ -1,7 +1,7 @@
 """Kill training, segmentation, batches and evaluation at random moments, then look at what is left.
 
-After every kill each file must be whole, the inputs as they were, and the same command (with --resume or
---continue) must end with the result of a run that was never stopped, bit for bit.
+After every kill each file must be whole, the inputs as they were, and the same command (with
+--resume or --continue) must end with the result of a run that was never stopped, bit for bit.
 
     python Testing/kill_runs.py --minutes 10
 
@@ -25,8 +25,9 @@ import torch
 from fault_table import MODEL, NAMES, make_inputs
 from PIL import Image
 
-import scripted_models.segmentation.segmenter
-import scripted_models.training.training_run  # noqa: F401 - before the forks, so that children start at once
+# Imported before the forks, so that children start at once:
+import scripted_models.segmentation.batch
+import scripted_models.training.training_run  # noqa: F401
 from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
 from scripted_models.images.volume_files import read_volume
@@ -95,12 +96,12 @@ def start(command: list[str], silent: bool = True) -> int:
 
 
 def finish(child: int) -> int:
-    """Wait for a child; return its exit code, or the negative number of the signal that ended it."""
+    """Wait for a child; return its exit code, or minus the number of the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def kill(job: Job, command: list[str], rng: random.Random) -> tuple[int, str]:
-    """Start a command and kill it at a random moment; return its exit code and the signal's name."""
+    """Start a command, kill it at a random moment; return its exit code and the signal's name."""
     child = start(command)
     time.sleep(rng.uniform(0, 1.05 * job.seconds))
     how = rng.choice([signal.SIGKILL, signal.SIGTERM])
@@ -151,7 +152,7 @@ def results(folder: Path) -> dict[str, str]:
 
 
 def attack(job: Job, rng: random.Random, tally: Counter) -> list[str]:
-    """Kill a job until it gets through, at most five times, then let it finish; return what went wrong."""
+    """Kill a job up to five times, then let it finish; return what went wrong."""
     job.fresh()
     command, wrong = job.command, []
     for _ in range(rng.randint(1, 5)):
@@ -184,18 +185,20 @@ def make_jobs(root: Path) -> list[Job]:
         write_phantom_case(root / "cases", seed, (24, 24, 8))
     (root / "tiny.toml").write_text(EXPERIMENT)
     model, cases = ["--model", MODEL], str(root / "cases")
-    where = {name: root / f"out-{name}" for name in ("segment", "batch", "evaluate", "train")}
-    batch = ["segment", cases, *model, "--output", str(where["batch"])]
     first = root / "predictions"
     finish(start(["segment", cases, *model, "--output", str(first)]))
-    evaluate = ["evaluate", "--predictions", str(first), "--truth", cases]
+
+    def job(name: str, command: list[str], *again: str) -> Job:
+        output = root / f"out-{name}"
+        return Job(name, [*command, "--output", str(output)], output, again)
+
+    train = ["train", str(root / "tiny.toml"), "--data", cases, "--cache", str(root / "cache")]
     return [
-        Job("segment", ["segment", *files, *model, "--output", str(where["segment"])], where["segment"]),
-        Job("batch", batch, where["batch"], ("--continue",)),
-        Job("evaluate", [*evaluate, "--output", str(where["evaluate"])], where["evaluate"]),
-        Job("train", ["train", str(root / "tiny.toml"), "--data", cases, "--output", str(where["train"]),
-                      "--cache", str(root / "cache")], where["train"], ("--resume",)),
-    ]  # fmt: skip
+        job("segment", ["segment", *files, *model]),
+        job("batch", ["segment", cases, *model], "--continue"),
+        job("evaluate", ["evaluate", "--predictions", str(first), "--truth", cases]),
+        job("train", train, "--resume"),
+    ]
 
 
 def run(minutes: float, seed: int) -> int:

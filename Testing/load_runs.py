@@ -1,9 +1,9 @@
-"""Long use: a batch of many cases in constant memory, and the Slicer runner started and cancelled many times.
+"""Long use: a batch of many cases, and Slicer's child started and cancelled many times.
 
     python Testing/load_runs.py --cases 200 --starts 100
 
-prints what it saw and exits with 1 if the last tenth of the batch needs a tenth more memory than the first one,
-or if a process, a file or a thread was left behind.
+prints what it saw. It exits with 1 if the last tenth of the batch needs a tenth more memory than
+the first one, or if a process, a file or a thread was left behind.
 """
 
 import argparse
@@ -21,8 +21,10 @@ from slicer_fixtures import ROOT  # puts the module's library on the path
 # isort: split
 from BrainTumorSegLib.segmentation_process import SegmentationProcess
 
-from scripted_models.cli import main
-from scripted_models.segmentation import outputs
+from scripted_models.cases.discovery import find_cases
+from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.batch import Batch
+from scripted_models.segmentation.segmenter import Segmenter
 
 
 def resident_mb() -> float:
@@ -42,27 +44,17 @@ def batch(cases: int, folder: Path) -> bool:
         for name in NAMES:
             os.link(inputs.paths[name], case / f"{case.name}_{name}.nii.gz")
     sizes: list[float] = []
-    write = outputs.write_outputs
-
-    def measured(*arguments):
-        report = write(*arguments)
-        sizes.append(resident_mb())
-        return report
-
-    outputs.write_outputs = measured
+    segmenting = Batch(Segmenter.load(MODEL, "cpu"), folder / "out")
     started = time.monotonic()
-    code = main(["segment", str(folder / "cases"), "--output", str(folder / "out"), "--model", MODEL,
-                 "--progress", "none"])  # fmt: skip
+    found = find_cases(folder / "cases")
+    segmenting.run(found, Progress(), lambda written: sizes.append(resident_mb()))
     written = len(list((folder / "out").glob("*/segmentation.nii.gz")))
     tenth = max(1, cases // 10)
     first, last = max(sizes[:tenth]), max(sizes[-tenth:])
-    print(
-        f"batch: {written} of {cases} cases, exit code {code}, {time.monotonic() - started:.0f} s"
-    )
-    print(
-        f"memory in MB: {first:.0f} in the first tenth, {last:.0f} in the last, {max(sizes):.0f} at most"
-    )
-    return code == 0 and written == cases and last <= 1.1 * first
+    print(f"batch: {written} of {cases} cases, {time.monotonic() - started:.0f} s")
+    print(f"memory in MB: {first:.0f} in the first tenth, {last:.0f} in the last")
+    print(f"memory in MB at most: {max(sizes):.0f}")
+    return written == cases and last <= 1.1 * first
 
 
 def children() -> set[str]:
@@ -79,7 +71,7 @@ def children() -> set[str]:
 
 
 def starts(count: int, folder: Path, rng: random.Random) -> bool:
-    """Start the child that Slicer starts and cancel it at random moments; tell whether nothing is left."""
+    """Start Slicer's child and cancel it at random moments; tell whether nothing is left."""
     inputs = make_inputs(folder / "one")
     before = (threading.active_count(), len(os.listdir("/proc/self/fd")), children())
     left = []
@@ -103,8 +95,8 @@ def starts(count: int, folder: Path, rng: random.Random) -> bool:
         left += [temporary.name] if temporary.exists() else []
     time.sleep(0.5)
     after = (threading.active_count(), len(os.listdir("/proc/self/fd")), children())
-    print(f"runner: {count} starts; threads {before[0]} -> {after[0]}, open files {before[1]} -> {after[1]}, "
-          f"child processes {len(before[2])} -> {len(after[2])}, folders left {len(left)}")  # fmt: skip
+    print(f"runner: {count} starts; threads {before[0]} -> {after[0]}, folders left {len(left)},")
+    print(f"open files {before[1]} -> {after[1]}, children {len(before[2])} -> {len(after[2])}")
     return after == before and not left
 
 

@@ -105,6 +105,7 @@ class TestVoxels:
             "found": "the same value (0) in all voxels",
             "expected": "an MRI sequence",
             "action": "choose another volume",
+            "path": "t1",
         }
         assert found[0].sentence == (
             "t1: found the same value (0) in all voxels, expected an MRI sequence; "

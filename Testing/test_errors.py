@@ -44,7 +44,7 @@ def test_a_finding_names_its_volumes_and_becomes_an_error():
         found="a", action="do c", severity=WARNING, slots=("t1", "t2"), volumes=("T1", "T2")
     )
     assert finding.sentence == "T1 and T2: found a; do c."
-    assert finding.fields == {"found": "a", "action": "do c"}
+    assert finding.fields == {"found": "a", "action": "do c", "path": "T1 and T2"}
     assert str(InputError.of(finding)) == finding.sentence
     assert str(InputError.of(finding, "x")) == "x: found a; do c."
 

@@ -121,8 +121,8 @@ class TestRun:
         assert test
         assert not test & {*facts["training cases"], *facts["validation cases"]}
         for row in ("LocalPathCNN", "GlobalPathCNN", "AverageCNN"):
-            model = json.loads((finished / row / "model" / "configs" / "model.json").read_text())
-            assert not test & {*model["training"]["train"], *model["training"]["validation"]}
+            stated = load_model(str(finished / row / "model")).description.training
+            assert not test & {*stated.train, *stated.validation}
 
 
 class TestFolds:
@@ -140,8 +140,8 @@ class TestFolds:
             for row in FOLDED:
                 folder = validated / fold / row
                 assert [p.name for p in (folder / "test").iterdir()] == tested
-                model = json.loads((folder / "model" / "configs" / "model.json").read_text())
-                seen = {*model["training"]["train"], *model["training"]["validation"]}
+                stated = load_model(str(folder / "model")).description.training
+                seen = {*stated.train, *stated.validation}
                 assert seen == set(NAMES) - set(tested)
 
     def test_scores_are_those_of_all_folds(self, validated):

@@ -33,6 +33,15 @@ PARAMETERS = {
     "RefineNet": 99_060_309,
     "ThresholdBaseline": 0,
     "CRFRNN": 134_362_751 + 21 * (2 + 21),
+    "MonaiUNet": 1_631_830,
+    "BasicUNet": 1_981_733,
+    "DynUNet": 1_943_701,
+    "AttentionUnet": 1_989_069,
+    "SegResNet3D": 4_702_261,
+    "MonaiUNet3D": 4_814_680,
+    "BasicUNet3D": 5_752_101,
+    "DynUNet3D": 5_647_509,
+    "AttentionUnet3D": 5_910_477,
 }
 # One kernel per map and no biases; of a cascade the second network. The paper's figures print the last
 # four; the first two and their sum follow from the same tables.
@@ -50,6 +59,14 @@ RECEPTIVE_FIELDS = {"InputCascadeCNN": 65, "LocalCascadeCNN": 56, "MFCascadeCNN"
 FEWER = {"VotedEnsemble": {"members": 2}}  # arguments that make a test quicker
 ZOO = [name for name in NETWORKS if name.startswith(("FCN", "Dilated", "Refine", "CRF"))]
 FEWER |= {name: {"scale": 1 / 8 if name == "RefineNet" else 1 / 32} for name in ZOO}
+THIN = {
+    "MonaiUNet": {"channels": (4, 4, 4), "strides": (2, 2)},
+    "BasicUNet": {"features": (4,) * 6},
+    "DynUNet": {"filters": (4,) * 5},
+    "AttentionUnet": {"channels": (8, 8, 8), "strides": (2, 2)},
+}
+FEWER |= THIN | {f"{name}3D": arguments for name, arguments in THIN.items()}
+FEWER |= {"SegResNet3D": {"init_filters": 4}}
 HAVAEI = [name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei")]
 CASCADES = [name for name in NETWORKS if "first" in NETWORKS[name].parts]
 
@@ -80,9 +97,13 @@ def network(name):
 
 def random_image(network, height, width, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(
-        1, network.input_channels, height, width, generator=generator, dtype=torch.float64
-    )
+    size = shape_of(network, height, width)
+    return torch.randn(1, network.input_channels, *size, generator=generator, dtype=torch.float64)
+
+
+def shape_of(network, height, width):
+    """Return the axes after the channels, a few slices before height and width in 3-D."""
+    return (3, height, width)[-network.dimensions :]
 
 
 def field(network):
@@ -91,7 +112,7 @@ def field(network):
 
 def patch(network):
     """Edge of a small window that the network takes."""
-    return 64 if network.pads else network.receptive_field
+    return {2: 64, 3: 32}[network.dimensions] if network.pads else network.receptive_field
 
 
 class TestContract:
@@ -107,12 +128,13 @@ class TestContract:
         lost = sum(network.margins)
         with torch.no_grad():
             out = network(random_image(network, lost + 5, lost + 8))
-        assert out.shape == (1, network.num_classes, 5, 8)
+        assert out.shape == (1, network.num_classes, *shape_of(network, 5, 8))
 
     def test_gradient_reaches_every_trainable_parameter(self, network):
         if not any(parameter.requires_grad for parameter in network.parameters()):
             pytest.skip("nothing to train")
-        out = network(random_image(network, patch(network) + 3, patch(network) + 3))
+        image = random_image(network, patch(network) + 3, patch(network) + 3)
+        out = network(image.repeat_interleave(8, dim=2) if network.dimensions == 3 else image)
         F.cross_entropy(out, torch.ones(1, *out.shape[2:], dtype=torch.long)).backward()
         for key, parameter in network.named_parameters():
             if parameter.requires_grad:
@@ -130,19 +152,21 @@ class TestContract:
             assert torch.equal(network(image), other(image))
 
     def test_phase_two_parts_join_to_the_whole(self, name, network):
-        if not NETWORKS[name].trains or not network.has_two_phases:
+        if not NETWORKS[name].trains or not getattr(network, "has_two_phases", False):
             pytest.skip("not trained itself, or not in two phases")
         image = random_image(network, patch(network) + 1, patch(network) + 1)
         with torch.no_grad():
             assert torch.equal(network.output(network.features(image)), network(image))
 
     def test_channels_and_classes_are_arguments(self, name):
-        dropout = {} if name in [*ZOO, "ThresholdBaseline", "SegResNet"] else {"dropout": 0.1}
+        without = [*ZOO, "ThresholdBaseline", "SegResNet", "SegResNet3D"]
+        dropout = {} if name in without else {"dropout": 0.1}
         network = build(name, in_channels=2, num_classes=3, **dropout).eval()
         lost = sum(network.margins)
+        size = shape_of(network, lost + 1, lost + 2)
         with torch.no_grad():
-            out = network(torch.zeros(1, network.input_channels, lost + 1, lost + 2))
-        assert out.shape == (1, 3, 1, 2)
+            out = network(torch.zeros(1, network.input_channels, *size))
+        assert out.shape == (1, 3, *shape_of(network, 1, 2))
 
 
 class TestHavaei:

@@ -74,7 +74,7 @@ class TestSmallEnhancing:
 
     @pytest.mark.parametrize("label", [4, 5, -1])
     def test_its_place_is_taken_by_a_label(self, label):
-        with pytest.raises(ModelError, match="expected a whole number at least 0 and at most 3"):
+        with pytest.raises(ModelError, match="expected a whole number from 0 to 3"):
             build_postprocessing([{**self.STEP, "label": label}])
 
 

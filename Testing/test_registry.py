@@ -96,7 +96,7 @@ class TestImport:
         model = import_model(source, "mine")
         assert (model.name, model.folder, model.user, model.problem) == (
             *("mine", store / "mine", True),
-            "",
+            None,
         )
         assert contents(store / "mine") == contents(folder) == before
         assert os.listdir(store) == ["mine"]

@@ -22,6 +22,16 @@ def test_a_pixel_depends_on_what_the_receptive_field_says(down, up):
         for parameter in network.parameters():
             parameter.abs_().add_(0.01)
     assert furthest_pixel(network, 2 ** len(up)) == network.receptive_field // 2
+    assert network.receptive_field == derived_field(down, up)
+
+
+def derived_field(down, up):
+    """Derive by hand what the network measures."""
+    reach = 1 + sum(2 * count * 2**level for level, count in enumerate(down))
+    reach += sum(2**level for level in range(len(up)))  # convolutions of stride 2
+    for level, count in zip(reversed(range(len(up))), up, strict=True):
+        reach += 2 * count * 2**level + 2 ** (level + 1)  # and the interpolation
+    return 1 + 2 * reach
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 16), (17, 3), (32, 40)])

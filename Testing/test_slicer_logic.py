@@ -28,6 +28,7 @@ pytest.importorskip("slicer.util")
 from BrainTumorSegLib import logic, python_child, resampling, run_folder  # noqa: E402
 from BrainTumorSegLib.child_errors import written_lines  # noqa: E402
 from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
+from BrainTumorSegLib.words import stage_in_words  # noqa: E402
 
 from scripted_models.errors import (  # noqa: E402
     Cancelled,
@@ -217,6 +218,8 @@ def test_the_true_program_segments_a_phantom(
     expected = [report["volumes_ml"][entry.segment_id] for entry in SEGMENTS]
     assert [count / 1000 for count in found] == pytest.approx(expected, abs=5e-4)
     assert sum(found) > 0 or model == "default"  # real weights may see no tumor in a doll
+    stages = {event.stage for event in events if event.stage}
+    assert all(stage_in_words(name) != name for name in stages), stages
     fractions = [e.fraction for e in events if e.fraction is not None]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0

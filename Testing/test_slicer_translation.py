@@ -1,8 +1,9 @@
 """What the module shows can be translated: by Slicer's own extraction, and at run time."""
 
 import ast
+import copy
+import json
 import re
-import shutil
 import string
 import subprocess
 import sys
@@ -14,11 +15,16 @@ import pytest
 from slicer_fixtures import MODULE, ROOT
 
 # isort: split
-from BrainTumorSegLib.words import either, error_in_words, in_words, listed
+from BrainTumorSegLib import words as module_words
+from BrainTumorSegLib.words import either, error_in_words, in_words, listed, translated
 
-from scripted_models.errors import InputError, Problem
+from scripted_models.errors import InputError, Problem, phrases
 
-FILES = sorted(MODULE.rglob("*.py"))
+PACKAGE = ROOT / "scripted_models"
+WITH_PHRASES = [
+    file for file in PACKAGE.rglob("*.py") if "phrases(__name__)" in file.read_text("utf-8")
+]
+FILES = sorted([*MODULE.rglob("*.py"), *WITH_PHRASES])
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 PARTS = ("found", "expected", "action")
 SHOWN = ("text", "toolTip", "format", "windowTitle")  # properties of widgets
@@ -87,14 +93,14 @@ def test_slicers_extraction_finds_every_text(tmp_path):
     lupdate = Path(pyside.__file__).parent / "lupdate"
     if not lupdate.is_file():
         pytest.skip("PySide6 comes without lupdate")
-    shutil.copytree(MODULE, tmp_path / MODULE.name)
-    expected = set()
+    expected, files = set(), []
     for file, tree in TREES.items():
-        copy = tmp_path / file.relative_to(ROOT)
-        copy.write_text(patched(file.read_text(encoding="utf-8"), context_of(file)), "utf-8")
+        target = tmp_path / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.append(str(target))
+        target.write_text(patched(file.read_text(encoding="utf-8"), context_of(file)), "utf-8")
         found = calls_of(tree, "_")
         expected |= {(context_of(file), ast.literal_eval(call.args[0])) for call in found}
-    files = [str(file) for file in (tmp_path / MODULE.name).rglob("*") if file.suffix == ".py"]
     command = [str(lupdate), *files, "-ts", str(tmp_path / "module_en-US.ts")]
     subprocess.run(command, check=True, capture_output=True)
     extracted = {
@@ -103,7 +109,7 @@ def test_slicers_extraction_finds_every_text(tmp_path):
         for message in context.iter("message")
     }
     extracted = {(c, text) for c, text in extracted if c != "qSlicerAbstractCoreModule"}
-    assert len(expected) > 150
+    assert len(expected) > 200
     assert extracted == expected
 
 
@@ -119,6 +125,32 @@ def test_english_frames_are_those_of_the_package(parts):
 def test_error_that_is_but_a_sentence_stays_as_it_is():
     assert error_in_words(ValueError("odd")) == "odd"
     assert error_in_words(InputError("One sentence.")) == "One sentence."
+
+
+def test_phrases_of_the_package_know_their_context_and_words():
+    """The context is the one under which Slicer's extraction files them."""
+    assert {file.stem for file in WITH_PHRASES} >= {"checks", "sequence_assignment"}
+    from scripted_models.images.checks import _
+
+    phrase = _("a thickness of {size} mm").format(size=3)
+    assert (phrase, phrase.context) == ("a thickness of 3 mm", "images.checks")
+    assert (phrase.words, phrase.values) == ("a thickness of {size} mm", {"size": 3})
+    assert json.dumps(phrase) == '"a thickness of 3 mm"'
+    assert translated(phrase) == phrase
+    assert copy.deepcopy(phrase).values == phrase.values
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [("{size} mm Dicke", "Found 3 mm Dicke."), ("{groesse} mm Dicke", "Found 3 mm thick.")],
+)
+def test_phrases_are_looked_up_unless_their_places_differ(monkeypatch, words, told):
+    dictionary = {("images.checks", "{size} mm thick"): words}
+    monkeypatch.setattr(
+        module_words, "translate", lambda context, text: dictionary.get((context, text), text)
+    )
+    phrase = phrases("scripted_models.images.checks")("{size} mm thick").format(size=3)
+    assert in_words(Problem(phrase)) == told
 
 
 def test_names_are_listed():

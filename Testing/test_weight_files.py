@@ -170,7 +170,7 @@ class TestRefusals:
                 return (open, (str(tmp_path / "owned"), "w"))
 
         (tmp_path / "weights.pth").write_bytes(pickle.dumps({"a": Payload()}))
-        with pytest.raises(ModelError, match="not a file of weights alone"):
+        with pytest.raises(ModelError, match="no file of weights alone"):
             read_weights(tmp_path / "weights.pth")
         assert not (tmp_path / "owned").exists()
 

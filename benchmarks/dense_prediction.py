@@ -2,9 +2,10 @@
 
 Run: python benchmarks/dense_prediction.py [--case FOLDER] [--voxels 256]
 
-The baseline, 'patch-wise window', classifies each brain voxel of the slice by its own patch, with the network
-built of `nn.Conv2d` and `nn.MaxPool2d`. It is timed on some voxels drawn at random and extrapolated to
-all brain voxels. Dense prediction is timed as the program runs it, on the box of the slice's brain.
+The baseline, 'patch-wise window', classifies each brain voxel of the slice by its own patch, with
+the network built of `nn.Conv2d` and `nn.MaxPool2d`. It is timed on some voxels drawn at random and
+extrapolated to all brain voxels. Dense prediction is timed as the program runs it, on the box of
+the slice's brain.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     shape = " x ".join(map(str, brain.shape))
     print(f"{case.name}, slice {z}: {len(everywhere)} brain voxels in {shape}; medians of")
     print(
-        f"{options.rounds} rounds, {options.threads} threads on {options.device}; patch-wise window:"
+        f"{options.rounds} rounds, {options.threads} threads on {options.device}; patch by patch:"
     )
     print(f"extrapolated from {len(voxels)} of these voxels, batches of {options.batch}")
     print("network           patch-wise s  dense s       x  largest difference of a probability")
@@ -68,8 +69,8 @@ def compare(
     """Time both forms in turn.
 
     Returns:
-        Seconds of each round for `voxels`, patch by patch; for the whole slice, densely; and the largest
-        difference of a probability at `voxels`.
+        Seconds of each round for `voxels`, patch by patch; for the whole slice, densely; and the
+        largest difference of a probability at `voxels`.
     """
     plain = with_plain_layers(network)
     predict_voxels(plain, plane, voxels[: options.batch], options.batch)
@@ -89,8 +90,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_case_options(parser)
     trained = sorted(name for name, entry in NETWORKS.items() if entry.trains)
-    parser.add_argument("--networks", nargs="+", choices=trained,
-                        default=["TwoPathCNN", "InputCascadeCNN"])  # fmt: skip
+    usual = ["TwoPathCNN", "InputCascadeCNN"]
+    parser.add_argument("--networks", nargs="+", choices=trained, default=usual)
     parser.add_argument("--voxels", type=int, default=256, help="timed patch by patch")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)

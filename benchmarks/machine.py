@@ -9,14 +9,14 @@ from torch import nn
 
 from scripted_models.inference import brain_box
 
-# Operations for a pixel of the maps and of the output of a TwoPathCNN: direct; and with FFT for the kernels of
-# 7 x 7, 13 x 13 and 21 x 21, Winograd for 3 x 3.
+# Operations for a pixel of the maps and of the output of a TwoPathCNN: direct; and with FFT for the
+# kernels of 7 x 7, 13 x 13 and 21 x 21, Winograd for 3 x 3.
 _DIRECT = 2 * (128 * (4 * 7**2 + 64 * 3**2) + 320 * 4 * 13**2), 2 * 224 * 5 * 21**2
 _FEWEST = 8_500 + 39_700 + 22_300, 21_800
 
 
 def print_ceilings(brain: np.ndarray, threads: int) -> None:
-    """Print rates of this machine and the least times of a TwoPathCNN on the brain boxes of a volume."""
+    """Print rates of this machine and the least times of a TwoPathCNN on a volume's brain boxes."""
     torch.set_num_threads(threads)
     product, convolution, transform, copied = (
         work / _least_seconds(run)
@@ -24,7 +24,8 @@ def print_ceilings(brain: np.ndarray, threads: int) -> None:
     )
     print(f"\nmachine, {threads} threads: matrix product {product / 1e9:.0f}, convolution")
     print(
-        f"{convolution / 1e9:.0f}, FFT {transform / 1e9:.0f} GFLOP/s; {copied / 2**30:.0f} GiB/s copied"
+        f"{convolution / 1e9:.0f}, FFT {transform / 1e9:.0f} GFLOP/s; "
+        f"{copied / 2**30:.0f} GiB/s copied"
     )
     boxes = [brain_box(mask) for mask in brain if mask.any()]
     sizes = np.array([[axis.stop - axis.start for axis in box] for box in boxes])

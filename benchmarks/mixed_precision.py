@@ -1,19 +1,22 @@
-"""What half precision does to logits, labels and gradients, and the part of the 21 x 21 output layer in it.
+"""What half precision does to logits, labels and gradients, and the output layer's part in it.
 
 Run: python benchmarks/mixed_precision.py [--case FOLDER] [--device cuda]
 
-A trained model is evaluated on windows of one case, in the middle of the tumor of the slices with the most
-of it, in several ways, and compared with the same weights in float64 on the CPU:
+A trained model is evaluated on windows of one case, in the middle of the tumor of the slices with
+the most of it, in several ways, and compared with the same weights in float64 on the CPU:
 
 - everything in float32;
-- hidden layers in half precision, output layer in float32: what training does (`training.precision`);
+- hidden layers in half precision, output layer in float32: what training does
+  (`training.precision`);
 - everything in half precision, output layer as the project evaluates it, row by row;
-- everything in half precision, output layer as one convolution, which sums in float32 and rounds once.
+- everything in half precision, output layer as one convolution, which sums in float32 and rounds
+  once.
 
-The last but one is also shown with hidden layers in float32. Logit errors are divided by the largest logit; the
-share of changed labels is that of the brain; gradient errors are norms over the norm of the gradient
-of the mean loss over the brain, for the hidden layers together and the output layer's weights. On a GPU PyTorch
-computes float32 convolutions in TF32 unless told otherwise, here as in training.
+The last but one is also shown with hidden layers in float32. Logit errors are divided by the
+largest logit; the share of changed labels is that of the brain; gradient errors are norms over the
+norm of the gradient of the mean loss over the brain, for the hidden layers together and the output
+layer's weights. On a GPU PyTorch computes float32 convolutions in TF32 unless told otherwise, here
+as in training.
 """
 
 import argparse
@@ -34,7 +37,7 @@ from scripted_models.training.losses import pixel_cross_entropy
 from scripted_models.training.training_case import IGNORED, TrainingCase
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-# As training scales the loss for float16, whose smallest number is 6e-8; exact in the other precisions.
+# As training scales the loss for float16, whose smallest number is 6e-8; exact otherwise.
 LOSS_SCALE = 2.0**12
 
 
@@ -43,7 +46,8 @@ class Form:
     """One way to evaluate the network.
 
     Attributes:
-        hidden, output: precision of the hidden layers and of the output layer; None is that of the weights.
+        hidden, output: precision of the hidden layers and of the output layer; None is that of the
+            weights.
         plain: the output layer is one convolution.
     """
 
@@ -82,8 +86,10 @@ def main(arguments: list[str] | None = None) -> int:
     brain = sum(int((target != IGNORED).sum()) for _, target in windows)
     size = f"{len(windows)} windows of {options.size} x {options.size}, {brain} brain voxels"
     print(f"model {options.model} on {options.device}, {case.name}: {size}")
-    print("hidden     output                      logit error: largest     rms  labels changed  "
-          "gradient error: hidden  output")  # fmt: skip
+    print(
+        "hidden     output                      logit error: largest     rms  labels changed  "
+        "gradient error: hidden  output"
+    )
     for form in _forms(options.precisions):
         print(f"{form.describe():37}", _row(network, form, windows, references))
     return 0
@@ -135,7 +141,7 @@ def _forms(precisions: list[str]) -> list[Form]:
 def _inputs(
     case: TrainingCase, z: int, size: int, margins: tuple[int, int]
 ) -> tuple[np.ndarray, torch.Tensor]:
-    """Cut a window of `size` output pixels, centerd on the tumor of a slice as far as the slice reaches."""
+    """Cut a window of `size` output pixels, centered on the tumor as far as the slice reaches."""
     target = case.target[z]
     box = brain_box((target > 0) & (target != IGNORED))
     starts = [
@@ -157,8 +163,10 @@ def _row(network: nn.Module, form: Form, windows: list, references: list[Result]
         _relative(*(torch.stack([getattr(s, part) for s in each]) for each in (found, references)))
         for part in ("hidden_gradient", "output_gradient")
     ]
-    return (f"{error.abs().max():.1e}  {error.square().mean().sqrt():.1e}  {changed:13.3%}  "
-            f"{gradients[0]:.1e}  {gradients[1]:.1e}")  # fmt: skip
+    return (
+        f"{error.abs().max():.1e}  {error.square().mean().sqrt():.1e}  {changed:13.3%}  "
+        f"{gradients[0]:.1e}  {gradients[1]:.1e}"
+    )
 
 
 def _relative(found: torch.Tensor, exact: torch.Tensor) -> float:

@@ -19,8 +19,9 @@ from scripted_models.transforms.preprocessing import build_preprocessing, prepro
 def add_case_options(parser: argparse.ArgumentParser) -> None:
     """Let the command line choose the case."""
     parser.add_argument("--case", type=Path, help="folder of one BraTS case; default: a phantom")
-    parser.add_argument("--phantom-size", type=int, nargs=3, default=FULL_SIZE_XYZ,
-                        metavar=("X", "Y", "Z"))  # fmt: skip
+    parser.add_argument(
+        "--phantom-size", type=int, nargs=3, default=FULL_SIZE_XYZ, metavar=("X", "Y", "Z")
+    )
 
 
 def read_case(options: argparse.Namespace) -> TrainingCase:
@@ -30,8 +31,10 @@ def read_case(options: argparse.Namespace) -> TrainingCase:
     found = list(usable_cases(options.case).values())
     if len(found) != 1:
         raise InputError(
-            f"{options.case}: found {len(found)} cases with four images and a label map, expected one; "
-            "name the folder of a single case."
+            path=options.case,
+            found=f"{len(found)} cases with four images and a label map",
+            expected="one",
+            action="name the folder of a single case",
         )
     images = read_on_one_grid(found[0])
     image = np.stack([sitk.GetArrayFromImage(images[m]).astype(np.float32) for m in SEQUENCES])
@@ -43,8 +46,8 @@ def phantom_case(size_xyz: tuple[int, int, int]) -> TrainingCase:
     """Make a phantom of a size and preprocess it."""
     phantom = make_phantom(1, tuple(size_xyz))
     image = np.stack([phantom.volumes[m] for m in SEQUENCES])
-    return _preprocessed(f"phantom of {size_xyz[0]} x {size_xyz[1]} x {size_xyz[2]} voxels",
-                         image, phantom.labels, merged=False)  # fmt: skip
+    name = f"phantom of {' x '.join(map(str, size_xyz))} voxels"
+    return _preprocessed(name, image, phantom.labels, merged=False)
 
 
 def tumor_slices(case: TrainingCase, count: int) -> list[int]:

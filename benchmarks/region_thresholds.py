@@ -1,11 +1,12 @@
-"""From which probability on a region should be given: the shares of `decision.py`, by cross-validation.
+"""From which probability on a region should be given, by cross-validation.
 
 Run: python benchmarks/region_thresholds.py RUNS EXPERIMENT --data FOLDER
 
-RUNS is the output of `scripted-models experiments EXPERIMENT --folds N`. Every case is segmented once more by
-the network that never saw it. The first table has the mean Dice of each region at each share, as if every
-region were decided alone. Then the shares of each fold are chosen on all other folds and applied to it as
-`decide_labels` does, so no case helps to choose its own: that is the gain to expect.
+RUNS is the output of `scripted-models experiments EXPERIMENT --folds N`. Every case is segmented
+once more by the network that never saw it. The first table has the mean Dice of each region at
+each share, as if every region were decided alone. Then the shares of each fold are chosen on all
+other folds and applied to it as `decide_labels` does, so no case helps to choose its own: that is
+the gain to expect.
 """
 
 import argparse
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def brain_voxels(case: Case, segmenter: Segmenter) -> Voxels:
-    """Return probabilities (classes, voxels) and truth (voxels) in the brain, and the known labels."""
+    """Return probabilities (classes, voxels) and truth (voxels) in the brain, and known labels."""
     result = segmenter.segment(case, Progress())
     truth, _ = case.read_truth()
     brain = brain_mask(result.volumes.values())
@@ -68,10 +69,11 @@ def brain_voxels(case: Case, segmenter: Segmenter) -> Voxels:
 def alone(p: np.ndarray, truth: np.ndarray, known: tuple[int, ...]) -> np.ndarray:
     """Return the Dice (regions, shares) of each region where its probability reaches a share."""
     p = p.astype(np.float32)
-    return np.array([
-        [dice(region_probability(p, known, region) >= share, region_mask(truth, region)) for share in SHARES]
-        for region in REGIONS
-    ])  # fmt: skip
+    rows = []
+    for region in REGIONS:
+        found, true = region_probability(p, known, region), region_mask(truth, region)
+        rows.append([dice(found >= share, true) for share in SHARES])
+    return np.array(rows)
 
 
 def most_probable(p: np.ndarray, truth: np.ndarray, known: tuple[int, ...]) -> list[float]:

@@ -2,9 +2,10 @@
 
 Run: python benchmarks/reproducibility.py CASE [--models fast TwoPathCNN]
 
-CASE is the folder of one case. It is segmented with two threads, then again in other ways; each row counts the
-voxels whose label differs from the first result, beside the voxels that have a label there. A GPU has a row
-where there is one; `float64` is for networks of small kernels (U-Nets) only.
+CASE is the folder of one case. It is segmented with two threads, then again in other ways; each
+row counts the voxels whose label differs from the first result, beside the voxels that have a
+label there. A GPU has a row where there is one; `float64` is for networks of small kernels
+(U-Nets) only.
 """
 
 import argparse

@@ -1,19 +1,19 @@
-"""Seconds, memory and error of a whole brain: plain convolution, boxes, our engine, MONAI's SegResNet.
+"""Seconds, memory and error of a whole brain: plain convolution, boxes, our engine, SegResNet.
 
 Run: python benchmarks/whole_brain.py [--case FOLDER] [--threads 1 2] [--networks NAME ...]
 
 Forms, each measured in a process of its own and in turn with the others:
 
 - patch-wise window: every brain voxel by its own patch; from --voxels voxels.
-- plain whole slices: the network of `nn.Conv2d` and `nn.MaxPool2d` on padded slices, empty ones too; from
-  --slices slices. This is the baseline of the ratios.
+- plain whole slices: the network of `nn.Conv2d` and `nn.MaxPool2d` on padded slices, empty ones
+  too; from --slices slices. This is the baseline of the ratios.
 - plain boxes: the same on the brain box of each slice; from --slices slices, by their pixels.
 - spectral: `scripted_models.inference.predict_volume`, everything, its preparation included.
-- SegResNet: the architecture of MONAI's BraTS bundle (16 filters, 4 channels, 3 outputs, random weights) on the
-  whole volume in one window; 'tuned' on the brain box in the channels-last layout.
+- SegResNet: the architecture of MONAI's BraTS bundle (16 filters, 4 channels, 3 outputs, random
+  weights) on the whole volume in one window; 'tuned' on the brain box in the channels-last layout.
 
-Errors are those of the logits of --slices slices against float64, as a share of the largest logit. Random
-weights, or those of a model by its name. For Linux and macOS.
+Errors are those of the logits of --slices slices against float64, as a share of the largest logit.
+Random weights, or those of a model by its name. For Linux and macOS.
 """
 
 import argparse
@@ -49,12 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     volume = _volume(options)
     brain = volume[1]
-    print(
-        f"{volume[2]}: {int(brain.sum())} brain voxels in {int(brain.any(axis=(1, 2)).sum())} slices,"
-    )
-    print(
-        f"in a volume of {' x '.join(map(str, brain.shape))} (z, y, x); medians of {options.rounds} rounds"
-    )
+    slices, shape = int(brain.any(axis=(1, 2)).sum()), " x ".join(map(str, brain.shape))
+    print(f"{volume[2]}: {int(brain.sum())} brain voxels in {slices} slices,")
+    print(f"in a volume of {shape} (z, y, x); medians of {options.rounds} rounds")
     context = multiprocessing.get_context("spawn")
     for threads in options.threads:
         seconds: dict[tuple, list[float]] = {}
@@ -75,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def measure(measurement: Callable, volume: tuple, threads: int) -> tuple[float, float]:
-    """Return the seconds that a form takes for a volume, and the peak memory in GiB of this process."""
+    """Return the seconds of a form for a volume, and the peak memory in GiB of this process."""
     torch.set_num_threads(threads)
     seconds = measurement(volume)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -142,8 +139,14 @@ def time_segresnet(tuned: bool, volume: tuple) -> float:
     from monai.networks.nets import SegResNet
 
     image, brain, _ = volume
-    network = SegResNet(init_filters=16, in_channels=4, out_channels=3, dropout_prob=0.2,
-                        blocks_down=(1, 2, 2, 4), blocks_up=(1, 1, 1)).eval()  # fmt: skip
+    network = SegResNet(
+        init_filters=16,
+        in_channels=4,
+        out_channels=3,
+        dropout_prob=0.2,
+        blocks_down=(1, 2, 2, 4),
+        blocks_up=(1, 1, 1),
+    ).eval()
     if tuned:
         box = [np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
         image = image[(slice(None), *(slice(found[0], found[-1] + 1) for found in box))]
@@ -203,9 +206,8 @@ def _print_times(seconds: dict, memory: dict, threads: int, options: argparse.Na
         ratio = ""
         if plain:
             ratio = f"{statistics.median(a / b for a, b in zip(plain, taken, strict=True)):.2f}"
-        print(
-            f"{name:16} {form:18} {statistics.median(taken):9.1f} {ratio:>8}  {memory[name, form]:8.2f}"
-        )
+        numbers = f"{statistics.median(taken):9.1f} {ratio:>8}  {memory[name, form]:8.2f}"
+        print(f"{name:16} {form:18} {numbers}")
     if {"spectral", "as shipped", "tuned"} <= set(options.forms):
         print("time of the engine over that of SegResNet, as shipped and tuned:")
         for name in options.networks:
@@ -222,7 +224,7 @@ def _print_times(seconds: dict, memory: dict, threads: int, options: argparse.Na
 
 
 def _print_errors(name: str, volume: tuple, options: argparse.Namespace) -> None:
-    """Compare both forms with float64; strips would do as well, the rows form of the layers needs none."""
+    """Compare both forms with float64."""
     image, brain, _ = volume
     network = make_network(name)
     exact_network = copy.deepcopy(network).double()
@@ -246,19 +248,16 @@ def _print_errors(name: str, volume: tuple, options: argparse.Namespace) -> None
         clear_differ += int((labels[1] != labels[2])[clear].sum())
         total += int(inside.sum())
     print(f"\n{name}: error against float64, plain {errors[0]:.1e}, spectral {errors[1]:.1e};")
-    print(
-        f"labels of {total} brain voxels: {differ} differ between plain and spectral, {clear_differ} from"
-    )
-    print("float64 where its margin exceeds 1e-4")
+    both = f"{differ} differ between plain and spectral, {clear_differ} from"
+    print(f"labels of {total} brain voxels: {both}\nfloat64 where its margin exceeds 1e-4")
 
 
 def _print_growth(volume: tuple, options: argparse.Namespace) -> None:
     image, brain, _ = volume
     name = options.networks[0]
     torch.set_num_threads(max(options.threads))
-    print(
-        f"\ngrowth, {name}, {max(options.threads)} threads:\nbrain voxels   seconds   seconds per million"
-    )
+    print(f"\ngrowth, {name}, {max(options.threads)} threads:")
+    print("brain voxels   seconds   seconds per million")
     for step in (3, 2, 1):
         small = np.ascontiguousarray(image[:, ::step, ::step, ::step])
         mask = np.ascontiguousarray(brain[::step, ::step, ::step])
@@ -280,8 +279,12 @@ def _volume(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, str]:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_case_options(parser)
-    parser.add_argument("--networks", nargs="+", default=["TwoPathCNN", "InputCascadeCNN", "default"],
-                        help="names of networks (random weights) or of models")  # fmt: skip
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        default=["TwoPathCNN", "InputCascadeCNN", "default"],
+        help="names of networks (random weights) or of models",
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--slices", type=int, default=3, help="timed of the plain forms")
     parser.add_argument("--slices-of-volume", type=int, default=155, help="empty ones included")

@@ -1,12 +1,12 @@
-"""Time and memory of every network on one picture of 500 x 500 pixels and on one brain slice of 240 x 240.
+"""Time and memory of every network on a picture of 500 x 500 pixels and a slice of 240 x 240.
 
 Run: python benchmarks/zoo.py [--threads 2] [--rounds 3] [--only FCN8s ...]
 
-Each row is measured in a process of its own, evaluation mode, batch of one, random weights; its memory is what
-the process needed beyond PyTorch, weights included. Ratios are to FCN-32s (VGG16) as published.
-FCN pads the picture by 100 pixels, so that the smallest ones keep a score; `pad_image = false` pads the maps of
-the deepest layers instead, which gives the same sizes. A second table has the dense CRF per slice by filter.
-For Linux and macOS.
+Each row is measured in a process of its own, evaluation mode, batch of one, random weights; its
+memory is what the process needed beyond PyTorch, weights included. Ratios are to FCN-32s (VGG16)
+as published. FCN pads the picture by 100 pixels, so that the smallest ones keep a score;
+`pad_image = false` pads the maps of the deepest layers instead, which gives the same sizes. A
+second table has the dense CRF per slice by filter. For Linux and macOS.
 """
 
 import argparse

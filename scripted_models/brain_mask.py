@@ -9,7 +9,8 @@ import numpy as np
 def brain_mask(sequences: Iterable[np.ndarray]) -> np.ndarray:
     """Return where any sequence differs from 0.
 
-    Skull-stripped volumes are 0 outside of the brain. A missing sequence is left out, or 0 everywhere.
+    Skull-stripped volumes are 0 outside of the brain. A missing sequence is left out, or 0
+    everywhere.
 
     Args:
         sequences: one array or more of one shape; also the first axis of a stack.

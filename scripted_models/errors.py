@@ -1,11 +1,49 @@
 """Problems in parts and sentences, and errors that the user can fix with their exit codes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 Error = TypeVar("Error", bound="ScriptedModelsError")
+
+
+class Phrase(str):
+    """A text that people read, which can be shown in another language than English.
+
+    A program around the package looks `words` up in its dictionary and puts `values` in again,
+    as the Slicer module does. To everything else it is the English text.
+
+    Attributes:
+        words: the text, with places for the values in braces.
+        values: what stands in these places.
+        context: module that the words are from, such as "images.checks".
+    """
+
+    words: str
+    values: Mapping[str, object]
+    context: str
+
+    def __new__(
+        cls, words: str, values: Mapping[str, object] | None = None, context: str = ""
+    ) -> "Phrase":
+        """Put the values in."""
+        phrase = super().__new__(cls, words.format(**values) if values else words)
+        phrase.words, phrase.values, phrase.context = words, dict(values or {}), context
+        return phrase
+
+    def format(self, *_: object, **values: object) -> "Phrase":
+        """Return the phrase with its values."""
+        return Phrase(self.words, values, self.context)
+
+
+def phrases(module: str) -> Callable[[str], Phrase]:
+    """Return the function that marks the phrases of a module; to be named ``_``.
+
+    By that name Slicer's extraction finds them in the source.
+    """
+    context = ".".join(module.split(".")[-2:])
+    return lambda words: Phrase(words, context=context)
 
 
 def listed(names: Sequence[str]) -> str:
@@ -46,12 +84,12 @@ class Problem:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The parts that are stated, for JSON events."""
+        """The parts that are stated, for JSON events; the path is the place."""
         stated = {
             "found": self.found,
             "expected": self.expected,
             "action": self.action,
-            "path": self.path,
+            "path": self.place,
         }
         return {name: value for name, value in stated.items() if value}
 
@@ -137,3 +175,13 @@ class Cancelled(ScriptedModelsError):  # noqa: N818 - not a fault, an outcome
 
     exit_code = 130
     code = "cancelled"
+
+    def __init__(
+        self,
+        *,
+        found: str = "a cancelled run",
+        expected: str = "",
+        action: str = "nothing partial was written",
+        path: Path | str | None = None,
+    ):
+        super().__init__(found=found, expected=expected, action=action, path=path)

@@ -6,9 +6,11 @@ from functools import partial
 import slicer
 import slicer.util
 
-from scripted_models.cases.sequence_assignment import Candidate, assign_sequences
+from scripted_models.cases.sequence_assignment import Candidate, Guess, assign_sequences
 
 from .slicer_types import Scene, SubjectHierarchy, VolumeNode
+from .translation import _
+from .words import translated
 
 OWN_PREFIX = "BrainTumorSeg."  # attributes of nodes that this module made
 _SERIES_DESCRIPTION = "0008,103e"
@@ -37,13 +39,21 @@ def detect(scene: Scene) -> dict[str, SlotGuess]:
     guesses = assign_sequences(volume_candidates(scene))
     return {
         sequence: SlotGuess(
-            scene.GetNodeByID(guess.key) if guess.key else None, guess.confidence, guess.reason
+            scene.GetNodeByID(guess.key) if guess.key else None, guess.confidence, _reason(guess)
         )
         for sequence, guess in guesses.items()
     }
 
 
-def volume_candidates(scene: Scene) -> list[Candidate]:
+def _reason(guess: Guess[str]) -> str:
+    why, action = translated(guess.why), translated(guess.action)
+    why = why[:1].upper() + why[1:]
+    if action:
+        return _("{why}; {action}.").format(why=why, action=action)
+    return _("{why}.").format(why=why)
+
+
+def volume_candidates(scene: Scene) -> list[Candidate[str]]:
     """List the visible gray-value volumes of a scene with voxels; the key is the node's ID.
 
     Left out are label maps, vector and diffusion volumes, and what this module made. So is what the

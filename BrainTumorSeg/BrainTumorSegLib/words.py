@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from scripted_models.errors import Problem, ScriptedModelsError
+from scripted_models.errors import Phrase, Problem, ScriptedModelsError
 
-from .translation import _
+from .translation import _, translate
 
 
 def listed(names: Sequence[str]) -> str:
@@ -30,10 +30,19 @@ def in_words(problem: Problem, place: str = "") -> str:
         place: what the sentence is about; by default what the problem says.
     """
     place = place or problem.place
-    frame = _frame(bool(place), bool(problem.expected), bool(problem.action))
-    return frame.format(
-        place=place, found=problem.found, expected=problem.expected, action=problem.action
-    )
+    found, expected, action = map(translated, (problem.found, problem.expected, problem.action))
+    frame = _frame(bool(place), bool(expected), bool(action))
+    return frame.format(place=place, found=found, expected=expected, action=action)
+
+
+def translated(part: str) -> str:
+    """Return a part of a problem in the user's language, if it is a phrase of the package."""
+    if not isinstance(part, Phrase):
+        return part
+    try:
+        return translate(part.context, part.words).format(**part.values)
+    except (KeyError, IndexError, ValueError):  # the translation has other places for values
+        return part
 
 
 def _frame(place: bool, expected: bool, action: bool) -> str:

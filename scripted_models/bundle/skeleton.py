@@ -1,7 +1,7 @@
 """A network built as a description says, without allocating more than its weights need.
 
-It is built on PyTorch's meta device first, where tensors have shapes and no values, and only built for real
-when every shape is that of the weights at hand.
+It is built on PyTorch's meta device first, where tensors have shapes and no values, and only built
+for real when every shape is that of the weights at hand.
 """
 
 import inspect
@@ -15,9 +15,9 @@ from torch.nn.modules import module as hooks
 
 from scripted_models.bundle.description import ACTION, NetworkDescription
 from scripted_models.errors import ModelError
-from scripted_models.networks import NETWORKS, NetworkEntry, build_network
+from scripted_models.networks import NETWORKS, NetworkEntry, build_network, build_slice_network
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.runtime.typed_tables import read_value, refusing
+from scripted_models.runtime.typed_tables import read_value, refusing, shown
 
 FEWEST_LAYERS, LAYERS_PER_TENSOR = 1000, 20  # that building may register
 Shapes = dict[str, tuple[int, ...]]
@@ -45,7 +45,7 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
     if expected != shapes:
         wrong = sorted(set(expected.items()) ^ set(shapes.items()))[:3]
         raise ModelError(
-            found=f"weights that do not fit {type(skeleton).__name__} (for example {wrong})",
+            found=f"weights that do not fit {stated.name} (for example {wrong})",
             expected="those of this network",
             action="the folder mixes files of different models",
         )
@@ -54,15 +54,15 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
 
 def _build(stated: NetworkDescription) -> SliceNetwork:
     try:
-        return build_network(stated.name, **stated.arguments)
+        return build_slice_network(stated.name, **stated.arguments)
     except ModelError:
         raise
     except Exception as error:  # networks raise many kinds for arguments they cannot take
+        why = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
+        why = why.partition("\n")[0][:200]
         raise ModelError(
-            found=f"arguments of {stated.name} that it cannot take ({type(error).__name__}: {error})"[
-                :300
-            ],
-            expected="those it was trained with",
+            found=f"the arguments {shown(dict(stated.arguments))} for {stated.name} ({why})",
+            expected="those that it takes",
             action=ACTION,
         ) from error
 
@@ -79,7 +79,8 @@ def check_arguments(
     if name not in NETWORKS:
         build_network(name)  # says which are known
     entry = NETWORKS[name]
-    hints = {key: p.annotation for key, p in inspect.signature(entry.build).parameters.items()}
+    named = inspect.signature(entry.build).parameters.values()
+    hints = {p.name: p.annotation for p in named if p.kind is not p.VAR_KEYWORD}
     for key, value in arguments.items():
         if key in entry.parts and isinstance(value, Mapping):
             check_arguments(entry.parts[key], value, f"{where}.{key}")
@@ -99,14 +100,14 @@ def _inner(entry: NetworkEntry, arguments: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _at_most(most: int) -> Iterator[None]:
-    """Raise ValueError in this thread once more layers and tensors are registered than `most`."""
+    """Raise RuntimeError in this thread once more layers and tensors are registered than `most`."""
     count, thread = 0, threading.get_ident()
 
     def register(*_: object) -> None:
         nonlocal count
         count += threading.get_ident() == thread
         if count > most:
-            raise ValueError("more layers than its weights are for")
+            raise RuntimeError("more layers than its weights are for")
 
     handles = [
         hooks.register_module_module_registration_hook(register),

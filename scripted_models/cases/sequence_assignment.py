@@ -11,7 +11,7 @@ from typing import Final, Generic, Literal, TypeVar
 import numpy as np
 
 from scripted_models.cases.sequence_names import NameEvidence, read_names
-from scripted_models.errors import ScriptedModelsError, listed
+from scripted_models.errors import ScriptedModelsError, listed, phrases
 from scripted_models.images.contrast import MARGIN, Comparison, Look, look_at
 from scripted_models.sequences import SEQUENCES, TITLES
 
@@ -19,7 +19,8 @@ Key = TypeVar("Key", bound=Hashable)
 Confidence = Literal["sure", "likely", ""]
 SURE: Final = "sure"
 LIKELY: Final = "likely"
-_CHOOSE = "choose it yourself"
+
+_ = phrases(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,13 @@ def assign_sequences(candidates: Iterable[Candidate[Key]]) -> dict[str, Guess[Ke
     if len(complete) == 1:
         return complete[0]
     if len(told) > 1:
-        all_four = f"{len(complete)} with all four" if complete else "none with all four"
-        why = f"the volumes belong to {len(told)} patients or studies, {all_four}"
-        return {m: Guess(None, "", why, "choose the volumes of one") for m in SEQUENCES}
+        words = _("the volumes belong to {count} patients or studies, {complete} with all four")
+        why = words.format(count=len(told), complete=len(complete) or "none")
+        return {m: Guess(None, "", why, _("choose the volumes of one")) for m in SEQUENCES}
     if told or len(answers) == 1:
         return (told or answers)[0]
-    why = "no volume's name tells a sequence"
-    return {m: Guess(None, "", why, "choose the volumes") for m in SEQUENCES}
+    why = _("no volume's name tells a sequence")
+    return {m: Guess(None, "", why, _("choose the volumes")) for m in SEQUENCES}
 
 
 class _Group(Generic[Key]):
@@ -113,14 +114,19 @@ class _Group(Generic[Key]):
             self._take(sequence, best[0], *_by_name(sequence, best[0], self.told[best[0]]))
         elif best:
             names = listed([f"'{c.name}'" for c in best])
-            self._leave(sequence, f"{names} all look like {TITLES[sequence]} by their names")
+            words = _("{names} all look like {sequence} by their names")
+            self._leave(sequence, words.format(names=names, sequence=TITLES[sequence]))
+        elif conflicts := self._conflicts():
+            words = _("no volume's name tells {sequence}, and words exclude each other in {names}")
+            self._leave(sequence, words.format(sequence=TITLES[sequence], names=conflicts))
         else:
-            self._leave(sequence, f"no volume's name tells {TITLES[sequence]}{self._conflicts()}")
+            words = _("no volume's name tells {sequence}")
+            self._leave(sequence, words.format(sequence=TITLES[sequence]))
 
     def _conflicts(self) -> str:
-        """Tell about volumes whose words exclude each other."""
+        """Name the volumes whose words exclude each other."""
         found = [f"'{c.name}' ({told.conflict})" for c, told in self.told.items() if told.conflict]
-        return f", and words exclude each other in {', '.join(found)}" if found else ""
+        return ", ".join(found)
 
     def _tell_two_t1_apart(self) -> None:
         """Two T1 volumes that say nothing of contrast medium: one of them may be T1c."""
@@ -134,10 +140,10 @@ class _Group(Generic[Key]):
             return
         best, lead = comparison.best_order(order, order)
         if lead > MARGIN:
-            spots = f"'{best['t1c'].name}' has spots that are brighter than in '{best['t1'].name}'"
+            words = _("'{t1c}' has brighter spots than '{t1}', as with contrast medium")
+            why = words.format(t1c=best["t1c"].name, t1=best["t1"].name)
             for sequence, candidate in best.items():
                 if self.chosen.get(sequence) is not candidate:
-                    why = f"of two T1 volumes {spots}, as with contrast medium"
                     self._take(sequence, candidate, LIKELY, why)
 
     def _eliminate(self) -> None:
@@ -155,8 +161,8 @@ class _Group(Generic[Key]):
         kept = all(best[m] == candidate for m, candidate in self.chosen.items())
         if lead > MARGIN and kept and all(comparison.fits(best, m) for m in empty):
             for m in empty:
-                silence = f"'{best[m].name}' says nothing by its name"
-                why = f"{silence} but looks like {TITLES[m]} beside the others"
+                words = _("'{name}' says nothing by its name but looks like {sequence}")
+                why = words.format(name=best[m].name, sequence=TITLES[m])
                 self._take(m, best[m], LIKELY, why)
 
     def _listen_to_images(self) -> None:
@@ -167,15 +173,15 @@ class _Group(Generic[Key]):
         comparison = self._compare(order.values())
         if len(comparison.keys) < len(SEQUENCES):
             return
-        best, _ = comparison.best_order(order, SEQUENCES)
+        best = comparison.best_order(order, SEQUENCES)[0]
         if comparison.score(best) - comparison.score(order) <= MARGIN:
             return
         looks = {candidate: m for m, candidate in best.items()}
         for sequence, candidate in order.items():
             if best[sequence] != candidate:
-                like = TITLES[looks[candidate]]
-                why = f"'{candidate.name}' is {TITLES[sequence]} by its name but looks like {like}"
-                self._leave(sequence, why)
+                words = _("'{name}' is {sequence} by its name but looks like {other}")
+                titles = {"sequence": TITLES[sequence], "other": TITLES[looks[candidate]]}
+                self._leave(sequence, words.format(name=candidate.name, **titles))
 
     def _compare(self, candidates: Collection[Candidate[Key]]) -> Comparison[Candidate[Key]]:
         for candidate in candidates:
@@ -192,7 +198,7 @@ class _Group(Generic[Key]):
 
     def _leave(self, sequence: str, why: str) -> None:
         self.chosen.pop(sequence, None)
-        self.guesses[sequence] = Guess(None, "", why, _CHOOSE)
+        self.guesses[sequence] = Guess(None, "", why, _("choose it yourself"))
 
 
 def _by_name(
@@ -202,13 +208,14 @@ def _by_name(
     series = f" ({candidate.description})" if candidate.description else ""
     described = f"'{candidate.name}'{series}"
     if told.rank > 1:
-        return SURE, f"{described} says {TITLES[sequence]}"
-    doubt = {
-        "t1": "it may be with contrast medium",
-        "t1c": "'post' may mean surgery, or T1 is not said",
-        "flair": "it may be STIR",
+        words = _("{name} says {sequence}")
+        return SURE, words.format(name=described, sequence=TITLES[sequence])
+    hints = {
+        "t1": _("{name} hints at T1, but it may be with contrast medium"),
+        "t1c": _("{name} hints at T1c, but 'post' may mean surgery, or T1 is not said"),
+        "flair": _("{name} hints at FLAIR, but it may be STIR"),
     }
-    return LIKELY, f"{described} hints at {TITLES[sequence]}, but {doubt[sequence]}"
+    return LIKELY, hints[sequence].format(name=described)
 
 
 def _look(candidate: Candidate[Key]) -> Look | None:

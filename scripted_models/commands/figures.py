@@ -196,6 +196,7 @@ def _architecture(options: Namespace, progress: Progress) -> int:
         raise InputError(
             found=f"no diagram of {', '.join(without)}",
             expected=f"some of {', '.join(drawn)}",
+            action="name some of these",
         )
     networks = {name: build_network(name) for name in names}
     one_file = _is_file_name(options.output)

@@ -106,8 +106,9 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
 
     files = {m: getattr(options, m) for m in SEQUENCES if getattr(options, m) is not None}
     if bool(files) == bool(options.folder):
+        both = "both a case folder and files"
         raise InputError(
-            found=f"{'both' if files else 'neither'} a case folder {'and' if files else 'nor'} files",
+            found=both if files else "neither a case folder nor files",
             expected=f"either a folder or the files {FILES}",
         )
     if options.folder:

@@ -1,7 +1,7 @@
 """Cross-validation of a list of experiments: every case is tested by networks that never saw it.
 
-Each fold is a list run of its own, which tests on the fold and trains on the other cases. So everything
-that such a run can do, resuming included, holds for folds, too.
+Each fold is a list run of its own, which tests on the fold and trains on the other cases. So
+everything that such a run can do, resuming included, holds for folds, too.
 """
 
 import json
@@ -94,15 +94,16 @@ def cross_validate(
 
     Args:
         experiments: their own lists of cases must be empty.
-        run: its output receives a folder for each fold, the preprocessed cases, `table`, in `scores`
-            those of every case, in `worst` pictures of the worst ones, in `models` the ensembles.
+        run: its output receives a folder for each fold, the preprocessed cases, `table`, in
+            `scores` those of every case, in `worst` pictures of the worst ones, in `models` the
+            ensembles.
         folds: see `folds_of`.
         only: names of the folds to run; empty: all.
         sequences: also test without some sequences, where a model can do without.
 
     Returns:
-        One row for each experiment, over the cases of all folds that were run; none but in the first
-        process.
+        One row for each experiment, over the cases of all folds that were run; none but in the
+        first process.
 
     Raises:
         InputError: unusable data, an unknown fold, or experiments that name cases themselves.

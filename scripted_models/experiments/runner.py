@@ -1,8 +1,8 @@
 """A list of experiments: each trained, tested on the same cases, and set beside the paper's rows.
 
 Every step leaves its result on disk and is not done again: training goes on from its checkpoint, a
-test case is not segmented twice by the same weights. A list that was stopped resumes when it is started
-again.
+test case is not segmented twice by the same weights. A list that was stopped resumes when it is
+started again.
 """
 
 import json
@@ -252,7 +252,7 @@ def run_facts(
     rows: Sequence[ExperimentRow],
     run: ListRun,
     cases: Mapping[str, object],
-) -> dict:
+) -> dict[str, object]:
     """Return what a reader of a table must know of a run.
 
     That is command, seeds, `cases`, device, time and versions.

@@ -12,11 +12,13 @@ from typing import Final, Literal
 
 import numpy as np
 
-from scripted_models.errors import Problem, listed
+from scripted_models.errors import Problem, listed, phrases
 from scripted_models.geometry import Grid
 from scripted_models.images import contrast
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.images.voxel_facts import VoxelFacts
+
+_ = phrases(__name__)
 
 Severity = Literal["stop", "warning", "note"]
 STOP: Final = "stop"
@@ -110,13 +112,14 @@ def _about(
 def _unusable(sequence: str, volume: Examined) -> Iterable[Finding]:
     facts = volume.facts
     if not facts.finite:
-        parts = "NaN or infinite voxels", "numbers", "repair the volume first"
+        parts = _("NaN or infinite voxels"), _("numbers"), _("repair the volume first")
     elif facts.lowest == facts.highest:
-        value = f"the same value ({facts.lowest:g}) in all voxels"
-        parts = value, "an MRI sequence", "choose another volume"
+        value = _("the same value ({value}) in all voxels").format(value=f"{facts.lowest:g}")
+        parts = value, _("an MRI sequence"), _("choose another volume")
     elif facts.background == 0 and facts.foreground < MIN_FOREGROUND_VOXELS:
-        count = f"{facts.foreground} voxels other than 0"
-        parts = count, f"a brain of at least {MIN_FOREGROUND_VOXELS}", "choose another volume"
+        count = _("{count} voxels other than 0").format(count=facts.foreground)
+        brain = _("a brain of at least {count}").format(count=MIN_FOREGROUND_VOXELS)
+        parts = count, brain, _("choose another volume")
     else:
         return
     yield _about(STOP, {sequence: volume}, [sequence], *parts)
@@ -126,12 +129,14 @@ def _unlike_an_image(sequence: str, volume: Examined) -> Iterable[Finding]:
     facts = volume.facts
     share = facts.foreground / math.prod(volume.grid.size_xyz)
     if facts.values <= MOST_LABELS:
-        found = f"only {facts.values} different values, as in a label map"
-        expected, action = "an image", "choose the image, or this is used as it is"
+        words = _("only {count} different values, as in a label map")
+        found, expected = words.format(count=facts.values), _("an image")
+        action = _("choose the image, or this is used as it is")
     elif share < MIN_FOREGROUND_SHARE:
-        found = f"only {share:.2%} of the voxels outside the background"
-        expected = f"at least {MIN_FOREGROUND_SHARE:.0%}"
-        action = "check that this is the right volume, it is used as it is"
+        words = _("only {share} of the voxels outside the background")
+        found = words.format(share=f"{share:.2%}")
+        expected = _("at least {share}").format(share=f"{MIN_FOREGROUND_SHARE:.0%}")
+        action = _("check that this is the right volume, it is used as it is")
     else:
         return
     yield _about(WARNING, {sequence: volume}, [sequence], found, expected, action)
@@ -142,9 +147,9 @@ def _skull(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     slots = [m for m in volumes if ml[m] > MAX_BRAIN_ML]
     if slots:
         large = _range([ml[m] for m in slots])
-        found = f"skull or noise ({large} mL differ from the background)"
-        expected = f"a brain of at most {MAX_BRAIN_ML:.0f} mL"
-        action = (
+        found = _("skull or noise ({volume} mL differ from the background)").format(volume=large)
+        expected = _("a brain of at most {volume} mL").format(volume=f"{MAX_BRAIN_ML:.0f}")
+        action = _(
             "skull-strip first, nothing is removed here (for example with HD-BET, "
             "in 3D Slicer with HD Brain Extraction)"
         )
@@ -155,16 +160,17 @@ def _background(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     facts = {m: v.facts for m, v in volumes.items()}
     slots = [m for m, f in facts.items() if f.border_share > 0.5 and f.background != 0]
     if slots:
-        found = f"a background of {_range([facts[m].background for m in slots])}"
-        action = "set it to 0 first, or it is taken for brain"
+        value = _range([facts[m].background for m in slots])
+        found = _("a background of {value}").format(value=value)
+        action = _("set it to 0 first, or it is taken for brain")
         yield _about(WARNING, volumes, slots, found, "0", action)
 
 
 def _doubles(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     for pair in combinations(volumes, 2):
         if len({volumes[m].facts.digest for m in pair}) == 1:
-            parts = "the same voxels in both", "two different sequences"
-            action = "choose another volume, or the result is unreliable"
+            parts = _("the same voxels in both"), _("two different sequences")
+            action = _("choose another volume, or the result is unreliable")
             yield _about(WARNING, volumes, pair, *parts, action)
 
 
@@ -180,9 +186,10 @@ def _other_patient(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     in_order = [m for m in volumes if m in shares]
     outlier = min(in_order, key=lambda m: float(np.mean(shares[m])), default=None)
     if outlier and (least := min(shares[outlier])) < MIN_BRAIN_OVERLAP:
-        found = f"a brain that overlaps that of another sequence with a Dice of only {least:.2f}"
-        expected = f"more than {MIN_BRAIN_OVERLAP:g} in one patient"
-        action = "check that the volumes are of one patient and registered"
+        words = _("a brain that overlaps that of another sequence with a Dice of only {dice}")
+        found = words.format(dice=f"{least:.2f}")
+        expected = _("more than {dice} in one patient").format(dice=f"{MIN_BRAIN_OVERLAP:g}")
+        action = _("check that the volumes are of one patient and registered")
         yield _about(WARNING, volumes, [outlier], found, expected, action)
 
 
@@ -200,8 +207,8 @@ def _exchanged(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     slots = tuple(key for sequence, key in best.items() if sequence != key)
     if slots and lead >= contrast.MARGIN:
         like = [f"{key} looks like {m}" for m, key in best.items() if m != key]
-        found = f"the gray values of other sequences ({listed(like)})"
-        action = "check whether they were exchanged, they are used as given"
+        found = _("the gray values of other sequences ({pairs})").format(pairs=listed(like))
+        action = _("check whether they were exchanged, they are used as given")
         yield _about(WARNING, volumes, slots, found, "", action)
 
 
@@ -221,8 +228,8 @@ def grid_findings(
     found += _coarse(volumes, space)
     if reference in volumes and space.resamples(grid := volumes[reference].grid):
         wanted = " x ".join("any" if w is None else f"{w:g}" for w in space.spacing_xyz_mm)
-        size = f"voxels of {_by(grid.spacing_xyz_mm)} mm"
-        action = "the volumes are resampled for the network, its result back onto this grid"
+        size = _("voxels of {size} mm").format(size=_by(grid.spacing_xyz_mm))
+        action = _("the volumes are resampled for the network, its result back onto this grid")
         found.append(_about(NOTE, volumes, [reference], size, f"{wanted} mm", action))
     return found
 
@@ -231,8 +238,9 @@ def _tiny(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     for sequence, volume in volumes.items():
         extents = np.multiply(volume.grid.size_xyz, volume.grid.spacing_xyz_mm)
         if extents.max() < TINY_EXTENT_MM and min(volume.grid.spacing_xyz_mm) < TINY_SPACING_MM:
-            found, expected = f"an extent of {_by(extents)} mm", "a head of more than 100 mm"
-            action = "check whether the header gives centimeters or meters"
+            found = _("an extent of {size} mm").format(size=_by(extents))
+            expected = _("a head of more than 100 mm")
+            action = _("check whether the header gives centimeters or meters")
             yield _about(STOP, volumes, [sequence], found, expected, action)
 
 
@@ -241,8 +249,9 @@ def _thin(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     slots = [m for m in volumes if extents[m].min() < MIN_EXTENT_MM]
     if slots:
         thin = _range([extents[m].min() for m in slots])
-        found, expected = f"a thickness of {thin} mm", "a brain of more than 100 mm"
-        action = "choose whole volumes, or only this part is segmented"
+        found = _("a thickness of {size} mm").format(size=thin)
+        expected = _("a brain of more than 100 mm")
+        action = _("choose whole volumes, or only this part is segmented")
         yield _about(WARNING, volumes, slots, found, expected, action)
 
 
@@ -257,9 +266,11 @@ def _coarse(volumes: Mapping[str, Examined], space: TrainingSpace) -> Iterable[F
     slots = [m for m in volumes if np.any(np.greater(spacings[m], limits))]
     if slots:
         sizes = ", ".join(dict.fromkeys(_by(spacings[m]) for m in slots))
-        found = f"voxels of {sizes} mm ({space.orientation})"
-        action = "choose thin slices, or the result is coarse"
-        yield _about(WARNING, volumes, slots, found, f"at most {_by(limits)} mm", action)
+        words = _("voxels of {size} mm ({orientation})")
+        found = words.format(size=sizes, orientation=space.orientation)
+        expected = _("at most {size} mm").format(size=_by(limits))
+        action = _("choose thin slices, or the result is coarse")
+        yield _about(WARNING, volumes, slots, found, expected, action)
 
 
 def _range(values: Sequence[float]) -> str:

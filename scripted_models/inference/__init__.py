@@ -1,8 +1,9 @@
 """Dense inference: whole volumes, only where there is brain, in the fastest form of equal result.
 
-`devices` chooses where a network runs, `boxes` which part of each slice it sees, `spectral` exchanges
-its large convolutions for equal ones, `volume` leads the slices through, and `memory_ladder` says how to
-go on when memory runs out. `reference` computes the same patch by patch, for tests and measurements.
+`devices` chooses where a network runs, `boxes` which part of each slice it sees, `spectral`
+exchanges its large convolutions for equal ones, `volume` leads the slices through, and
+`memory_ladder` says how to go on when memory runs out. `reference` computes the same patch by
+patch, for tests and measurements.
 
 Call what `__all__` names.
 """

@@ -1,6 +1,7 @@
 """Where a network goes on when memory runs out: one rung down, each with less memory than the last.
 
-On a GPU `Predictor` takes fewer slices at a time before anything here happens; the result is the same.
+On a GPU `Predictor` takes fewer slices at a time before anything here happens; the result is the
+same.
 """
 
 from enum import Enum
@@ -32,7 +33,8 @@ class Rung(Enum):
             may_leave_gpu: whether the CPU may take over.
 
         Returns:
-            None when the error says nothing about memory, or this is the lowest rung that is allowed.
+            None when the error says nothing about memory, or this is the lowest rung that is
+            allowed.
         """
         if isinstance(error, GpuMemoryError):
             lower = _BELOW_ON_GPU.get(self)

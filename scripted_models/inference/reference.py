@@ -1,7 +1,7 @@
 """Patch-wise prediction, the reference that dense prediction is compared with.
 
-Every voxel is classified by the patch around it alone, as in training (Havaei et al. 2017, section 3).
-It costs about 200 times the arithmetic of `inference`, whose results it must equal; tests and
+Every voxel is classified by the patch around it alone, as in training (Havaei et al. 2017, section
+3). It costs about 200 times the arithmetic of `inference`, whose results it must equal; tests and
 benchmarks use it.
 """
 
@@ -24,12 +24,12 @@ def predict_voxels(
 ) -> np.ndarray:
     """Compute the class probabilities of single voxels of a slice, each from its own patch.
 
-    A patch reaches `network.margins` before and after its voxel, so its edge is the receptive field.
-    Where it leaves the slice it is 0.
+    A patch reaches `network.margins` before and after its voxel, so its edge is the receptive
+    field. Where it leaves the slice it is 0.
 
     Args:
-        network: maps (N, C, H, W) to logits smaller by `network.margins`; in evaluation mode, used on
-            its own device.
+        network: maps (N, C, H, W) to logits smaller by `network.margins`; in evaluation mode, used
+            on its own device.
         plane: (C, y, x) in the precision of the network.
         voxels: int (P, 2), y and x of each voxel; `np.argwhere` gives those of a mask.
         batch_size: patches evaluated together.

@@ -1,8 +1,9 @@
 """Large convolutions by fast Fourier transform: other arithmetic, same weights, same result.
 
 A valid convolution of an H x W input is the part of a circular one that does not wrap round, so
-transforms of the input's own size suffice. Two real filters are the real and the imaginary part of one
-complex filter, and one inverse transform gives the outputs of both: the two pieces of a maxout unit.
+transforms of the input's own size suffice. Two real filters are the real and the imaginary part of
+one complex filter, and one inverse transform gives the outputs of both: the two pieces of a maxout
+unit.
 """
 
 import copy

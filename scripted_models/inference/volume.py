@@ -48,10 +48,11 @@ def predict_volume(
     workers: int = MOST_WORKERS,
     half: bool = False,
 ) -> np.ndarray:
-    """Compute class probabilities of a volume, slice by slice; the mean over the planes of the network.
+    """Compute class probabilities of a volume, slice by slice; the mean over the network's planes.
 
-    On the CPU as many threads work as `torch.get_num_threads()` says, on up to four slices at a time.
-    While they do, the number that PyTorch uses inside one layer is smaller; it is set back in the end.
+    On the CPU as many threads work as `torch.get_num_threads()` says, on up to four slices at a
+    time. While they do, the number that PyTorch uses inside one layer is smaller; it is set back
+    in the end.
 
     Args:
         network: in evaluation mode, used on its own device.
@@ -61,8 +62,8 @@ def predict_volume(
         cancelled: asked between slices.
         form: one of `FORMS`; by default what `choose_form` says.
         workers: slices at a time on the CPU, at most.
-        half: let the layers compute in float16 where PyTorch's autocast does, in the form 'direct' only.
-            It takes about half the memory of the maps, and a few labels change.
+        half: let the layers compute in float16 where PyTorch's autocast does, in the form 'direct'
+            only. It takes about half the memory of the maps, and a few labels change.
 
     Returns:
         float32 (classes, z, y, x); background 1 outside the brain, of which networks learn nothing.
@@ -174,7 +175,7 @@ class Predictor:
     @staticmethod
     def _stop_if(cancelled: Callable[[], bool]) -> None:
         if cancelled():
-            raise Cancelled("The run was cancelled; nothing was written.")
+            raise Cancelled()
 
     def predict(self, slices: Sequence[int], shape: tuple[int, int]) -> list[SliceResult]:
         """Compute slices whose boxes fit into `shape` together, in parts if memory is short.

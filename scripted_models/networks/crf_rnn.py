@@ -1,12 +1,14 @@
 """A network with a dense CRF as its last layers, trained from end to end.
 
-Source: Zheng et al. 2015, "Conditional random fields as recurrent neural networks", ICCV, section 5.
+Source: Zheng et al. 2015, "Conditional random fields as recurrent neural networks", ICCV,
+section 5.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import nn
 
 from scripted_models.networks.crf import DenseCRF
 from scripted_models.networks.slice_network import SliceNetwork
@@ -22,7 +24,7 @@ class CRFRNN(SliceNetwork):
         crf: arguments of `DenseCRF`; the widths of intensity are in units of the network's input.
     """
 
-    def __init__(self, unary: nn.Module, crf: dict | None = None):
+    def __init__(self, unary: SliceNetwork, crf: Mapping[str, Any] | None = None):
         super().__init__()
         self.unary = unary
         self.in_channels, self.num_classes = unary.in_channels, unary.num_classes
@@ -34,10 +36,11 @@ class CRFRNN(SliceNetwork):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to logits (N, classes, H - margins, W - margins)."""
-        logits = self.unary(x)
+        logits: torch.Tensor = self.unary(x)
         exact = torch.promote_types(logits.dtype, torch.float32)
         low = self.margins[0]
         height, width = logits.shape[2:]
         own = x[:, self.context_slices :: 2 * self.context_slices + 1]  # without neighboring slices
         image = own[:, :, low : low + height, low : low + width]
-        return self.crf(logits.to(exact), image.to(exact))
+        refined: torch.Tensor = self.crf(logits.to(exact), image.to(exact))
+        return refined

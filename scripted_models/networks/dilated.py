@@ -1,13 +1,14 @@
 """The dilated front-end and the context module.
 
-Source: Yu & Koltun, "Multi-scale context aggregation by dilated convolutions", ICLR 2016, sections 3 and 4,
-table 1.
+Source: Yu & Koltun, "Multi-scale context aggregation by dilated convolutions", ICLR 2016, sections
+3 and 4, table 1.
 """
 
 import torch
 from torch import nn
 
 from scripted_models.networks.fcn import BilinearUpsampling
+from scripted_models.networks.layers import zero_bias
 from scripted_models.networks.placement import receptive_field
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.networks.trunks import VGG16, layers_of
@@ -20,18 +21,18 @@ PADDINGS = ("layers", "input")
 
 
 class ContextModule(SliceNetwork):
-    """Eight convolutions on the classes' scores, which see ever more context at the same resolution.
+    """Eight convolutions on the classes' scores, which see ever more context.
 
-    At the start it passes the positive part of its input on: output = relu(input) exactly for 'basic', and for
-    'large' up to the noise (section 3).
+    At the start it passes the positive part of its input on: output = relu(input) exactly for
+    'basic', and for 'large' up to the noise (section 3).
 
     Args:
         num_classes: maps of input and output.
         kind: 'basic' (28,392 weights for 21 classes) or 'large' (6,803,139).
-        padding: 'layers' pads each layer with zeros by its dilation; 'input' pads the input once by 33 and
-            nothing else, as the published network for VOC. They differ near the border.
-        noise: standard deviation of the weights that are 0 in 'large', times the width of their layer in
-            multiples of the classes.
+        padding: 'layers' pads each layer with zeros by its dilation; 'input' pads the input once by
+            33 and nothing else, as the published network for VOC. They differ near the border.
+        noise: standard deviation of the weights that are 0 in 'large', times the width of their
+            layer in multiples of the classes.
 
     Raises:
         ValueError: an unknown kind or padding.
@@ -75,7 +76,7 @@ class ContextModule(SliceNetwork):
 
 
 def pass_on(layer: nn.Conv2d, classes: int, noise: float = 0.0) -> None:
-    """Let a convolution hand each class's maps on to those of the same class (equations 4 and 5)."""
+    """Let a convolution hand each class's maps on to the same class (equations 4 and 5)."""
     outputs, inputs = layer.out_channels, layer.in_channels
     of_output = torch.arange(outputs) * classes // outputs
     of_input = torch.arange(inputs) * classes // inputs
@@ -85,14 +86,15 @@ def pass_on(layer: nn.Conv2d, classes: int, noise: float = 0.0) -> None:
         layer.weight.normal_(0.0, noise) if noise else layer.weight.zero_()
         kept = torch.where(same, classes / outputs, layer.weight[:, :, middle, middle])
         layer.weight[:, :, middle, middle] = kept
-        layer.bias.zero_()
+    zero_bias(layer)
 
 
 class DilatedVGG(SliceNetwork):
-    """VGG16 without its last two poolings, with dilation in their place; with a context module if asked.
+    """VGG16 with dilation in place of its last two poolings; with a context module if asked.
 
-    All convolutions of the trunk are valid and the image is reflected at its border, so that no map has a seam.
-    Scores lie on every eighth pixel, exactly in its middle, and are interpolated between.
+    All convolutions of the trunk are valid and the image is reflected at its border, so that no map
+    has a seam. Scores lie on every eighth pixel, exactly in its middle, and are interpolated
+    between.
 
     Args:
         in_channels: image channels.
@@ -117,15 +119,12 @@ class DilatedVGG(SliceNetwork):
         self.trunk = VGG16(in_channels, scale=scale, dilated=True)
         self.score = nn.Conv2d(self.trunk.width, num_classes, 1)
         nn.init.normal_(self.score.weight, 0.0, 0.001)
-        nn.init.zeros_(self.score.bias)
+        zero_bias(self.score)
         self.context = ContextModule(num_classes, context, context_padding) if context else None
         self.upsampling = BilinearUpsampling(num_classes, FRONT_STRIDE)
-
-    @property
-    def receptive_field(self) -> int:
-        """Of the scores, before they are interpolated."""
-        field = receptive_field(layers_of(self.trunk))
-        return field + FRONT_STRIDE * (self.context.receptive_field - 1 if self.context else 0)
+        around = self.context.receptive_field - 1 if self.context else 0
+        # of the scores, before they are interpolated
+        self.receptive_field = receptive_field(layers_of(self.trunk)) + FRONT_STRIDE * around
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to logits (N, classes, H, W)."""
@@ -136,14 +135,14 @@ class DilatedVGG(SliceNetwork):
             x = part(x)
         x = self.score(x)
         if self.context is not None:
-            # the module begins as relu(input): scores that are all positive come through it unchanged
+            # the module begins as relu(input): positive scores come through it unchanged
             x = self.context(x - x.amin(dim=1, keepdim=True))
         edge = FRONT_STRIDE // 2
         return self.upsampling(x)[:, :, edge : edge + height, edge : edge + width]
 
 
 def reflected(x: torch.Tensor, axis: int, before: int, after: int) -> torch.Tensor:
-    """Continue a tensor beyond its ends by reflection, as often as needed, the end pixel not repeated."""
+    """Continue a tensor beyond its ends by reflection, the end pixel not repeated."""
     size = x.shape[axis]
     places = torch.arange(-before, size + after, device=x.device)
     period = max(2 * (size - 1), 1)

@@ -1,10 +1,11 @@
 """Networks that join the outputs of separately trained networks and are not trained themselves.
 
-Their output is the logarithm of joined probabilities, so that the softmax, which turns the logits of
-other networks into probabilities, gives these back.
+Their output is the logarithm of joined probabilities, so that the softmax, which turns the logits
+of other networks into probabilities, gives these back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,13 +31,13 @@ class AverageCNN(SliceNetwork):
         self,
         in_channels: int = 4,
         num_classes: int = 5,
-        local_path: dict | None = None,
-        global_path: dict | None = None,
-        **arguments,
+        local_path: Mapping[str, Any] | None = None,
+        global_path: Mapping[str, Any] | None = None,
+        **arguments: Any,
     ):
         super().__init__()
         self.in_channels, self.num_classes = in_channels, num_classes
-        shared = {"in_channels": in_channels, "num_classes": num_classes}
+        shared: dict[str, Any] = {"in_channels": in_channels, "num_classes": num_classes}
         self.local_path = LocalPathCNN(**{**arguments, **(local_path or {}), **shared})
         self.global_path = GlobalPathCNN(**{**arguments, **(global_path or {}), **shared})
 
@@ -49,9 +50,9 @@ class AverageCNN(SliceNetwork):
 class VotedEnsemble(SliceNetwork):
     """Vote of networks of one kind, trained on different folds.
 
-    In a hard vote each member votes for its most probable label; the mean probability decides between labels
-    with equally many votes. Source: Havaei et al. 2017, experiments on BRATS 2015 (seven folds, "voted
-    average"). In a soft vote the mean probability alone decides.
+    In a hard vote each member votes for its most probable label; the mean probability decides
+    between labels with equally many votes. In a soft vote the mean probability alone decides.
+    Source: Havaei et al. 2017, experiments on BRATS 2015 (seven folds, "voted average").
 
     Args:
         members: networks with the same channels, classes and margins.
@@ -61,13 +62,12 @@ class VotedEnsemble(SliceNetwork):
         ValueError: another voting.
     """
 
-    def __init__(self, members: Sequence[nn.Module], voting: str = "hard"):
+    def __init__(self, members: Sequence[SliceNetwork], voting: str = "hard"):
         super().__init__()
         if voting not in ("hard", "soft"):
             raise ValueError(f"'voting' is {voting!r}, expected 'hard' or 'soft'")
         self.voting = voting
-        self.members = nn.ModuleList(members)
-        kind = self.members[0]
+        self.members, kind = nn.ModuleList(members), members[0]
         self.in_channels, self.num_classes = kind.in_channels, kind.num_classes
         self.receptive_field, self.margins = kind.receptive_field, kind.margins
         self.output_stride, self.context_slices = kind.output_stride, kind.context_slices
@@ -75,13 +75,20 @@ class VotedEnsemble(SliceNetwork):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to the logarithm of shares of votes, (N, classes, H', W')."""
-        votes = mean = 0
-        for member in self.members:
-            probabilities = member(x).softmax(dim=1)
-            mean = mean + probabilities / len(self.members)
-            if self.voting == "hard":
-                winner = probabilities.argmax(dim=1, keepdim=True)
-                votes = votes + torch.zeros_like(probabilities).scatter_(1, winner, 1.0)
+        count = len(self.members)
+        said = [member(x).softmax(dim=1) for member in self.members]
+        mean = _total([probabilities / count for probabilities in said])
         if self.voting == "soft":
             return mean.clamp_min(_TINY).log()
-        return ((votes + mean) / (len(self.members) + 1)).clamp_min(_TINY).log()
+        votes = _total([_vote(probabilities) for probabilities in said])
+        return ((votes + mean) / (count + 1)).clamp_min(_TINY).log()
+
+
+def _total(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    return sum(parts[1:], start=parts[0])
+
+
+def _vote(probabilities: torch.Tensor) -> torch.Tensor:
+    """Return 1 for the most probable class and 0 for the others."""
+    winner = probabilities.argmax(dim=1, keepdim=True)
+    return torch.zeros_like(probabilities).scatter_(1, winner, 1.0)

@@ -1,23 +1,25 @@
 """Fully convolutional networks: FCN-32s, FCN-16s, FCN-8s.
 
-Source: Long, Shelhamer & Darrell, "Fully convolutional networks for semantic segmentation", CVPR 2015, section
-4 and tables 1 and 2; padding, crops and initial values as in the authors' published networks.
+Source: Long, Shelhamer & Darrell, "Fully convolutional networks for semantic segmentation", CVPR
+2015, section 4 and tables 1 and 2; padding, crops and initial values as in the authors' published
+networks.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from scripted_models.networks.placement import Placed, receptive_field
+from scripted_models.networks.layers import zero_bias
+from scripted_models.networks.placement import Placed, receptive_field, smaller
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.networks.trunks import TRUNKS, layers_of
+from scripted_models.networks.trunks import TRUNKS, Trunk, layers_of
 
 IMAGE_PADDING = 100  # pixels that the published networks add around an image in their first layer
-LEAST_PIXELS = (
-    64  # smaller images are padded to this size with zeros, or poolings would leave nothing
-)
+LEAST_PIXELS = 64  # smaller images are padded to this size, or poolings would leave nothing
 AT_ONCE = {"pool4": 0.01, "pool3": 0.0001}  # factors of the skips when all is trained at once
 
 
@@ -54,9 +56,9 @@ class FCN(SliceNetwork):
         num_classes: classes including background.
         trunk: one of `TRUNKS`; skips need 'VGG16'.
         stride: of the finest map that is scored: 32, 16 or 8.
-        pad_image: add the 100 pixels of the published networks around the image. Without them the first
-            layer keeps the size and fc6 is padded instead: a third of the arithmetic for a brain slice, and
-            other values near the edge.
+        pad_image: add the 100 pixels of the published networks around the image. Without them the
+            first layer keeps the size and fc6 is padded instead: a third of the arithmetic for a
+                brain slice, and other values near the edge.
         at_once: scale the skips so that all can be trained together (PAMI version of the paper).
         fixed: train the scores alone (table 2, "FCN-32s-fixed").
         learned_upsampling: train the kernels of all upsamplings but the last (section 4.1).
@@ -86,41 +88,33 @@ class FCN(SliceNetwork):
         _check(trunk, stride)
         self.in_channels, self.num_classes, self.output_stride = in_channels, num_classes, stride
         inception = trunk in ("GoogLeNet", "GoogLeNetBN")
-        own = {"average_pool": average_pool} if inception else {}
+        own: dict[str, Any] = {"average_pool": average_pool} if inception else {}
         if pad_image and (not inception or average_pool):
             own["first_padding"] = IMAGE_PADDING
         self.trunk = TRUNKS[trunk](in_channels, scale=scale, **own)
         if not pad_image:
             _pad_inside(self.trunk)
-        self.score = nn.Conv2d(self.trunk.width, num_classes, 1)
+        self.score = _zero_scores(self.trunk.width, num_classes)
         self.skips = nn.ModuleDict()
-        self.factors = AT_ONCE if at_once else {}
+        self.factors: Mapping[str, float] = AT_ONCE if at_once else {}
         for name in ("pool4", "pool3")[: {32: 0, 16: 1, 8: 2}[stride]]:
             channels = self.trunk.tap_channels[name == "pool4"]
-            self.skips[name] = nn.Conv2d(channels, num_classes, 1)
+            self.skips[name] = _zero_scores(channels, num_classes)
         self.doublings = nn.ModuleList(
             BilinearUpsampling(num_classes, 2, learned=learned_upsampling) for _ in self.skips
         )
         size = 2 * stride if trunk == "VGG16" else 2 * stride - 1
         self.upsampling = BilinearUpsampling(num_classes, stride, size)
         self.trunk.requires_grad_(not fixed)
-        for layer in (self.score, *self.skips.values()):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-
-    @property
-    def receptive_field(self) -> int:
-        """Through the trunk's last layer (table 1)."""
-        return receptive_field(layers_of(self.trunk))
+        self.receptive_field = receptive_field(layers_of(self.trunk))  # of its last layer (table 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to logits (N, classes, H, W)."""
         image = Placed(x)
-        missing = (max(LEAST_PIXELS - n, 0) for n in x.shape[:1:-1])
-        right, below = missing
+        below, right = (LEAST_PIXELS - smaller(n, LEAST_PIXELS) for n in x.shape[2:])
         placed, taps = Placed(F.pad(x, (0, right, 0, below))), {}
         for number, stage in enumerate(self.trunk.stages, start=1):
-            placed = placed.through(stage)
+            placed = placed.through(stage.children())
             taps[f"pool{number}"] = placed
         scores = placed.through(self.trunk.classifier).through([self.score])
         for (name, layer), doubling in zip(self.skips.items(), self.doublings, strict=True):
@@ -128,6 +122,13 @@ class FCN(SliceNetwork):
             scaled = replace(finer, values=finer.values * self.factors.get(name, 1.0))
             scores = scores.through([doubling]) + scaled.through([layer])
         return scores.through([self.upsampling]).cropped_to(image)
+
+
+def _zero_scores(channels: int, num_classes: int) -> nn.Conv2d:
+    layer = nn.Conv2d(channels, num_classes, 1)
+    nn.init.zeros_(layer.weight)
+    zero_bias(layer)
+    return layer
 
 
 def _check(trunk: str, stride: int) -> None:
@@ -139,10 +140,13 @@ def _check(trunk: str, stride: int) -> None:
         raise ValueError(f"skips (stride {stride}) need the trunk VGG16, not {trunk}")
 
 
-def _pad_inside(trunk: nn.Module) -> None:
-    """Pad the layers that shrink the map beyond their stride: the first convolution, fc6, the average."""
-    for layer in (trunk.stages[0][0], trunk.classifier[0]):
+def _pad_inside(trunk: Trunk) -> None:
+    """Pad the layers that shrink the map beyond their stride.
+
+    They are the first convolution, fc6, and the average.
+    """
+    for layer in (next(trunk.stages[0].children()), trunk.classifier[0]):
         if isinstance(layer, nn.Conv2d):
             layer.padding = tuple(size // 2 for size in layer.kernel_size)
-        elif isinstance(layer, nn.AvgPool2d):
+        elif isinstance(layer, nn.AvgPool2d) and isinstance(layer.kernel_size, int):
             layer.padding, layer.count_include_pad = layer.kernel_size // 2, False

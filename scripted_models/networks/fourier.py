@@ -1,4 +1,6 @@
-"""Gradients of large convolutions by fast Fourier transform: other arithmetic, same result up to rounding."""
+"""Gradients of large convolutions by fast Fourier transform: equal up to rounding."""
+
+from typing import Any
 
 import torch
 
@@ -6,12 +8,12 @@ import torch
 class FourierConvolution(torch.autograd.Function):
     """Valid cross-correlation of (N, C, H, W) with (O, C, k, k) kernels, all three products by FFT.
 
-    What a circular correlation of the input's own size wraps round lies outside of the valid part. For
-    float32 and few output channels.
+    What a circular correlation of the input's own size wraps round lies outside of the valid part.
+    For float32 and few output channels.
     """
 
     @staticmethod
-    def forward(ctx, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """Return (N, O, H - k + 1, W - k + 1)."""
         size = tuple(smooth_size(length) for length in x.shape[2:])
         kernels = torch.fft.rfft2(weight, s=size).conj_physical()
@@ -26,13 +28,12 @@ class FourierConvolution(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of input and kernels."""
         x, kernels = ctx.saved_tensors
         shape, kernel_shape, size = ctx.shapes
         wanted_x, wanted_weight = ctx.needs_input_grad
-        of_x = torch.empty_like(x) if wanted_x else None
-        of_weight = torch.zeros_like(kernels) if wanted_weight else None
+        of_x, of_weight = torch.empty_like(x), torch.zeros_like(kernels)
         for index, image in enumerate(x):
             errors = torch.fft.rfft2(gradient[index], s=size)
             if wanted_x:
@@ -44,14 +45,17 @@ class FourierConvolution(torch.autograd.Function):
                 maps = torch.fft.rfft2(image, s=size)
                 for total, error in zip(of_weight, errors.conj(), strict=True):
                     total.addcmul_(maps, error)
-        if wanted_weight:
-            of_weight = torch.fft.irfft2(of_weight, s=size)
-            of_weight = of_weight[..., : kernel_shape[2], : kernel_shape[3]]
-        return of_x, of_weight
+        if not wanted_weight:
+            return of_x, None
+        whole = torch.fft.irfft2(of_weight, s=size)[..., : kernel_shape[2], : kernel_shape[3]]
+        return of_x if wanted_x else None, whole
 
 
 def smooth_size(least: int) -> int:
-    """Return the smallest even number from `least` on without prime factors above 7: fast to transform."""
+    """Return the smallest even number from `least` on without prime factors above 7.
+
+    Such sizes are fast to transform.
+    """
     size = least + least % 2
     while not _is_smooth(size):
         size += 2

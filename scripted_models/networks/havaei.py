@@ -1,8 +1,8 @@
 """The networks of one stage: LocalPathCNN, GlobalPathCNN and TwoPathCNN.
 
-Source: Havaei et al., "Brain tumor segmentation with deep neural networks", Medical Image Analysis 35
-(2017), figure 2. All convolutions are valid and all pooling has stride 1, so a network
-maps (N, 4, H, W) to logits (N, 5, H - 32, W - 32): a 33 x 33 patch gives the label of its center voxel,
+Source: Havaei et al., "Brain tumor segmentation with deep neural networks", Medical Image Analysis
+35 (2017), figure 2. All convolutions are valid and all pooling has stride 1, so a network maps (N,
+4, H, W) to logits (N, 5, H - 32, W - 32). A 33 x 33 patch gives the label of its center voxel, and
 a padded slice gives all its labels.
 """
 
@@ -11,7 +11,7 @@ import math
 import torch
 from torch import nn
 
-from scripted_models.networks.layers import DensePool, LargeConv2d, Maxout
+from scripted_models.networks.layers import DensePool, LargeConv2d, Maxout, zero_bias
 from scripted_models.networks.slice_network import SliceNetwork
 
 INITIALIZATIONS = ("paper", "he")
@@ -19,7 +19,7 @@ LOCAL_MAPS, GLOBAL_MAPS = 64, 160  # feature maps of the two paths (figure 2)
 
 
 class LocalPath(nn.Module):
-    """Two convolutions with 7 x 7 and 3 x 3 kernels, maxout, pooling 4 x 4 and 2 x 2: shrinks by 12.
+    """Two convolutions, 7 x 7 and 3 x 3, maxout, pooling 4 x 4 and 2 x 2: shrinks by 12.
 
     Args:
         in_channels: image channels.
@@ -66,7 +66,8 @@ class OneStageCNN(SliceNetwork):
     Args:
         in_channels: image channels.
         num_classes: classes including background.
-        maxout_pieces: linear pieces per feature map; the paper gives no number, its figure 1 draws 2.
+        maxout_pieces: linear pieces per feature map; the paper gives no number, its figure 1 draws
+            2.
         dropout: element-wise dropout of the hidden outputs during training; the paper's
             example is 0.5.
         input_dropout: the same for the image.
@@ -150,7 +151,8 @@ def initialize(network: nn.Module, how: str) -> None:
     Args:
         network: module whose convolutions are set in place.
         how: 'paper', uniform in +-0.005 and biases 0; or 'he' (He et al. 2015) with the
-            output layer's weights at a hundredth, so that training starts near uniform probabilities.
+            output layer's weights at a hundredth, so that training starts near uniform
+            probabilities.
 
     Raises:
         ValueError: unknown name.
@@ -165,10 +167,11 @@ def initialize(network: nn.Module, how: str) -> None:
             fan_in = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
             bound = math.sqrt(6.0 / fan_in) * (0.01 if name.endswith("output") else 1.0)
         nn.init.uniform_(layer.weight, -bound, bound)
-        nn.init.zeros_(layer.bias)
+        zero_bias(layer)
 
 
 def set_output_bias(network: nn.Module, frequencies: torch.Tensor) -> None:
-    """Set the output biases to the logarithm of the label frequencies ("Implementation details")."""
+    """Set the output biases to the logarithm of label frequencies ("Implementation details")."""
+    bias = network.get_submodule("output").get_parameter("bias")
     with torch.no_grad():
-        network.output.bias.copy_(frequencies.clamp_min(1e-6).log())
+        bias.copy_(frequencies.clamp_min(1e-6).log())

@@ -7,10 +7,22 @@ from torch.nn import functional as F
 from scripted_models.networks.fourier import FourierConvolution
 
 
+def to_channels_last(network: nn.Module) -> None:
+    """Lay the weights of a network out with the channels last, which is faster on CPUs."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stub
+
+
+def zero_bias(layer: nn.Conv2d) -> None:
+    """Set the bias of a convolution to 0, where it has one."""
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 class Maxout(nn.Module):
     """Maximum over `pieces` groups of channels (Goodfellow et al. 2013).
 
-    Input (N, pieces * C, H, W), output (N, C, H, W); channel c of piece k is input channel k * C + c.
+    Input (N, pieces * C, H, W), output (N, C, H, W). Channel c of piece k is input channel k * C +
+    c.
     """
 
     def __init__(self, pieces: int):
@@ -49,17 +61,22 @@ def _running_max(x: torch.Tensor, size: int, dim: int) -> torch.Tensor:
 
 
 class LargeConv2d(nn.Conv2d):
-    """Valid 2-D convolution with a large kernel and few outputs: same weights and result as `nn.Conv2d`.
+    """Valid 2-D convolution with a large kernel and few outputs.
 
-    Such a kernel leaves most of a vector register empty. All kernel rows together are one 1 x k convolution
-    with k times the output channels, whose results are added with a shift of one line each. The gradients of
-    that are slow on CPUs; where they will be asked for, the convolution is evaluated by FFT.
+    Weights and results are those of `nn.Conv2d`. Such a kernel leaves most of a vector register
+    empty. All kernel rows together are one 1 x k convolution with k times the output channels. Its
+    results are added with a shift of one line each. The gradients of that are slow on CPUs; where
+    they will be asked for, the convolution is evaluated by FFT.
     """
+
+    bias: nn.Parameter
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (N, out, H - k + 1, W - k + 1)."""
         by_fourier = self._needs_gradients(x) and self._suits_fourier(x)
-        result = FourierConvolution.apply(x, self.weight) if by_fourier else self._by_rows(x)
+        result: torch.Tensor = (
+            FourierConvolution.apply(x, self.weight) if by_fourier else self._by_rows(x)
+        )
         return result + self.bias.view(1, -1, 1, 1)
 
     def _needs_gradients(self, x: torch.Tensor) -> bool:

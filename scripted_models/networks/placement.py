@@ -1,12 +1,13 @@
-"""Where the pixels of a map lie in the image, so that maps of different depth can be laid on each other.
+"""Where the pixels of a map lie in the image, so that maps can be laid on each other.
 
-Pixel i of a map has its center at stride * i + offset in image pixels. Every layer changes both by its kernel,
-stride, padding and dilation; what papers print as crop offsets and receptive fields follows.
+Pixel i of a map has its center at stride * i + offset in image pixels. Every layer changes both by
+its kernel, stride, padding and dilation. Crop offsets and receptive fields of the papers follow.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import nn
@@ -64,22 +65,26 @@ def _overlap(a: Placed, b: Placed) -> tuple[Placed, Placed]:
             f"maps whose pixels do not coincide: strides {a.stride}, {b.stride}; {shift}"
         )
     starts = max(int(shift), 0), max(-int(shift), 0)
-    sizes = [
-        min(n - starts[0], m - starts[1])
+    height, width = (
+        smaller(n - starts[0], m - starts[1])
         for n, m in zip(a.values.shape[2:], b.values.shape[2:], strict=True)
-    ]
-    parts = (
-        placed.values[:, :, start : start + sizes[0], start : start + sizes[1]]
-        for placed, start in zip((a, b), starts, strict=True)
     )
     offset = a.offset + starts[0] * a.stride
-    return tuple(Placed(part, a.stride, offset) for part in parts)
+    of_a, of_b = (
+        Placed(placed.values[:, :, i : i + height, i : i + width], a.stride, offset)
+        for placed, i in zip((a, b), starts, strict=True)
+    )
+    return of_a, of_b
+
+
+def smaller(a: int, b: int) -> int:
+    """Return the smaller of two sizes by arithmetic, which a trace does again each time."""
+    return (a + b - abs(a - b)) // 2
 
 
 def moved(layer: nn.Module, stride: Fraction, offset: Fraction) -> tuple[Fraction, Fraction]:
     """Return stride and offset of a layer's output from those of its input."""
-    kernel = getattr(layer, "kernel_size", None)
-    if kernel is None:
+    if not hasattr(layer, "kernel_size"):
         return stride, offset
     size, step, pad, dilation = (
         _single(getattr(layer, name, default))
@@ -102,5 +107,6 @@ def receptive_field(layers: Iterable[nn.Module]) -> int:
     return int(field)
 
 
-def _single(value: int | tuple[int, ...]) -> int:
-    return value[0] if isinstance(value, tuple) else value
+def _single(value: Any) -> int:
+    first: int = value[0] if isinstance(value, tuple) else value
+    return first

@@ -1,8 +1,8 @@
 """RefineNet: residual trunks whose maps are refined from coarse to fine.
 
-Source: Lin et al., "RefineNet: multi-path refinement networks for high-resolution semantic segmentation", CVPR
-2017, section 3, figures 2 and 3; the light-weight form: Nekrasov et al., "Light-weight RefineNet for real-time
-semantic segmentation", BMVC 2018.
+Source: Lin et al., "RefineNet: multi-path refinement networks for high-resolution semantic
+segmentation", CVPR 2017, section 3, figures 2 and 3; the light-weight form: Nekrasov et al.,
+"Light-weight RefineNet for real-time semantic segmentation", BMVC 2018.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scripted_models.networks.layers import zero_bias
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.networks.trunks import scaled
 
@@ -22,8 +23,9 @@ GROUPS = {  # blocks, coarse to fine: which of the trunk's maps (0: finest, at 1
     "4-cascaded": ((3,), (2,), (1,), (0,)),
 }
 WIDE, NARROW = 512, 256  # maps of the coarsest path and of all others
+EXPANSION = 4  # maps of a bottleneck's last convolution for each of the others
 TRUNK_FIELDS = {50: 427, 101: 971, 152: 1451}  # receptive fields of the coarsest maps
-TWO_SCALES = (1.2, 0.6)
+TWO_SCALES = ((6, 5), (3, 5))  # of the image, as fractions
 NORMS = ("none", "group")
 
 
@@ -58,13 +60,13 @@ class ResidualConvUnit(nn.Module):
 
 
 class ChainedResidualPooling(nn.Module):
-    """A chain of poolings, each with a convolution: every link reads the one before and joins the sum.
+    """A chain of poolings with convolutions: every link reads the one before and joins the sum.
 
     Args:
         channels: of input and output.
         links: of the chain; the published networks have 4, the paper's figure 2d draws 2.
-        pool_first: pooling before the convolution, as in the figure; False: after it, as in the improved
-            published networks.
+        pool_first: pooling before the convolution, as in the figure; False: after it, as in the
+            improved published networks.
         size: of the convolutions.
         norm: see `NORMS`.
     """
@@ -97,6 +99,7 @@ class RefineBlock(nn.Module):
         light: convolutions of 1 x 1 and no residual units.
         links, pool_first: see `ChainedResidualPooling`.
         norm: see `NORMS`.
+        finest: which of the trunk's maps that enter has the finest resolution.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class RefineBlock(nn.Module):
         links: int,
         pool_first: bool,
         norm: str,
+        finest: int,
     ):
         super().__init__()
         size = 1 if light else 3
@@ -117,23 +121,27 @@ class RefineBlock(nn.Module):
             for c, w in zip(channels, widths, strict=True)
         )
         paths = [*widths, *([previous] if previous else [])]
-        self.out_channels = min(paths)
-        self.fuse = nn.ModuleList(
-            same_convolution(width, self.out_channels, size, norm) for width in paths
-        ) if len(paths) > 1 else None  # fmt: skip
+        self.out_channels, self.finest = min(paths), finest
+        self.fuse: nn.ModuleList | None = None
+        if len(paths) > 1:
+            self.fuse = nn.ModuleList(
+                same_convolution(width, self.out_channels, size, norm) for width in paths
+            )
         self.pool = ChainedResidualPooling(self.out_channels, links, pool_first, size, norm)
         self.refine = nn.Sequential(*units(self.out_channels, 3))
 
     def forward(self, maps: Sequence[torch.Tensor], previous: torch.Tensor | None) -> torch.Tensor:
-        """Map those of the trunk, and that of the block before, to one at their finest resolution."""
+        """Map those of the trunk, and of the block before, to one at their finest resolution."""
         paths = [adapt(x) for adapt, x in zip(self.adapt, maps, strict=True)]
         paths += [] if previous is None else [previous]
         if self.fuse is None:
             (x,) = paths
         else:
-            size = [max(path.shape[axis] for path in paths) for axis in (2, 3)]
-            fused = (fuse(path) for fuse, path in zip(self.fuse, paths, strict=True))
-            x = sum(resized(path, size) for path in fused)
+            fused = [fuse(path) for fuse, path in zip(self.fuse, paths, strict=True)]
+            finest = fused[self.finest]
+            for index, path in enumerate(fused):
+                fused[index] = path if index == self.finest else resized(path, finest.shape[2:])
+            x = sum(fused[1:], start=fused[0])
         return self.refine(self.pool(x))
 
 
@@ -143,9 +151,15 @@ def _residual_units(channels: int, count: int, light: bool, norm: str) -> list[n
 
 def resized(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     """Interpolate a map bilinearly to a height and a width, pixel centers kept in place."""
-    if list(x.shape[2:]) == list(size):
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def rescaled(x: torch.Tensor, over: int, under: int) -> torch.Tensor:
+    """Interpolate an image to `over / under` times its size, rounded in whole numbers."""
+    if over == under:
         return x
-    return F.interpolate(x, list(size), mode="bilinear", align_corners=False)
+    size = [(2 * over * n + under) // (2 * under) for n in (x.shape[2], x.shape[3])]
+    return resized(x, size)
 
 
 class RefineNet(SliceNetwork):
@@ -159,8 +173,8 @@ class RefineNet(SliceNetwork):
         two_scales: two trunks of their own, on the image enlarged 1.2 and shrunk 0.6 times.
         links, pool_first: see `ChainedResidualPooling`.
         light: light-weight form.
-        norm: 'none' as published, with a pretrained trunk whose batch normalization stays as it is; 'group'
-            for training from random weights, in blocks and trunk.
+        norm: 'none' as published, with a pretrained trunk whose batch normalization stays as it is;
+            'group' for training from random weights, in blocks and trunk.
         scale: factor of all widths, for small networks.
 
     Raises:
@@ -189,40 +203,46 @@ class RefineNet(SliceNetwork):
                 f"{list(GROUPS)} and {list(NORMS)}"
             )
         self.in_channels, self.num_classes = in_channels, num_classes
-        self.image_scales = TWO_SCALES if two_scales else (1.0,)
+        self.image_scales = TWO_SCALES if two_scales else ((1, 1),)
         self.trunks = nn.ModuleList(
             ResidualTrunk(in_channels, depth, norm, scale) for _ in self.image_scales
         )
         self.groups = GROUPS[blocks]
-        channels, wide, narrow = self.trunks[0].channels, scaled(WIDE, scale), scaled(NARROW, scale)
+        channels = trunk_channels(scale)
+        wide, narrow = scaled(WIDE, scale), scaled(NARROW, scale)
         repeat, previous = len(self.image_scales), 0
         self.blocks = nn.ModuleList()
         for group in self.groups:
             entering = [channels[level] for level in group for _ in range(repeat)]
             widths = [wide if level == 3 else narrow for level in group for _ in range(repeat)]
-            block = RefineBlock(entering, widths, previous, light, links, pool_first, norm)
+            finest = len(entering) - repeat  # the last level, of the larger image
+            block = RefineBlock(entering, widths, previous, light, links, pool_first, norm, finest)
             self.blocks.append(block)
             previous = block.out_channels
         self.dropout = nn.Dropout(0.5)
         self.score = nn.Conv2d(previous, num_classes, 3, padding=1)
         nn.init.normal_(self.score.weight, 0.0, 0.01)
-        nn.init.zeros_(self.score.bias)
+        zero_bias(self.score)
         shrink = 0 if light else 2  # of each convolution at the coarsest resolution, in its pixels
         reach = shrink * (1 + 2 * 2 + links + 2 * 3) + 4 * links
         self.receptive_field = TRUNK_FIELDS[depth] + 32 * reach
 
     def refined(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to the last block's maps, at about a quarter of the resolution."""
-        sizes = [[max(round(n * factor), 1) for n in x.shape[2:]] for factor in self.image_scales]
-        maps = [trunk(resized(x, size)) for trunk, size in zip(self.trunks, sizes, strict=True)]
-        refined = None
-        for group, block in zip(self.groups, self.blocks, strict=True):
-            entering = [
+        images = [rescaled(x, *scale) for scale in self.image_scales]
+        maps = [trunk(image) for trunk, image in zip(self.trunks, images, strict=True)]
+        entering = [
+            [
                 self.dropout(of_scale[level]) if level >= 2 else of_scale[level]
                 for level in group
                 for of_scale in maps
             ]
-            refined = block(entering, refined)
+            for group in self.groups
+        ]
+        coarsest, *finer = zip(self.blocks, entering, strict=True)
+        refined: torch.Tensor = coarsest[0](coarsest[1], None)
+        for block, of_trunks in finer:
+            refined = block(of_trunks, refined)
         return refined
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -231,15 +251,21 @@ class RefineNet(SliceNetwork):
         return resized(scores, x.shape[2:])
 
 
+def trunk_channels(scale: float) -> list[int]:
+    """Return the maps of the four stages of a residual trunk."""
+    return [EXPANSION * scaled(width, scale) for width in (64, 128, 256, 512)]
+
+
 class ResidualTrunk(nn.Module):
-    """MONAI's residual network in two dimensions, with the layers and names of the published weights.
+    """MONAI's residual network in two dimensions, with the layers of the published weights.
 
     Source: He et al. 2016, "Deep residual learning", table 1; the stride in the 3 x 3 convolutions.
 
     Args:
         in_channels: image channels.
         depth: 50, 101 or 152.
-        norm: 'none' keeps batch normalization as it was trained, also in training; 'group' replaces it.
+        norm: 'none' keeps batch normalization as it was trained, also in training; 'group' replaces
+            it.
         scale: factor of all widths.
     """
 
@@ -247,12 +273,17 @@ class ResidualTrunk(nn.Module):
         from monai.networks.nets import ResNet
 
         super().__init__()
-        planes = [scaled(width, scale) for width in (64, 128, 256, 512)]
         self.body = ResNet(
-            "bottleneck", list(DEPTHS[depth]), planes, spatial_dims=2, n_input_channels=in_channels,
-            conv1_t_size=7, conv1_t_stride=2, bias_downsample=False, feed_forward=False,
-        )  # fmt: skip
-        self.channels = [4 * width for width in planes]
+            "bottleneck",
+            list(DEPTHS[depth]),
+            [channels // EXPANSION for channels in trunk_channels(scale)],
+            spatial_dims=2,
+            n_input_channels=in_channels,
+            conv1_t_size=7,
+            conv1_t_stride=2,
+            bias_downsample=False,
+            feed_forward=False,
+        )
         self.frozen = norm == "none"
         if norm == "group":
             _exchange_norms(self.body)

@@ -2,44 +2,56 @@
 
 from torch import nn
 
-PLANES = (
-    "axial",
-    "coronal",
-    "sagittal",
-)  # slices along the first, second and third axis of (z, y, x)
+PLANES = ("axial", "coronal", "sagittal")  # slices along the axes of (z, y, x), in this order
 
 
-class SliceNetwork(nn.Module):
-    """A network that maps slices, or images, to class logits of their pixels.
-
-    One whose `output(features(x))` is its result can be trained in two phases, the second of the output alone.
-
-    Input (N, in_channels * (2 * context_slices + 1), H, W): of each image channel first the slices before
-    the slice, then itself, then those after it. Output (N, num_classes, H - low - high, W - low - high).
+class SegmentationNetwork(nn.Module):
+    """A network that maps images to class logits of their pixels or voxels.
 
     Attributes:
         in_channels: image channels.
         num_classes: classes including background.
-        margins: pixels that the output lacks at the low and the high end of both axes.
-        receptive_field: pixels along an axis that an output may depend on. If this is more than the
-            margins explain, the network pads its maps, and what it says of a pixel depends on the window.
+        margins: pixels that the output lacks at the low and the high end of each axis.
+        receptive_field: pixels along an axis that an output may depend on.
         output_stride: distance of neighboring scores in pixels; those between are interpolated.
-        context_slices: neighbors on either side of a slice that the network sees as well.
-        planes: in which a volume is cut into slices; the probabilities of several are averaged.
+        dimensions: 2 for slices, 3 for volumes.
     """
 
     in_channels: int
     num_classes: int
-    margins: tuple[int, int]
+    margins: tuple[int, int] = (0, 0)
     receptive_field: int
-    output_stride = 1
-    context_slices = 0
-    planes: tuple[str, ...] = PLANES[:1]
+    output_stride: int = 1
+    dimensions: int = 2
 
     @property
     def pads(self) -> bool:
-        """Whether the network pads its maps, so that it has to see whole slices."""
+        """Whether the network pads its maps, so that a pixel's result depends on the window."""
         return self.receptive_field > sum(self.margins) + 1
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the input."""
+        return self.in_channels
+
+
+class SliceNetwork(SegmentationNetwork):
+    """A network of slices, or images.
+
+    One whose `output(features(x))` is its result can be trained in two phases.
+    The second phase trains the output alone.
+
+    Input (N, in_channels * (2 * context_slices + 1), H, W): of each image channel first the slices
+    before the slice, then itself, then those after it.
+    Output (N, num_classes, H - low - high, W - low - high).
+
+    Attributes:
+        context_slices: neighbors on either side of a slice that the network sees as well.
+        planes: in which a volume is cut into slices; the probabilities of several are averaged.
+    """
+
+    context_slices: int = 0
+    planes: tuple[str, ...] = PLANES[:1]
 
     @property
     def has_two_phases(self) -> bool:
@@ -50,3 +62,9 @@ class SliceNetwork(nn.Module):
     def input_channels(self) -> int:
         """Channels of the input: image channels times slices."""
         return self.in_channels * (2 * self.context_slices + 1)
+
+
+class VolumeNetwork(SegmentationNetwork):
+    """A network of whole patches: (N, in_channels, D, H, W) to (N, num_classes, D, H, W)."""
+
+    dimensions: int = 3

@@ -1,14 +1,33 @@
 """The classification networks that dense prediction is built on, without their classifiers.
 
-`weight_files` reads published weights into them. All poolings round up, as the networks were trained.
+`weight_files` reads published weights into them. All poolings round up, as they were trained.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
 
+from scripted_models.networks.layers import zero_bias
+
 DROPOUT = 0.5
+
+
+class Trunk(nn.Module):
+    """What all trunks have.
+
+    Attributes:
+        stages: layers in their order, each stage but the last of a dilated trunk with its pooling.
+        classifier: the layers after them.
+        width: maps of the last layer.
+        tap_channels: maps of the third and the fourth stage, where they can be tapped.
+    """
+
+    stages: nn.ModuleList
+    classifier: nn.Sequential
+    width: int
+    tap_channels: tuple[int, ...] = ()
 
 
 def pool(size: int, stride: int) -> nn.MaxPool2d:
@@ -16,7 +35,9 @@ def pool(size: int, stride: int) -> nn.MaxPool2d:
     return nn.MaxPool2d(size, stride, ceil_mode=True)
 
 
-def convolution(in_channels: int, out_channels: int, size: int, **options) -> Iterator[nn.Module]:
+def convolution(
+    in_channels: int, out_channels: int, size: int, **options: Any
+) -> Iterator[nn.Module]:
     """Yield a convolution and its ReLU."""
     yield nn.Conv2d(in_channels, out_channels, size, **options)
     yield nn.ReLU(inplace=True)
@@ -28,12 +49,14 @@ def dense_classifier(in_channels: int, size: int, width: int, dilation: int = 1)
     Source: Long et al. 2015, section 3.1; dilation: Yu & Koltun 2016, section 4.
     """
     return nn.Sequential(
-        *convolution(in_channels, width, size, dilation=dilation), nn.Dropout(DROPOUT),
-        *convolution(width, width, 1), nn.Dropout(DROPOUT),
-    )  # fmt: skip
+        *convolution(in_channels, width, size, dilation=dilation),
+        nn.Dropout(DROPOUT),
+        *convolution(width, width, 1),
+        nn.Dropout(DROPOUT),
+    )
 
 
-class VGG16(nn.Module):
+class VGG16(Trunk):
     """Thirteen convolutions in five stages, then fc6 and fc7.
 
     Source: Simonyan & Zisserman 2015, "Very deep convolutional networks", table 1, column D.
@@ -42,7 +65,8 @@ class VGG16(nn.Module):
         in_channels: image channels.
         first_padding: of the first convolution; all others keep the size.
         scale: factor of all widths, for small networks.
-        dilated: drop the last two poolings and dilate what follows, without any padding (Yu & Koltun 2016).
+        dilated: drop the last two poolings and dilate what follows, without any padding (Yu &
+            Koltun 2016).
     """
 
     def __init__(
@@ -70,11 +94,11 @@ class VGG16(nn.Module):
             self.stages.append(nn.Sequential(*layers))
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(before, 7, self.width, dilation=4 if dilated else 1)
-        self.tap_channels = widths[2:4]
+        self.tap_channels = (widths[2], widths[3])
         initialize(self)
 
 
-class CaffeNet(nn.Module):
+class CaffeNet(Trunk):
     """Five convolutions, two of them in two groups, then fc6 and fc7: AlexNet as Caffe has it.
 
     Source: Krizhevsky et al. 2012, "ImageNet classification", with pooling before normalization.
@@ -90,17 +114,20 @@ class CaffeNet(nn.Module):
         stages = (
             (*convolution(in_channels, a, 11, stride=4, padding=first_padding), pool(3, 2), norm()),
             (*convolution(a, b, 5, padding=2, groups=2), pool(3, 2), norm()),
-            (*convolution(b, c, 3, padding=1), *convolution(c, c, 3, padding=1, groups=2),
-             *convolution(c, b, 3, padding=1, groups=2), pool(3, 2)),
-        )  # fmt: skip
+            (
+                *convolution(b, c, 3, padding=1),
+                *convolution(c, c, 3, padding=1, groups=2),
+                *convolution(c, b, 3, padding=1, groups=2),
+                pool(3, 2),
+            ),
+        )
         self.stages = nn.ModuleList(nn.Sequential(*layers) for layers in stages)
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(b, 6, self.width)
-        self.tap_channels = []
         initialize(self)
 
 
-class AlexNet(nn.Module):
+class AlexNet(Trunk):
     """Five convolutions without groups and normalization, then fc6 and fc7, as torchvision has it.
 
     Source: Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks".
@@ -115,13 +142,16 @@ class AlexNet(nn.Module):
         stages = (
             (*convolution(in_channels, a, 11, stride=4, padding=first_padding), pool(3, 2)),
             (*convolution(a, b, 5, padding=2), pool(3, 2)),
-            (*convolution(b, c, 3, padding=1), *convolution(c, d, 3, padding=1),
-             *convolution(d, d, 3, padding=1), pool(3, 2)),
-        )  # fmt: skip
+            (
+                *convolution(b, c, 3, padding=1),
+                *convolution(c, d, 3, padding=1),
+                *convolution(d, d, 3, padding=1),
+                pool(3, 2),
+            ),
+        )
         self.stages = nn.ModuleList(nn.Sequential(*layers) for layers in stages)
         self.width = scaled(4096, scale)
         self.classifier = dense_classifier(d, 6, self.width)
-        self.tap_channels = []
         initialize(self)
 
 
@@ -161,21 +191,26 @@ class Inception(nn.Module):
 
 _INCEPTIONS = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
-    ((192, 96, 208, 16, 48, 64), (160, 112, 224, 24, 64, 64), (128, 128, 256, 24, 64, 64),
-     (112, 144, 288, 32, 64, 64), (256, 160, 320, 32, 128, 128)),
+    (
+        (192, 96, 208, 16, 48, 64),
+        (160, 112, 224, 24, 64, 64),
+        (128, 128, 256, 24, 64, 64),
+        (112, 144, 288, 32, 64, 64),
+        (256, 160, 320, 32, 128, 128),
+    ),
     ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
-)  # fmt: skip
+)
 
 
-class GoogLeNet(nn.Module):
+class GoogLeNet(Trunk):
     """Nine inception modules, without the auxiliary classifiers.
 
     Source: Szegedy et al. 2015, "Going deeper with convolutions", table 1.
 
     Args:
         in_channels, first_padding, scale: as for `VGG16`.
-        average_pool: keep the 7 x 7 average before the classifier, at stride 1. Long et al. 2015 say that
-            they discard it; the receptive field of 907 that they print needs it.
+        average_pool: keep the 7 x 7 average before the classifier, at stride 1. Long et al. 2015
+            say that they discard it; the receptive field of 907 that they print needs it.
     """
 
     normalized = True  # by local responses
@@ -200,8 +235,9 @@ class GoogLeNet(nn.Module):
             layers: list[nn.Module] = []
             for widths in modules:
                 own = tuple(scaled(width, scale) for width in widths)
-                layers.append(Inception(before, own, self.largest))
-                before = layers[-1].out_channels
+                module = Inception(before, own, self.largest)
+                layers.append(module)
+                before = module.out_channels
             if index < 2:
                 layers.append(pool(3 if index == 0 else self.last_pool, 2))
             stages.append(layers)
@@ -209,21 +245,21 @@ class GoogLeNet(nn.Module):
         self.width = before
         average = [nn.AvgPool2d(7, 1)] if average_pool else []
         self.classifier = nn.Sequential(*average, nn.Dropout(0.4))
-        self.tap_channels = []
         initialize(self)
 
 
 class GoogLeNetBN(GoogLeNet):
-    """GoogLeNet as torchvision has it: 3 x 3 for 5 x 5, batch normalization, a smaller last pooling.
+    """GoogLeNet as torchvision has it: 3 x 3 for 5 x 5, normalization, a smaller last pooling.
 
-    The normalization is part of the convolutions here, as it is at prediction. Arguments as for `GoogLeNet`.
+    The batch normalization is part of the convolutions here, as it is at prediction. Arguments as
+    for `GoogLeNet`.
     """
 
     normalized = False
     largest, last_pool = 3, 2
 
 
-TRUNKS: dict[str, Callable[..., nn.Module]] = {
+TRUNKS: dict[str, type[VGG16 | CaffeNet | AlexNet | GoogLeNet]] = {
     "VGG16": VGG16,
     "AlexNet": CaffeNet,
     "AlexNet2014": AlexNet,
@@ -233,14 +269,15 @@ TRUNKS: dict[str, Callable[..., nn.Module]] = {
 
 
 def initialize(trunk: nn.Module) -> None:
-    """Draw kernels whose maps keep their scale through ReLUs; deep trunks learn nothing from smaller ones.
+    """Draw kernels whose maps keep their scale through ReLUs.
 
+    Deep trunks learn nothing from smaller ones.
     Source: He et al. 2015, "Delving deep into rectifiers", equation 10.
     """
     for layer in trunk.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+            zero_bias(layer)
 
 
 def scaled(width: int, scale: float, multiple: int = 1) -> int:
@@ -248,7 +285,7 @@ def scaled(width: int, scale: float, multiple: int = 1) -> int:
     return max(1, round(width * scale / multiple)) * multiple
 
 
-def layers_of(trunk: nn.Module) -> Iterator[nn.Module]:
+def layers_of(trunk: Trunk) -> Iterator[nn.Module]:
     """Yield the layers of a trunk in their order; inception modules count as one."""
     for part in (*trunk.stages, trunk.classifier):
-        yield from part
+        yield from part.children()

@@ -1,7 +1,7 @@
 """A U-Net for slices and their neighbors.
 
-Source: Ronneberger et al., "U-Net: convolutional networks for biomedical image segmentation", MICCAI 2015,
-figure 1; here with padded convolutions, batch normalization and fewer maps.
+Source: Ronneberger et al., "U-Net: convolutional networks for biomedical image segmentation",
+MICCAI 2015, figure 1; here with padded convolutions, batch normalization and fewer maps.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scripted_models.networks.layers import to_channels_last
 from scripted_models.networks.slice_network import PLANES, SliceNetwork
 
 
@@ -30,7 +31,9 @@ class ConvolutionPair(nn.Sequential):
 
 
 class UNet(SliceNetwork):
-    """As many pixels out as in; any input size, padded with zeros to whole pixels of the lowest level.
+    """As many pixels out as in.
+
+    An image of any size is padded with zeros to whole pixels of the lowest level.
 
     Args:
         in_channels: image channels.
@@ -43,8 +46,6 @@ class UNet(SliceNetwork):
     Raises:
         ValueError: no width or plane, or an unknown plane.
     """
-
-    margins = (0, 0)
 
     def __init__(
         self,
@@ -75,13 +76,9 @@ class UNet(SliceNetwork):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, 0.1, nonlinearity="leaky_relu")
-        self.to(memory_format=torch.channels_last)
-
-    @property
-    def receptive_field(self) -> int:
-        """Edge of the window that a pixel may depend on, counted in whole pixels of the lowest level."""
         steps = [2**level for level in range(len(self.levels))]
-        return 1 + 8 * sum(steps) - 4 * steps[-1] + 2 * (steps[-1] - 1)
+        self.receptive_field = 1 + 8 * sum(steps) - 4 * steps[-1] + 2 * (steps[-1] - 1)
+        to_channels_last(self)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, input channels, H, W) to the last hidden maps (N, widths[0], H, W)."""

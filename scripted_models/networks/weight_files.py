@@ -1,7 +1,8 @@
-"""Published weights, read into a trunk: files that users have, with the layer names of torchvision or of Caffe.
+"""Published weights, read into a trunk.
 
-A file is a dictionary of tensors and nothing else; no code of it is run. What the weights expect of an image,
-the order of its colors and its scale, is named beside them.
+Users have such files, with the layer names of torchvision or of Caffe. A file is a dictionary of
+tensors and nothing else; no code of it is run. What the weights expect of an image, the order of
+its colors and its scale, is named beside them.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from scripted_models.errors import ModelError
-from scripted_models.networks.trunks import TRUNKS, layers_of
+from scripted_models.networks.trunks import TRUNKS, Trunk, layers_of
 
 CAFFE, TORCHVISION, SYMMETRIC = "caffe", "torchvision", "symmetric"  # see bundle.image_scales
 
@@ -21,36 +22,40 @@ _BATCH_NORM_EPSILON = 0.001  # of torchvision's GoogLeNet
 _TORCHVISION_BRANCHES = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
 _BRANCHES = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
 
+_VGG_TORCHVISION = (
+    *(f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
+    *("classifier.0", "classifier.3"),
+)
+_VGG_CAFFE = (
+    *(f"conv{s}_{i}" for s, n in enumerate(_VGG_DEPTHS, 1) for i in range(1, n + 1)),
+    *("fc6", "fc7"),
+)
+_ALEXNET_CAFFE = (*(f"conv{i}" for i in range(1, 6)), "fc6", "fc7")
+_ALEXNET_TORCHVISION = (
+    *(f"features.{i}" for i in (0, 3, 6, 8, 10)),
+    *("classifier.1", "classifier.4"),
+)
+_GOOGLENET_CAFFE = (
+    *("conv1_7x7_s2", "conv2_3x3_reduce", "conv2_3x3"),
+    *(f"inception_{name}_{branch}" for name in _INCEPTIONS for branch in _BRANCHES),
+)
+_GOOGLENET_TORCHVISION = (
+    *(f"conv{i}.conv" for i in (1, 2, 3)),
+    *(f"inception{name}.{branch}.conv" for name in _INCEPTIONS for branch in _TORCHVISION_BRANCHES),
+)
+
 # Trunk -> the names of its convolutions in their order, for each kind of file.
 LAYER_NAMES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "VGG16": (
-        (TORCHVISION,
-         (*(f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
-          "classifier.0", "classifier.3")),
-        (CAFFE,
-         (*(f"conv{s}_{i}" for s, n in enumerate(_VGG_DEPTHS, 1) for i in range(1, n + 1)),
-          "fc6", "fc7")),
-    ),
-    "AlexNet": ((CAFFE, (*(f"conv{i}" for i in range(1, 6)), "fc6", "fc7")),),
-    "AlexNet2014": (
-        (TORCHVISION,
-         (*(f"features.{i}" for i in (0, 3, 6, 8, 10)), "classifier.1", "classifier.4")),
-    ),
-    "GoogLeNet": (
-        (CAFFE,
-         ("conv1_7x7_s2", "conv2_3x3_reduce", "conv2_3x3",
-          *(f"inception_{name}_{branch}" for name in _INCEPTIONS for branch in _BRANCHES))),
-    ),
-    "GoogLeNetBN": (
-        (SYMMETRIC,
-         (*(f"conv{i}.conv" for i in (1, 2, 3)),
-          *(f"inception{name}.{branch}.conv" for name in _INCEPTIONS for branch in _TORCHVISION_BRANCHES))),
-    ),
-}  # fmt: skip
+    "VGG16": ((TORCHVISION, _VGG_TORCHVISION), (CAFFE, _VGG_CAFFE)),
+    "AlexNet": ((CAFFE, _ALEXNET_CAFFE),),
+    "AlexNet2014": ((TORCHVISION, _ALEXNET_TORCHVISION),),
+    "GoogLeNet": ((CAFFE, _GOOGLENET_CAFFE),),
+    "GoogLeNetBN": ((SYMMETRIC, _GOOGLENET_TORCHVISION),),
+}
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a file of tensors by name; a dictionary inside it named 'state_dict' or 'model' is taken.
+    """Read a file of tensors by name, or the dictionary 'state_dict' or 'model' inside it.
 
     Raises:
         ModelError: not readable, or more than tensors.
@@ -59,15 +64,20 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for foreign content
         raise ModelError(
-            f"{path}: not a file of weights alone ({type(error).__name__}), expected what torch.save makes of "
-            "a state dict; get it from a source you trust."
+            found=f"no file of weights alone ({type(error).__name__})",
+            expected="what torch.save makes of a state dict",
+            action="get it from a source you trust",
+            path=path,
         ) from error
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(torch.is_tensor(v) for v in content.values()):
         raise ModelError(
-            f"{path}: found no state dict, expected tensors by name; choose another file."
+            found="no state dict",
+            expected="tensors by name",
+            action="choose another file",
+            path=path,
         )
     return {_layer_name(key): value for key, value in content.items()}
 
@@ -87,23 +97,26 @@ def load_published(network: nn.Module, path: Path) -> str:
         ModelError: a network without such a trunk, or a file for another one.
     """
     weights = read_weights(path)
-    if isinstance(getattr(network, "trunks", None), nn.ModuleList):
-        (scale,) = {load_residual(trunk.body, weights) for trunk in network.trunks}
-    elif isinstance(getattr(network, "trunk", None), tuple(TRUNKS.values())):
-        scale = load_convolutions(network.trunk, weights)
+    trunk, trunks = getattr(network, "trunk", None), getattr(network, "trunks", None)
+    if isinstance(trunks, nn.ModuleList):
+        (scale,) = {load_residual(each.get_submodule("body"), weights) for each in trunks}
+    elif isinstance(trunk, Trunk):
+        scale = load_convolutions(trunk, weights)
     else:
         raise ModelError(
-            f"{path}: found weights for a {type(network).__name__}, which has no published trunk, expected an "
-            "FCN, a dilated network or a RefineNet; leave network.start out."
+            found=f"weights for a {type(network).__name__}, which has no published trunk",
+            expected="an FCN, a dilated network or a RefineNet",
+            action="leave network.start out",
+            path=path,
         )
     return scale
 
 
-def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> str:
+def load_convolutions(trunk: Trunk, weights: Mapping[str, torch.Tensor]) -> str:
     """Copy published weights into a trunk; fully connected layers become convolutions.
 
-    Filters of RGB are spread over any other number of image channels. A batch normalization after a convolution
-    becomes part of it, as it is at prediction.
+    Filters of RGB are spread over any other number of image channels. A batch normalization after a
+    convolution becomes part of it, as it is at prediction.
 
     Args:
         trunk: one of `TRUNKS` in its full width.
@@ -128,17 +141,19 @@ def load_convolutions(trunk: nn.Module, weights: Mapping[str, torch.Tensor]) -> 
 def _with_normalization(
     weight: torch.Tensor, weights: Mapping[str, torch.Tensor], name: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the kernels and biases of a convolution together with the batch normalization after it."""
+    """Return the kernels and biases of a convolution and the batch normalization after it."""
     stated = ("weight", "bias", "running_mean", "running_var")
     if missing := [f"{name}.{key}" for key in stated if f"{name}.{key}" not in weights]:
         raise ModelError(
-            f"Found no {', '.join(missing)}, expected each convolution with its batch normalization; choose "
-            "another file or trunk."
+            found=f"no {', '.join(missing)}",
+            expected="each convolution with its batch normalization",
+            action="choose another file or trunk",
         )
     factor, bias, mean, variance = (weights[f"{name}.{key}"].double() for key in stated)
     if any(value.shape != weight.shape[:1] for value in (factor, bias, mean, variance)):
         raise ModelError(
-            f"Found {name} of another size than its {weight.shape[0]} maps; choose another file."
+            found=f"{name} of another size than its {weight.shape[0]} maps",
+            action="choose another file",
         )
     factor = factor * (variance + _BATCH_NORM_EPSILON).rsqrt()
     kernels = weight * factor.reshape(-1, 1, 1, 1)
@@ -146,19 +161,20 @@ def _with_normalization(
 
 
 def _layer_names(kind: str, weights: Mapping[str, torch.Tensor]) -> tuple[str, tuple[str, ...]]:
-    """Return the names that a file has for the convolutions of a trunk, and what it expects of an image."""
+    """Return what a file expects of an image, and its names for the convolutions of a trunk."""
     known = LAYER_NAMES[kind]
     for scale, names in known:
         if all(f"{name}.weight" in weights for name in names):
             return scale, names
     wanted = [f"{names[0]}.weight ... {names[-1]}.weight" for _, names in known]
     raise ModelError(
-        f"Found weights of other layers ({', '.join(sorted(weights)[:3])} ...), expected those of {kind}: "
-        f"{' or '.join(wanted)}; choose another file or trunk."
+        found=f"weights of other layers ({', '.join(sorted(weights)[:3])} ...)",
+        expected=f"those of {kind}: {' or '.join(wanted)}",
+        action="choose another file or trunk",
     )
 
 
-def convolutions_of(trunk: nn.Module) -> list[nn.Conv2d]:
+def convolutions_of(trunk: Trunk) -> list[nn.Conv2d]:
     """Return the convolutions of a trunk in their order."""
     parts = (part for layer in layers_of(trunk) for part in layer.modules())
     return [part for part in parts if isinstance(part, nn.Conv2d)]
@@ -175,8 +191,9 @@ def load_residual(body: nn.Module, weights: Mapping[str, torch.Tensor]) -> str:
     counted = {name for name in own if not name.endswith("num_batches_tracked")}
     if missing := sorted(counted - set(given)):
         raise ModelError(
-            f"Found weights without {', '.join(missing[:3])}, expected those of torchvision's residual network "
-            "of the same depth; choose another file or depth."
+            found=f"weights without {', '.join(missing[:3])}",
+            expected="those of torchvision's residual network of the same depth",
+            action="choose another file or depth",
         )
     for name, value in given.items():
         if name in own:
@@ -211,7 +228,7 @@ def _copy(
         weight = inflated(weight, layer.in_channels)
     _refuse_shape(weight, layer.weight, "a kernel")
     layer.weight.copy_(weight)
-    if bias is not None:
+    if bias is not None and layer.bias is not None:
         _refuse_shape(bias.reshape(-1), layer.bias, "a bias")
         layer.bias.copy_(bias.reshape(-1))
 
@@ -219,6 +236,7 @@ def _copy(
 def _refuse_shape(found: torch.Tensor, wanted: torch.Tensor, name: str) -> None:
     if found.shape != wanted.shape:
         raise ModelError(
-            f"Found {name} of shape {tuple(found.shape)}, expected {tuple(wanted.shape)}; choose the weights "
-            "of this network."
+            found=f"{name} of shape {tuple(found.shape)}",
+            expected=str(tuple(wanted.shape)),
+            action="choose the weights of this network",
         )

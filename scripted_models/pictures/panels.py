@@ -177,7 +177,10 @@ def label_panel(view: View, labels: np.ndarray, plane: str, index: int) -> np.nd
 
 
 def _resize(section: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resample a 2-D array linearly to (height, width), edges extended."""
+    """Resample a 2-D array linearly to (height, width), edges extended.
+
+    Hand-written, as SimpleITK needs a grid for it and pictures do without torch.
+    """
     for axis, pixels in enumerate(size):
         last = section.shape[axis] - 1
         at = np.clip((np.arange(pixels) + 0.5) * (last + 1) / pixels - 0.5, 0, last)

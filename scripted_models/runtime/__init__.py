@@ -1,6 +1,11 @@
 """What a program needs of the machine and of whoever runs it; nothing here knows of brains.
 
-`atomic_files`: outputs that are whole or absent, one writer per folder. `progress`: events for people
-and programs. `memory`: how much a case needs and how much there is. `parent_process`,
-`process_priority`: for programs that another one starts. All public functions may be called.
+    atomic_files      outputs that are whole or absent, one writer per folder
+    progress          events for people and programs, in parts
+    memory            how much a case needs and how much there is
+    parent_process    for programs that another one starts
+    process_priority  how a program takes memory and processor time
+    typed_tables      JSON and TOML into frozen dataclasses (with `table_hints`, `table_schema`)
+
+All public functions may be called.
 """

@@ -151,8 +151,8 @@ def write_together(folder: Path, contents: Mapping[str, str]) -> None:
 def put_in_place(folder: Path, target: Path, stale: Iterable[Path]) -> None:
     """Move all files of a folder into another one of the same disk.
 
-    The files that they replace go first. An old one beside a new one would be read wrongly, whatever
-    stops the program in between.
+    The files that they replace go first. An old one beside a new one would be read wrongly,
+    whatever stops the program in between.
 
     Args:
         folder: its files are moved.

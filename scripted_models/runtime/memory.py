@@ -8,9 +8,9 @@ from pathlib import Path
 
 from scripted_models.errors import ResourceError
 
-# Largest resident sizes of `segment` on two cores: for 240 x 240 x 155 voxels of 1 mm 1.2 GB (`fast`)
-# to 2.1 GB (`InputCascadeCNN`), for 512 x 512 x 400 of 0.4 to 0.5 mm 5.7 GB (`fast`) and 6.2 GB
-# (`default`). The formula gives 2.1 and 7.0 GB.
+# Largest resident sizes of `segment` on two cores: for 240 x 240 x 155 voxels of 1 mm 1.2 GB
+# (`fast`) to 2.1 GB (`InputCascadeCNN`), for 512 x 512 x 400 of 0.4 to 0.5 mm 5.7 GB (`fast`)
+# and 6.2 GB (`default`). The formula gives 2.1 and 7.0 GB.
 _PROGRAM_BYTES = 1.1e9
 _BYTES_PER_INPUT_VOXEL = 50
 _BYTES_PER_TRAINING_VOXEL = 60
@@ -38,7 +38,7 @@ def check_memory(voxels: int, training_voxels: int) -> None:
         raise ResourceError(
             found=f"{_gib(there)} of memory for a case of {voxels / 1e6:.1f} million voxels",
             expected=f"about {_gib(needed)}",
-            action="close other programs, or first crop the volumes to the brain or resample them to 1 mm",
+            action="close other programs, crop the volumes to the brain, or resample them to 1 mm",
         )
 
 

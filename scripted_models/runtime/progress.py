@@ -1,8 +1,9 @@
 """What a running command tells: a bar for people, JSON lines for programs, or nothing.
 
-Events are dictionaries with the key 'event': 'stage', 'progress' (fraction of the whole run, 0 to 1,
-never falling, and the remaining seconds), 'message', 'warning', 'result', 'error'. Warnings and errors
-also carry what is known of 'found', 'expected', 'action' and 'path', as `ScriptedModelsError` has them.
+Events are dictionaries with the key 'event': 'stage', 'progress' (fraction of the whole run, 0 to
+1, never falling, and the remaining seconds), 'message', 'warning', 'result', 'error'. Warnings and
+errors also carry what is known of 'found', 'expected', 'action' and 'path', as
+`ScriptedModelsError` has them.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Plain tables, as JSON and TOML hold them, into frozen dataclasses and back; every value is checked.
+"""Tables of JSON and TOML into frozen dataclasses and back; every value is checked.
 
-The type hints of a dataclass are its schema, see `table_hints`. Hand-written, because a library for it would
-have to be installed into 3D Slicer.
+The type hints of a dataclass are its schema, see `table_hints`. Hand-written, because a library for
+it would have to be installed into 3D Slicer.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from scripted_models.errors import InputError, ScriptedModelsError
 from scripted_models.runtime.table_hints import (
     MISSING,
+    Choice,
     Pattern,
     Range,
     default_of,
@@ -59,7 +60,12 @@ class UnfitError(ValueError):
             return f"no '{key}'"
         if self.value is _UNKNOWN:
             return f"the unknown key '{key}'"
-        return f"'{key}' = {_SHORT.repr(self.value)}"
+        return f"'{key}' = {shown(self.value)}"
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it, in bounded length whatever it holds."""
+    return _SHORT.repr(value)
 
 
 def read_table(
@@ -154,7 +160,7 @@ def read_value(hint: Any, value: object, where: str = "", complete: bool = False
 
 
 def _is_scalar(hint: type, value: object) -> bool:
-    """Tell whether a value is of a plain type; true and false are no numbers, NaN and infinity neither."""
+    """Tell whether a value is of a plain type; true, NaN and infinity are no numbers."""
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return math.isfinite(float(value))
@@ -164,11 +170,22 @@ def _is_scalar(hint: type, value: object) -> bool:
 
 
 def _annotated(hint: Any, value: object, where: str) -> object:
-    read = read_value(hint.__origin__, value, where, is_complete(hint))
+    with _in_words_of(hint, where):
+        read = read_value(hint.__origin__, value, where, is_complete(hint))
     for mark in hint.__metadata__:
-        if isinstance(mark, Range | Pattern) and not mark.holds(read):  # type: ignore[arg-type]
+        if isinstance(mark, Range | Pattern | Choice) and not mark.holds(read):
             raise UnfitError(where, value, words(hint))
     return read
+
+
+@contextmanager
+def _in_words_of(hint: Any, where: str) -> Iterator[None]:
+    """Say of a value that does not fit a part of its hint what the whole hint expects."""
+    try:
+        yield
+    except UnfitError as unfit:
+        expected = words(hint) if unfit.key == where else unfit.expected
+        raise UnfitError(unfit.key, unfit.value, expected, unfit.action) from unfit
 
 
 def _dataclass(kind: type, value: object, where: str, complete: bool) -> object:
@@ -202,7 +219,8 @@ def _union(hint: Any, value: object, where: str) -> object:
     if value is None and len(kinds) < len(typing.get_args(hint)):
         return None
     if len(kinds) == 1:
-        return read_value(kinds[0], value, where)
+        with _in_words_of(hint, where):
+            return read_value(kinds[0], value, where)
     if all(dataclasses.is_dataclass(kind) for kind in kinds):
         return _tagged(kinds, value, where)
     for kind in kinds:

@@ -38,7 +38,10 @@ class Batch:
     writer: Callable[[Path], AbstractContextManager[Path]] = only_writer
 
     def is_done(self, case: Case) -> bool:
-        """Tell whether the folder holds all that is wanted of a case, by this model, of its files."""
+        """Tell whether the folder holds all that is wanted of a case, by this model.
+
+        The inputs must be the same files, not changed since; edited results count as results.
+        """
         return is_written(self.output, case, self.segmenter.model, self.options)
 
     def run(
@@ -75,6 +78,7 @@ class Batch:
                     progress.warning(f"{case.name} was skipped: {error}", **error.fields)
                 else:
                     on_written(written)
+                    del written  # its arrays, before the next case needs as much
                 part.update(1.0)
         if skipped:
             raise InputError(

@@ -1,8 +1,8 @@
 """How sure a segmentation is of itself, from its class probabilities.
 
-If the probabilities are right, the voxels that a mask holds belong to the region as often as they say.
-Then the Dice against the ground truth can be estimated without one. How well this holds for a model is
-a matter of measurement; see its card.
+If the probabilities are right, the voxels that a mask holds belong to the region as often as they
+say. Then the Dice against the ground truth can be estimated without one. How well this holds for a
+model is a matter of measurement; see its card.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,8 @@ def doubtful_slices(
         labels, probabilities, known_labels: as for `estimated_dice`.
 
     Returns:
-        Up to `DOUBTFUL_SLICES` indices, ascending; fewer where less than one wrong voxel is expected.
+        Up to `DOUBTFUL_SLICES` indices, ascending; fewer where less than one wrong voxel is
+        expected.
     """
     tumor = region_probability(probabilities, known_labels, "WT")
     wrong = np.abs(tumor - (labels > 0))

@@ -44,8 +44,8 @@ class Segmenter:
 
     Args:
         model: its network is moved to the device.
-        device: 'auto', 'cpu' or 'cuda'. With 'auto' the CPU takes over, for good, when the GPU runs out
-            of memory even in half precision.
+        device: 'auto', 'cpu' or 'cuda'. With 'auto' the CPU takes over, for good, when the GPU
+            runs out of memory even in half precision.
 
     Attributes:
         model: the model.

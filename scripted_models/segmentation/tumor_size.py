@@ -1,10 +1,11 @@
 """Sizes of a segmented tumor: voxels, volumes, and the two diameters that radiologists draw.
 
 The diameters follow the bidimensional measurement of Wen et al. 2010 ("Updated response assessment
-criteria for high-grade gliomas", J Clin Oncol 28(11)): the largest diameter of the enhancing tumor in
-an axial slice and the largest one perpendicular to it. What a program needs beyond that is decided here:
+criteria for high-grade gliomas", J Clin Oncol 28(11)): the largest diameter of the enhancing tumor
+in an axial slice and the largest one perpendicular to it. What a program needs beyond that is
+decided here:
 
-- The outline runs through the midpoints of the voxels' edges, so a row of n voxels measures n voxels.
+- The outline runs through the midpoints of the voxels' edges: a row of n voxels measures n voxels.
 - Voxels that touch by an edge or a corner in the slice belong together; separate lesions do not.
 - The lines may cross holes and bays, such as a necrotic center.
 """
@@ -99,9 +100,10 @@ def measure(
 def axial_diameters(mask: np.ndarray, grid: Grid) -> Diameters | None:
     """Measure the largest axial diameter of a mask and the longest line perpendicular to it.
 
-    Axial are the slices of the grid whose normal is nearest to superior-inferior. Of all 8-connected
-    parts of all slices the one with the largest diameter counts; of several equally large diameters the
-    one with the longest perpendicular. Both lines lie in the convex hull of the part's outline.
+    Axial are the slices of the grid whose normal is nearest to superior-inferior. Of all
+    8-connected parts of all slices the one with the largest diameter counts; of several equally
+    large diameters the one with the longest perpendicular. Both lines lie in the convex hull of
+    the part's outline.
 
     Args:
         mask: bool (z, y, x).
@@ -111,7 +113,8 @@ def axial_diameters(mask: np.ndarray, grid: Grid) -> Diameters | None:
         The diameters, or None when the mask is empty.
 
     Source:
-        Wen et al. 2010, J Clin Oncol 28(11):1963-1972, and the choices named at the head of this file.
+        Wen et al. 2010, J Clin Oncol 28(11):1963-1972, and the choices named at the head of this
+        file.
     """
     box = _bounding_box(mask)
     if box is None:
@@ -211,7 +214,7 @@ def _turn(a: tuple[float, float], b: tuple[float, float], y: float, x: float) ->
 
 
 def _largest_cross(hull: np.ndarray) -> _Cross:
-    """Return the largest diameter of a convex polygon (n, 2) in mm and its longest perpendicular."""
+    """Return the largest diameter of a convex polygon (n, 2) in mm with its perpendicular."""
     lengths = np.linalg.norm(hull[:, None] - hull[None], axis=2)
     longest = np.argwhere(np.triu(lengths >= lengths.max() * (1 - SAME)))
     first, *others = (_cross_through(hull, i, j, lengths[i, j]) for i, j in longest)
@@ -221,9 +224,9 @@ def _largest_cross(hull: np.ndarray) -> _Cross:
 def _cross_through(hull: np.ndarray, i: int, j: int, length: float) -> _Cross:
     """Return the diameter between two corners with the longest perpendicular.
 
-    No other corner lies as far along the diameter as its ends: it would be farther away from the other
-    end. So both ways around the polygon run strictly from one end to the other; the gap between them is
-    widest at a corner.
+    No other corner lies as far along the diameter as its ends: it would be farther away from the
+    other end. So both ways around the polygon run strictly from one end to the other; the gap
+    between them is widest at a corner.
     """
     along = (hull[j] - hull[i]) / length
     axes = np.array([along, (-along[1], along[0])])

@@ -41,7 +41,7 @@ def trains(experiment: Experiment) -> bool:
     return NETWORKS[name].trains
 
 
-def make_network(experiment: Experiment) -> tuple[nn.Module, dict]:
+def make_network(experiment: Experiment) -> tuple[nn.Module, dict[str, Any]]:
     """Build the network and give it its trained parts, such as the first network of a cascade.
 
     Returns:
@@ -76,8 +76,8 @@ def _refuse_other_sizes(experiment: Experiment, network: nn.Module) -> None:
         raise InputError(
             f"The network {experiment.network.name} has {network.in_channels} image channels and "
             f"{network.num_classes} classes, expected {channels} (of {images}) and {classes}; set "
-            f"in_channels = {channels} and num_classes = {classes} in network.arguments, or change the "
-            "preprocessing."
+            f"in_channels = {channels} and num_classes = {classes} in network.arguments, or change "
+            "the preprocessing."
         )
 
 
@@ -159,7 +159,7 @@ def _all_cases(models: Sequence[Model]) -> tuple[list[str], list[str]]:
 
 def describe(
     experiment: Experiment,
-    arguments: dict,
+    arguments: dict[str, Any],
     names: Sequence[Sequence[str]],
     state: TrainingState,
 ) -> ModelDescription:

@@ -52,11 +52,12 @@ class NetworkConfig:
     """Network name and constructor arguments (see `scripted-models networks`)."""
 
     name: str = "TwoPathCNN"
-    arguments: dict = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
     # Trained networks inside it: name -> model folder.
     parts: dict[str, str] = field(default_factory=dict)
-    # A model folder, whose weights of the same names and shapes are taken at the start (FCN-16s begins
-    # as FCN-32s); or a file of published weights for the trunk, see networks/weight_files.py.
+    # A model folder, whose weights of the same names and shapes are taken at the start (FCN-16s
+    # begins as FCN-32s); or a file of published weights for the trunk, see
+    # networks/weight_files.py.
     start: str = ""
 
 
@@ -93,11 +94,11 @@ class DataConfig:
     )
     phantoms: Count = 0  # procedural cases added to the training cases
     low_grade_phantoms: Count = 0  # and further ones, all of low grade
-    # Necrosis and non-enhancing tumor of phantoms are one label, as in BraTS 2017 and later: how they look
-    # is then learned from real cases alone.
+    # Necrosis and non-enhancing tumor of phantoms are one label, as in BraTS 2017 and later: how
+    # they look is then learned from real cases alone.
     phantoms_merged: bool = False
-    # Copies of training cases, of another one each, whose enhancement is taken out: tumor cores are then
-    # also learned from what the other sequences show.
+    # Copies of training cases, of another one each, whose enhancement is taken out: tumor cores are
+    # then also learned from what the other sequences show.
     contrast_suppressed: Count = 0
     real: bool = True  # false: of the cases none trains
     statement: str = ""  # attribution, written into the model card
@@ -112,7 +113,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class PhaseConfig:
-    """One training phase (Havaei et al. 2017, "Two-phase training" and "Implementation details")."""
+    """One training phase (Havaei et al. 2017, "Two-phase training", "Implementation details")."""
 
     epochs: Count = 55  # figure 6 shows 55 epochs of phase 1 and 10 of phase 2
     steps_per_epoch: Positive = 200
@@ -137,29 +138,32 @@ class TrainingConfig:
     snapshot_every: Count = 0  # epochs between snapshots of the weights; 0: none
     batch_size: Positive = 8  # crops of one step, of each process
     output_size: Positive = 32  # edge of the crops' output in pixels; 1: the paper's patches
-    # Where crops lie: around the drawn pixel, also over the edge, or inside of the image as far as they fit.
+    # Where crops lie: around the drawn pixel, also over the edge, or inside of the image as far as
+    # they fit.
     crops: Literal["anywhere", "inside"] = "anywhere"
     pixels_per_crop: Count = 250  # that enter the loss; 0: all
     average_decay: BelowOne = 0.0  # of the moving average of the weights, which is kept; 0: none
-    # Share of the weights at the start in those that are kept at the end, so that a network that goes on with
-    # other cases does not forget (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", CVPR).
+    # Share of the weights at the start in those that are kept at the end, so that a network that
+    # goes on with other cases does not forget (Wortsman et al. 2022, "Robust fine-tuning of
+    # zero-shot models", CVPR).
     start_share: BelowOne = 0.0
-    # Phase 1. 'labels': of a crop only the label it was drawn for enters the loss, so that labels are
-    # equally frequent and spread as in the brain, as with the paper's patches. 'crops': all its pixels
-    # do, so that the shares around a tumor's edge stay as they are. 'none': crops are drawn as in phase 2.
+    # Phase 1. 'labels': of a crop only the label it was drawn for enters the loss, so that labels
+    # are equally frequent and spread as in the brain, as with the paper's patches. 'crops': all its
+    # pixels do, so that the shares around a tumor's edge stay as they are. 'none': crops are drawn
+    # as in phase 2.
     balance: Literal["labels", "crops", "none"] = "labels"
     balance_cases: bool = True  # draw the case first, all equally often; false: voxels of all cases
     healthy_share: BelowOne = 0.0  # phase 2: share of healthy pixels (below 1); 0: as in the brain
     dice: NotNegative = (
         0.0  # factor of the regions' soft Dice beside the cross-entropy; the paper has none
     )
-    # Of the cross-entropy: the mean over all chosen pixels, over those with a label, or the sum, whose rate
-    # is smaller by the number of pixels (Long et al.'s release: 1e-10).
+    # Of the cross-entropy: the mean over all chosen pixels, over those with a label, or the sum,
+    # whose rate is smaller by the number of pixels (Long et al.'s release: 1e-10).
     reduction: Literal["pixels", "labeled", "sum"] = "pixels"
     # Factors of the learning rate of weights with this part of a name: { bias = 2.0, trunk = 0.1 }.
     rates: dict[str, NotNegative] = field(default_factory=dict)
-    # When the logarithms of the label frequencies are added to the output bias: at the start, as the
-    # paper's sentence says, or when the labels begin to be drawn with these frequencies.
+    # When the logarithms of the label frequencies are added to the output bias: at the start, as
+    # the paper's sentence says, or when the labels begin to be drawn with these frequencies.
     output_bias: Literal["phase1", "phase2", "zero"] = "phase2"
     optimizer: Literal["sgd", "adam"] = "sgd"  # the paper's is 'sgd'
     l1: NotNegative = 0.0  # factor of |W|_1; the paper's is not printed
@@ -167,7 +171,9 @@ class TrainingConfig:
     max_norm: NotNegative = (
         0.0  # bound on the norm of every kernel; 0: none; the paper's is not printed
     )
-    augmentation: tuple[dict, ...] = ()  # steps of training/augmentation.py; the paper's are none
+    augmentation: tuple[
+        dict[str, Any], ...
+    ] = ()  # steps of training/augmentation.py; the paper's are none
     phases: Literal[1, 2] = 2  # 1: phase 1 only
     phase1: PhaseConfig = field(default_factory=PhaseConfig)
     phase2: PhaseConfig = field(default_factory=lambda: PhaseConfig(epochs=10))
@@ -184,7 +190,7 @@ class TrainingConfig:
             raise UnfitError(
                 key,
                 rate,
-                f"at most {HIGHEST_RATE_OF_SUMS:g} with the summed loss (as with 1e-10 for pictures), "
+                f"at most {HIGHEST_RATE_OF_SUMS:g} with the summed loss (1e-10 for pictures), "
                 "because a sum is larger than a mean by the number of pixels",
             )
         if self.reduction != "sum" and 0 < rate < LOWEST_RATE_OF_MEANS:
@@ -210,7 +216,8 @@ class Experiment:
     preprocessing: tuple[PreprocessingStep, ...] = DEFAULT_PREPROCESSING
     postprocessing: tuple[PostprocessingStep, ...] = DEFAULT_POSTPROCESSING
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    # How probabilities become labels, see transforms/region_thresholds.py; empty: the most probable.
+    # How probabilities become labels, see transforms/region_thresholds.py; empty: the most
+    # probable.
     decision: Decision = field(default_factory=lambda: NONE)
     crf: CrfSettings | None = None  # of probabilities
     weights: Literal["float32", "float16"] = "float32"  # of kernels in the model folder

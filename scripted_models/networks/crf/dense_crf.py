@@ -1,8 +1,8 @@
 """The fully connected conditional random field, by mean-field iterations.
 
-Sources: Krahenbuhl & Koltun 2011, "Efficient inference in fully connected CRFs with Gaussian edge potentials",
-NIPS, equations 2-3 and algorithm 1; Zheng et al. 2015, "Conditional random fields as recurrent neural
-networks", ICCV, section 4 (the weights of each class and the compatibilities are learned).
+Sources: Krahenbuhl & Koltun 2011, "Efficient inference in fully connected CRFs with Gaussian edge
+potentials", NIPS, equations 2-3 and algorithm 1; Zheng et al. 2015, "Conditional random fields as
+recurrent neural networks", ICCV, section 4 (weights of classes and compatibilities are learned).
 """
 
 import math
@@ -19,17 +19,17 @@ MOST = 100  # iterations, and pixels of a window
 class DenseCRF(nn.Module):
     """Makes neighbors of similar intensity agree on a label.
 
-    Each iteration filters the probabilities with two Gaussians, one of position and intensity (appearance),
-    one of position alone (smoothness), weights them by class, asks of each label the compatibilities with the
-    others as a price, and subtracts it from the logits. A new field has the Potts model, in which
-    different labels cost 1, and the same weights for all classes.
+    Each iteration filters the probabilities with two Gaussians: one of position and intensity
+    (appearance), one of position alone (smoothness). It weights them by class, asks of each label
+    the compatibilities with the others as a price, and subtracts it from the logits. A new field
+    has the Potts model, in which different labels cost 1, and the same weights for all classes.
 
     Args:
         num_classes: classes.
         backend: of the appearance filter, one of `FILTERS`.
         appearance_weight, smoothness_weight: of the two Gaussians.
-        position_width, intensity_width: standard deviations of the appearance Gaussian, in pixels (mm where
-            the spacing is given) and in units of the image.
+        position_width, intensity_width: standard deviations of the appearance Gaussian, in pixels
+            (mm where the spacing is given) and in units of the image.
         smoothness_width: of the other one.
         iterations: while training (Zheng et al. 2015, section 7.1: 5).
         test_iterations: otherwise (10 there).
@@ -61,8 +61,8 @@ class DenseCRF(nn.Module):
         counts = (iterations, test_iterations, window)
         if not all(isinstance(n, int) and 0 <= n <= MOST for n in counts) or window == 0:
             raise ValueError(
-                f"found {iterations} and {test_iterations} iterations and a window of {window}, expected whole "
-                f"numbers up to {MOST}, the window from 1 on"
+                f"found {iterations} and {test_iterations} iterations and a window of {window}, "
+                f"expected whole numbers up to {MOST}, the window from 1 on"
             )
         self.num_classes, self.backend, self.window = num_classes, backend, window
         self.position_width, self.intensity_width, self.smoothness_width = widths

@@ -1,4 +1,4 @@
-"""Sums of values over all pixels, weighted with a Gaussian of position and intensity: the CRF's messages.
+"""Sums over all pixels, weighted with a Gaussian of position and intensity: the CRF's messages.
 
 Every filter is made for one image and maps (N, C), the values of its pixels in C order, to (N, C).
 """
@@ -32,7 +32,8 @@ def exact_filter(positions: torch.Tensor, image: torch.Tensor, window: int) -> F
     features = torch.cat([positions, image]).flatten(1).T
     if len(features) > EXACT_LIMIT:
         raise ValueError(
-            f"{len(features)} pixels, expected at most {EXACT_LIMIT} for the exact filter; use 'permutohedral'"
+            f"{len(features)} pixels, expected at most {EXACT_LIMIT} for the exact filter; "
+            "use 'permutohedral'"
         )
     difference = features[:, None] - features[None]
     kernel = torch.exp(-difference.square().sum(dim=2) / 2)
@@ -47,7 +48,8 @@ def permutohedral_filter(positions: torch.Tensor, image: torch.Tensor, window: i
 def window_filter(positions: torch.Tensor, image: torch.Tensor, window: int) -> Filter:
     """Return the filter over a window of neighbors, a kernel that is cut off.
 
-    Source: Teichmann & Cipolla 2019, "Convolutional CRFs for semantic segmentation", BMVC, section 4.
+    Source: Teichmann & Cipolla 2019, "Convolutional CRFs for semantic segmentation", BMVC,
+    section 4.
 
     Args:
         positions, image: as for `exact_filter`.
@@ -79,8 +81,12 @@ FILTERS: dict[str, Callable[[torch.Tensor, torch.Tensor, int], Filter]] = {
 }
 
 
-def gaussian_filter(shape: Sequence[int], deviations: Sequence[float], device) -> Filter:
-    """Return the filter of positions alone, one axis after the other, exact up to `REACH` deviations.
+def gaussian_filter(
+    shape: Sequence[int], deviations: Sequence[float], device: torch.device
+) -> Filter:
+    """Return the filter of positions alone, one axis after the other.
+
+    It is exact up to `REACH` deviations.
 
     Args:
         shape: of the image.
@@ -111,8 +117,8 @@ def gaussian_filter(shape: Sequence[int], deviations: Sequence[float], device) -
 def normalized(plain: Filter, like: torch.Tensor) -> Filter:
     """Return a filter divided by the square roots of what it makes of ones, at both of its ends.
 
-    Source: Krahenbuhl & Koltun 2013, "Parameter learning and convergent inference for dense random fields",
-    ICML, section 4.
+    Source: Krahenbuhl & Koltun 2013, "Parameter learning and convergent inference for dense random
+    fields", ICML, section 4.
 
     Args:
         plain: filter.
@@ -123,7 +129,9 @@ def normalized(plain: Filter, like: torch.Tensor) -> Filter:
     return lambda values: scale * plain(scale * values)
 
 
-def _overlap(step: Sequence[int], shape: Sequence[int]) -> tuple[tuple, tuple]:
+def _overlap(
+    step: Sequence[int], shape: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Return the pixels that have a neighbor one step away, and those neighbors."""
     here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, shape, strict=True))
     there = tuple(slice(max(s, 0), n - max(-s, 0)) for s, n in zip(step, shape, strict=True))

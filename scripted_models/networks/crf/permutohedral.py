@@ -1,11 +1,12 @@
 """Gaussian filtering in many dimensions on the permutohedral lattice, in plain PyTorch.
 
-Source: Adams, Baek & Davis 2010, "Fast high-dimensional filtering using the permutohedral lattice", Computer
-Graphics Forum 29, section 3. Vertices of the lattice are found by sorting hashes instead of a hash table, and
-every stage is a gather, so it runs on CPUs and GPUs.
+Source: Adams, Baek & Davis 2010, "Fast high-dimensional filtering using the permutohedral lattice",
+Computer Graphics Forum 29, section 3. Vertices of the lattice are found by sorting hashes instead
+of a hash table, and every stage is a gather, so it runs on CPUs and GPUs.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -41,9 +42,10 @@ class PermutohedralLattice:
             self._neighbors = _neighbors(hashes, multipliers)
 
     def filter(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the sums of values weighted with exp(-|distance|^2 / 2), of every point to all points.
+        """Return for every point the sum of all values weighted with exp(-|distance|^2 / 2).
 
-        Differentiable in the values. The result is an approximation, and its operator not quite symmetric.
+        Differentiable in the values. The result is an approximation, its operator not quite
+        symmetric.
 
         Args:
             values: (N, C), floats.
@@ -51,15 +53,19 @@ class PermutohedralLattice:
         Returns:
             (N, C)
         """
-        return _Filter.apply(values, self)
+        sums: torch.Tensor = _Filter.apply(values, self)
+        return sums
 
     def splat_blur_slice(self, values: torch.Tensor, backwards: bool = False) -> torch.Tensor:
         """As `filter` without gradients; `backwards` is the transposed operator."""
         weights = self._weights.to(values.dtype)
         vertices = F.embedding_bag(
-            self._points, values, self._starts, mode="sum",
+            self._points,
+            values,
+            self._starts,
+            mode="sum",
             per_sample_weights=self._point_weights.to(values.dtype),
-        )  # fmt: skip
+        )
         outside = vertices.new_zeros((1, vertices.shape[1]))
         for pair in self._neighbors[::-1] if backwards else self._neighbors:
             padded = torch.cat([vertices, outside])
@@ -70,12 +76,12 @@ class PermutohedralLattice:
 
 class _Filter(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values: torch.Tensor, lattice: PermutohedralLattice) -> torch.Tensor:
+    def forward(ctx: Any, values: torch.Tensor, lattice: PermutohedralLattice) -> torch.Tensor:
         ctx.lattice = lattice
         return lattice.splat_blur_slice(values.contiguous())
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return ctx.lattice.splat_blur_slice(gradient.contiguous(), backwards=True), None
 
 
@@ -133,7 +139,9 @@ def _multipliers(dimensions: int, device: torch.device) -> torch.Tensor:
 
 
 def _neighbors(hashes: torch.Tensor, multipliers: torch.Tensor) -> list[torch.Tensor]:
-    """Return for each axis of the lattice both neighbors (2, vertices); those outside are number `size`.
+    """Return for each axis of the lattice both neighbors (2, vertices).
+
+    Those outside are number `size`.
 
     Hashing is linear, so the hash of a neighbor is that of the vertex plus that of the step.
     """
@@ -150,9 +158,9 @@ def _neighbors(hashes: torch.Tensor, multipliers: torch.Tensor) -> list[torch.Te
 
 
 def _gain(dimensions: int) -> float:
-    """Return the integral of the Gaussian over the volume of a lattice cell, in standard deviations.
+    """Return the integral of the Gaussian over the volume of a lattice cell, in deviations.
 
-    Splatting, blurring and slicing keep the sum of all values, so the constant makes evenly dense points get
-    the sum that the Gaussian gives them.
+    Splatting, blurring and slicing keep the sum of all values. So the constant makes evenly dense
+    points get the sum that the Gaussian gives them.
     """
     return (4 * math.pi / 3) ** (dimensions / 2) * math.sqrt(dimensions + 1)

@@ -1,6 +1,7 @@
 """The dense CRF after a network: on the probabilities of a picture or of a brain."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,8 +9,9 @@ import torch
 from scripted_models.errors import ModelError
 from scripted_models.networks.crf.dense_crf import DenseCRF
 
-# Of brains, in mm and standard deviations of the intensity; those of pictures are the defaults of `DenseCRF`.
-BRAIN_SETTINGS = {
+# Of brains, in mm and standard deviations of the intensity. Pictures have the defaults of
+# `DenseCRF`.
+BRAIN_SETTINGS: dict[str, Any] = {
     "appearance_weight": 3.0,
     "smoothness_weight": 1.0,
     "position_width": 5.0,
@@ -21,7 +23,7 @@ LEAST_TUMOR = 0.01  # probability below which a voxel far from others stays as i
 TINY = 1e-8
 
 
-def build_crf(num_classes: int, settings: Mapping, task: str = "brains") -> DenseCRF:
+def build_crf(num_classes: int, settings: Mapping[str, Any], task: str = "brains") -> DenseCRF:
     """Build the CRF of a model.
 
     Args:
@@ -37,7 +39,9 @@ def build_crf(num_classes: int, settings: Mapping, task: str = "brains") -> Dens
         return DenseCRF(num_classes, **{**usual, **settings}).eval()
     except (TypeError, ValueError) as error:
         raise ModelError(
-            f"[crf]: {dict(settings)} do not make a dense CRF ({error}); fix them."
+            found=f"the settings {dict(settings)} of [crf] ({error})",
+            expected="those of a dense CRF",
+            action="correct them",
         ) from error
 
 
@@ -64,7 +68,9 @@ def refine(
 def refine_brain(
     crf: DenseCRF, probabilities: np.ndarray, image: np.ndarray, spacing_zyx_mm: Sequence[float]
 ) -> np.ndarray:
-    """Run a CRF on the box around all that may be tumor; the other voxels keep their probabilities.
+    """Run a CRF on the box around all that may be tumor.
+
+    The other voxels keep their probabilities.
 
     Args:
         crf: in evaluation mode.

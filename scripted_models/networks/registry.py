@@ -1,0 +1,180 @@
+"""The registry: a name, how it is built, and what can be said without its weights."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypedDict
+
+import torch
+
+from scripted_models.errors import ModelError
+from scripted_models.networks.cascades import InputCascadeCNN, LocalCascadeCNN, MFCascadeCNN
+from scripted_models.networks.crf_rnn import CRFRNN
+from scripted_models.networks.dilated import DilatedVGG
+from scripted_models.networks.ensembles import AverageCNN, VotedEnsemble
+from scripted_models.networks.fcn import FCN
+from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN, TwoPathCNN
+from scripted_models.networks.monai_networks import (
+    ADOPTED,
+    MonaiSliceNetwork,
+    MonaiVolumeNetwork,
+)
+from scripted_models.networks.refinenet import RefineNet
+from scripted_models.networks.segresnet import SegResNet
+from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
+from scripted_models.networks.threshold import ThresholdBaseline
+from scripted_models.networks.unet import UNet
+from scripted_models.runtime.typed_tables import shown
+
+
+class NetworkFacts(TypedDict):
+    """What can be said of a network in its default form; see `SegmentationNetwork`."""
+
+    name: str
+    dimensions: int
+    trainable_parameters: int
+    receptive_field: int
+    output_stride: int
+    margins: list[int]
+    in_channels: int
+    num_classes: int
+    parts: dict[str, str]
+    source: str
+
+
+@dataclass(frozen=True)
+class NetworkEntry:
+    """One registered network.
+
+    Attributes:
+        name: name used in experiments, model folders and on the command line.
+        build: class or function; called with keyword arguments only.
+        source: paper and section.
+        parts: trained networks that it is made from: attribute -> name in the registry.
+        trains: whether it has weights of its own to train.
+        drawn: whether there is a diagram of it.
+    """
+
+    name: str
+    build: Callable[..., SegmentationNetwork]
+    source: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    trains: bool = True
+    drawn: bool = False
+
+    def describe(self) -> NetworkFacts:
+        """Describe the network in its default form, without its weights."""
+        with torch.device("meta"):  # nothing is allocated
+            network = self.build()
+        return {
+            "name": self.name,
+            "dimensions": network.dimensions,
+            "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
+            "receptive_field": network.receptive_field,
+            "output_stride": network.output_stride,
+            "margins": list(network.margins),
+            "in_channels": network.in_channels,
+            "num_classes": network.num_classes,
+            "parts": dict(self.parts),
+            "source": self.source,
+        }
+
+
+def _voted_ensemble(
+    network: str = "TwoPathCNN", members: int = 7, voting: str = "hard", **arguments: Any
+) -> VotedEnsemble:
+    built = [build_slice_network(network, **arguments) for _ in range(members)]
+    return VotedEnsemble(built, voting)
+
+
+def _crf_rnn(
+    network: str = "FCN8s", crf: Mapping[str, Any] | None = None, **arguments: Any
+) -> CRFRNN:
+    return CRFRNN(build_slice_network(network, **arguments), crf)
+
+
+def _published() -> list[NetworkEntry]:
+    """Return the networks of the papers that this package follows."""
+    havaei = "Havaei et al. 2017, Medical Image Analysis 35, "
+    drawn = partial(NetworkEntry, drawn=True)
+    first = {"first": "TwoPathCNN"}
+    both = {"local_path": "LocalPathCNN", "global_path": "GlobalPathCNN"}
+    long, yu = "Long et al. 2015, CVPR, ", "Yu & Koltun 2016, ICLR, "
+    return [
+        drawn("LocalPathCNN", LocalPathCNN, havaei + "table 1"),
+        drawn("GlobalPathCNN", GlobalPathCNN, havaei + "table 1"),
+        drawn("AverageCNN", AverageCNN, havaei + "table 1", both, trains=False),
+        drawn("TwoPathCNN", TwoPathCNN, havaei + "figure 2"),
+        drawn("InputCascadeCNN", InputCascadeCNN, havaei + "figure 3", first),
+        drawn("LocalCascadeCNN", LocalCascadeCNN, havaei + "figure 3", first),
+        drawn("MFCascadeCNN", MFCascadeCNN, havaei + "figure 3", first),
+        drawn("VotedEnsemble", _voted_ensemble, havaei + "BRATS 2015", trains=False),
+        NetworkEntry("ThresholdBaseline", ThresholdBaseline, "bright FLAIR and T1c", trains=False),
+        drawn("UNet", UNet, "Ronneberger et al. 2015, MICCAI, LNCS 9351"),
+        NetworkEntry("SegResNet", SegResNet, ADOPTED["SegResNet"].source),
+        NetworkEntry("FCN32s", FCN, long + "FCN-32s"),
+        NetworkEntry("FCN16s", partial(FCN, stride=16), long + "FCN-16s"),
+        NetworkEntry("FCN8s", partial(FCN, stride=8), long + "FCN-8s"),
+        NetworkEntry("FCN8sAtOnce", partial(FCN, stride=8, at_once=True), long + "at once"),
+        NetworkEntry("FCN32sFixed", partial(FCN, fixed=True), long + "table 2"),
+        NetworkEntry("DilatedFrontEnd", DilatedVGG, yu + "section 4"),
+        NetworkEntry("DilatedBasic", partial(DilatedVGG, context="basic"), yu + "table 1"),
+        NetworkEntry("DilatedLarge", partial(DilatedVGG, context="large"), yu + "table 1"),
+        NetworkEntry("RefineNet", RefineNet, "Lin et al. 2017, CVPR, figure 2"),
+        NetworkEntry("CRFRNN", _crf_rnn, "Zheng et al. 2015, ICCV, section 5"),
+    ]
+
+
+def _of_monai() -> Iterator[NetworkEntry]:
+    """Yield MONAI's own networks, of slices and of volumes."""
+    for name, adopted in ADOPTED.items():
+        if name != "SegResNet":  # on slices it has an output layer of its own
+            build = partial(MonaiSliceNetwork, adopted.monai, **adopted.arguments)
+            yield NetworkEntry(name, build, adopted.source)
+        build_3d = partial(MonaiVolumeNetwork, adopted.monai, **adopted.arguments)
+        yield NetworkEntry(f"{name}3D", build_3d, adopted.source)
+
+
+_REFUSALS = (TypeError, ValueError, AssertionError, KeyError, IndexError)  # MONAI has all of them
+
+
+def build_network(name: str, **arguments: Any) -> SegmentationNetwork:
+    """Build a registered network.
+
+    Raises:
+        ModelError: unknown name or arguments.
+    """
+    if name not in NETWORKS:
+        raise ModelError(
+            found=f"the unknown network '{name}'",
+            expected=f"one of {sorted(NETWORKS)}",
+            action="correct its name",
+        )
+    try:
+        return NETWORKS[name].build(**arguments)
+    except _REFUSALS as error:
+        why = str(error).partition("\n")[0][:200]
+        raise ModelError(
+            found=f"the arguments {shown(arguments)} for {name} ({why})",
+            expected="those that it takes",
+            action="correct them",
+        ) from error
+
+
+def build_slice_network(name: str, **arguments: Any) -> SliceNetwork:
+    """Build a registered network that can be trained and can segment.
+
+    Raises:
+        ModelError: unknown name or arguments, or a network of volumes.
+    """
+    network = build_network(name, **arguments)
+    if not isinstance(network, SliceNetwork):
+        raise ModelError(
+            found=f"the 3-D network '{name}'",
+            expected="a 2-D one, because training and segmenting go slice by slice",
+            action=f"take '{name.removesuffix('3D')}' or another network of slices",
+        )
+    return network
+
+
+NETWORKS: dict[str, NetworkEntry] = {entry.name: entry for entry in (*_published(), *_of_monai())}
