@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripted_models.errors import InputError, ResourceError
-from scripted_models.evaluation.folders import (
+from scripted_models.evaluation.folder_scores import (
     COLUMNS,
     comparison_table,
     evaluate_folders,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_evaluation import GRID, NAMES, tumor, write_prediction, write_truth
 
-from scripted_models.evaluation.folders import evaluate_folders
+from scripted_models.evaluation.folder_scores import evaluate_folders
 from scripted_models.images.volume_files import write_labels
 
 

@@ -21,7 +21,7 @@ from scripted_models.evaluation.experiment_rows import (
     sections,
     shared_notes,
 )
-from scripted_models.evaluation.folders import Evaluation, evaluate_folders
+from scripted_models.evaluation.folder_scores import Evaluation, evaluate_folders
 from scripted_models.evaluation.paper_tables import PAPER_ROWS, PPV_TITLE
 from scripted_models.reporting.experiment_table import experiment_page, write_experiment_table
 

@@ -24,7 +24,11 @@ from scripted_models.bundle.description import NetworkDescription
 from scripted_models.bundle.weights import Model, load_model, write_model
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
-from scripted_models.evaluation.folders import evaluate_folders, join_evaluations, write_reports
+from scripted_models.evaluation.folder_scores import (
+    evaluate_folders,
+    join_evaluations,
+    write_reports,
+)
 from scripted_models.experiments.ablation import (
     ALL,
     dice_by_set,

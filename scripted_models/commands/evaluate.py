@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             expected="them with --voc only",
             action="leave them out",
         )
-    from scripted_models.evaluation.folders import comparison_table, evaluate_folders
+    from scripted_models.evaluation.folder_scores import comparison_table, evaluate_folders
     from scripted_models.labels import CODINGS
 
     evaluation = evaluate_folders(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripted_models.evaluation.folders import Evaluation
+from scripted_models.evaluation.folder_scores import Evaluation
 from scripted_models.runtime.atomic_files import write_file
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from scripted_models.evaluation.folders import Evaluation
+from scripted_models.evaluation.folder_scores import Evaluation
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS
 from scripted_models.evaluation.paper_tables import (
     CELLS_NOTE,

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 from scripted_models.cases.case import Case
-from scripted_models.evaluation.folders import Evaluation, evaluate_folders
+from scripted_models.evaluation.folder_scores import Evaluation, evaluate_folders
 from scripted_models.evaluation.paper_tables import markdown_table
 from scripted_models.labels import REGIONS
 from scripted_models.runtime.atomic_files import make_folder, write_file

@@ -18,7 +18,7 @@ from scripted_models.cases.patients import site_name, split_patients
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confidence_table import write_confidence
 from scripted_models.evaluation.experiment_rows import ExperimentRow
-from scripted_models.evaluation.folders import Evaluation, join_evaluations, write_reports
+from scripted_models.evaluation.folder_scores import Evaluation, join_evaluations, write_reports
 from scripted_models.experiments.ablation import (
     ALL,
     dice_by_set,

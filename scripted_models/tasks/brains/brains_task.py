@@ -13,7 +13,7 @@ from scripted_models.runtime.typed_tables import refusing
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.case_preparation import case_sources, space_of
 from scripted_models.tasks.brains.case_split import split_folds
-from scripted_models.tasks.brains.held_out import HeldOutCases
+from scripted_models.tasks.brains.held_out_cases import HeldOutCases
 from scripted_models.tasks.brains.validation import validate_slices
 from scripted_models.training.augmentation import KEPT
 from scripted_models.training.experiment_config import Experiment

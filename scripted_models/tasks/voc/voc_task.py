@@ -11,7 +11,7 @@ from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LabelCoding
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.tasks.voc.classes import CLASSES
-from scripted_models.tasks.voc.held_out import HeldOutPictures
+from scripted_models.tasks.voc.held_out_pictures import HeldOutPictures
 from scripted_models.tasks.voc.paper_rows import paper_rows
 from scripted_models.tasks.voc.picture_cases import picture_sources, validate_pictures
 from scripted_models.training.experiment_config import DataConfig, Experiment

@@ -9,7 +9,7 @@ from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
 from scripted_models.evaluation.experiment_rows import ExperimentRow
-from scripted_models.evaluation.folders import evaluate_folders
+from scripted_models.evaluation.folder_scores import evaluate_folders
 from scripted_models.networks import NETWORKS
 from scripted_models.segmentation.outputs import REPORT
 from scripted_models.segmentation.segmenter import Segmenter
