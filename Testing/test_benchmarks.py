@@ -13,6 +13,7 @@ import torch
 
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
+from scripted_models.errors import InputError
 from scripted_models.tasks.brains.case_split import usable_cases
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -120,7 +121,7 @@ def test_held_out_networks_are_those_of_the_default_on_its_own_cases(table_of, t
     for seed in range(1, 6):
         write_phantom_case(tmp_path / "cases", seed, (24, 24, 8))
     arguments = [str(tmp_path / "out"), "--data", str(tmp_path / "cases")]
-    with pytest.raises(SystemExit, match="5 of them unknown to the model, expected the 30"):
+    with pytest.raises(InputError, match="5 of them unknown to the model, expected the 30"):
         table_of("held_out_networks", *arguments)
     own = importlib.import_module("held_out_networks")
     ensemble = load_model("default")

@@ -211,4 +211,4 @@ def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[Region, flo
     early = getattr(experiment.training, f"phase{phase}").patience
     kept = max(rows, key=lambda row: row["score"]) if early else rows[-1]
     scores = {region: kept.get(f"dice_{region}") for region in REGIONS}
-    return {cast(Region, k): round(v, 4) for k, v in scores.items() if v is not None}
+    return {k: round(v, 4) for k, v in scores.items() if v is not None}
