@@ -154,7 +154,7 @@ class TestTexts:
 
     def test_notes_are_told_once_and_say_whose_they_are(self, rows):
         merged, empty = shared_notes(rows)
-        assert merged.startswith("Truth of coding 'brats2021'")
+        assert merged.startswith("Ground truth of coding 'brats2021'")
         assert empty.startswith("cascade, again: Region ET: 0 of 2 cases")
         assert experiment_texts(rows, FACTS)["table.md"].count(merged) == 1
 

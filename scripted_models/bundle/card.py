@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import monai
 import numpy as np
@@ -32,8 +33,8 @@ def bundle_files(description: ModelDescription, network: SliceNetwork) -> dict[s
     return {**files, "LICENSE": _LICENSE.encode()}
 
 
-def _metadata(description: ModelDescription, network: SliceNetwork) -> dict:
-    def tensor(kind: str, channels: int, size: int, names: dict) -> dict:
+def _metadata(description: ModelDescription, network: SliceNetwork) -> dict[str, Any]:
+    def tensor(kind: str, channels: int, size: int, names: dict[int, str]) -> dict[str, Any]:
         return {
             "type": kind,
             "format": "magnitude" if kind == "image" else "segmentation",
@@ -84,7 +85,7 @@ def _channel_names(description: ModelDescription, network: SliceNetwork) -> dict
     return dict(enumerate(name + place for name in description.channels for place in places))
 
 
-def _inference(description: ModelDescription) -> dict:
+def _inference(description: ModelDescription) -> dict[str, Any]:
     package = "scripted_models"
     network = description.network
     return {
@@ -127,7 +128,8 @@ def card_text(description: ModelDescription, network: SliceNetwork) -> str:
         f"Training cases: {', '.join(training.train) or 'not stated'}.",
         f"Validation cases (scored after every epoch): {', '.join(training.validation) or 'none'}.",
         f"Phantoms: {training.phantoms}. Copies of training cases whose enhancement was taken out: "
-        f"{training.contrast_suppressed}. Seed: {'not stated' if training.seed is None else training.seed}.",
+        f"{training.contrast_suppressed}. "
+        f"Seed: {'not stated' if training.seed is None else training.seed}.",
         training.note,
         _MERGED_LABELS
         if description.task == "brains" and {1, 3} <= set(description.labels)
@@ -157,7 +159,7 @@ def _time(seconds: Mapping[str, float], gib: Mapping[str, float]) -> list[str]:
 
 
 def _failures(reasons: Mapping[str, str], dice: Mapping[str, Dice]) -> list[str]:
-    """Return a section on the worst cases; `experiments --folds` draws them for whoever has the data."""
+    """Return a section on the worst cases; `experiments --folds` draws them."""
     if not reasons:
         return []
     lines = [
@@ -176,8 +178,9 @@ def _inputs(description: ModelDescription, network: SliceNetwork) -> str:
         mean, std = list(scale.mean), list(scale.std)
         return f"{channels}(value * {scale.scale:g} - {mean}) / {std} of values from 0 to 1."
     return (
-        f"{channels}skull-stripped, co-registered, background 0; {', '.join(network.planes)} slices in LPS "
-        "orientation, about 1 mm in the plane (other inputs are brought there)."
+        f"{channels}skull-stripped, co-registered, background 0; "
+        f"{', '.join(network.planes)} slices in LPS orientation, about 1 mm in the plane "
+        "(other inputs are brought there)."
     )
 
 
@@ -197,14 +200,14 @@ def _decision(least: Decision) -> str:
     sentences = [f"A region is given from a probability on: {', '.join(shares)}."] if shares else []
     if best:
         sentences.append(
-            "The probability from which on a region is given is chosen in each image for the greatest expected "
-            f"Dice: {', '.join(best)}."
+            "The probability from which on a region is given is chosen in each image for the "
+            f"greatest expected Dice: {', '.join(best)}."
         )
     return " ".join(sentences)
 
 
 def _dice_table(title: str, head: str, rows: Mapping[str, Dice]) -> list[str]:
-    """Return a section with a row for each case, or set of sequences, and a column for each region."""
+    """Return a section with a row for each name and a column for each region."""
     if not rows:
         return []
     regions = list(dict.fromkeys(region for dice in rows.values() for region in dice))
@@ -230,10 +233,13 @@ def _score_table(scores: Mapping[str, Mapping[Region, RegionScores]]) -> str:
 
 
 _MERGED_LABELS = (
-    "In BraTS 2017 and later necrosis and non-enhancing tumor are one label; such voxels trained the sum "
-    "of both probabilities."
+    "In BraTS 2017 and later necrosis and non-enhancing tumor are one label; such voxels trained "
+    "the sum of both probabilities."
 )
 
-_LICENSE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on
-the data named in docs/README.md; the terms of these data (research use) apply to the weights as well.
-"""
+_LICENSE = (
+    "The program that reads these weights is under the Apache License 2.0. "
+    "The weights were trained on\n"
+    "the data named in docs/README.md; the terms of these data (research use) apply to the weights as "
+    "well.\n"
+)

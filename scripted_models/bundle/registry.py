@@ -80,7 +80,7 @@ def stored_model(folder: Path) -> StoredModel:
 
 
 def import_model(source: Path, name: str | None = None) -> StoredModel:
-    """Copy a model into the user's models folder, where it appears whole and loadable or not at all.
+    """Copy a model into the user's models folder, whole and loadable or not at all.
 
     Args:
         source: model folder, or zip file of one; only read.

@@ -1,7 +1,7 @@
 """The model folder with its weights: loaded after every check, written whole.
 
-Loading verifies the checksums first, reads weights with `weights_only=True` and strict keys, refuses
-NaN, and executes nothing.
+Loading verifies the checksums first, reads weights with `weights_only=True` and strict keys,
+refuses NaN, and executes nothing.
 """
 
 import hashlib
