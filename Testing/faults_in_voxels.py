@@ -240,8 +240,8 @@ def left_out(inputs):
     50,
     "a sequence left out beside four files",
     2,
-    "--without is for a case folder, expected none beside --t1 --t1c --t2 --flair; leave it out, "
-    "and give no file of these sequences.",
+    "Found --without beside single files, expected it with a case folder only; leave it out, and "
+    "give no file of these sequences.",
 )
 def left_out_beside_files(inputs):
     inputs.options = ["--without", "t1"]
@@ -255,8 +255,8 @@ def folder_command(inputs):
     50,
     "a folder of cases of which one has no FLAIR",
     2,
-    "Found 1 of 3 cases that were skipped (b), expected usable ones; the reasons are above, fix them "
-    "and run again with --continue.",
+    "Found 1 of 3 cases that were skipped (b), expected usable ones; the reasons are above, fix "
+    "them and run again with --continue.",
     OTHERS,
 )
 def one_of_three(inputs):

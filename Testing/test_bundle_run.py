@@ -18,7 +18,7 @@ from monai.bundle import ConfigParser, load, verify_metadata, verify_net_in_out
 from monai.data import decollate_batch
 
 from scripted_models.bundle.card import card_text
-from scripted_models.bundle.folders import SHIPPED, shipped_models
+from scripted_models.bundle.model_folders import SHIPPED, shipped_models
 from scripted_models.bundle.monai_files import SCHEMA, monai_files
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.discovery import find_cases

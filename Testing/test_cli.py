@@ -29,10 +29,10 @@ class TestExitCodes:
     @pytest.mark.parametrize(
         ("error", "code", "words"),
         [
-            (MemoryError(), 4, "out of memory"),
-            (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 4, "out of memory"),
+            (MemoryError(), 4, "too little memory"),
+            (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 4, "too little memory"),
             (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 4, "--device cpu"),
-            (OSError(errno.ENOSPC, "No space left on device"), 4, "disk is full"),
+            (OSError(errno.ENOSPC, "No space left on device"), 4, "a full disk"),
             (PermissionError(errno.EACCES, "Permission denied", "scan.nii"), 2, "scan.nii"),
             (KeyboardInterrupt(), 130, "cancelled"),
         ],
@@ -49,7 +49,7 @@ class TestExitCodes:
         assert main(["networks"]) == 1
         text = capsys.readouterr().err
         assert "Traceback" in text
-        assert text.splitlines()[-1].startswith("Error: This is a fault of the program")
+        assert text.splitlines()[-1].startswith("Error: Found a fault of the program")
 
     def test_a_wrong_option_is_one_line(self, capsys):
         with pytest.raises(SystemExit) as exit_:

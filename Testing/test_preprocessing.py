@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scripted_models.errors import InputError, ModelError
+from scripted_models.runtime.typed_tables import as_table
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.transforms.preprocessing import N4BiasFieldd, build_preprocessing, preprocess
 
@@ -110,7 +111,7 @@ def test_input_is_not_changed(image):
 
 def test_steps_survive_json(image):
     steps = Experiment().preprocessing
-    again = json.loads(json.dumps(steps))
+    again = json.loads(json.dumps(as_table(steps)))
     assert np.array_equal(run(steps, image)["image"], run(again, image)["image"])
 
 

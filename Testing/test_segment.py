@@ -141,7 +141,7 @@ class TestOutputs:
 
         monkeypatch.setattr(Path, "replace", full_after_the_report)
         assert run(case, "--output", tmp_path, "--coding", "brats2023") == 4
-        assert "disk is full" in capsys.readouterr().err
+        assert "a full disk" in capsys.readouterr().err
         assert json.loads((target / "report.json").read_text())["coding"] == "brats2023"
         assert not (target / "segmentation.nii.gz").exists()
 

@@ -15,7 +15,7 @@ pytest.importorskip("slicer")
 from BrainTumorSegLib import model_import, model_list
 from BrainTumorSegLib.protocol import parse_line
 
-from scripted_models.bundle.folders import SHIPPED
+from scripted_models.bundle.model_folders import SHIPPED
 from scripted_models.bundle.registry import import_model as import_here
 from scripted_models.bundle.weights import write_model
 from scripted_models.cli import main
@@ -91,7 +91,7 @@ class TestList:
     )
     def test_the_shipped_ones_say_what_their_cards_say(self, name, cases, dice, time):
         (entry,) = (entry for entry in model_list.list_models() if entry.name == name)
-        assert (entry.folder, entry.user, entry.problem) == (SHIPPED / name, False, "")
+        assert (entry.folder, entry.user, entry.problem) == (SHIPPED / name, False, None)
         assert entry.card == (entry.folder / "docs" / "README.md").read_text(encoding="utf-8")
         summary, trained_on, expected, score, seconds = entry.lines
         assert summary == entry.description.summary
@@ -124,7 +124,7 @@ class TestList:
         (store / "torn" / "models" / "model.pt").write_bytes(b"")
         entry = model_list.list_models()[-1]
         assert (entry.name, entry.user, entry.lines) == ("torn", True, ())
-        assert "checksum" in entry.problem
+        assert "checksum" in entry.problem.sentence
         model_list.remove_model(entry)
         assert os.listdir(store) == []
 

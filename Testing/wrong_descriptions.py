@@ -178,6 +178,13 @@ NETWORKS = [
     ({"name": "TwoPathCNN", "arguments": {"maxout_pieces": 10**12}}, "TwoPathCNN"),
     ({"name": "FCN8s", "arguments": {"scale": 1e9}}, "FCN"),
     ({"name": "FCN8s", "arguments": {"scale": 1e300}}, "FCN8s"),
+    ({"name": "MonaiUNet", "arguments": {"channels": [10**6] * 5}}, "MonaiUNet"),
+    ({"name": "MonaiUNet", "arguments": {"num_res_units": 10**8}}, "more layers than its weights"),
+    ({"name": "MonaiUNet", "arguments": {"strides": [512] * 4}}, "MonaiUNet"),
+    ({"name": "MonaiUNet", "arguments": {"dropout": "often"}}, "MonaiUNet"),
+    ({"name": "DynUNet", "arguments": {"upsample_kernel_size": [512] * 4}}, "DynUNet"),
+    ({"name": "SegResNet", "arguments": {"blocks_down": [10**8, 1, 1, 1]}}, "more layers than its"),
+    ({"name": "SegResNet3D", "arguments": {}}, "the 3-D network 'SegResNet3D', expected a 2-D one"),
     ({"name": "RefineNet", "arguments": {"links": 10**9}}, "more layers than its weights are for"),
     (
         {"name": "InputCascadeCNN", "arguments": {"dropout": True}},

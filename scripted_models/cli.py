@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from scripted_models import __version__
 from scripted_models.commands import (
@@ -28,15 +29,16 @@ from scripted_models.runtime.memory import is_shortage
 from scripted_models.runtime.progress import Progress, make_progress
 
 COMMANDS = (
-    demo, segment, evaluate, cases, train, experiments, figures, phantom, networks, models, predict_voc,
-    crf,
-)  # fmt: skip
+    *(demo, segment, evaluate, cases, train, experiments),
+    *(figures, phantom, networks, models, predict_voc, crf),
+)
+_CODES = "0 done, 1 fault of the program, 2 input, 3 model, 4 resources, 130 cancelled"
 
 
 class _Parser(argparse.ArgumentParser):
     """Reports wrong options as input errors (exit code 2) in one line."""
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"Error: {message} (see '{self.prog} --help')\n")
 
 
@@ -45,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="scripted-models",
         description="Segment brain tumors in MRI; train and evaluate the networks that do it.",
-        epilog="Exit codes: 0 done, 1 fault of the program, 2 input, 3 model, 4 resources, 130 cancelled.",
+        epilog=f"Exit codes: {_CODES}.",
     )
     parser.add_argument("--version", action="version", version=f"scripted-models {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
@@ -58,44 +60,48 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = build_parser().parse_args(arguments)
     for name, value in vars(options).items():
-        if isinstance(value, Path) and str(value).startswith(
-            "~"
-        ):  # which shells leave in --t1=~/a.nii
+        if isinstance(value, Path) and str(value).startswith("~"):  # as in --t1=~/a.nii
             setattr(options, name, value.expanduser())
     progress = make_progress(getattr(options, "progress", "bar"))
     _cancel_on_signals()
     try:
-        return options.run(options, progress) or 0
+        return int(options.run(options, progress) or 0)
     except ScriptedModelsError as error:
         return _fail(progress, error)
     except KeyboardInterrupt:
-        return _fail(progress, Cancelled("The run was cancelled; nothing partial was written."))
+        return _fail(progress, Cancelled())
     except BrokenPipeError:
         return Cancelled.exit_code
     except Exception as error:
         expected = _expected(error)
         if not expected:
             traceback.print_exc()
-        return _fail(progress, expected or ScriptedModelsError(_fault(error)))
+        return _fail(progress, expected or _fault(error))
 
 
 def _expected(error: Exception) -> ScriptedModelsError | None:
     """Name the faults of the machine and of files that no code has put into a sentence."""
     if is_shortage(error):
-        return ResourceError("The machine ran out of memory; close other programs.")
+        return ResourceError(found="too little memory", action="close other programs")
     if "CUDA out of memory" in str(error):
-        return ResourceError("The GPU ran out of memory; free it, or run with --device cpu.")
+        return ResourceError(
+            found="too little memory on the GPU", action="free it, or run with --device cpu"
+        )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ResourceError("The disk is full; make room and run again.")
+        return ResourceError(found="a full disk", action="make room and run again")
     if isinstance(error, OSError) and error.filename:
         return InputError(
-            f"{error.filename}: {error.strerror}; check the path and its permissions."
+            found=f"a file or folder that cannot be used ({error.strerror})",
+            action="check the path and its permissions",
+            path=str(error.filename),
         )
     return None
 
 
-def _fault(error: Exception) -> str:
-    return f"This is a fault of the program ({type(error).__name__}: {error}); please report it."
+def _fault(error: Exception) -> ScriptedModelsError:
+    return ScriptedModelsError(
+        found=f"a fault of the program ({type(error).__name__}: {error})", action="please report it"
+    )
 
 
 def _fail(progress: Progress, error: ScriptedModelsError) -> int:
@@ -108,7 +114,7 @@ def _fail(progress: Progress, error: ScriptedModelsError) -> int:
 def _cancel_on_signals() -> None:
     """Let SIGTERM end the run like Ctrl-C, so that clean-up code runs."""
 
-    def interrupt(*_):
+    def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():

@@ -175,3 +175,13 @@ class Cancelled(ScriptedModelsError):  # noqa: N818 - not a fault, an outcome
 
     exit_code = 130
     code = "cancelled"
+
+    def __init__(
+        self,
+        *,
+        found: str = "a cancelled run",
+        expected: str = "",
+        action: str = "nothing partial was written",
+        path: Path | str | None = None,
+    ):
+        super().__init__(found=found, expected=expected, action=action, path=path)

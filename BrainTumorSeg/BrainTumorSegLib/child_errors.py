@@ -86,11 +86,11 @@ def ended_early(exit_code: int, lines: Sequence[str]) -> ScriptedModelsError:
     """
     name = _signal_name(exit_code)
     if name:
-        end = _("a segmentation program ended by {signal}").format(signal=name)
+        end = _("a program ended by {signal}").format(signal=name)
     elif exit_code:
-        end = _("a segmentation program with exit code {code}").format(code=exit_code)
+        end = _("a program with exit code {code}").format(code=exit_code)
     else:
-        end = _("a segmentation program that ended without a result")
+        end = _("a program that ended without a result")
     if last := " | ".join([line for line in lines if line.strip()][-TAIL_LINES:])[-TAIL_LENGTH:]:
         end = _("{end}, whose last words are: {words}").format(end=end, words=last)
     action = _("press Copy diagnostics under Log and report it")

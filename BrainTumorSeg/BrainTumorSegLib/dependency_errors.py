@@ -23,7 +23,7 @@ LONGEST_LINE = 300
 class DependencyError(ResourceError):
     """PyTorch or MONAI cannot be used or installed.
 
-    After a failed installation its cause is the `InstallationFailed` with what was written.
+    After a failed installation its cause is an `InstallationFailed` with what was written.
     """
 
 
@@ -169,6 +169,5 @@ def _command(needs: Sequence[Need], installer: Installer, source: str = "") -> s
 
 def _last_words(lines: Sequence[str]) -> str:
     said = [line.strip() for line in lines if line.strip()] or [_("it said nothing")]
-    return next((line for line in reversed(said) if line.startswith("ERROR")), said[-1])[
-        :LONGEST_LINE
-    ]
+    last = next((line for line in reversed(said) if line.startswith("ERROR")), said[-1])
+    return last[:LONGEST_LINE]

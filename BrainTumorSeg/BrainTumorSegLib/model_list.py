@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripted_models.bundle import registry
 from scripted_models.bundle.description import ModelDescription, Region, TrainingRecord
-from scripted_models.errors import ModelError
+from scripted_models.errors import ModelError, Problem
 from scripted_models.labels import REGIONS
 from scripted_models.sequences import TITLES
 
@@ -26,7 +26,7 @@ class ModelEntry:
         folder: where it lies.
         card: model card, Markdown.
         user: True for the user's own, which can be removed.
-        problem: one sentence saying why it cannot be used, or "".
+        problem: why it cannot be used; None when it can.
         description: what it says about itself; None when it cannot be used.
     """
 
@@ -34,7 +34,7 @@ class ModelEntry:
     folder: Path
     card: str = ""
     user: bool = False
-    problem: str = ""
+    problem: Problem | None = None
     description: ModelDescription | None = None
 
     @property

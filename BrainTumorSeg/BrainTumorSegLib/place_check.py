@@ -44,9 +44,8 @@ def placement(node: VolumeNode, sequence: str, grid: Grid, reference: str) -> Fi
         return volume_finding(NOTE, sequence, name, transform, "", action) if parent else None
     if own is not None:
         found = _("another grid ({difference})").format(difference=own.difference(grid))
-        found = (
-            _("{transform} and {grid}").format(transform=transform, grid=found) if parent else found
-        )
+        if parent:
+            found = _("{transform} and {grid}").format(transform=transform, grid=found)
     elif parent:
         found = _("{transform}, which bends or shears it").format(transform=transform)
     else:

@@ -1,7 +1,7 @@
 """Copy a foreign model folder or zip file: plain files of the right names only, within bounds.
 
-Nothing that a source says about itself is believed: names are matched against those of a model folder,
-sizes are counted while reading, and links, special files and encrypted files are refused.
+Nothing that a source says about itself is believed: names are matched against those of a model
+folder, sizes are counted while reading, and links, special files and encrypted files are refused.
 """
 
 import errno
@@ -13,8 +13,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from scripted_models.errors import ModelError
 
@@ -22,7 +23,8 @@ MAX_ENTRIES = 100
 MAX_WEIGHTS_BYTES = 1 << 30  # a RefineNet with two trunks has 0.9 GB
 MAX_OTHER_BYTES = 4 << 20
 _FILES = re.compile(
-    r"LICENSE(\.txt|\.md)?|configs/[\w-]+\.json|models/(model\.pt|SHA256SUMS)|docs/[\w-]+\.(md|txt|png|jpg)",
+    r"LICENSE(\.txt|\.md)?|configs/[\w-]+\.json|models/(model\.pt|SHA256SUMS)|"
+    r"docs/[\w-]+\.(md|txt|png|jpg)",
     re.ASCII,
 )
 _CLUTTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")  # put there by file managers
@@ -36,7 +38,7 @@ _DAMAGE = (
 @dataclass(frozen=True)
 class _Entry:
     name: str  # with '/', as stated by the source
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
 
 
 def copy_model(source: Path, target: Path) -> None:
@@ -47,7 +49,8 @@ def copy_model(source: Path, target: Path) -> None:
         target: existing empty folder; the caller removes it after an error.
 
     Raises:
-        ModelError: `source` is neither, is damaged, or holds anything but the files of a model folder.
+        ModelError: `source` is neither, is damaged, or holds anything but the files of a model
+            folder.
     """
     if source.is_dir():
         _copy_entries(source, list(_folder_entries(source)), target)
@@ -86,9 +89,13 @@ def _folder_entries(source: Path) -> Iterator[_Entry]:
                 if found.is_dir(follow_symlinks=False):
                     waiting.append(path)
                 elif found.is_file(follow_symlinks=False):
-                    yield _Entry(name, lambda path=path: path.open("rb"))
+                    yield _Entry(name, partial(_opened, path))
                 else:
                     raise _refusal(source, f"the link or special file {_shown(name)}")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _zip_entries(source: Path, archive: zipfile.ZipFile) -> Iterator[_Entry]:
@@ -111,7 +118,7 @@ def _zip_entries(source: Path, archive: zipfile.ZipFile) -> Iterator[_Entry]:
         if name.startswith("/") or ":" in name or ".." in name.split("/"):
             raise _refusal(source, f"the path {_shown(name)} that leads elsewhere")
         if not is_folder:
-            yield _Entry(name, lambda info=info: archive.open(info))
+            yield _Entry(name, partial(archive.open, info))
 
 
 def _copy_entries(source: Path, entries: list[_Entry], target: Path) -> None:

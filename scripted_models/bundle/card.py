@@ -34,7 +34,8 @@ def card_text(description: ModelDescription, network: SliceNetwork) -> str:
         f"Training cases: {', '.join(training.train) or 'not stated'}.",
         f"Validation cases (scored after every epoch): {', '.join(training.validation) or 'none'}.",
         f"Phantoms: {training.phantoms}. Copies of training cases whose enhancement was taken out: "
-        f"{training.contrast_suppressed}. Seed: {'not stated' if training.seed is None else training.seed}.",
+        f"{training.contrast_suppressed}. "
+        f"Seed: {'not stated' if training.seed is None else training.seed}.",
         training.note,
         _MERGED_LABELS
         if description.task == "brains" and {1, 3} <= set(description.labels)
@@ -65,7 +66,7 @@ def _time(seconds: Mapping[str, float], gib: Mapping[str, float]) -> list[str]:
 
 
 def _failures(reasons: Mapping[str, str], dice: Mapping[str, Dice]) -> list[str]:
-    """Return a section on the worst cases; `experiments --folds` draws them for whoever has the data."""
+    """Return a section on the worst cases; `experiments --folds` draws them."""
     if not reasons:
         return []
     lines = [
@@ -84,8 +85,9 @@ def _inputs(description: ModelDescription, network: SliceNetwork) -> str:
         mean, std = list(scale.mean), list(scale.std)
         return f"{channels}(value * {scale.scale:g} - {mean}) / {std} of values from 0 to 1."
     return (
-        f"{channels}skull-stripped, co-registered, background 0; {', '.join(network.planes)} slices in LPS "
-        "orientation, about 1 mm in the plane (other inputs are brought there)."
+        f"{channels}skull-stripped, co-registered, background 0; "
+        f"{', '.join(network.planes)} slices in LPS orientation, about 1 mm in the plane "
+        "(other inputs are brought there)."
     )
 
 
@@ -105,14 +107,14 @@ def _decision(least: Decision) -> str:
     sentences = [f"A region is given from a probability on: {', '.join(shares)}."] if shares else []
     if best:
         sentences.append(
-            "The probability from which on a region is given is chosen in each image for the greatest estimated "
-            f"Dice: {', '.join(best)}."
+            "The probability from which on a region is given is chosen in each image for the "
+            f"greatest estimated Dice: {', '.join(best)}."
         )
     return " ".join(sentences)
 
 
 def _dice_table(title: str, head: str, rows: Mapping[str, Dice]) -> list[str]:
-    """Return a section with a row for each case, or set of sequences, and a column for each region."""
+    """Return a section with a row for each name and a column for each region."""
     if not rows:
         return []
     regions = list(dict.fromkeys(region for dice in rows.values() for region in dice))
@@ -139,15 +141,17 @@ def _score_table(scores: Mapping[str, Mapping[Region, RegionScores]]) -> str:
 
 _WITH_MONAI = """## With MONAI
 
-This folder is a MONAI bundle. With `scripted_models`, `pytorch-ignite` and `fire` installed, run in it:
+This folder is a MONAI bundle. With `scripted_models`, `pytorch-ignite` and `fire` installed, run
+in it:
 
-    python -m monai.bundle run --config_file configs/inference.json --dataset_dir CASES --output_dir OUT
+    python -m monai.bundle run --config_file configs/inference.json \\
+        --dataset_dir CASES --output_dir OUT
 
 `CASES` is a case folder or a folder of cases. `OUT/CASE/segmentation.nii.gz` is the label map that
-`scripted-models segment CASES --model . --output OUT` writes. `--coding brats2021` changes the labels.
-From another folder, add `--bundle_root` with the path of this one."""
+`scripted-models segment CASES --model . --output OUT` writes. `--coding brats2021` changes the
+labels. From another folder, add `--bundle_root` with the path of this one."""
 
 _MERGED_LABELS = (
-    "In BraTS 2017 and later necrosis and non-enhancing tumor are one label; such voxels trained the sum "
-    "of both probabilities."
+    "In BraTS 2017 and later necrosis and non-enhancing tumor are one label; such voxels trained "
+    "the sum of both probabilities."
 )

@@ -1,4 +1,4 @@
-"""What a model says about itself: the content of `configs/model.json`, read and checked without PyTorch.
+"""What a model says about itself: `configs/model.json`, read and checked without PyTorch.
 
 `docs/model-description.schema.json` shows the same as JSON Schema.
 """
@@ -11,12 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NoReturn
 
-from scripted_models.bundle.folders import MODEL_JSON
 from scripted_models.bundle.image_scales import ImageScale
+from scripted_models.bundle.model_folders import MODEL_JSON
 from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS, REGIONS
-from scripted_models.runtime.table_hints import Complete, Pattern, Range
+from scripted_models.runtime.table_hints import Choice, Complete, Pattern, Range
 from scripted_models.runtime.typed_tables import UnfitError, as_table, read_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.steps import (
@@ -33,7 +33,7 @@ MAX_BYTES = 4 << 20  # the shipped ones have 15 kB
 ACTION = "get the model folder again"
 
 TaskName = Literal["brains", "voc"]
-Region = Literal["WT", "TC", "ET"]
+Region = Annotated[str, Choice(tuple(REGIONS))]
 Dice = Mapping[Region, Share]
 Decision = Mapping[Region, Share | Literal["estimated_dice"]]
 Count = Annotated[int, Range(0, 10**9)]
@@ -67,14 +67,15 @@ class NetworkDescription:
 
 @dataclass(frozen=True)
 class CrfSettings:
-    """A dense CRF on the probabilities; what is not stated is as usual for the task (see `DenseCRF`).
+    """A dense CRF on the probabilities; what is not stated is as usual for the task.
 
     Attributes:
         backend: of the appearance filter.
         appearance_weight: of the Gaussian of position and intensity.
         smoothness_weight: of the Gaussian of position alone.
         position_width: of the first Gaussian, in mm (pixels of pictures).
-        intensity_width: of the first Gaussian, in standard deviations (values from 0 to 255 of pictures).
+        intensity_width: of the first Gaussian, in standard deviations (values from 0 to 255 of
+            pictures).
         smoothness_width: of the second Gaussian, in mm (pixels of pictures).
         iterations: while training.
         test_iterations: otherwise.
@@ -158,16 +159,16 @@ class ModelDescription:
         task: what the model is for, brains or PASCAL VOC.
         network: the network.
         channels: what the channels of an input are, in their order.
-        needs_one_of: of brains, the sequences of which one is needed, the others being optional; none: all
-            that the network sees are needed.
+        needs_one_of: of brains, the sequences of which one is needed, the others being optional;
+            none: all that the network sees are needed.
         image_scale: of pictures, what the weights expect.
         labels: internal label -> name, one for each class of the network.
         training_space: where the network was trained.
         preprocessing: steps before the network.
         postprocessing: steps after it.
         crf: dense CRF on the probabilities; none if absent.
-        decision: region -> least probability, or 'estimated_dice', from which on a voxel belongs to it;
-            empty: each voxel gets its most probable label.
+        decision: region -> least probability, or 'estimated_dice', from which on a voxel belongs to
+            it; empty: each voxel gets its most probable label.
         training: how the network was trained.
         scores: cases and protocol -> region -> mean scores.
         dice_by_case: case -> region -> Dice.

@@ -1,4 +1,4 @@
-"""What weights trained on pictures expect of one: the order of its colors and the scale of its values."""
+"""What weights trained on pictures expect of one: its order of colors and scale of values."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

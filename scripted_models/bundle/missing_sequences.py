@@ -22,7 +22,7 @@ def needs_one_of(description: ModelDescription | None) -> tuple[str, ...]:
 def missing_finding(
     description: ModelDescription | None, present: Collection[str]
 ) -> Finding | None:
-    """Say which sequences are missing and what that costs; None when all that the model uses are there."""
+    """Say which sequences are missing and what that costs; None when none is missing."""
     used = description.sequences if description else SEQUENCES
     missing = tuple(name for name in used if name not in present)
     if not missing:

@@ -183,6 +183,9 @@ def _step(name: str) -> Json:
     return {"_target_": f"{_TRANSFORMS}.{name}", "model": "@model"}
 
 
-_LICENSE = """The program that reads these weights is under the Apache License 2.0. The weights were trained on
-the data named in docs/README.md; the terms of these data (research use) apply to the weights as well.
-"""
+_LICENSE = (
+    "The program that reads these weights is under the Apache License 2.0. "
+    "The weights were trained on\n"
+    "the data named in docs/README.md; "
+    "the terms of these data (research use) apply to the weights as well.\n"
+)

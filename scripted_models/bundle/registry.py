@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripted_models.bundle.archive import copy_model
 from scripted_models.bundle.description import ModelDescription, read_description
-from scripted_models.bundle.folders import (
+from scripted_models.bundle.model_folders import (
     CARD,
     DEFAULT_MODEL,
     is_user_model,
@@ -23,7 +23,7 @@ from scripted_models.bundle.folders import (
     user_models_folder,
     verify_checksums,
 )
-from scripted_models.errors import InputError, ModelError, ResourceError
+from scripted_models.errors import InputError, ModelError, Problem, ResourceError
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9_-])?")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -41,7 +41,7 @@ class StoredModel:
         user: True for the user's own, which can be removed.
         description: what it says about itself; None when that is unusable.
         card: model card, Markdown; empty when there is none.
-        problem: one sentence saying why it cannot be used, or ''.
+        problem: why it cannot be used; None for a sound one.
     """
 
     name: str
@@ -49,7 +49,7 @@ class StoredModel:
     user: bool
     description: ModelDescription | None
     card: str
-    problem: str
+    problem: Problem | None
 
 
 def list_models() -> list[StoredModel]:
@@ -61,7 +61,7 @@ def list_models() -> list[StoredModel]:
 def stored_model(folder: Path) -> StoredModel:
     """Describe a model folder; its checksums are verified, its weights are not loaded."""
     user = is_user_model(folder)
-    description, problem, card = None, "", folder / CARD
+    description, problem, card = None, None, folder / CARD
     try:
         verify_checksums(folder)
         description = read_description(folder)
@@ -73,14 +73,14 @@ def stored_model(folder: Path) -> StoredModel:
                 path=folder,
             )
     except ModelError as error:
-        problem = str(error)
+        problem = error.problem
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     name = folder.name if user or description is None else description.name
     return StoredModel(name, folder, user, description, text, problem)
 
 
 def import_model(source: Path, name: str | None = None) -> StoredModel:
-    """Copy a model into the user's models folder, where it appears whole and loadable or not at all.
+    """Copy a model into the user's models folder, whole and loadable or not at all.
 
     Args:
         source: model folder, or zip file of one; only read.

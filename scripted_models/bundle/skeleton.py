@@ -1,7 +1,7 @@
 """A network built as a description says, without allocating more than its weights need.
 
-It is built on PyTorch's meta device first, where tensors have shapes and no values, and only built for real
-when every shape is that of the weights at hand.
+It is built on PyTorch's meta device first, where tensors have shapes and no values, and only built
+for real when every shape is that of the weights at hand.
 """
 
 import inspect
@@ -45,7 +45,7 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
     if expected != shapes:
         wrong = sorted(set(expected.items()) ^ set(shapes.items()))[:3]
         raise ModelError(
-            found=f"weights that do not fit {type(skeleton).__name__} (for example {wrong})",
+            found=f"weights that do not fit {stated.name} (for example {wrong})",
             expected="those of this network",
             action="the folder mixes files of different models",
         )
@@ -79,7 +79,8 @@ def check_arguments(
     if name not in NETWORKS:
         build_network(name)  # says which are known
     entry = NETWORKS[name]
-    hints = {key: p.annotation for key, p in inspect.signature(entry.build).parameters.items()}
+    named = inspect.signature(entry.build).parameters.values()
+    hints = {p.name: p.annotation for p in named if p.kind is not p.VAR_KEYWORD}
     for key, value in arguments.items():
         if key in entry.parts and isinstance(value, Mapping):
             check_arguments(entry.parts[key], value, f"{where}.{key}")

@@ -1,7 +1,7 @@
 """The model folder with its weights: loaded after every check, written whole.
 
-Loading verifies the checksums first, reads weights with `weights_only=True` and strict keys, refuses
-NaN, and executes nothing.
+Loading verifies the checksums first, reads weights with `weights_only=True` and strict keys,
+refuses NaN, and executes nothing.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from scripted_models.bundle.description import (
     TaskName,
     read_description,
 )
-from scripted_models.bundle.folders import (
+from scripted_models.bundle.model_folders import (
     CARD,
     CHECKSUMS,
     MODEL_JSON,

@@ -1,13 +1,18 @@
 """`scripted-models models`: list the models at hand, import one, remove one."""
 
 import json
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripted_models.errors import InputError, ModelError, ScriptedModelsError
-from scripted_models.runtime.progress import Progress
+from scripted_models.runtime.progress import Progress, make_progress
+
+if TYPE_CHECKING:
+    from scripted_models.bundle.registry import StoredModel
 
 
-def add_parser(subparsers) -> None:
+def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("models", help="list models with their cards, import, remove")
     parser.add_argument("folders", type=Path, nargs="*", help="further model folders to list")
@@ -25,7 +30,7 @@ def add_parser(subparsers) -> None:
     parser.set_defaults(run=run)
 
 
-def run(options, progress: Progress) -> int:
+def run(options: Namespace, progress: Progress) -> int:
     """Import or remove a model, or print all models, shipped, named and the user's.
 
     With --json an error is printed as the event of `runtime.progress`, before it is told as usual.
@@ -34,24 +39,27 @@ def run(options, progress: Progress) -> int:
         return _run(options)
     except ScriptedModelsError as error:
         if options.json:
-            event = {"event": "error", "code": error.code, "text": str(error), **error.fields}
-            print(json.dumps(event))
+            make_progress("json").error(error)
         raise
 
 
-def _run(options) -> int:
+def _run(options: Namespace) -> int:
     if options.folders and (options.source or options.remove):
         raise InputError(
-            "Found folders to list beside --import or --remove, expected either; drop one."
+            found="folders to list beside --import or --remove",
+            expected="either",
+            action="drop one",
         )
     if options.name is not None and not options.source:
-        raise InputError("Found --name without --import, expected both; add --import PATH.")
+        raise InputError(
+            found="--name without --import", expected="both", action="add --import PATH"
+        )
     if options.source:
         return _import(options)
     return _remove(options) if options.remove is not None else _list(options)
 
 
-def _import(options) -> int:
+def _import(options: Namespace) -> int:
     from scripted_models.bundle.registry import import_model
 
     model = import_model(options.source, options.name)
@@ -60,7 +68,7 @@ def _import(options) -> int:
     return 0
 
 
-def _remove(options) -> int:
+def _remove(options: Namespace) -> int:
     from scripted_models.bundle.registry import remove_model
 
     folder = remove_model(options.remove)
@@ -69,8 +77,8 @@ def _remove(options) -> int:
     return 0
 
 
-def _list(options) -> int:
-    from scripted_models.bundle.folders import find_model
+def _list(options: Namespace) -> int:
+    from scripted_models.bundle.model_folders import find_model
     from scripted_models.bundle.registry import list_models, stored_model
 
     listed = list_models()
@@ -78,23 +86,23 @@ def _list(options) -> int:
     expected += [stored_model(find_model(str(folder))) for folder in options.folders]
     for model in expected:
         if model.problem:
-            raise ModelError(model.problem)
+            raise ModelError.of(model.problem)
     models = expected + [model for model in listed if model.user]
     if options.json:
         print(json.dumps([_record(model) for model in models], indent=2))
         return 0
     for model in models:
         print(f"{model.name}  ({model.folder})\n")
-        print(f"Not usable: {model.problem}\n" if model.problem else model.card)
+        print(f"Not usable: {model.problem.sentence}\n" if model.problem else model.card)
     return 0
 
 
-def _record(model) -> dict:
+def _record(model: "StoredModel") -> dict[str, object]:
     return {
         **(model.description.to_table() if model.description else {}),
         "name": model.name,
         "path": str(model.folder),
         "card": model.card,
         "user": model.user,
-        "problem": model.problem,
+        "problem": model.problem.sentence if model.problem else "",
     }

@@ -1,18 +1,19 @@
 """`scripted-models networks`: the registered networks."""
 
 import json
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 
 from scripted_models.runtime.progress import Progress
 
 
-def add_parser(subparsers) -> None:
+def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("networks", help="list the registered networks")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
-def run(options, progress: Progress) -> int:
+def run(options: Namespace, progress: Progress) -> int:
     """Print name, trainable parameters, receptive field, output stride and margins."""
     from scripted_models.networks import NETWORKS
 

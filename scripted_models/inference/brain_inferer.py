@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from monai.inferers import Inferer
 
+from scripted_models.brain_mask import brain_mask
 from scripted_models.inference.volume import MOST_WORKERS, predict_volume
 from scripted_models.networks.slice_network import SliceNetwork
 
@@ -53,7 +54,7 @@ class BrainInferer(Inferer):
                 f"expected a network of slices and no arguments for it, not a "
                 f"{type(network).__name__} with {args} and {kwargs}"
             )
-        brain = (inputs != 0).any(dim=1, keepdim=True) if brain is None else brain
+        brain = _brain(inputs) if brain is None else brain
         if inputs.dim() != 5 or brain.shape != (len(inputs), 1, *inputs.shape[2:]):
             raise ValueError(
                 f"expected (N, C, z, y, x) and (N, 1, z, y, x), not {tuple(inputs.shape)} and "
@@ -69,6 +70,12 @@ class BrainInferer(Inferer):
         if self.log:
             probabilities = probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
         return probabilities
+
+
+def _brain(inputs: torch.Tensor) -> torch.Tensor:
+    """Return the brain masks (N, 1, z, y, x) of a batch."""
+    masks = [brain_mask(_array(image, np.float32)) for image in inputs]
+    return torch.from_numpy(np.stack(masks)[:, None])
 
 
 def _array(tensor: torch.Tensor, dtype: type) -> np.ndarray:

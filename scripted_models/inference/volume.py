@@ -175,7 +175,7 @@ class Predictor:
     @staticmethod
     def _stop_if(cancelled: Callable[[], bool]) -> None:
         if cancelled():
-            raise Cancelled("The run was cancelled; nothing was written.")
+            raise Cancelled()
 
     def predict(self, slices: Sequence[int], shape: tuple[int, int]) -> list[SliceResult]:
         """Compute slices whose boxes fit into `shape` together, in parts if memory is short.

@@ -26,7 +26,7 @@ class Range:
     above: float | None = None
     below: float | None = None
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: Any) -> bool:
         """Tell whether a number lies inside."""
         return not (
             (self.at_least is not None and value < self.at_least)
@@ -54,7 +54,7 @@ class Pattern:
     expression: str
     words: str
 
-    def holds(self, value: str) -> bool:
+    def holds(self, value: Any) -> bool:
         """Tell whether a text matches."""
         return re.fullmatch(self.expression, value) is not None
 
@@ -63,8 +63,22 @@ class Pattern:
 
 
 @dataclasses.dataclass(frozen=True)
+class Choice:
+    """The texts that a text may be; unlike `Literal` it stays a `str` for type checkers."""
+
+    values: tuple[str, ...]
+
+    def holds(self, value: Any) -> bool:
+        """Tell whether a text is one of them."""
+        return value in self.values
+
+    def __str__(self) -> str:
+        return " or ".join(map(repr, self.values))
+
+
+@dataclasses.dataclass(frozen=True)
 class Complete:
-    """For `Annotated`: a table must state all fields of the dataclass, also those with a default."""
+    """For `Annotated`: a table must state all fields of the dataclass, with or without default."""
 
 
 @lru_cache(maxsize=256)
@@ -92,7 +106,7 @@ def tag_of(kind: type) -> tuple[str, object]:
 
 def default_of(kind: type, name: str) -> object:
     """Return the default of a field, MISSING where there is none."""
-    field = next(f for f in dataclasses.fields(kind) if f.name == name)  # type: ignore[arg-type]
+    field = next(f for f in dataclasses.fields(kind) if f.name == name)
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return MISSING if field.default is dataclasses.MISSING else field.default
@@ -107,9 +121,9 @@ def words(hint: Any) -> str:
     """Say in words what a type hint asks for."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        marks = [str(mark) for mark in arguments[1:] if isinstance(mark, Range | Pattern)]
-        pattern = any(isinstance(mark, Pattern) for mark in arguments[1:])
-        return " ".join(marks if pattern else [words(arguments[0]), *marks])
+        bounds = [str(mark) for mark in arguments[1:] if isinstance(mark, Range)]
+        texts = [str(mark) for mark in arguments[1:] if isinstance(mark, Pattern | Choice)]
+        return " ".join(texts or [words(arguments[0]), *bounds])
     if origin is typing.Literal:
         return " or ".join(repr(value) for value in arguments)
     if origin in (typing.Union, types.UnionType):

@@ -1,4 +1,4 @@
-"""The schema of a frozen dataclass as JSON Schema (draft 2020-12), for readers and other programs."""
+"""The schema of a frozen dataclass as JSON Schema (draft 2020-12), for people and programs."""
 
 import dataclasses
 import inspect
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripted_models.runtime.table_hints import (
+    Choice,
     Pattern,
     Range,
     hints_of,
@@ -51,7 +52,7 @@ def _schema(hint: Any, definitions: dict[str, Schema]) -> Schema:
     if origin in (tuple, Sequence):
         return _array(hint, definitions)
     if origin in (Mapping, dict):
-        return _table(*arguments, definitions)
+        return _table(arguments[0], arguments[1], definitions)
     if hint is dict:
         return {"type": "object"}
     return {"type": _TYPES[hint]} if hint in _TYPES else {}
@@ -64,6 +65,8 @@ def _annotated(hint: Any, definitions: dict[str, Schema]) -> Schema:
     for mark in hint.__metadata__:
         if isinstance(mark, Pattern):
             schema |= {"pattern": f"^{mark.expression}$", "description": mark.words}
+        if isinstance(mark, Choice):
+            schema = {"enum": list(mark.values)}
         if isinstance(mark, Range):
             bounds = {name: getattr(mark, key) for key, name in _BOUNDS.items()}
             schema |= {name: bound for name, bound in bounds.items() if bound is not None}

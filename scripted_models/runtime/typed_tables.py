@@ -1,7 +1,7 @@
-"""Plain tables, as JSON and TOML hold them, into frozen dataclasses and back; every value is checked.
+"""Tables of JSON and TOML into frozen dataclasses and back; every value is checked.
 
-The type hints of a dataclass are its schema, see `table_hints`. Hand-written, because a library for it would
-have to be installed into 3D Slicer.
+The type hints of a dataclass are its schema, see `table_hints`. Hand-written, because a library for
+it would have to be installed into 3D Slicer.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from scripted_models.errors import InputError, ScriptedModelsError
 from scripted_models.runtime.table_hints import (
     MISSING,
+    Choice,
     Pattern,
     Range,
     default_of,
@@ -159,7 +160,7 @@ def read_value(hint: Any, value: object, where: str = "", complete: bool = False
 
 
 def _is_scalar(hint: type, value: object) -> bool:
-    """Tell whether a value is of a plain type; true and false are no numbers, NaN and infinity neither."""
+    """Tell whether a value is of a plain type; true, NaN and infinity are no numbers."""
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return math.isfinite(float(value))
@@ -172,7 +173,7 @@ def _annotated(hint: Any, value: object, where: str) -> object:
     with _in_words_of(hint, where):
         read = read_value(hint.__origin__, value, where, is_complete(hint))
     for mark in hint.__metadata__:
-        if isinstance(mark, Range | Pattern) and not mark.holds(read):  # type: ignore[arg-type]
+        if isinstance(mark, Range | Pattern | Choice) and not mark.holds(read):
             raise UnfitError(where, value, words(hint))
     return read
 

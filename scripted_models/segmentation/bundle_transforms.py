@@ -14,7 +14,7 @@ import torch
 from monai.transforms import MapTransform
 
 from scripted_models.bundle.description import read_description
-from scripted_models.bundle.folders import WEIGHTS, verify_checksums
+from scripted_models.bundle.model_folders import WEIGHTS, verify_checksums
 from scripted_models.bundle.weights import Model, assemble_model
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scripted_models.errors import Problem
-from scripted_models.images.checks import listed
+from scripted_models.errors import Problem, listed
 from scripted_models.labels import REGIONS, known_regions, region_mask
 
 DOUBTFUL_SLICES = 3  # named in a warning

@@ -3,8 +3,9 @@
 A pipeline works on a dictionary with ``labels``, uint8 (z, y, x); ``brain``, bool (z, y, x);
 ``voxel_volume_ml``; and ``spacing_zyx_mm``.
 
-Source: Havaei et al. 2017, section 4, removes flat blobs near the skull by connected components without
-printing a rule. `RemoveFlatComponentsd` is such a rule; `RemoveSmallComponentsd` looks at volumes alone.
+Source: Havaei et al. 2017, section 4, removes flat blobs near the skull by connected components
+without printing a rule. `RemoveFlatComponentsd` is such a rule; `RemoveSmallComponentsd` looks at
+volumes alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import SimpleITK as sitk
 from monai.transforms import Compose, MapTransform, generate_spatial_bounding_box
 
 from scripted_models.labels import ENHANCING
+from scripted_models.transforms.preprocessing import Data
 from scripted_models.transforms.steps import (
     PostprocessingStep,
     options_of,
@@ -27,7 +29,7 @@ class InsideBraind(MapTransform):
     def __init__(self, keys: Sequence[str] = ("labels",)):
         super().__init__(keys)
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with masked 'labels'."""
         return {**data, "labels": np.where(data["brain"], data["labels"], 0).astype(np.uint8)}
 
@@ -44,7 +46,7 @@ class RemoveSmallComponentsd(MapTransform):
         super().__init__(keys)
         self.min_volume_ml, self.min_share = min_volume_ml, min_share
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with cleaned 'labels'."""
         labels = data["labels"]
         components = sitk.GetArrayFromImage(_components(labels))
@@ -59,9 +61,10 @@ class RemoveSmallComponentsd(MapTransform):
 class ReplaceSmallEnhancingd(MapTransform):
     """Call enhancing tumor something else where there is very little of it in the whole volume.
 
-    A few enhancing voxels are mostly vessels or noise in a tumor that does not enhance, and one of them costs
-    the whole Dice of such a case. Source: Isensee et al. 2021, "nnU-Net for brain tumor segmentation", BrainLes
-    2020, who call it necrosis and choose the volume on their training cases.
+    A few enhancing voxels are mostly vessels or noise in a tumor that does not enhance, and one of
+    them costs the whole Dice of such a case. Source: Isensee et al. 2021, "nnU-Net for brain tumor
+    segmentation", BrainLes 2020, who call it necrosis and choose the volume on their training
+    cases.
 
     Args:
         min_volume_ml: enhancing tumor below this volume is replaced.
@@ -73,7 +76,7 @@ class ReplaceSmallEnhancingd(MapTransform):
         super().__init__(keys)
         self.min_volume_ml, self.label = min_volume_ml, label
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with changed 'labels'."""
         enhancing = data["labels"] == ENHANCING
         if enhancing.sum() * data["voxel_volume_ml"] >= self.min_volume_ml:
@@ -82,18 +85,19 @@ class ReplaceSmallEnhancingd(MapTransform):
 
 
 class RemoveFlatComponentsd(MapTransform):
-    """Remove 26-connected components of the complete tumor that are small or flat, and near the skull.
+    """Remove 26-connected components of the tumor that are small or flat, and near the skull.
 
-    The largest component always stays. The edge of the volume is not taken for a surface of the brain, nor
-    is a hole inside the brain mask. On four validation cases the shipped network's flat false components at
-    the skull were 1 to 6 mm thick, with at least 95 % of their voxels near it.
+    The largest component always stays. The edge of the volume is not taken for a surface of the
+    brain, nor is a hole inside the brain mask. On four validation cases the shipped network's flat
+    false components at the skull were 1 to 6 mm thick, with at least 95 % of their voxels near it.
 
     Args:
         min_share: components below this share of the largest component's voxels are small.
-        max_thickness_mm: components up to this thickness are flat. The thickness is that of a box with the
-            same second moments, along its shortest side; a sheet that bends with the skull counts as
-            thicker than it is.
-        surface_distance_mm: voxels up to this far below the surface of the brain mask are near the skull.
+        max_thickness_mm: components up to this thickness are flat. The thickness is that of a box
+            with the same second moments, along its shortest side; a sheet that bends with the skull
+            counts as thicker than it is.
+        surface_distance_mm: voxels up to this far below the surface of the brain mask are near the
+            skull.
         surface_share: a component is near the skull when at least this share of its voxels is.
         keys: for MONAI.
     """
@@ -110,7 +114,7 @@ class RemoveFlatComponentsd(MapTransform):
         self.min_share, self.max_thickness_mm = min_share, max_thickness_mm
         self.surface_distance_mm, self.surface_share = surface_distance_mm, surface_share
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with cleaned 'labels'."""
         labels, spacing = data["labels"], data["spacing_zyx_mm"][::-1]
         image = _components(labels, spacing)
@@ -129,7 +133,9 @@ class RemoveFlatComponentsd(MapTransform):
         return {**data, "labels": np.where(removed[components], 0, labels).astype(np.uint8)}
 
 
-def _components(labels: np.ndarray, spacing_xyz_mm=(1.0, 1.0, 1.0)) -> sitk.Image:
+def _components(
+    labels: np.ndarray, spacing_xyz_mm: Sequence[float] = (1.0, 1.0, 1.0)
+) -> sitk.Image:
     """Number the 26-connected components of all tumor labels from 1."""
     mask = sitk.GetImageFromArray((labels > 0).astype(np.uint8))
     mask.SetSpacing([float(step) for step in spacing_xyz_mm])
@@ -139,8 +145,8 @@ def _components(labels: np.ndarray, spacing_xyz_mm=(1.0, 1.0, 1.0)) -> sitk.Imag
 def _thickness_mm(components: sitk.Image, count: int) -> np.ndarray:
     """Return the thickness of each component, at its number; background is infinitely thick.
 
-    A box of side a has the second moment a^2 / 12. SimpleITK's moments are those of the voxels' centers;
-    a voxel adds its own.
+    A box of side a has the second moment a^2 / 12. SimpleITK's moments are those of the voxels'
+    centers; a voxel adds its own.
     """
     statistics = sitk.LabelShapeStatisticsImageFilter()
     statistics.ComputePerimeterOff()
@@ -154,8 +160,10 @@ def _thickness_mm(components: sitk.Image, count: int) -> np.ndarray:
     return thickness
 
 
-def _near_surface(brain: np.ndarray, spacing_xyz_mm, distance_mm: float) -> np.ndarray:
-    """Mark the voxels outside of the brain and up to a distance below its surface, bool (z, y, x)."""
+def _near_surface(
+    brain: np.ndarray, spacing_xyz_mm: Sequence[float], distance_mm: float
+) -> np.ndarray:
+    """Mark the voxels outside of the brain and close below its surface, bool (z, y, x)."""
     start, end = generate_spatial_bounding_box(brain[None], margin=1, allow_smaller=True)
     box = tuple(slice(int(s), int(e)) for s, e in zip(start, end, strict=True))
     mask = sitk.GetImageFromArray(brain[box].astype(np.uint8))

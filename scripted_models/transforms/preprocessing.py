@@ -1,14 +1,15 @@
 """Preprocessing as a MONAI pipeline, written as data so that a model folder can replay it.
 
-A pipeline is a list of steps such as ``{"step": "clip_percentiles", "lower": 1, "upper": 99}``. It works
-on a dictionary with ``image``, float32 (C, z, y, x), to which ``mark_brain`` adds ``brain``, bool
-(1, z, y, x), and ``crop_to_brain`` adds ``box_start`` and ``box_end`` for the way back.
+A pipeline is a list of steps such as ``{"step": "clip_percentiles", "lower": 1, "upper": 99}``. It
+works on a dictionary with ``image``, float32 (C, z, y, x), to which ``mark_brain`` adds ``brain``,
+bool (1, z, y, x), and ``crop_to_brain`` adds ``box_start`` and ``box_end`` for the way back.
 
-Source: Havaei et al. 2017, section 4, clips the 1 % lowest and highest intensities, corrects the bias field
-of T1 and T1c with N4 and standardizes each channel. The default leaves N4 out.
+Source: Havaei et al. 2017, section 4, clips the 1 % lowest and highest intensities, corrects the
+bias field of T1 and T1c with N4 and standardizes each channel. The default leaves N4 out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -25,6 +26,7 @@ from scripted_models.errors import InputError
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.steps import PreprocessingStep, options_of, read_preprocessing
 
+Data = dict[str, Any]  # what the pipelines work on
 MIN_BRAIN_VOXELS = 100  # percentiles and standard deviation mean nothing below
 
 
@@ -32,15 +34,15 @@ class MarkBraind(MapTransform):
     """Add the brain mask (see `scripted_models.brain_mask`).
 
     Raises:
-        InputError: fewer than 100 voxels of brain, or a channel that is constant inside and not one of
-            'missing'.
+        InputError: fewer than 100 voxels of brain, or a channel that is constant inside and not
+            one of 'missing'.
     """
 
     def __init__(self, keys: Sequence[str] = ("image",), channels: Sequence[str] = SEQUENCES):
         super().__init__(keys)
         self.channels = tuple(channels)
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with 'brain', bool (1, z, y, x)."""
         image = np.asarray(data["image"])
         brain = brain_mask(image)[None]
@@ -67,9 +69,10 @@ class ClipPercentilesd(MapTransform):
     Args:
         lower: percentile, 0-100.
         upper: percentile above `lower`.
-        region: 'brain' takes the percentiles of the non-zero voxels. 'volume' takes those of all voxels,
-            as the published script of the paper's authors does: with 83 % background the low end then
-            stays as it is, and the brightest 6 % of the brain are clipped, enhancing tumor among them.
+        region: 'brain' takes the percentiles of the non-zero voxels. 'volume' takes those of all
+            voxels, as the published script of the paper's authors does: with 83 % background the
+            low end then stays as it is, and the brightest 6 % of the brain are clipped, enhancing
+            tumor among them.
         keys: for MONAI.
 
     Raises:
@@ -82,7 +85,7 @@ class ClipPercentilesd(MapTransform):
         super().__init__(keys)
         self.lower, self.upper, self.region = lower, upper, region
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with a clipped copy of 'image'."""
         image = np.asarray(data["image"]).copy()
         for index, channel in enumerate(image):
@@ -104,9 +107,9 @@ class ClipPercentilesd(MapTransform):
 class N4BiasFieldd(MapTransform):
     """Divide channels by the bias field that N4 finds (Tustison et al. 2010).
 
-    The field is estimated on the positive voxels of a shrunken copy and applied at full resolution. A
-    volume with fewer than four voxels along an axis is left as it is. The number of threads changes the
-    last bits of the result.
+    The field is estimated on the positive voxels of a shrunken copy and applied at full resolution.
+    A volume with fewer than four voxels along an axis is left as it is. The number of threads
+    changes the last bits of the result.
 
     Args:
         channels: indices of the channels; the default, T1 and T1c, is the paper's.
@@ -125,7 +128,7 @@ class N4BiasFieldd(MapTransform):
         super().__init__(keys)
         self.channels, self.shrink, self.iterations = tuple(channels), shrink, tuple(iterations)
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with a corrected copy of 'image'."""
         image = np.asarray(data["image"]).copy()
         if min(image.shape[1:]) >= 4:
@@ -156,7 +159,7 @@ class ShiftBraind(MapTransform):
         super().__init__(keys)
         self.offset = np.float32(offset)
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with a shifted copy of 'image'."""
         shifted = np.asarray(data["image"]) + self.offset * np.asarray(data["brain"], np.float32)
         return {**data, "image": shifted}
@@ -174,7 +177,7 @@ class KeepSequencesd(MapTransform):
         super().__init__(keys)
         self.indices = [index for index, name in enumerate(SEQUENCES) if name in names]
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with 'image' (names, z, y, x)."""
         return {**data, "image": data["image"][self.indices]}
 
@@ -196,8 +199,8 @@ def crop_to_brain(margin: int = 0) -> CropForegroundd:
 def standardize(offset: float = 0.0) -> NormalizeIntensityd | Compose:
     """Standardize the non-zero voxels of each channel; the brain's mean becomes `offset`.
 
-    Background stays 0, so with an offset it lies that many standard deviations below the mean brain, and
-    crops may still be padded with 0.
+    Background stays 0, so with an offset it lies that many standard deviations below the mean
+    brain, and crops may still be padded with 0.
     """
     standardize = NormalizeIntensityd(keys="image", nonzero=True, channel_wise=True)
     return Compose([standardize, ShiftBraind(offset)]) if offset else standardize
@@ -212,6 +215,17 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {
     "keep_sequences": KeepSequencesd,
 }
 
+# Raise the number of a step when it gives other values: cases that were preprocessed before are then
+# preprocessed again (training/cache.py).
+STEP_VERSIONS = {
+    "mark_brain": 1,
+    "clip_percentiles": 1,
+    "n4": 1,
+    "crop_to_brain": 1,
+    "zscore": 1,
+    "keep_sequences": 1,
+}
+
 
 def build_preprocessing(steps: Sequence[PreprocessingStep | Mapping[str, object]]) -> Compose:
     """Build the pipeline that a list of steps describes.
@@ -220,7 +234,8 @@ def build_preprocessing(steps: Sequence[PreprocessingStep | Mapping[str, object]
         steps: as `transforms.steps` has them, or as plain tables.
 
     Raises:
-        ModelError: unknown step, unusable option, or an order that would give another result than it says.
+        ModelError: unknown step, unusable option, or an order that would give another result than
+            it says.
     """
     read = read_preprocessing(steps)
     return Compose([TRANSFORMS[step.step](**options_of(step)) for step in read])
@@ -231,7 +246,7 @@ def preprocess(
     image: np.ndarray,
     labels: np.ndarray | None = None,
     missing: Sequence[str] = (),
-) -> dict:
+) -> Data:
     """Run a pipeline.
 
     Args:
@@ -241,8 +256,8 @@ def preprocess(
         missing: sequences whose channels are 0 on purpose; they stay so.
 
     Returns:
-        Dictionary with NumPy arrays 'image', 'brain' (bool, (z, y, x)), 'labels' if given, and 'box',
-        the slices of the crop inside the input.
+        Dictionary with NumPy arrays 'image', 'brain' (bool, (z, y, x)), 'labels' if given, and
+        'box', the slices of the crop inside the input.
     """
     data = {"image": image, "missing": tuple(missing)}
     if labels is not None:

@@ -20,16 +20,18 @@ def decide_labels(
 ) -> np.ndarray:
     """Give each voxel a label.
 
-    Without `least` it is the most probable one. With it the regions are decided one inside the other: tumor
-    where the probabilities of all its labels together reach the least one of 'WT', core in there by that
-    of 'TC', enhancing tumor in the core by that of 'ET'. The most probable label is too careful where
-    several labels share the probability of a region, and its Dice suffers. The word ESTIMATED_DICE in the place
-    of a number stands for `best_share` of the region in this image.
+    Without `least` it is the most probable one. With it the regions are decided one inside the
+    other: tumor where the probabilities of all its labels together reach the least one of 'WT',
+        core in there by that
+    of 'TC', enhancing tumor in the core by that of 'ET'. The most probable label is too careful
+    where several labels share the probability of a region, and its Dice suffers. The word
+    ESTIMATED_DICE in the place of a number stands for `best_share` of the region in this image.
 
     Args:
         probabilities: float32 (classes, ...).
         known_labels: internal labels of the classes, ascending.
-        least: region -> probability from 0 to 1, or ESTIMATED_DICE; needs the labels 0, 2, 4, and 1 or 3.
+        least: region -> probability from 0 to 1, or ESTIMATED_DICE; needs the labels 0, 2, 4, and 1
+            or 3.
 
     Returns:
         uint8 (...), internal labels.
@@ -55,11 +57,12 @@ def decide_labels(
 
 
 def best_share(probability: np.ndarray) -> float:
-    """Return the probability from which on voxels should belong to a region for the greatest estimated Dice.
+    """Return the least probability of a region's voxels for the greatest estimated Dice.
 
-    Of all masks M that maximize 2 sum(p in M) / (|M| + sum(p)), the estimated Dice of `confidence`, one is a
-    threshold at half of that maximum (Lipton et al. 2014, "Optimal thresholding of classifiers to maximize F1
-    measure", ECML, theorem 1). So the less certain a region is, the more of it is given.
+    Of all masks M that maximize 2 sum(p in M) / (|M| + sum(p)), the estimated Dice of `confidence`,
+    one is a threshold at half of that maximum (Lipton et al. 2014, "Optimal thresholding of
+    classifiers to maximize F1 measure", ECML, theorem 1). So the less certain a region is, the more
+    of it is given.
 
     Args:
         probability: of the region, any shape.

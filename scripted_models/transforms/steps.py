@@ -1,7 +1,8 @@
-"""The steps of pre- and postprocessing as data: what a model folder and an experiment state of them.
+"""The steps of pre- and postprocessing as data, in a model folder or an experiment.
 
-A table such as ``{"step": "clip_percentiles", "lower": 1, "upper": 99}`` becomes a frozen dataclass. Reading
-needs neither PyTorch nor MONAI; `preprocessing` and `postprocessing` build the transforms.
+A table such as ``{"step": "clip_percentiles", "lower": 1, "upper": 99}`` becomes a frozen
+dataclass. Reading needs neither PyTorch nor MONAI; `preprocessing` and `postprocessing` build the
+transforms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,11 @@ from typing import Annotated, Literal, cast
 
 from scripted_models.errors import ModelError
 from scripted_models.labels import ENHANCING
-from scripted_models.runtime.table_hints import Range
+from scripted_models.runtime.table_hints import Choice, Range
 from scripted_models.runtime.typed_tables import UnfitError, as_table, read_value, refusing
 from scripted_models.sequences import SEQUENCES
 
-SequenceName = Literal["t1", "t1c", "t2", "flair"]
+SequenceName = Annotated[str, Choice(SEQUENCES)]
 Percent = Annotated[float, Range(0, 100)]
 Share = Annotated[float, Range(0, 1)]
 Milliliters = Annotated[float, Range(0, 10_000)]
@@ -153,7 +154,8 @@ class RemoveFlatComponents:
         step: name of the step.
         min_share: components below this share of the largest component's voxels are small.
         max_thickness_mm: components up to this thickness are flat.
-        surface_distance_mm: voxels up to this far below the surface of the brain are near the skull.
+        surface_distance_mm: voxels up to this far below the surface of the brain are near the
+            skull.
         surface_share: of a component's voxels that must be near the skull.
     """
 
@@ -193,7 +195,8 @@ def read_preprocessing(
     """Return steps that are given as tables, or as what they become.
 
     Raises:
-        ModelError: unknown step, unusable option, or an order that would give another result than it says.
+        ModelError: unknown step, unusable option, or an order that would give another result than
+            it says.
     """
     with refusing(ModelError):
         read = read_value(tuple[PreprocessingStep, ...], as_table(list(steps)), "preprocessing")

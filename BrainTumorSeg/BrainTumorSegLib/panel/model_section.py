@@ -10,7 +10,7 @@ from ..model_import import import_model
 from ..model_list import ModelEntry, list_models, remove_model
 from ..slicer_types import Parameters, Ui
 from ..translation import _
-from ..words import errors_in_words
+from ..words import errors_in_words, in_words
 
 
 class ModelSection:
@@ -66,7 +66,8 @@ class ModelSection:
             return
         if self._parameters is not None and self._parameters.model != entry.name:
             self._parameters.model = entry.name
-        self.ui.modelSummaryLabel.text = entry.problem or "\n".join(entry.lines)
+        problem = in_words(entry.problem) if entry.problem else ""
+        self.ui.modelSummaryLabel.text = problem or "\n".join(entry.lines)
         self.ui.cardText.setMarkdown(entry.card)
         self.ui.removeModelButton.enabled = entry.user
         self.onModel(entry)

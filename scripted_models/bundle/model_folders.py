@@ -34,8 +34,8 @@ CHECKED = ("configs/metadata.json", "configs/inference.json", MODEL_JSON, WEIGHT
 def user_models_folder() -> Path:
     """Return the folder of the user's own models, which need not exist.
 
-    It is `models` inside $SCRIPTED_MODELS_HOME or, without that variable, inside the folder that the
-    system has for a user's data.
+    It is `models` inside $SCRIPTED_MODELS_HOME or, without that variable, inside the folder that
+    the system has for a user's data.
 
     Raises:
         ResourceError: the user has no home folder.
@@ -130,7 +130,8 @@ def verify_checksums(folder: Path) -> dict[str, str]:
             action="get the complete model folder again",
             path=listing,
         ) from error
-    stated = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
+    pairs = (line.split("  ", 1) for line in lines if "  " in line)
+    stated = {name: digest for digest, name in pairs}
     for name in CHECKED:
         path = Path(folder) / name
         if name not in stated or not path.is_file():
