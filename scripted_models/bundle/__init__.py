@@ -5,7 +5,8 @@
     image_scales       what weights trained on pictures expect of one
     folders            paths, shipped and user models, checksums
     weights            `Model`: load a folder, write one (`skeleton`, `state_dicts` check first)
-    card               the MONAI bundle files and the model card
+    card               the model card
+    monai_files        what makes the folder a MONAI bundle
     registry           list, import (`archive`) and remove models
     shipped/           the weights that come with the package
 
