@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from monai.transforms import Compose
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
@@ -14,12 +13,7 @@ from scripted_models.labels import LABELS
 from scripted_models.networks.crf.refinement import build_crf, refine, refine_brain
 from scripted_models.tasks.voc.classes import CLASSES
 from scripted_models.tasks.voc.masks import read_image, write_mask
-from scripted_models.transforms.preprocessing import (
-    ClipPercentilesd,
-    MarkBraind,
-    preprocess,
-    standardize,
-)
+from scripted_models.transforms.preprocessing import preprocess, standardizing
 
 
 def refine_picture(
@@ -80,8 +74,7 @@ def refine_case(folder: Path, images: Sequence[Path], output: Path, settings: Ma
             f"{images[0].name} and the probabilities lie on different grids: {difference}; give the images "
             "that were segmented."
         )
-    names = [path.name for path in images]
-    pipeline = Compose([MarkBraind(channels=names), ClipPercentilesd(1.0, 99.0), standardize()])
+    pipeline = standardizing([path.name for path in images])
     image = preprocess(pipeline, volumes)["image"]
     crf = build_crf(len(classes), settings)
     refined = refine_brain(crf, classes, image, grid.spacing_xyz_mm[::-1])

@@ -230,6 +230,15 @@ def build_preprocessing(steps: Sequence[PreprocessingStep | Mapping[str, object]
     return Compose([TRANSFORMS[step.step](**options_of(step)) for step in read])
 
 
+def standardizing(channels: Sequence[str]) -> Compose:
+    """Build the usual steps but the cropping, for volumes of any channels.
+
+    Args:
+        channels: what messages call them.
+    """
+    return Compose([MarkBraind(channels=channels), ClipPercentilesd(1.0, 99.0), standardize()])
+
+
 def preprocess(
     pipeline: Compose,
     image: np.ndarray,
