@@ -1,4 +1,4 @@
-"""Tables into frozen dataclasses and back: types, bounds, unknown keys, and what the sentences say."""
+"""Tables into frozen dataclasses and back: types, bounds, unknown keys, sentences."""
 
 import json
 import math

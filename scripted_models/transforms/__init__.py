@@ -27,6 +27,7 @@ from scripted_models.transforms.steps import (
 if TYPE_CHECKING:
     from scripted_models.transforms.postprocessing import build_postprocessing
     from scripted_models.transforms.preprocessing import (
+        STEP_VERSIONS,
         build_preprocessing,
         preprocess,
         standardizing,
@@ -36,6 +37,7 @@ __all__ = [
     "DEFAULT_POSTPROCESSING",
     "DEFAULT_PREPROCESSING",
     "ESTIMATED_DICE",
+    "STEP_VERSIONS",
     "PostprocessingStep",
     "PreprocessingStep",
     "SequenceName",
@@ -49,6 +51,7 @@ __all__ = [
     "standardizing",
 ]
 _WITH_MONAI = {
+    "STEP_VERSIONS": "preprocessing",
     "build_postprocessing": "postprocessing",
     "build_preprocessing": "preprocessing",
     "preprocess": "preprocessing",
