@@ -21,6 +21,7 @@ from scripted_models.bundle.description import (
     Decision,
     ModelDescription,
     NetworkDescription,
+    Region,
     RegionScores,
     TaskName,
     TrainingRecord,
@@ -28,7 +29,12 @@ from scripted_models.bundle.description import (
 )
 from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
 from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
-from scripted_models.bundle.model_folders import find_model, shipped_models, user_models_folder
+from scripted_models.bundle.model_folders import (
+    find_model,
+    shipped_models,
+    user_models,
+    user_models_folder,
+)
 from scripted_models.bundle.registry import (
     StoredModel,
     import_model,
@@ -48,6 +54,7 @@ __all__ = [
     "Model",
     "ModelDescription",
     "NetworkDescription",
+    "Region",
     "RegionScores",
     "StoredModel",
     "TaskName",
@@ -62,6 +69,7 @@ __all__ = [
     "remove_model",
     "shipped_models",
     "stored_model",
+    "user_models",
     "user_models_folder",
     "write_model",
 ]
