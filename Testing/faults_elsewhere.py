@@ -81,14 +81,14 @@ ELSEWHERE = (
     Elsewhere(
         61,
         "training killed at any moment",
-        "goes on with --resume to the same weights",
+        "--resume ends with the same weights",
         "test_training.py::test_killed_and_resumed_gives_the_same_bits",
     ),
     Elsewhere(
         61,
         "resumed by a newer version",
         "settings it did not have take their defaults",
-        "test_training.py::test_a_run_from_before_a_setting_existed_goes_on_with_its_default",
+        "test_training.py::test_a_run_from_before_a_setting_existed_resumes_with_its_default",
     ),
     Elsewhere(
         61,

@@ -112,8 +112,8 @@ def empty_prediction(inputs):
     58,
     "no ground truth",
     2,
-    "{IN}: found cases but no label map of experts in any, expected files such as "
-    "<case>_seg.nii.gz beside the images; name the folder that holds the truth.",
+    "{IN}: found cases but no ground truth in any, expected files such as "
+    "<case>_seg.nii.gz beside the images; name the folder that holds it.",
 )
 def no_truth(inputs):
     command = labels(inputs, [1])
@@ -178,7 +178,7 @@ def unknown_class(inputs):
     59,
     "a prediction of VOC that calls nothing but void",
     2,
-    "{ROOT}/predictions/a.png: Found the index 255 in a prediction where the truth is not void, "
+    "{ROOT}/predictions/a.png: found the index 255 in a prediction where the truth counts, "
     "expected 0 to 20; write a class for every pixel.",
 )
 def void(inputs):

@@ -241,8 +241,8 @@ def no_cuda(inputs):
     61,
     "a resumed run whose checkpoint was cut",
     2,
-    "{ROOT}/run/checkpoint.pt: not a readable checkpoint (RuntimeError), expected the one of this "
-    "run; start a new run in another folder.",
+    "{ROOT}/run/checkpoint.pt: found a checkpoint that cannot be read (RuntimeError), expected the "
+    "one of this run; start a new run in another folder.",
 )
 def cut_checkpoint(inputs):
     run = inputs.root / "run"

@@ -45,7 +45,7 @@ seed = 5
 threads = 1
 batch_size = 1
 output_size = 4
-pixels_per_crop = 20
+pixels_per_patch = 20
 average_decay = 0.9
 [training.phase1]
 epochs = 4
@@ -57,7 +57,7 @@ steps_per_epoch = 2
 
 
 class Job:
-    """A command, the folder it writes, and how to go on after a kill.
+    """A command, the folder it writes, and how to resume after a kill.
 
     Args:
         command: arguments of the program.

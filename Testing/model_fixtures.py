@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scripted_models.bundle.description import ModelDescription, read_description
-from scripted_models.bundle.folders import CHECKSUMS, MODEL_JSON, SHIPPED
+from scripted_models.bundle.model_folders import CHECKSUMS, MODEL_JSON, SHIPPED
 from scripted_models.runtime.typed_tables import read_table
 
 

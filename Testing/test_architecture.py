@@ -45,6 +45,29 @@ def test_ruff_is_content():
     assert done.returncode == 0, done.stdout
 
 
+def test_types_hold():
+    """The settings stand in pyproject.toml (mypy), for both packages."""
+    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_ruff_has_nothing_to_format():
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--check", "."],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_two_modules_of_one_name():
+    """But for a command, which has its name in `commands/`, and `__init__`."""
+    names = [path.stem for path in modules() if path.parent.name != "commands"]
+    twice = {name for name in names if names.count(name) > 1} - {"__init__"}
+    assert not twice
+
+
 class TestReadme:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scripted_models.bundle import archive
 from scripted_models.bundle.archive import copy_model
-from scripted_models.bundle.folders import SHIPPED
+from scripted_models.bundle.model_folders import SHIPPED
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 

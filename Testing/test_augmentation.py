@@ -1,4 +1,4 @@
-"""Random changes of training crops: image and target move together, background and seeds are respected."""
+"""Random changes of training patches: image and target move together, background and seeds are respected."""
 
 import pickle
 import warnings
@@ -30,7 +30,7 @@ def steps(*names, **parameters):
 
 
 @pytest.fixture
-def crop():
+def patch():
     """An image with background in a corner, and a target with all values."""
     rng = np.random.default_rng(0)
     image = rng.normal(1, 0.5, (4, SIZE, SIZE)).astype(np.float32)
@@ -49,73 +49,73 @@ def marked():
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_seed_decides_everything(name, crop):
+def test_a_seed_decides_everything(name, patch):
     augment = build_augmentation(steps(name))
-    first = augment(*crop, 7)
-    results = [augment(*crop, seed) for seed in range(12)]
+    first = augment(*patch, 7)
+    results = [augment(*patch, seed) for seed in range(12)]
     assert len({image.tobytes() for image, _ in results}) > 1 or name == "flip"
     for other in (augment, build_augmentation(steps(name)), pickle.loads(pickle.dumps(augment))):
-        again = other(*crop, 7)
+        again = other(*patch, 7)
         assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_shapes_types_and_inputs_stay(name, crop):
-    before = [part.copy() for part in crop]
-    for part in crop:
+def test_shapes_types_and_inputs_stay(name, patch):
+    before = [part.copy() for part in patch]
+    for part in patch:
         part.setflags(write=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        image, target = build_augmentation(steps(name))(*crop, 3)
+        image, target = build_augmentation(steps(name))(*patch, 3)
     assert type(image) is type(target) is np.ndarray
-    assert (image.shape, image.dtype) == (crop[0].shape, np.float32)
-    assert (target.shape, target.dtype) == (crop[1].shape, np.int64)
+    assert (image.shape, image.dtype) == (patch[0].shape, np.float32)
+    assert (target.shape, target.dtype) == (patch[1].shape, np.int64)
     assert not np.array_equal(image, before[0])
-    assert all(np.array_equal(a, b) for a, b in zip(crop, before, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(patch, before, strict=True))
 
 
-def test_global_seeds_have_no_part(crop):
+def test_global_seeds_have_no_part(patch):
     augment = build_augmentation([step for name in STEPS for step in steps(name)])
     results = set()
     for seed in (1, 2):
         np.random.seed(seed)
         torch.manual_seed(seed)
-        results.add(augment(*crop, 2**40 + 3)[0].tobytes())
+        results.add(augment(*patch, 2**40 + 3)[0].tobytes())
     assert len(results) == 1
 
 
-def test_no_steps_and_steps_that_never_happen_change_nothing(crop):
+def test_no_steps_and_steps_that_never_happen_change_nothing(patch):
     never = [{**step, "prob": 0.0} for name in STEPS for step in steps(name)]
     for augment in (build_augmentation([]), build_augmentation(never)):
-        image, target = augment(*crop, 1)
-        assert np.array_equal(image, crop[0])
-        assert np.array_equal(target, crop[1])
-        assert not np.shares_memory(image, crop[0])
+        image, target = augment(*patch, 1)
+        assert np.array_equal(image, patch[0])
+        assert np.array_equal(target, patch[1])
+        assert not np.shares_memory(image, patch[0])
 
 
 @pytest.mark.parametrize("names", [(), ("flip", "intensity_jitter")])
-def test_tensors_are_taken_too(names, crop):
+def test_tensors_are_taken_too(names, patch):
     augment = build_augmentation(steps(*names))
-    from_tensors = augment(*(torch.from_numpy(part) for part in crop), 4)
-    for a, b in zip(from_tensors, augment(*crop, 4), strict=True):
+    from_tensors = augment(*(torch.from_numpy(part) for part in patch), 4)
+    for a, b in zip(from_tensors, augment(*patch, 4), strict=True):
         assert type(a) is np.ndarray
         assert np.array_equal(a, b)
 
 
 @pytest.mark.parametrize(("axis", "index"), [("x", 1), ("y", 0)])
-def test_flip_mirrors_image_and_target_about_the_named_axis(axis, index, crop):
-    image, target = build_augmentation(steps("flip", axis=axis))(*crop, 0)
-    assert np.array_equal(image, np.flip(crop[0], 1 + index))
-    assert np.array_equal(target, np.flip(crop[1], index))
+def test_flip_mirrors_image_and_target_about_the_named_axis(axis, index, patch):
+    image, target = build_augmentation(steps("flip", axis=axis))(*patch, 0)
+    assert np.array_equal(image, np.flip(patch[0], 1 + index))
+    assert np.array_equal(target, np.flip(patch[1], index))
 
 
-def test_rotate90_turns_image_and_target_alike(crop):
+def test_rotate90_turns_image_and_target_alike(patch):
     augment = build_augmentation(steps("rotate90"))
     seen = set()
     for seed in range(12):
-        image, target = augment(*crop, seed)
-        turns = [k for k in range(4) if np.array_equal(image, np.rot90(crop[0], k, (1, 2)))]
-        assert np.array_equal(target, np.rot90(crop[1], turns[0]))
+        image, target = augment(*patch, seed)
+        turns = [k for k in range(4) if np.array_equal(image, np.rot90(patch[0], k, (1, 2)))]
+        assert np.array_equal(target, np.rot90(patch[1], turns[0]))
         seen.update(turns)
     assert seen == {1, 2, 3}
 
@@ -148,35 +148,35 @@ def test_affine_fills_with_background_and_ignored(marked):
 
 
 @pytest.mark.parametrize("name", CHANGING)
-def test_intensity_steps_leave_background_and_target(name, crop):
-    image, target = build_augmentation(steps(name))(*crop, 2)
-    background = (crop[0] == 0).all(axis=0)
+def test_intensity_steps_leave_background_and_target(name, patch):
+    image, target = build_augmentation(steps(name))(*patch, 2)
+    background = (patch[0] == 0).all(axis=0)
     assert background.any()
     assert not image[:, background].any()
-    assert np.array_equal(target, crop[1])
+    assert np.array_equal(target, patch[1])
 
 
 @pytest.mark.parametrize("name", sorted(set(CHANGING) - {"drop_sequences"}))
-def test_channels_draw_for_themselves(name, crop):
-    same = np.repeat(crop[0][:1], 4, axis=0)
-    changed = build_augmentation(steps(name))(same, crop[1], 2)[0]
+def test_channels_draw_for_themselves(name, patch):
+    same = np.repeat(patch[0][:1], 4, axis=0)
+    changed = build_augmentation(steps(name))(same, patch[1], 2)[0]
     assert len({channel.tobytes() for channel in changed}) == 4
 
 
 @pytest.mark.parametrize("name", sorted(set(CHANGING) - {"gaussian_noise"}))
-def test_slices_of_a_channel_are_changed_alike(name, crop):
-    slices = np.repeat(crop[0], 3, axis=0)
-    changed = build_augmentation(steps(name))(slices, crop[1], 2)[0].reshape(4, 3, SIZE, SIZE)
+def test_slices_of_a_channel_are_changed_alike(name, patch):
+    slices = np.repeat(patch[0], 3, axis=0)
+    changed = build_augmentation(steps(name))(slices, patch[1], 2)[0].reshape(4, 3, SIZE, SIZE)
     np.testing.assert_array_equal(changed, changed[:, :1].repeat(3, axis=1))
 
 
 @pytest.mark.parametrize("keep", [("t1c", "flair"), ("t2",)])
-def test_dropped_sequences_leave_one_of_those_to_keep(keep, crop):
+def test_dropped_sequences_leave_one_of_those_to_keep(keep, patch):
     augment = build_augmentation(steps("drop_sequences", prob=0.7, keep=keep))
-    slices = np.repeat(crop[0], 3, axis=0)
+    slices = np.repeat(patch[0], 3, axis=0)
     left = []
     for seed in range(300):
-        image = augment(slices, crop[1], seed)[0].reshape(4, 3, SIZE, SIZE)
+        image = augment(slices, patch[1], seed)[0].reshape(4, 3, SIZE, SIZE)
         there = (image != 0).any(axis=(2, 3))
         assert (there == there[:, :1]).all()  # all slices or none
         left.append(dict(zip(("t1", "t1c", "t2", "flair"), there[:, 0], strict=True)))
@@ -186,28 +186,28 @@ def test_dropped_sequences_leave_one_of_those_to_keep(keep, crop):
         assert np.mean([one["t1c"] for one in left]) == pytest.approx(0.3 + 0.245, abs=0.09)
 
 
-def test_sequences_to_keep_are_known_ones(crop):
+def test_sequences_to_keep_are_known_ones(patch):
     with pytest.raises(InputError, match="keep"):
         build_augmentation(steps("drop_sequences", keep=["adc"]))
 
 
-def test_background_stays_zero_after_moving_and_changing(crop):
+def test_background_stays_zero_after_moving_and_changing(patch):
     everything = [step for name in STEPS for step in steps(name)]
     augment = build_augmentation(everything)
     for seed in range(5):
-        image, _ = augment(*crop, seed)
+        image, _ = augment(*patch, seed)
         empty = (image == 0).all(axis=0)
         assert 20 < empty.sum() < empty.size / 2
         assert np.isfinite(image).all()
 
 
-def test_jitter_is_a_normal_scale_and_shift_for_each_channel(crop):
+def test_jitter_is_a_normal_scale_and_shift_for_each_channel(patch):
     augment = build_augmentation(steps("intensity_jitter"))
-    brain = (crop[0] != 0).any(axis=0)
+    brain = (patch[0] != 0).any(axis=0)
     fits = []
     for seed in range(100):
-        image, _ = augment(*crop, seed)
-        for before, after in zip(crop[0], image, strict=True):
+        image, _ = augment(*patch, seed)
+        for before, after in zip(patch[0], image, strict=True):
             slope, shift = np.polyfit(before[brain], after[brain], 1)
             assert np.allclose(after[brain], slope * before[brain] + shift, atol=1e-4)
             fits.append((slope, shift))
@@ -223,8 +223,14 @@ def test_jitter_is_a_normal_scale_and_shift_for_each_channel(crop):
         ({"step": "affine", "angle": 3}, "'affine' with {'angle': 3}"),
         ({"step": "intensity_jitter"}, "'intensity_jitter' with {}"),
         ({"step": "gaussian_noise", "sigma": 3}, "'gaussian_noise' with {'sigma': 3}"),
-        ({"step": "flip", "prob": 50}, "prob = 50, expected a number from 0 to 1"),
-        ({"step": "flip", "prob": "often"}, "prob = 'often', expected a number from 0 to 1"),
+        (
+            {"step": "flip", "prob": 50},
+            "prob = 50 in the augmentation step 'flip', expected a number",
+        ),
+        (
+            {"step": "flip", "prob": "often"},
+            "prob = 'often' in the augmentation step 'flip', expected",
+        ),
     ],
 )
 def test_unknown_steps_and_parameters_are_refused_in_one_sentence(step, message):

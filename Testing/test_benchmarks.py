@@ -13,7 +13,8 @@ import torch
 
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
-from scripted_models.tasks.brains.training_cases import usable_cases
+from scripted_models.errors import InputError
+from scripted_models.tasks.brains.case_split import usable_cases
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 PHANTOM = ["--phantom-size", "24", "24", "8"]
@@ -39,27 +40,29 @@ def row(lines, start):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="measures memory with `resource`")
-def test_training_throughput_compares_dense_crops_with_literal_patches():
+def test_training_throughput_compares_dense_patches_with_literal_ones():
     """In a process of its own, because it forks."""
     arguments = (
-        "--network LocalPathCNN --sizes 2 --batch 2 --crops 1 --phases 2 --rounds 1 --seconds 0"
+        "--network LocalPathCNN --sizes 2 --batch 2 --patches 1 --phases 2 --rounds 1 --seconds 0"
     )
     done = subprocess.run(
         [sys.executable, BENCHMARKS / "training_throughput.py", *arguments.split()],
         capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     lines = done.stdout.splitlines()
-    rate, ratio, crops, peak = row(lines, f"    2  {'literal 33 x 33 patches, batch 2':48} float32")
+    rate, ratio, patches, peak = row(
+        lines, f"    2  {'literal 33 x 33 patches, batch 2':48} float32"
+    )
     assert ratio == 1
-    assert crops == pytest.approx(rate, abs=0.6)
+    assert patches == pytest.approx(rate, abs=0.6)
     assert peak > 50
-    rate, ratio, crops, _ = row(lines, f"    2  {'dense crops, 2 x 2 out, batch 1':48} float32")
-    assert rate == pytest.approx(4 * crops, abs=2)
+    rate, ratio, patches, _ = row(lines, f"    2  {'dense patches, 2 x 2 out, batch 1':48} float32")
+    assert rate == pytest.approx(4 * patches, abs=2)
     assert ratio > 0
 
 
-def test_crop_sampling_prints_a_row_for_each_number_of_cases(table_of):
-    lines = table_of("crop_sampling", "--cases", "1", "3", "--crops", "3", *PHANTOM)
+def test_patch_sampling_prints_a_row_for_each_number_of_cases(table_of):
+    lines = table_of("patch_sampling", "--cases", "1", "3", "--patches", "3", *PHANTOM)
     assert row(lines, "    1")[1::2] == [1.0, 1.0]
     assert all(value > 0 for value in row(lines, "    3"))
 
@@ -118,7 +121,7 @@ def test_held_out_networks_are_those_of_the_default_on_its_own_cases(table_of, t
     for seed in range(1, 6):
         write_phantom_case(tmp_path / "cases", seed, (24, 24, 8))
     arguments = [str(tmp_path / "out"), "--data", str(tmp_path / "cases")]
-    with pytest.raises(SystemExit, match="5 of them unknown to the model, expected the 30"):
+    with pytest.raises(InputError, match="5 of them unknown to the model, expected the 30"):
         table_of("held_out_networks", *arguments)
     own = importlib.import_module("held_out_networks")
     ensemble = load_model("default")

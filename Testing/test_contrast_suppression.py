@@ -1,4 +1,4 @@
-"""Cases whose enhancement was taken out."""
+"""Contrast-suppressed copies of cases."""
 
 import numpy as np
 import pytest

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scripted_models.errors import ModelError
 from scripted_models.networks.crf import FILTERS, DenseCRF
-from scripted_models.networks.crf.filters import (
+from scripted_models.networks.crf.gaussian_filters import (
     exact_filter,
     gaussian_filter,
     normalized,

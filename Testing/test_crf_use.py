@@ -128,7 +128,11 @@ class TestCommand:
             (["p.npy", "picture.png", "picture.png", "--output", "o.png"], 2, "one picture"),
             (["p.npy", "picture.png", "--output", "o.nii.gz"], 2, "one picture"),
             (["p.npy", "picture.png", "--output", "picture.png"], 2, "replace an input"),
-            (["picture.png", "picture.png", "--output", "o.png"], 2, "not a readable array"),
+            (
+                ["picture.png", "picture.png", "--output", "o.png"],
+                2,
+                "an array that cannot be read",
+            ),
             (["scores.npy", "picture.png", "--output", "o.png"], 2, "not scores"),
             (["p.npy", "small.png", "--output", "o.png"], 2, "40 x 50 pixels"),
             ([".", "picture.png", "--output", "o.nii.gz"], 2, "probability_background.nii.gz"),

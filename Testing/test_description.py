@@ -24,11 +24,11 @@ from scripted_models.bundle import (
     write_model,
 )
 from scripted_models.bundle.description import CrfSettings
-from scripted_models.bundle.folders import MODEL_JSON, WEIGHTS
+from scripted_models.bundle.model_folders import MODEL_JSON, WEIGHTS
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.networks import build_network
-from scripted_models.networks.crf.filters import FILTERS
+from scripted_models.networks.crf.gaussian_filters import FILTERS
 from scripted_models.runtime.table_schema import json_schema
 from scripted_models.runtime.typed_tables import read_table
 

@@ -30,7 +30,7 @@ seed = 3
 threads = 1
 batch_size = {batch_size}
 output_size = 4
-pixels_per_crop = 10
+pixels_per_patch = 10
 l2 = 0.0001
 augmentation = [{ step = "flip" }, { step = "intensity_jitter", std = 0.1 }]
 [training.phase1]
@@ -92,8 +92,8 @@ def test_two_processes_train_to_the_weights_of_one_with_the_doubled_batch(
     assert len(rows[0]) == len(rows[1]) == 4
 
 
-def test_a_run_of_two_processes_goes_on_in_one(tmp_path, phantom_folder, one_process):
-    """With as many crops in each step it ends with the same weights."""
+def test_a_run_of_two_processes_is_resumed_in_one(tmp_path, phantom_folder, one_process):
+    """With as many patches in each step it ends with the same weights."""
     two = write_experiment(tmp_path, 2)
     child = subprocess.Popen(
         command(2, two, phantom_folder, tmp_path / "run"), start_new_session=True
@@ -107,18 +107,18 @@ def test_a_run_of_two_processes_goes_on_in_one(tmp_path, phantom_folder, one_pro
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert_near(tmp_path / "run", one_process)
-    assert "goes on with" not in done.stdout
+    assert "resumed with" not in done.stdout
 
 
 @pytest.mark.parametrize(("batch_size", "told"), [(4, 0), (2, 1)])
-def test_another_number_of_crops_in_each_step_is_told(batch_size, told):
+def test_another_number_of_patches_in_each_step_is_told(batch_size, told):
     said = []
     progress = Progress()
     progress.warning = said.append
-    state = TrainingState({}, processes=1, crops_per_step=4)
+    state = TrainingState({}, processes=1, patches_per_step=4)
     tell_batch(state, {"training": {"batch_size": batch_size}}, progress)
     assert len(said) == told
-    assert not told or "had 4 crops in each step and goes on with 2" in said[0]
+    assert not told or "had 4 patches in each step and is resumed with 2" in said[0]
 
 
 def test_a_dead_process_ends_the_job(tmp_path, phantom_folder):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripted_models.errors import InputError, ResourceError
-from scripted_models.evaluation.folders import (
+from scripted_models.evaluation.folder_scores import (
     COLUMNS,
     comparison_table,
     evaluate_folders,
@@ -141,7 +141,7 @@ def test_only_the_named_cases_are_scored_and_need_a_prediction(folders):
 )
 def test_named_cases_without_truth_are_refused(folders, only, named):
     predictions, truth, output = folders
-    with pytest.raises(InputError, match=rf"no truth for the cases to score \({named}\)"):
+    with pytest.raises(InputError, match=rf"no ground truth for the cases to score \({named}\)"):
         evaluate_folders(predictions, truth, output, only=only)
     assert not output.exists()
 
@@ -158,7 +158,7 @@ def test_prediction_on_another_grid_is_refused_with_the_difference(folders, grid
     predictions, truth, output = folders
     path = predictions / NAMES[1] / "segmentation.nii.gz"
     write_labels(path, tumor(), grid)
-    with pytest.raises(InputError, match=rf"{NAMES[1]}.*different grids: {word}"):
+    with pytest.raises(InputError, match=rf"{NAMES[1]} on another grid than.*\({word}"):
         evaluate_folders(predictions, truth, output)
     assert not output.exists()
 
@@ -274,7 +274,7 @@ def test_damaged_report_beside_a_prediction_is_refused(folders, text):
 def test_two_label_maps_of_one_case_are_refused(folders):
     predictions, truth, _ = folders
     write_labels(predictions / f"{NAMES[0]}.nii.gz", tumor(), GRID)
-    with pytest.raises(InputError, match=rf"{NAMES[0]}: found two label maps"):
+    with pytest.raises(InputError, match=rf"found two label maps of case {NAMES[0]}"):
         evaluate_folders(predictions, truth)
 
 
@@ -282,7 +282,7 @@ def test_truth_folder_without_label_maps_is_refused(folders):
     predictions, truth, _ = folders
     for path in truth.rglob("*_seg.nii.gz"):
         path.unlink()
-    with pytest.raises(InputError, match="no label map of experts"):
+    with pytest.raises(InputError, match="no ground truth in any"):
         evaluate_folders(predictions, truth)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_evaluation import GRID, NAMES, tumor, write_prediction, write_truth
 
-from scripted_models.evaluation.folders import evaluate_folders
+from scripted_models.evaluation.folder_scores import evaluate_folders
 from scripted_models.images.volume_files import write_labels
 
 
@@ -24,7 +24,7 @@ def test_voxels_of_all_cases_are_scored_as_voc_scores_pixels(tmp_path):
     for ours in (tumor(), predicted):
         for t, p in zip(tumor().ravel(), np.where(ours == 3, 1, ours).ravel(), strict=True):
             expected[t, p] += 1
-    assert np.array_equal(result.confusion, expected)
+    assert np.array_equal(result.voxels.counts, expected)
     right, total = np.diag(expected), expected.sum()
     iu = [right[k] / (expected[k].sum() + expected[:, k].sum() - right[k]) for k in (0, 1, 2, 4)]
     written = json.loads((output / "metrics.json").read_text(encoding="utf-8"))["voxels"]

@@ -21,7 +21,7 @@ from scripted_models.evaluation.experiment_rows import (
     sections,
     shared_notes,
 )
-from scripted_models.evaluation.folders import Evaluation, evaluate_folders
+from scripted_models.evaluation.folder_scores import Evaluation, evaluate_folders
 from scripted_models.evaluation.paper_tables import PAPER_ROWS, PPV_TITLE
 from scripted_models.reporting.experiment_table import experiment_page, write_experiment_table
 
@@ -154,7 +154,7 @@ class TestTexts:
 
     def test_notes_are_told_once_and_say_whose_they_are(self, rows):
         merged, empty = shared_notes(rows)
-        assert merged.startswith("Truth of coding 'brats2021'")
+        assert merged.startswith("Ground truth of coding 'brats2021'")
         assert empty.startswith("cascade, again: Region ET: 0 of 2 cases")
         assert experiment_texts(rows, FACTS)["table.md"].count(merged) == 1
 

@@ -23,7 +23,7 @@ from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import CODINGS, encode_labels
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.pictures.panels import LABEL_COLORS
-from scripted_models.reporting.figures.filters import draw_filters, find_filters
+from scripted_models.reporting.figures.first_layer_filters import draw_filters, find_filters
 from scripted_models.reporting.figures.methods import draw_methods
 from scripted_models.reporting.figures.progression import draw_progression
 from scripted_models.reporting.figures.shown_case import SlicePredictor, read_shown_case

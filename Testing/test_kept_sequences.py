@@ -12,7 +12,7 @@ from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cli import main
 from scripted_models.errors import InputError, ModelError
 from scripted_models.networks import build_network
-from scripted_models.tasks.brains.training_cases import lower_slices
+from scripted_models.tasks.brains.case_preparation import lower_slices
 from scripted_models.training.augmentation import build_augmentation
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
 from scripted_models.transforms.steps import kept_sequences, read_preprocessing
@@ -37,7 +37,7 @@ threads = 1
 phases = 1
 optimizer = "adam"
 balance = "none"
-pixels_per_crop = 0
+pixels_per_patch = 0
 output_bias = "zero"
 output_size = {size}
 batch_size = {batch}
@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, capsys, names, said):
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_crops_too_small_to_normalize_are_one_sentence(tmp_path, capsys):
+def test_patches_too_small_to_normalize_are_one_sentence(tmp_path, capsys):
     assert train(tmp_path, ["t1c"], size=2, batch=1) == 2
     message = capsys.readouterr().err
     assert "raise training.output_size" in message

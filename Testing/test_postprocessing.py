@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scripted_models.bundle.weights import load_model
 from scripted_models.errors import ModelError
 from scripted_models.geometry import Grid
-from scripted_models.segmentation.segmenter import Segmenter
+from scripted_models.segmentation.steps import decide
 from scripted_models.transforms.postprocessing import build_postprocessing
 from scripted_models.transforms.steps import RemoveFlatComponents
 
@@ -171,7 +171,7 @@ class TestFlatComponents:
         def finished(thickness):
             steps = build_postprocessing([RemoveFlatComponents(max_thickness_mm=thickness)])
             model = replace(load_model("TwoPathCNN"), postprocessing=steps)
-            return Segmenter(model, "cpu").decide(probabilities, brain, grid)
+            return decide(probabilities, brain, grid, model)
 
         assert np.array_equal(finished(7.9), tumor)  # 8 mm
         assert not finished(8.1)[4:6].any()

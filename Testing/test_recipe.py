@@ -10,6 +10,7 @@ from training_fixtures import make_case
 from scripted_models.errors import InputError
 from scripted_models.networks import build_network
 from scripted_models.runtime.progress import Progress
+from scripted_models.tasks.brains.brains_task import BrainsTask
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.experiment_config import (
     Experiment,
@@ -70,13 +71,18 @@ def train(tmp_path, network, steps=1, phase2_steps=0, **changes):
     training = TrainingConfig(
         batch_size=2,
         output_size=4,
-        pixels_per_crop=10,
+        pixels_per_patch=10,
         phase1=PhaseConfig(epochs=1, steps_per_epoch=steps, patience=0) if steps else none,
         phase2=PhaseConfig(epochs=1, steps_per_epoch=phase2_steps) if phase2_steps else none,
         **changes,
     )
     trainer = Trainer(
-        Experiment(training=training), network, ([make_case()], []), tmp_path, Progress()
+        Experiment(training=training),
+        network,
+        ([make_case()], []),
+        BrainsTask(),
+        tmp_path,
+        Progress(),
     )
     trainer.run(TrainingState({}))
     return network
@@ -167,14 +173,19 @@ class TestOptions:
         }
         seen = []
         training = TrainingConfig(
-            output_bias=when, output_size=2, pixels_per_crop=4, batch_size=1,
+            output_bias=when, output_size=2, pixels_per_patch=4, batch_size=1,
             phase1=PhaseConfig(**frozen), phase2=PhaseConfig(**frozen),
         )  # fmt: skip
         network = build_network("LocalPathCNN")
         Trainer(
-            Experiment(training=training), network, ([make_case()], []), tmp_path, Progress(),
+            Experiment(training=training),
+            network,
+            ([make_case()], []),
+            BrainsTask(),
+            tmp_path,
+            Progress(),
             lambda phase: seen.append(network.output.bias.detach().clone()),
-        ).run(TrainingState({}))  # fmt: skip
+        ).run(TrainingState({}))
         for bias, there in zip(seen, (after_phase_1, after_phase_2), strict=True):
             assert torch.allclose(bias, logs if there else torch.zeros(5), atol=1e-5)
 
@@ -203,7 +214,7 @@ class TestOptions:
         case.image[:] = np.random.default_rng(0).normal(size=case.image.shape) + case.target % 5
         network = build_network("LocalPathCNN", initialization=initialization, dropout=0.0)
         state = Trainer(
-            Experiment(training=training), network, ([case], []), tmp_path, Progress()
+            Experiment(training=training), network, ([case], []), BrainsTask(), tmp_path, Progress()
         ).run(TrainingState({}))
         losses = [row["loss"] for row in state.history]
         assert losses[-1] < losses[0]

@@ -1,4 +1,4 @@
-"""Dense prediction and training on dense crops equal the patch-wise forms, for every valid network."""
+"""Dense prediction and training on dense patches equal the literal forms, for every valid network."""
 
 import numpy as np
 import pytest
@@ -92,14 +92,14 @@ class TestPrediction:
         assert found.shape == (0, 5)
 
 
-def crops_and_patches(network, crops, pixels, output=4):
-    """Random crops, pixels of them, targets; and the patches around these pixels, cut from the crops."""
+def dense_and_literal(network, dense, pixels, output=4):
+    """Random dense patches, pixels of them, targets; and the patches of these pixels, cut from them."""
     generator = torch.Generator().manual_seed(7)
     field, dtype = network.receptive_field, network.output.weight.dtype
     edge = field + output - 1
-    images = torch.randn(crops, 4, edge, edge, generator=generator, dtype=dtype)
-    chosen = torch.randint(output**2, (crops, pixels), generator=generator)
-    targets = torch.randint(6, (crops * pixels,), generator=generator)
+    images = torch.randn(dense, 4, edge, edge, generator=generator, dtype=dtype)
+    chosen = torch.randint(output**2, (dense, pixels), generator=generator)
+    targets = torch.randint(6, (dense * pixels,), generator=generator)
     targets[targets == 5] = MERGED_CORE
     patches = [
         image[:, y : y + field, x : x + field]
@@ -126,12 +126,12 @@ def assert_gradients_agree(found, expected, relative):
 
 
 class TestGradients:
-    """A dense crop's loss at n pixels is the mean loss over the n patches around them."""
+    """A dense patch's loss at n pixels is the mean loss over the n literal patches around them."""
 
     @pytest.mark.parametrize("name", sorted(TRAINED))
-    def test_dense_crops_have_the_gradient_of_their_patches_in_both_phases(self, name):
+    def test_dense_patches_have_the_gradient_of_literal_ones_in_both_phases(self, name):
         network = build(name)
-        images, chosen, targets, patches = crops_and_patches(network, crops=1, pixels=2)
+        images, chosen, targets, patches = dense_and_literal(network, dense=1, pixels=2)
         features = network.features(images)
         literal = network(patches)[:, :, 0, 0]
         for part, maps in ((network, features), (network.output, features.detach())):
@@ -142,7 +142,7 @@ class TestGradients:
     @pytest.mark.parametrize("only_output", [False, True], ids=["phase 1", "phase 2"])
     def test_a_training_step_has_the_gradient_of_the_literal_form(self, only_output):
         network = build("TwoPathCNN", torch.float32)
-        images, chosen, targets, patches = crops_and_patches(network, crops=2, pixels=2)
+        images, chosen, targets, patches = dense_and_literal(network, dense=2, pixels=2)
         step = PixelLogits(network, MixedPrecision("float32", torch.device("cpu")), only_output)
         plain = with_plain_layers(network)
         of_step, of_plain = (n.output if only_output else n for n in (network, plain))

@@ -13,7 +13,7 @@ import torch
 from model_fixtures import described
 
 from scripted_models.bundle import weights
-from scripted_models.bundle.folders import SHIPPED, find_model, user_models_folder
+from scripted_models.bundle.model_folders import SHIPPED, find_model, user_models_folder
 from scripted_models.bundle.registry import import_model, list_models, remove_model
 from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main

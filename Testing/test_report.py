@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from scripted_models.errors import ResourceError
-from scripted_models.evaluation.folders import COLUMNS, Evaluation
+from scripted_models.evaluation.folder_scores import COLUMNS, Evaluation
 from scripted_models.pictures.render import png_bytes
 from scripted_models.reporting.case_report import CaseReport
 from scripted_models.reporting.html_report import (

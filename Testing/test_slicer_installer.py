@@ -276,7 +276,7 @@ class TestDiagnostics:
         )
 
     def test_models_are_counted_and_the_user_is_not_named(self, home, monkeypatch):
-        from scripted_models.bundle.folders import user_models_folder
+        from scripted_models.bundle.model_folders import user_models_folder
 
         (user_models_folder() / "Smith_John").mkdir(parents=True)
         text = report.diagnostics()

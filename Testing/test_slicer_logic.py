@@ -181,7 +181,7 @@ def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
 @pytest.fixture(params=["untrained", "shipped"])
 def model(request, tmp_path_factory, small_network):
     """A model folder of an untrained network, and the default model when it is shipped."""
-    from scripted_models.bundle.folders import shipped_models
+    from scripted_models.bundle.model_folders import shipped_models
     from scripted_models.bundle.weights import write_model
 
     if request.param == "shipped":

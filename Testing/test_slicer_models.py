@@ -15,7 +15,7 @@ pytest.importorskip("slicer")
 from BrainTumorSegLib import model_import, model_list
 from BrainTumorSegLib.protocol import parse_line
 
-from scripted_models.bundle.folders import SHIPPED
+from scripted_models.bundle.model_folders import SHIPPED
 from scripted_models.bundle.registry import import_model as import_here
 from scripted_models.bundle.weights import write_model
 from scripted_models.cli import main

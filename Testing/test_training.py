@@ -19,6 +19,7 @@ from scripted_models.cli import main
 from scripted_models.errors import InputError
 from scripted_models.networks.havaei import TwoPathCNN
 from scripted_models.runtime.progress import Progress
+from scripted_models.tasks.brains.brains_task import BrainsTask
 from scripted_models.training.checkpoint import TrainingState, load_state, save_state
 from scripted_models.training.experiment_config import (
     Experiment,
@@ -42,7 +43,7 @@ seed = 5
 threads = 1
 batch_size = 1
 output_size = 4
-pixels_per_crop = 20
+pixels_per_patch = 20
 augmentation = [{ step = "flip" }, { step = "intensity_jitter", std = 0.1 }]
 average_decay = 0.9
 [training.phase1]
@@ -156,7 +157,7 @@ class TestRuns:
         assert done.returncode == 2
         assert "training.seed" in done.stderr
 
-    def test_a_run_from_before_a_setting_existed_goes_on_with_its_default(self, tmp_path):
+    def test_a_run_from_before_a_setting_existed_resumes_with_its_default(self, tmp_path):
         old = Experiment().to_dict()
         del old["weights"], old["training"]["dice"], old["training"]["phase1"]["decay"]
         save_state(tmp_path, TrainingState(old))
@@ -173,7 +174,7 @@ class TestRuns:
             ("training.average_decay=1.0", "below 1"),
             ("training.start_share=1.0", "below 1"),
             ("training.start_share=0.5", "without a network to start from"),
-            ("training.balance=tumor", "'labels' or 'crops'"),
+            ("training.balance=tumor", "'labels' or 'patches'"),
             ("training.phase1.steps_per_epoch=0", "training.phase1"),
             ("training.seed=true", "expected a whole number"),
         ],
@@ -225,7 +226,7 @@ class TestRuns:
 def train_two_steps(folder, phase, **settings):
     """Train phase 1 for two steps; return the network and its output weights after each step."""
     training = TrainingConfig(
-        batch_size=1, output_size=4, pixels_per_crop=20, optimizer="adam",
+        batch_size=1, output_size=4, pixels_per_patch=20, optimizer="adam",
         phase1=phase, phase2=PhaseConfig(epochs=0), **settings,
     )  # fmt: skip
     network = TwoPathCNN(initialization="he")
@@ -235,7 +236,8 @@ def train_two_steps(folder, phase, **settings):
     )
     experiment = Experiment(training=training)
     try:
-        Trainer(experiment, network, ([make_case()], []), folder, Progress()).run(TrainingState({}))
+        cases = ([make_case()], [])
+        Trainer(experiment, network, cases, BrainsTask(), folder, Progress()).run(TrainingState({}))
     finally:
         hook.remove()
     assert not torch.equal(*after_step)

@@ -11,9 +11,11 @@ import SimpleITK as sitk
 from training_fixtures import make_case, write_small_case
 
 from scripted_models.errors import InputError, ResourceError
-from scripted_models.tasks.brains import training_cases as training_data
-from scripted_models.tasks.brains.training_cases import load_cases, space_of, split_cases
-from scripted_models.training.cache import CaseCache, digest
+from scripted_models.tasks.brains import case_preparation
+from scripted_models.tasks.brains.brains_task import BrainsTask
+from scripted_models.tasks.brains.case_preparation import space_of
+from scripted_models.tasks.brains.case_split import split_cases
+from scripted_models.training.cache import CaseCache, digest, open_cases
 from scripted_models.training.experiment_config import DataConfig, Experiment
 from scripted_models.training.training_case import MERGED_CORE, TrainingCase
 from scripted_models.transforms.steps import MarkBrain, Standardize
@@ -55,7 +57,7 @@ class TestSplit:
         [
             ({"train": ("A",), "validation": ("A",)}, "twice"),
             ({"train": ("A",), "test": ("A",)}, "twice"),
-            ({"test": ("Z",)}, "not found"),
+            ({"test": ("Z",)}, r"names the cases \['Z'\]"),
             ({"validation": ("A", "B")}, "none is left for training"),
         ],
     )
@@ -111,29 +113,37 @@ class TestCache:
     def test_changed_content_is_another_entry_even_with_the_old_date_and_size(self, tmp_path):
         path = tmp_path / "a.nii"
         path.write_bytes(b"one")
-        before, date = digest([path]), path.stat().st_mtime_ns
+        before, date = digest([path], {}), path.stat().st_mtime_ns
         path.write_bytes(b"two")
         os.utime(path, ns=(date, date))
-        assert digest([path]) != before
+        assert digest([path], {}) != before
 
-    def test_facts_and_the_program_are_part_of_the_key(self, tmp_path, monkeypatch):
-        from scripted_models.training import cache
+    def test_facts_and_versions_are_part_of_the_key(self):
+        keys = [
+            digest([], {}),
+            digest([], {"step": 1}),
+            digest([], {"step": 2}),
+            digest([], {"step": 1}, coding="a"),
+            digest([], {"step": 1}, coding="b"),
+        ]
+        assert len(set(keys)) == 5
+        assert digest([], {"step": 1}, coding="a") == keys[3]
 
-        assert digest([], coding="a") != digest([], coding="b")
-        before = digest([])
-        monkeypatch.setattr(cache, "_program", lambda: b"other")
-        assert digest([]) != before
+
+def load_cases(experiment, folder, cache):
+    sources = BrainsTask().sources(experiment, folder, None)
+    return [open_cases(part, CaseCache(cache)) for part in sources]
 
 
 class TestLoading:
     def load(self, folder, cache, **changes):
-        return load_cases(Experiment(**changes), folder, CaseCache(cache))
+        return load_cases(Experiment(**changes), folder, cache)
 
     def test_preprocessing_is_done_once_for_several_runs(
         self, tmp_path, phantom_folder, monkeypatch
     ):
         first = self.load(phantom_folder, tmp_path)
-        monkeypatch.setattr(training_data, "preprocess", None)  # would fail when called
+        monkeypatch.setattr(case_preparation, "preprocess", None)  # would fail when called
         again = self.load(phantom_folder, tmp_path)
         assert [c.name for part in again for c in part] == [c.name for part in first for c in part]
 
@@ -205,6 +215,6 @@ def test_slices_are_resampled_where_the_experiment_says(slice_spacing_mm, slices
         sitk.WriteImage(image, str(path))
     data = DataConfig(slice_spacing_mm=slice_spacing_mm, validation_every=0)
     experiment = Experiment(data=data, preprocessing=(MarkBrain(),))
-    ((case,), _) = load_cases(experiment, tmp_path, CaseCache(tmp_path / "cache"))
+    ((case,), _) = load_cases(experiment, tmp_path, tmp_path / "cache")
     assert case.image.shape[:2] == (4, slices)
     assert space_of(data).spacing_xyz_mm == (1.0, 1.0, slice_spacing_mm or None)

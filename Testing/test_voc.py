@@ -11,11 +11,20 @@ from PIL import Image
 
 from scripted_models.cli import main
 from scripted_models.errors import InputError
-from scripted_models.evaluation.confusion import SUMMARIES, VocScores, score
+from scripted_models.evaluation.confusion import SUMMARIES, ConfusionMatrix
 from scripted_models.tasks.voc.classes import CLASSES, VOID, palette
-from scripted_models.tasks.voc.image_lists import find_sbd, sbd_images, seg11valid, voc_images
+from scripted_models.tasks.voc.image_lists import (
+    find_sbd,
+    sbd_images,
+    scored_images,
+    voc_images,
+)
 from scripted_models.tasks.voc.masks import read_image, read_mask, write_mask, write_overlay
 from scripted_models.tasks.voc.mat_files import read_struct_field
+
+
+def score(truth, predicted, classes=CLASSES):
+    return ConfusionMatrix.of(truth, predicted, classes, VOID)
 
 
 def random_mask(seed, shape=(20, 24), labels=(0, 1, 5, 15, 20, VOID)):
@@ -123,7 +132,7 @@ class TestMasks:
         [
             ("colors", "not in the palette"),
             ("indices", r"indices \[21, 99\]"),
-            ("text", "not a readable"),
+            ("text", "cannot be read"),
         ],
     )
     def test_what_is_no_label_map(self, content, message, tmp_path):
@@ -213,7 +222,7 @@ class TestScores:
 
     @pytest.mark.parametrize(
         ("predicted", "message"),
-        [(np.zeros((2, 3), int), "pixels for a truth"), (np.full((2, 2), VOID), "index 255")],
+        [(np.zeros((2, 3), int), "pixels for a truth"), (np.full((2, 2), VOID), "the index 255")],
     )
     def test_impossible_predictions(self, predicted, message):
         with pytest.raises(InputError, match=message):
@@ -222,7 +231,7 @@ class TestScores:
     def test_nothing_but_void(self):
         found = score(np.full((2, 2), VOID), np.zeros((2, 2), int))
         assert all(np.isnan(value) for value in found.summary.values())
-        assert isinstance(found + found, VocScores)
+        assert isinstance(found + found, ConfusionMatrix)
 
 
 class TestLayout:
@@ -237,7 +246,10 @@ class TestLayout:
     def test_seg11valid_is_val_without_what_sbd_trains_on(self, tmp_path):
         make_voc(tmp_path, ["a", "b", "c"], "VOC2011", {"val": ["a", "b", "c"]})
         make_sbd(tmp_path, ["b", "x"])
-        assert [image.name for image in seg11valid(tmp_path, tmp_path)] == ["a", "c"]
+        assert [image.name for image in scored_images(tmp_path, "seg11valid", tmp_path)] == [
+            "a",
+            "c",
+        ]
         assert [image.name for image in sbd_images(tmp_path, without=["b"])] == ["x"]
         assert find_sbd(tmp_path).name == "dataset"
 
@@ -275,7 +287,7 @@ class TestCommand:
         assert self.run(folder, tmp_path / "p", out, "--split", "val", "--overlays") == 0
         content = json.loads((out / "voc_metrics.json").read_text())
         assert {key: content[key] for key in SUMMARIES} == pytest.approx(total.summary)
-        assert content["confusion"] == total.confusion.tolist()
+        assert content["confusion"] == total.counts.tolist()
         printed = capsys.readouterr().out
         assert f"| **{100 * total.summary['mean_iu']:.1f}** |" in printed
         assert "FCN-8s (Long et al. 2015, table 2)" in printed
@@ -307,7 +319,7 @@ class TestCommand:
             "val",
         ]
         assert main([*start, "--output", str(tmp_path / "o"), "--progress", "none"]) == 2
-        assert "belong to --voc" in capsys.readouterr().err
+        assert "without --voc" in capsys.readouterr().err
 
     def test_real_images(self, real_data, tmp_path):
         for image in voc_images(real_data / "voc"):

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from test_voc import make_sbd
 from torch.nn import functional as F
+from voc_fixtures import UNET, write_experiment, write_voc
 
 from scripted_models.bundle.image_scales import CAFFE, TORCHVISION
 from scripted_models.bundle.weights import load_model
@@ -15,68 +15,22 @@ from scripted_models.cli import main
 from scripted_models.commands.train import EXPERIMENTS
 from scripted_models.networks import build_network
 from scripted_models.tasks.voc.masks import read_mask, write_mask
+from scripted_models.tasks.voc.picture_cases import picture_sources
 from scripted_models.tasks.voc.prediction import predict_picture, scaled
-from scripted_models.tasks.voc.training_cases import voc_makers
 from scripted_models.training.augmentation import build_augmentation
 from scripted_models.training.experiment_config import load_experiment
 from scripted_models.training.optimizer import make_optimizer
 
-EXPERIMENT = """
-name = "voc"
-preprocessing = []
-postprocessing = []
-[network]
-name = "{network}"
-arguments = {arguments}
-[data]
-task = "voc"
-[training]
-seed = 1
-threads = 1
-phases = 1
-optimizer = "adam"
-balance = "none"
-pixels_per_crop = 0
-output_bias = "zero"
-output_size = 32
-batch_size = 2
-[training.phase1]
-epochs = 2
-steps_per_epoch = {steps}
-learning_rate = 0.01
-final_learning_rate = 0.001
-"""
-UNET = (
-    '{ in_channels = 3, num_classes = 21, widths = [8, 8], context_slices = 0, planes = ["axial"] }'
-)
 FCN = "{ scale = 0.015625 }"
 
 
 @pytest.fixture
 def voc(tmp_path):
-    """Four pictures whose colors tell their classes, with a void border around these."""
-    folder = tmp_path / "VOC2012"
-    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-        (folder / part).mkdir(parents=True)
-    for seed, name in enumerate("abcd"):
-        rng = np.random.default_rng(seed)
-        mask = np.zeros((40, 44), np.uint8)
-        top, left = rng.integers(4, 14, 2)
-        mask[top - 1 : top + 17, left - 1 : left + 17] = 255
-        mask[top : top + 16, left : left + 16] = (7, 15)[seed % 2]
-        colors = np.array([[90, 90, 90], [220, 40, 40], [40, 60, 220]])
-        picture = colors[np.searchsorted((0, 7, 15), np.where(mask == 255, 0, mask))]
-        picture = (picture + rng.normal(0, 8, picture.shape)).clip(0, 255).astype(np.uint8)
-        Image.fromarray(picture).save(folder / "JPEGImages" / f"{name}.png")
-        write_mask(folder / "SegmentationClass" / f"{name}.png", mask)
-    for split, names in (("train", "abc"), ("val", "d")):
-        (folder / "ImageSets/Segmentation" / f"{split}.txt").write_text("\n".join(names))
-    return folder
+    return write_voc(tmp_path / "VOC2012")
 
 
-def train(voc, output, *options, network="UNet", arguments=UNET, steps=40):
-    path = voc.parent / "voc.toml"
-    path.write_text(EXPERIMENT.format(network=network, arguments=arguments, steps=steps))
+def train(voc, output, *options, steps=40, **changes):
+    path = write_experiment(voc.parent, steps=steps, **changes)
     start = ["train", str(path), "--data", str(voc), "--output", str(output)]
     return main([*start, "--progress", "none", *options])
 
@@ -159,18 +113,18 @@ def test_sbd_joins_the_training_images_without_those_that_validate(voc, tmp_path
         "preprocessing=[]",
     ]
     path = EXPERIMENTS / "voc" / "DilatedFrontEnd.toml"
-    train, validation = voc_makers(load_experiment(path, settings), voc)
-    assert [name for name, _, _ in train] == ["a", "b", "c", "x", "y"]
-    assert [name for name, _, _ in validation] == ["d"]
-    assert train[0][2]().target.shape == (1, 40, 44)  # VOC's own picture and label map
-    assert train[4][2]().target.shape == (1, 20, 24)
+    train, validation = picture_sources(load_experiment(path, settings), voc)
+    assert [source.name for source in train] == ["a", "b", "c", "x", "y"]
+    assert [source.name for source in validation] == ["d"]
+    assert train[0].make().target.shape == (1, 40, 44)  # VOC's own picture and label map
+    assert train[4].make().target.shape == (1, 20, 24)
 
 
 @pytest.mark.parametrize(("key", "value"), [("in_channels", 4), ("num_classes", 5)])
 def test_networks_for_other_data_are_refused(voc, tmp_path, capsys, key, value):
     arguments = UNET.replace(f"{key} = {3 if key == 'in_channels' else 21}", f"{key} = {value}")
     assert train(voc, tmp_path / "run", arguments=arguments) == 2
-    assert "expected 3 (of pictures) and 21; set in_channels = 3" in capsys.readouterr().err
+    assert "expected 3 (R, G, B) and 21; set in_channels = 3" in capsys.readouterr().err
 
 
 class TestRefusals:
@@ -185,11 +139,31 @@ class TestRefusals:
         assert "found a model for brains, expected one for voc" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
-        "setting", ["training.dice=1.0", 'preprocessing=[{step="mark_brain"}]']
+        "setting",
+        [
+            "training.dice=1.0",
+            'preprocessing=[{step="mark_brain"}]',
+            'postprocessing=[{step="inside_brain"}]',
+            "data.folds=2",
+            "data.phantoms=1",
+            'data.test=["a"]',
+        ],
     )
     def test_settings_for_brains(self, setting, voc, tmp_path, capsys):
         assert train(voc, tmp_path / "run", "--set", setting) == 2
-        assert "no regions and no preprocessing" in capsys.readouterr().err
+        message = capsys.readouterr().err
+        assert (
+            f"found {setting.split('=')[0]} in the experiment voc on VOC".lower() in message.lower()
+        )
+        assert not (tmp_path / "run").exists()
+
+    def test_a_label_coding(self, voc, tmp_path, capsys):
+        assert train(voc, tmp_path / "run", "--coding", "brats2021") == 2
+        assert "the label coding brats2021 for PASCAL VOC" in capsys.readouterr().err
+
+    def test_a_row_that_no_paper_prints(self, voc, tmp_path, capsys):
+        assert train(voc, tmp_path / "run", "--set", "paper_row=FCN-64s") == 2
+        assert "'FCN-64s', expected one that a paper prints" in capsys.readouterr().err
 
     def test_a_mask_of_another_size(self, voc, tmp_path, capsys):
         write_mask(voc / "SegmentationClass" / "a.png", np.zeros((3, 3), np.uint8))

@@ -24,6 +24,7 @@ from scripted_models.networks.weight_files import (
     load_residual,
     read_weights,
 )
+from scripted_models.tasks.brains.brains_task import BrainsTask
 from scripted_models.training.assembly import make_network
 from scripted_models.training.experiment_config import Experiment, NetworkConfig
 
@@ -194,7 +195,7 @@ class TestStart:
 
     def made(self, name, start, **arguments):
         config = NetworkConfig(name, {**SMALL, **arguments}, start=str(start))
-        return make_network(Experiment(network=config))[0]
+        return make_network(Experiment(network=config), BrainsTask())[0]
 
     def test_fcn_16s_begins_as_fcn_32s_and_8s_as_16s(self, tmp_path):
         coarse = load_model(str(self.model(tmp_path / "32s", "FCN32s"))).network
@@ -219,14 +220,14 @@ class TestStart:
         assert (convolutions_of(network.trunk)[-1].weight == 57).all()
         config = NetworkConfig("UNet", {}, start=str(tmp_path / "w.pth"))
         with pytest.raises(ModelError, match="no published trunk"):
-            make_network(Experiment(network=config))
+            make_network(Experiment(network=config), BrainsTask())
 
     def test_named_parts_are_taken_whatever_the_start_holds(self):
         def kernel(network):
             return network.output.weight
 
         config = NetworkConfig("InputCascadeCNN", {}, {"first": "TwoPathCNN"}, "InputCascadeCNN")
-        made = make_network(Experiment(network=config))[0]
+        made = make_network(Experiment(network=config), BrainsTask())[0]
         whole = load_model("InputCascadeCNN").network
         assert torch.equal(kernel(made.second), kernel(whole.second))
         assert torch.equal(kernel(made.first), kernel(load_model("TwoPathCNN").network))

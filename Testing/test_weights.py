@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import torch
 from model_fixtures import described, renew_checksums, restate
 
-from scripted_models.bundle.folders import (
+from scripted_models.bundle.model_folders import (
     DEFAULT_MODEL,
     shipped_models,
     verify_checksums,

@@ -16,11 +16,11 @@ import time
 import numpy as np
 import torch
 from one_case import add_case_options, read_case, tumor_slices
-from torch import nn
 
 from scripted_models.inference import predict_slice
 from scripted_models.inference.reference import predict_voxels, with_plain_layers
-from scripted_models.networks import NETWORKS, build_network
+from scripted_models.networks import NETWORKS, build_slice_network
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.training.training_case import IGNORED
 
 
@@ -50,17 +50,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def make_network(name: str, device: str) -> nn.Module:
+def make_network(name: str, device: str) -> SliceNetwork:
     """Build a network with random weights whose probabilities differ clearly between voxels."""
     torch.manual_seed(0)
-    network = build_network(name, initialization="he")
+    network = build_slice_network(name, initialization="he")
     with torch.no_grad():
-        network.output.weight.mul_(100)  # undo what the initialization does for training
+        network.get_parameter("output.weight").mul_(100)  # undo the initialization for training
     return network.eval().to(device)
 
 
 def compare(
-    network: nn.Module,
+    network: SliceNetwork,
     plane: np.ndarray,
     brain: np.ndarray,
     voxels: np.ndarray,

@@ -3,15 +3,17 @@
 Run: python benchmarks/held_out_networks.py OUTPUT --data FOLDER [--planes axial] [--sequences]
 [--contrast-suppressed]
 
-FOLDER holds the 30 cases that `default` names in its card, split as by `experiments --folds 5`. OUTPUT receives
-the segmentations, and `table` the scores; a run that was stopped goes on. `--planes axial` measures what `fast`
-sees; `--sequences` also leaves sequences out, every set that the model can do with. `--contrast-suppressed`
-takes copies of the cases whose enhancement was taken out: what is called enhancing in them is wrong.
+FOLDER holds the 30 cases that `default` names in its card, split as by `experiments --folds 5`.
+OUTPUT receives the segmentations, and `table` the scores; a run that was stopped resumes.
+`--planes axial` measures what `fast` sees; `--sequences` also leaves sequences out, every set that
+the model can do with. `--contrast-suppressed` takes contrast-suppressed copies of the cases: what
+is called enhancing in them is wrong.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,12 @@ import SimpleITK as sitk
 from scripted_models.bundle.description import NetworkDescription
 from scripted_models.bundle.weights import Model, load_model, write_model
 from scripted_models.cases.case import Case
-from scripted_models.evaluation.folders import evaluate_folders, join_evaluations, write_reports
+from scripted_models.errors import InputError
+from scripted_models.evaluation.folder_scores import (
+    evaluate_folders,
+    join_evaluations,
+    write_reports,
+)
 from scripted_models.experiments.ablation import (
     ALL,
     dice_by_set,
@@ -29,29 +36,30 @@ from scripted_models.experiments.ablation import (
     write_sequence_table,
 )
 from scripted_models.experiments.cross_validation import folds_of
-from scripted_models.experiments.runner import ListRun
-from scripted_models.experiments.shared_batch import segment_shared
 from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import encode_labels
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import BarProgress
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES
+from scripted_models.tasks.brains.case_split import usable_cases
 from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
-from scripted_models.tasks.brains.training_cases import usable_cases
+from scripted_models.tasks.brains.shared_batch import segment_shared
+from scripted_models.tasks.list_run import ListRun
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Segment, score and write the tables."""
     options = _parse(arguments)
     ensemble = load_model("default")
-    folds = folds_of(options.data, len(ensemble.network.members))
+    folds = folds_of(options.data, len(members(ensemble)))
     _refuse_other_cases(ensemble, folds)
     found = usable_cases(options.data)
     data = options.data
     if options.contrast_suppressed:
         data = options.output / "copies"
-        found = {name: copy_without_enhancement(case, data / name) for name, case in found.items()}
+        found = {name: contrast_suppressed_copy(case, data / name) for name, case in found.items()}
     run = ListRun(data, options.output, BarProgress(sys.stderr))
     parts: dict[str, list] = {}
     for index, (fold, names) in enumerate(folds.items()):
@@ -74,9 +82,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def members(ensemble: Model) -> list[SliceNetwork]:
+    """Return the networks of an ensemble."""
+    networks = ensemble.network.get_submodule("members").children()
+    return [network for network in networks if isinstance(network, SliceNetwork)]
+
+
 def member(ensemble: Model, index: int, planes: list[str], folder: Path) -> Model:
     """Write one network of an ensemble as a model folder of its own, and load it."""
-    network = ensemble.network.members[index]
+    network = members(ensemble)[index]
     arguments = {"planes": planes} if planes else {}
     stated = NetworkDescription(type(network).__name__, arguments)
     name = f"member{index + 1}"
@@ -84,9 +98,11 @@ def member(ensemble: Model, index: int, planes: list[str], folder: Path) -> Mode
     return load_model(str(folder))
 
 
-def copy_without_enhancement(case: Case, folder: Path) -> Case:
-    """Write a copy of a case whose enhancement was taken out, under the same file names; return it."""
+def contrast_suppressed_copy(case: Case, folder: Path) -> Case:
+    """Write a contrast-suppressed copy of a case, under the same file names; return it."""
     images = {m: case.images[m].read() for m in SEQUENCES}
+    if case.truth is None or case.coding is None:
+        raise InputError(found=f"no ground truth of case {case.name}", expected="one")
     labels, grid = case.read_truth()
     arrays = np.stack([sitk.GetArrayFromImage(image) for image in images.values()])
     changed, labels = remove_enhancement(arrays, labels)
@@ -99,13 +115,14 @@ def copy_without_enhancement(case: Case, folder: Path) -> Case:
     return usable_cases(folder.parent)[case.name]
 
 
-def _refuse_other_cases(ensemble: Model, folds) -> None:
+def _refuse_other_cases(ensemble: Model, folds: Mapping[str, Sequence[str]]) -> None:
     """Refuse data whose folds are not those of the training."""
     stated, held = set(ensemble.description.dice_by_case), {n for f in folds.values() for n in f}
     if stated != held:
-        raise SystemExit(
-            f"found {len(held)} cases, {len(held - stated)} of them unknown to the model, expected the "
-            f"{len(stated)} of its card; give --data the folder that holds just these."
+        raise InputError(
+            found=f"{len(held)} cases, {len(held - stated)} of them unknown to the model",
+            expected=f"the {len(stated)} of its card",
+            action="give --data the folder that holds just these",
         )
 
 

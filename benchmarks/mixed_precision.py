@@ -22,8 +22,9 @@ as in training.
 import argparse
 import copy
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,9 +34,11 @@ from torch import nn
 from scripted_models.bundle.weights import load_model
 from scripted_models.inference import brain_box, padded_window
 from scripted_models.inference.reference import with_plain_layers
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.training.losses import pixel_cross_entropy
 from scripted_models.training.training_case import IGNORED, TrainingCase
 
+Window = tuple[np.ndarray, torch.Tensor]  # what `evaluate` takes
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 # As training scales the loss for float16, whose smallest number is 6e-8; exact otherwise.
 LOSS_SCALE = 2.0**12
@@ -95,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def evaluate(network: nn.Module, form: Form, window: np.ndarray, target: torch.Tensor) -> Result:
+def evaluate(network: SliceNetwork, form: Form, window: np.ndarray, target: torch.Tensor) -> Result:
     """Evaluate one window: logits at the brain's voxels, and gradients of their mean loss.
 
     Args:
@@ -104,11 +107,13 @@ def evaluate(network: nn.Module, form: Form, window: np.ndarray, target: torch.T
         window: float32 (C, H, W) with the network's margins.
         target: int64 (voxels,), IGNORED outside the brain.
     """
-    weight = network.output.weight
-    output = with_plain_layers(nn.Sequential(network.output))[0] if form.plain else network.output
+    two_phases: Any = network  # has `features` and `output`
+    weight = network.get_parameter("output.weight")
+    output = nn.Sequential(two_phases.output)
+    output = with_plain_layers(output) if form.plain else output
     image = torch.from_numpy(window)[None].to(weight)
     with _autocast(weight.device, form.hidden):
-        features = network.features(image)
+        features = two_phases.features(image)
     if form.output is None:
         features = features.to(weight.dtype)
     with _autocast(weight.device, form.output):
@@ -117,12 +122,14 @@ def evaluate(network: nn.Module, form: Form, window: np.ndarray, target: torch.T
     logits = logits[:, inside]
     loss = pixel_cross_entropy(logits.T, target.to(weight.device)[inside])
     hidden = [p for name, p in network.named_parameters() if not name.startswith("output.")]
-    *gradients, last = torch.autograd.grad(loss * LOSS_SCALE, [*hidden, output.weight])
+    *gradients, last = torch.autograd.grad(
+        loss * LOSS_SCALE, [*hidden, output.get_parameter("0.weight")]
+    )
     flat = torch.cat([g.flatten() for g in gradients])
     return Result(*(part.detach().double().cpu() for part in (logits, flat, last)))
 
 
-def _autocast(device: torch.device, dtype: torch.dtype | None):
+def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
@@ -138,9 +145,7 @@ def _forms(precisions: list[str]) -> list[Form]:
     return forms
 
 
-def _inputs(
-    case: TrainingCase, z: int, size: int, margins: tuple[int, int]
-) -> tuple[np.ndarray, torch.Tensor]:
+def _inputs(case: TrainingCase, z: int, size: int, margins: tuple[int, int]) -> Window:
     """Cut a window of `size` output pixels, centered on the tumor as far as the slice reaches."""
     target = case.target[z]
     box = brain_box((target > 0) & (target != IGNORED))
@@ -153,7 +158,7 @@ def _inputs(
     return padded_window(case.image[:, z], rows, columns, margins), labels
 
 
-def _row(network: nn.Module, form: Form, windows: list, references: list[Result]) -> str:
+def _row(network: SliceNetwork, form: Form, windows: list[Window], references: list[Result]) -> str:
     """Compare a form with the reference over all windows."""
     found = [evaluate(network, form, *inputs) for inputs in windows]
     logits, exact = (torch.cat([s.logits for s in each], dim=1) for each in (found, references))

@@ -10,7 +10,7 @@ from scripted_models.cases.phantom.phantom_case import FULL_SIZE_XYZ, make_phant
 from scripted_models.errors import InputError
 from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.sequences import SEQUENCES
-from scripted_models.tasks.brains.training_cases import usable_cases
+from scripted_models.tasks.brains.case_split import usable_cases
 from scripted_models.training.experiment_config import DEFAULT_PREPROCESSING
 from scripted_models.training.training_case import IGNORED, TrainingCase, make_target
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
@@ -39,12 +39,15 @@ def read_case(options: argparse.Namespace) -> TrainingCase:
     images = read_on_one_grid(found[0])
     image = np.stack([sitk.GetArrayFromImage(images[m]).astype(np.float32) for m in SEQUENCES])
     labels, _ = found[0].read_truth()
-    return _preprocessed(found[0].name, image, labels, found[0].coding.merged_necrosis)
+    coding = found[0].coding
+    merged = coding is not None and coding.merged_necrosis
+    return _preprocessed(found[0].name, image, labels, merged)
 
 
 def phantom_case(size_xyz: tuple[int, int, int]) -> TrainingCase:
     """Make a phantom of a size and preprocess it."""
-    phantom = make_phantom(1, tuple(size_xyz))
+    x, y, z = size_xyz
+    phantom = make_phantom(1, (x, y, z))
     image = np.stack([phantom.volumes[m] for m in SEQUENCES])
     name = f"phantom of {' x '.join(map(str, size_xyz))} voxels"
     return _preprocessed(name, image, phantom.labels, merged=False)

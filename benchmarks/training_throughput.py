@@ -1,13 +1,14 @@
-"""Labels per second of training: the literal form, one patch per label, against dense crops.
+"""Labels per second of training: the literal form, one patch per label, against dense patches.
 
 Run: python benchmarks/training_throughput.py [--threads 2] [--precisions float32 bfloat16]
 
-The literal form is the same network with `nn.Conv2d` and `nn.MaxPool2d` on patches of its receptive field,
-each of which gives one label. A dense crop gives the label of every output pixel. Both go through the step of
-`scripted_models.training`: forward, loss, backward, optimizer. Labels of one crop are correlated, so crops per
-second stand beside them. Each setting is measured in a process of its own, several times in turn with the
-others; its memory is the peak of that process, PyTorch included (on a GPU that of PyTorch's allocator).
-Drawing the crops is not in it, see `crop_sampling.py`. For Linux and macOS.
+The literal form is the same network with `nn.Conv2d` and `nn.MaxPool2d` on patches of its
+receptive field, each of which gives one label. A dense patch gives the label of every output
+pixel. Both go through the step of `scripted_models.training`: forward, loss, backward, optimizer.
+Labels of one patch are correlated, so patches per second stand beside them. Each setting is
+measured in a process of its own, several times in turn with the others; its memory is the peak of
+that process, PyTorch included (on a GPU that of PyTorch's allocator). Drawing the patches is not
+in it, see `patch_sampling.py`. For Linux and macOS.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 import torch
 
 from scripted_models.inference.reference import with_plain_layers
-from scripted_models.networks import NETWORKS, build_network
+from scripted_models.networks import NETWORKS, build_slice_network
 from scripted_models.training.losses import pixel_cross_entropy
 from scripted_models.training.precision import MixedPrecision
 from scripted_models.training.trainer import PixelLogits
@@ -36,8 +37,8 @@ class Setting:
         network, device, threads, seconds: as on the command line.
         plain: the literal form.
         channels_last: memory format of weights and images.
-        edge: output pixels along the edge of a crop; 1 for patches.
-        batch: crops per step.
+        edge: output pixels along the edge of a patch; 1 in the literal form.
+        batch: patches per step.
         phase: 2 trains the output layer only.
         precision: of the hidden layers.
     """
@@ -57,8 +58,8 @@ class Setting:
     def form(self) -> str:
         """Name of the row in the table."""
         if not self.plain:
-            return f"dense crops, {self.edge} x {self.edge} out, batch {self.batch}"
-        field = NETWORKS[self.network].build.receptive_field
+            return f"dense patches, {self.edge} x {self.edge} out, batch {self.batch}"
+        field = build_slice_network(self.network).receptive_field
         layout = ", channels last" if self.channels_last else ""
         return f"literal {field} x {field} patches, batch {self.batch}{layout}"
 
@@ -79,8 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         for setting in settings:
             with context.Pool(1) as pool:
                 visits[setting].append(pool.apply(measure, (setting,)))
-            print(f"round {round_ + 1}, phase {setting.phase}, {setting.precision}: {setting.form}",
-                  file=sys.stderr)  # fmt: skip
+            place = f"round {round_ + 1}, phase {setting.phase}, {setting.precision}"
+            print(f"{place}: {setting.form}", file=sys.stderr)
     _print_throughput(visits, options)
     return 0
 
@@ -91,7 +92,8 @@ def measure(setting: Setting) -> tuple[float, float]:
     torch.manual_seed(0)
     step = _training_step(setting)
     step()
-    times, end = [], time.perf_counter() + setting.seconds
+    times: list[float] = []
+    end = time.perf_counter() + setting.seconds
     while not times or time.perf_counter() < end:
         started = time.perf_counter()
         step()
@@ -102,7 +104,7 @@ def measure(setting: Setting) -> tuple[float, float]:
 def _training_step(setting: Setting) -> Callable[[], None]:
     device = torch.device(setting.device)
     layout = torch.channels_last if setting.channels_last else torch.contiguous_format
-    network = build_network(setting.network, initialization="he")
+    network = build_slice_network(setting.network, initialization="he")
     network = with_plain_layers(network) if setting.plain else network
     network.to(device, memory_format=layout).train()
     if setting.phase == 2:
@@ -144,13 +146,18 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     trained = sorted(name for name, entry in NETWORKS.items() if entry.trains)
     parser.add_argument("--network", choices=trained, default="TwoPathCNN")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[8, 16, 32, 64, 96],
-                        help="output pixels along the edge of the dense crops")  # fmt: skip
+    parser.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=[8, 16, 32, 64, 96],
+        help="output pixels along the edge of the dense patches",
+    )
     parser.add_argument("--batch", type=int, default=128, help="patches per step, literal form")
-    parser.add_argument("--crops", type=int, default=4, help="dense crops per step")
+    parser.add_argument("--patches", type=int, default=4, help="dense patches per step")
     parser.add_argument("--phases", type=int, nargs="+", choices=(1, 2), default=[1, 2])
-    parser.add_argument("--precisions", nargs="+", default=["float32"],
-                        choices=("float32", "bfloat16", "float16"))  # fmt: skip
+    precisions = ("float32", "bfloat16", "float16")
+    parser.add_argument("--precisions", nargs="+", default=["float32"], choices=precisions)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="least time of one measurement")
     parser.add_argument("--threads", type=int, default=2)
@@ -161,7 +168,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def _settings(options: argparse.Namespace) -> list[Setting]:
     common = (options.network, options.device, options.threads, options.seconds)
     literal = [(True, last, 1, options.batch) for last in (False, True)]
-    dense = [(False, False, size, options.crops) for size in options.sizes]
+    dense = [(False, False, size, options.patches) for size in options.sizes]
     return [
         Setting(*common, *form, phase, precision)
         for phase in options.phases
@@ -179,13 +186,13 @@ def _print_throughput(visits: dict, options: argparse.Namespace) -> None:
     place = f"{options.network} on {options.device}, {options.threads} threads"
     print(f"{place}; medians of {options.rounds} rounds; x: labels/s over those of")
     print(f"'{name}' in float32, in the same phase and round")
-    print(f"phase  {'form':48} precision   labels/s       x  crops/s  peak MiB")
+    print(f"phase  {'form':48} precision   labels/s       x  patches/s  peak MiB")
     for s in visits:
         rate = statistics.median(rates[s])
         ratio = statistics.median(a / b for a, b in zip(rates[s], literal[s.phase], strict=True))
         peak = max(mib for _, mib in visits[s])
-        print(f"{s.phase:5}  {s.form:48} {s.precision:9} {rate:10.0f}  {ratio:6.1f}"
-              f"  {rate / s.edge**2:7.1f}  {peak:8.0f}")  # fmt: skip
+        numbers = f"{rate:10.0f}  {ratio:6.1f}  {rate / s.edge**2:9.1f}  {peak:8.0f}"
+        print(f"{s.phase:5}  {s.form:48} {s.precision:9} {numbers}")
 
 
 if __name__ == "__main__":

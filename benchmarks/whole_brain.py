@@ -37,7 +37,8 @@ from scripted_models.bundle.weights import load_model
 from scripted_models.inference import brain_box, padded_window, predict_volume
 from scripted_models.inference.reference import predict_voxels, with_plain_layers
 from scripted_models.inference.spectral import SpectralNetwork
-from scripted_models.networks import NETWORKS, build_network
+from scripted_models.networks import NETWORKS, build_slice_network
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.training.training_case import IGNORED
 
 BASELINE = "plain whole slices"
@@ -149,7 +150,8 @@ def time_segresnet(tuned: bool, volume: tuple) -> float:
     ).eval()
     if tuned:
         box = [np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-        image = image[(slice(None), *(slice(found[0], found[-1] + 1) for found in box))]
+        inside = (slice(None), *(slice(found[0], found[-1] + 1) for found in box))
+        image = image[inside]
         network = network.to(memory_format=torch.channels_last_3d)
     pad = [n for size in image.shape[:0:-1] for n in (0, -size % 8)]
     x = F.pad(torch.from_numpy(np.ascontiguousarray(image))[None], pad)
@@ -159,12 +161,12 @@ def time_segresnet(tuned: bool, volume: tuple) -> float:
         return _seconds(partial(network, x))
 
 
-def make_network(name: str) -> nn.Module:
+def make_network(name: str) -> SliceNetwork:
     """Build a network with random weights and logits of a trained one's size, or load a model."""
     if name not in NETWORKS:
         return load_model(name).network
     torch.manual_seed(0)
-    network = build_network(name, initialization="he")
+    network = build_slice_network(name, initialization="he")
     with torch.no_grad():
         for key, parameter in network.named_parameters():
             if key.endswith("output.weight"):
@@ -180,7 +182,7 @@ def _spread(brain: np.ndarray, count: int) -> list[int]:
 
 
 def _windows(
-    image: np.ndarray, brain: np.ndarray, network: nn.Module, count: int
+    image: np.ndarray, brain: np.ndarray, network: SliceNetwork, count: int
 ) -> list[np.ndarray]:
     occupied = int(brain.any(axis=(1, 2)).sum())
     chosen = _spread(brain, count) if count < occupied else np.flatnonzero(brain.any(axis=(1, 2)))
@@ -248,8 +250,8 @@ def _print_errors(name: str, volume: tuple, options: argparse.Namespace) -> None
         clear_differ += int((labels[1] != labels[2])[clear].sum())
         total += int(inside.sum())
     print(f"\n{name}: error against float64, plain {errors[0]:.1e}, spectral {errors[1]:.1e};")
-    both = f"{differ} differ between plain and spectral, {clear_differ} from"
-    print(f"labels of {total} brain voxels: {both}\nfloat64 where its margin exceeds 1e-4")
+    found = f"{differ} differ between plain and spectral, {clear_differ} from"
+    print(f"labels of {total} brain voxels: {found}\nfloat64 where its margin exceeds 1e-4")
 
 
 def _print_growth(volume: tuple, options: argparse.Namespace) -> None:

@@ -79,9 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"| {name} | {' | '.join(cells)} |")
     print("\n| CRF, 10 iterations | 240 x 240, 4 sequences, 5 classes, s | ratio |")
     print("|---|---|---|")
-    seconds = {name: _crf_seconds(name, options) for name in FIELDS}
-    for name, value in seconds.items():
-        print(f"| {name} | {value:.2f} | {value / seconds['permutohedral']:.2f} |")
+    times = {name: _crf_seconds(name, options) for name in FIELDS}
+    for name, value in times.items():
+        print(f"| {name} | {value:.2f} | {value / times['permutohedral']:.2f} |")
     return 0
 
 
@@ -107,7 +107,7 @@ def measure(
     return statistics.median(times[1:]), (_peak() - before) / 2**30
 
 
-def _crf_seconds(name: str, options) -> float:
+def _crf_seconds(name: str, options: argparse.Namespace) -> float:
     torch.set_num_threads(options.threads)
     edge = 64 if FIELDS[name] == "exact" else SLICE[2]
     coarse = torch.randn(1, SLICE[0], edge // 8, edge // 8)

@@ -15,7 +15,7 @@ from pathlib import Path
 import slicer
 
 import scripted_models
-from scripted_models.bundle.folders import shipped_models, user_models, user_models_folder
+from scripted_models.bundle.model_folders import shipped_models, user_models, user_models_folder
 from scripted_models.errors import ResourceError
 
 from . import package_parent

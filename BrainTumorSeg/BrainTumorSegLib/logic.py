@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scripted_models.bundle.description import ModelDescription, read_description
-from scripted_models.bundle.folders import find_model
+from scripted_models.bundle.model_folders import find_model
 from scripted_models.errors import ResourceError, ScriptedModelsError
 
 from .child_errors import ChildOutput, run_error

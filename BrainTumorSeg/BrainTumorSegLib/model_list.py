@@ -14,7 +14,7 @@ from scripted_models.labels import REGIONS
 from scripted_models.sequences import TITLES
 
 from .translation import _
-from .words import either, in_words, listed
+from .words import either, listed
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ def remove_model(entry: ModelEntry) -> None:
 def entry_of(model: registry.StoredModel) -> ModelEntry:
     """Return what the panel shows of a model."""
     usable = None if model.problem else model.description
-    problem = in_words(model.problem) if model.problem else ""
-    return ModelEntry(model.name, model.folder, model.card, model.user, problem, usable)
+    return ModelEntry(model.name, model.folder, model.card, model.user, model.problem, usable)
 
 
 def _lines(stated: ModelDescription) -> Iterator[str]:

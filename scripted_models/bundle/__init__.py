@@ -26,9 +26,9 @@ from scripted_models.bundle.description import (
     TrainingRecord,
     read_description,
 )
-from scripted_models.bundle.folders import find_model, shipped_models, user_models_folder
 from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
 from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
+from scripted_models.bundle.model_folders import find_model, shipped_models, user_models_folder
 from scripted_models.bundle.registry import (
     StoredModel,
     import_model,

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NoReturn
 
-from scripted_models.bundle.folders import MODEL_JSON
 from scripted_models.bundle.image_scales import ImageScale
+from scripted_models.bundle.model_folders import MODEL_JSON
 from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS, REGIONS

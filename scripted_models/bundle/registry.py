@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripted_models.bundle.archive import copy_model
 from scripted_models.bundle.description import ModelDescription, read_description
-from scripted_models.bundle.folders import (
+from scripted_models.bundle.model_folders import (
     CARD,
     DEFAULT_MODEL,
     is_user_model,

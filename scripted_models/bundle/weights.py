@@ -21,7 +21,7 @@ from scripted_models.bundle.description import (
     TaskName,
     read_description,
 )
-from scripted_models.bundle.folders import (
+from scripted_models.bundle.model_folders import (
     CARD,
     CHECKSUMS,
     MODEL_JSON,

@@ -1,42 +1,61 @@
-"""`scripted-models evaluate`: predictions against expert labels, or against those of PASCAL VOC."""
+"""`scripted-models evaluate`: predictions against ground truth, of brains or of PASCAL VOC."""
 
+import argparse
 from pathlib import Path
+from typing import Any
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.progress import FORMATS, Progress
 
 
-def add_parser(subparsers) -> None:
+def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
     from scripted_models.labels import CODINGS
 
-    parser = subparsers.add_parser("evaluate", help="score predictions against expert labels")
-    parser.add_argument("--predictions", type=Path, required=True,
-                        help="what `segment` wrote; for VOC a folder of NAME.png")  # fmt: skip
+    parser = subparsers.add_parser("evaluate", help="score predictions against ground truth")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        help="what `segment` wrote; for VOC a folder of NAME.png",
+    )
     truth = parser.add_mutually_exclusive_group(required=True)
-    truth.add_argument("--truth", type=Path, help="folder of cases with label maps")
+    truth.add_argument("--truth", type=Path, help="folder of cases with ground truth")
     truth.add_argument("--voc", type=Path, help="folder VOC20xx of PASCAL VOC: its four metrics")
-    parser.add_argument("--split", default="",
-                        help="VOC: list of images (val, seg11valid, a file; default: all)")  # fmt: skip
+    parser.add_argument(
+        "--split", default="", help="VOC: list of images (val, seg11valid, a file; default: all)"
+    )
     parser.add_argument("--sbd", type=Path, help="VOC: folder of SBD, which seg11valid needs")
-    parser.add_argument("--overlays", action="store_true",
-                        help="VOC: write the pictures with the predictions laid over them")  # fmt: skip
+    parser.add_argument(
+        "--overlays",
+        action="store_true",
+        help="VOC: write the pictures with the predictions laid over them",
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for the metrics")
-    parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the truth")
-    parser.add_argument("--prediction-coding", choices=sorted(CODINGS),
-                        help="label coding of the predictions (default: internal labels 0-4)")  # fmt: skip
+    parser.add_argument(
+        "--coding", choices=sorted(CODINGS), help="label coding of the ground truth"
+    )
+    parser.add_argument(
+        "--prediction-coding",
+        choices=sorted(CODINGS),
+        help="label coding of the predictions (default: internal labels 0-4)",
+    )
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)
 
 
-def run(options, progress: Progress) -> int:
+def run(options: argparse.Namespace, progress: Progress) -> int:
     """Score all cases or images, write the metrics and print them beside the papers'."""
     progress.stage("score", 0.0)
     if options.voc:
         return _voc(options, progress)
     if options.split or options.sbd or options.overlays:
-        raise InputError("--split, --sbd and --overlays belong to --voc; leave them out.")
-    from scripted_models.evaluation.folders import comparison_table, evaluate_folders
+        raise InputError(
+            found="--split, --sbd or --overlays without --voc",
+            expected="them with --voc only",
+            action="leave them out",
+        )
+    from scripted_models.evaluation.folder_scores import comparison_table, evaluate_folders
     from scripted_models.labels import CODINGS
 
     evaluation = evaluate_folders(
@@ -51,27 +70,20 @@ def run(options, progress: Progress) -> int:
     return 0
 
 
-def _tell(table: str, options, progress: Progress) -> None:
+def _tell(table: str, options: argparse.Namespace, progress: Progress) -> None:
     """Print the table; programs get it as an event."""
     progress.result(output=str(options.output), table=table)
     if options.progress != "json":
         print(table)
 
 
-def _voc(options, progress: Progress) -> int:
+def _voc(options: argparse.Namespace, progress: Progress) -> int:
     from scripted_models.runtime.atomic_files import make_folder
-    from scripted_models.tasks.voc.image_lists import seg11valid, voc_images
+    from scripted_models.tasks.voc.image_lists import scored_images
     from scripted_models.tasks.voc.masks import read_image, read_mask, write_overlay
     from scripted_models.tasks.voc.scoring import comparison, evaluate_voc
 
-    if options.split == "seg11valid" and not options.sbd:
-        raise InputError(
-            "--split seg11valid leaves out what SBD trains on, expected --sbd; add its folder."
-        )
-    if options.split == "seg11valid":
-        images = seg11valid(options.voc, options.sbd)
-    else:
-        images = voc_images(options.voc, options.split)
+    images = scored_images(options.voc, options.split, options.sbd)
     scores = evaluate_voc(
         options.predictions,
         images,

@@ -109,7 +109,7 @@ def _add_output(
 
 def _filters(options: Namespace, progress: Progress) -> int:
     from scripted_models.bundle.weights import load_model
-    from scripted_models.reporting.figures.filters import draw_filters, find_filters
+    from scripted_models.reporting.figures.first_layer_filters import draw_filters, find_filters
 
     model = load_model(options.model)
     banks = find_filters(model)

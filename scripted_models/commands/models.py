@@ -78,7 +78,7 @@ def _remove(options: Namespace) -> int:
 
 
 def _list(options: Namespace) -> int:
-    from scripted_models.bundle.folders import find_model
+    from scripted_models.bundle.model_folders import find_model
     from scripted_models.bundle.registry import list_models, stored_model
 
     listed = list_models()

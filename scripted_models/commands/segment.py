@@ -51,7 +51,7 @@ def run(options: Namespace, progress: Progress) -> int:
         end_with(options.end_with)
     give_way()
     from scripted_models.bundle.description import read_description
-    from scripted_models.bundle.folders import find_model
+    from scripted_models.bundle.model_folders import find_model
 
     one_of = read_description(find_model(options.model)).needs_one_of
     cases = chosen_cases(options, one_of)

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from scripted_models.evaluation.folders import Evaluation
+from scripted_models.evaluation.folder_scores import Evaluation
 from scripted_models.runtime.atomic_files import write_file
 
 
 def write_confidence(
     evaluation: Evaluation, expected: Mapping[str, Mapping[str, float]], folder: Path
 ) -> None:
-    """Write confidence.csv and .md: expected beside measured Dice of each case, and how they correlate.
+    """Write confidence.csv and .md.
+
+    They hold the estimated beside the measured Dice of each case, and how both correlate.
 
     Raises:
         ResourceError: the folder cannot be written.
@@ -29,8 +31,8 @@ def write_confidence(
         if len(pairs) > 2 and values.std(axis=1).all():
             gap = np.abs(values[0] - values[1]).mean()
             notes.append(
-                f"- {region}: Pearson's r {np.corrcoef(values)[0, 1]:.2f} over {len(pairs)} cases, mean "
-                f"difference {gap:.3f}\n"
+                f"- {region}: Pearson's r {np.corrcoef(values)[0, 1]:.2f} over {len(pairs)} cases, "
+                f"mean difference {gap:.3f}\n"
             )
     write_file(folder / "confidence.csv", "\n".join(lines) + "\n")
     write_file(folder / "confidence.md", "Estimated against measured Dice:\n\n" + "".join(notes))

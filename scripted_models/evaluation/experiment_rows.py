@@ -1,4 +1,4 @@
-"""Scores of a list of experiments beside the rows that Havaei et al. 2017 print for the same networks."""
+"""Scores of a list of experiments beside the rows that Havaei et al. 2017 print."""
 
 import csv
 import io
@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from scripted_models.evaluation.folders import Evaluation
+from scripted_models.evaluation.folder_scores import Evaluation
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS
 from scripted_models.evaluation.paper_tables import (
     CELLS_NOTE,
@@ -32,8 +32,8 @@ from scripted_models.evaluation.paper_tables import (
 
 INTERVAL_NOTE = (
     "The interval is the 95 % bootstrap interval of the mean Dice: 2.5th to 97.5th percentile over "
-    "10,000 draws of the cases with replacement (seed 0). It knows the chance of the test cases, not "
-    "that of training."
+    "10,000 draws of the cases with replacement (seed 0). It knows the chance of the test cases, "
+    "not that of training."
 )
 _DRAWS = 10_000
 _TITLES = {1: "Table 1: TwoPathCNN and variations", 2: "Table 2: cascades", None: "Other rows"}
@@ -45,7 +45,8 @@ class ExperimentRow:
 
     Attributes:
         name: heads the row.
-        paper_method: row of the paper's table 1 or 2 to set beside it, such as 'TwoPathCNN*'; empty for none.
+        paper_method: row of the paper's table 1 or 2 to set beside it, such as 'TwoPathCNN*'; empty
+            for none.
         evaluation: its scores.
         facts: JSON values such as training seconds, seconds per case, parameters, epochs.
 
@@ -58,7 +59,7 @@ class ExperimentRow:
     evaluation: Evaluation
     facts: Mapping[str, str | float] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.paper_method:
             paper_row(self.paper_method)
 
@@ -76,6 +77,18 @@ class ExperimentRow:
             )
             for region in self.evaluation.mean
         }
+
+
+class FactRow(Protocol):
+    """A row of any table, with facts about how it came about."""
+
+    @property
+    def name(self) -> str:
+        """Heads the row."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """JSON values by name."""
 
 
 class Section(NamedTuple):
@@ -101,8 +114,10 @@ def sections(rows: Sequence[ExperimentRow]) -> list[Section]:
     """
     found = []
     for table, title in _TITLES.items():
-        papers = [row for row in PAPER_ROWS if row.table == table] or [None]
-        groups = [(paper, [row for row in rows if row.paper == paper]) for paper in papers]
+        papers: list[PaperRow | None] = [row for row in PAPER_ROWS if row.table == table]
+        groups = [
+            (paper, [row for row in rows if row.paper == paper]) for paper in papers or [None]
+        ]
         if any(own for _, own in groups):
             found.append(Section(title, groups))
     return found
@@ -128,8 +143,8 @@ def shared_notes(rows: Sequence[ExperimentRow]) -> list[str]:
     ]
 
 
-def fact_columns(rows: Sequence[ExperimentRow]) -> list[list[str]]:
-    """Return a table of the rows' facts: the titles, then the texts of each row; empty without facts."""
+def fact_columns(rows: Sequence[FactRow]) -> list[list[str]]:
+    """Return a table of the rows' facts: the titles, then the texts of each row; or nothing."""
     names = list(dict.fromkeys(name for row in rows for name in row.facts))
     if not names:
         return []

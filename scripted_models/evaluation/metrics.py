@@ -33,7 +33,8 @@ from scripted_models.labels import REGIONS, region_mask
 METRICS = ("dice", "sensitivity", "ppv", "specificity", "hd95_mm")
 EMPTY_MASK_POLICY = (
     "both masks empty: dice, sensitivity and ppv 1, hd95_mm 0; exactly one empty: dice, "
-    "sensitivity and ppv 0, hd95_mm the diagonal of the volume; specificity is always the true negative rate"
+    "sensitivity and ppv 0, hd95_mm the diagonal of the volume; specificity is always the true "
+    "negative rate"
 )
 
 

@@ -1,4 +1,4 @@
-"""Which predicted label map belongs to which expert label map."""
+"""Which predicted label map belongs to which ground truth."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -19,8 +19,8 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
     """Find the cases that have a truth.
 
     Args:
-        folder: BraTS folder as `find_cases` reads it, a flat folder of label maps without images, or
-            `<case>/segmentation.*` as `segment` writes it (for example corrected by hand).
+        folder: BraTS folder as `find_cases` reads it, a flat folder of label maps without images,
+            or `<case>/segmentation.*` as `segment` writes it (for example corrected by hand).
         coding: coding of the truth; needed when flat label maps do not tell it by their names.
 
     Raises:
@@ -40,8 +40,10 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
     with_truth = [case for case in cases if case.truth]
     if not with_truth:
         raise InputError(
-            f"{folder}: found cases but no label map of experts in any, expected files such as "
-            "<case>_seg.nii.gz beside the images; name the folder that holds the truth."
+            found="cases but no ground truth in any",
+            expected="files such as <case>_seg.nii.gz beside the images",
+            action="name the folder that holds it",
+            path=folder,
         )
     return with_truth
 
@@ -56,8 +58,10 @@ def _flat_truths(
     unclear = [path for path in files if path not in known]
     if unclear:
         raise InputError(
-            f"{folder}: found label maps such as {unclear[0].name}, whose names do not tell the label "
-            f"coding; choose one of {sorted(CODINGS)} with --coding."
+            found=f"label maps such as {unclear[0].name}",
+            expected="names that tell the label coding",
+            action=f"choose one of {sorted(CODINGS)} with --coding",
+            path=folder,
         )
     return cases
 
@@ -71,9 +75,10 @@ def chosen_cases(cases: list[Case], only: Collection[str], folder: Path) -> list
     without = sorted(set(only) - {case.name for case in cases})
     if without or not only:
         raise InputError(
-            f"{folder}: found no truth for the cases to score ({', '.join(without) or 'none named'}), "
-            f"expected names out of the {len(cases)} cases that have one; correct the names or name "
-            "another truth folder."
+            found=f"no ground truth for the cases to score ({', '.join(without) or 'none named'})",
+            expected=f"names out of the {len(cases)} cases that have one",
+            action="correct the names or name another folder of ground truth",
+            path=folder,
         )
     return [case for case in cases if case.name in only]
 
@@ -88,7 +93,12 @@ def find_predictions(folder: Path) -> dict[str, Path]:
         InputError: no such folder, or two label maps of one case.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected a folder with predicted label maps.")
+        raise InputError(
+            found="no such folder",
+            expected="a folder with predicted label maps",
+            action="check the path",
+            path=folder,
+        )
     flat = ((_label_map_case(path), path) for path in _volumes_in(folder))
     return _by_case([*_written_by_segment(folder), *flat])
 
@@ -112,10 +122,11 @@ def _volumes_in(folder: Path) -> list[Path]:
 
 
 def _label_map_case(path: Path) -> str:
-    """Return the case that a flat label map is named by: its stem without a trailing 'seg' or so."""
+    """Return the case that a flat label map is named by: its stem without 'seg' or so."""
     role = file_role(volume_stem(path))
-    known = role is not None and role.kind.startswith("truth") and role.stem
-    return role.stem if known else volume_stem(path)
+    if role is not None and role.kind.startswith("truth") and role.stem:
+        return role.stem
+    return volume_stem(path)
 
 
 def _by_case(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
@@ -123,8 +134,10 @@ def _by_case(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     for name, path in named:
         if name in paths:
             raise InputError(
-                f"Case {name}: found two label maps, {paths[name]} and {path}, expected one; "
-                "remove the other."
+                found=f"two label maps of case {name}, the other being {paths[name]}",
+                expected="one",
+                action="remove the other",
+                path=path,
             )
         paths[name] = path
     return paths
@@ -135,17 +148,19 @@ def require_predictions(cases: list[Case], found: dict[str, Path], folder: Path)
     missing = [case.name for case in cases if case.name not in found]
     if missing:
         raise InputError(
-            f"{folder}: found no prediction for {len(missing)} of {len(cases)} cases that have a "
-            f"truth ({', '.join(missing)}); expected <case>/{PREDICTION_STEM}.nii.gz or "
-            f"<case>{EXTENSIONS[0]}; segment them too, or name a truth folder without them."
+            found=f"no prediction for {len(missing)} of {len(cases)} cases that have a ground "
+            f"truth ({', '.join(missing)})",
+            expected=f"<case>/{PREDICTION_STEM}.nii.gz or <case>{EXTENSIONS[0]}",
+            action="segment them too, or name a folder of ground truth without them",
+            path=folder,
         )
 
 
 def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCoding:
     """Return the coding of a prediction that nobody stated, where only one is plausible.
 
-    What `segment` wrote states its coding in the report beside it. A flat label map beside a truth of
-    another coding may hold either; guessing would score the wrong tissue without a word.
+    What `segment` wrote states its coding in the report beside it. A flat label map beside a truth
+    of another coding may hold either; guessing would score the wrong tissue without a word.
 
     Raises:
         InputError: the coding must be stated, or the report is damaged.
@@ -155,9 +170,11 @@ def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCod
     if all(value == label for value, label in truth_coding.to_internal.items()):
         return CODINGS["internal"]
     raise InputError(
-        f"Case {case}: the label coding of prediction {path} is not known: it may be 'internal' or, as "
-        f"the truth, '{truth_coding.name}', where the same numbers mean other tissue; choose with "
-        "--prediction-coding."
+        found=f"a prediction of case {case} whose label coding is not known",
+        expected=f"'internal' or, as the ground truth, '{truth_coding.name}', where the same "
+        "numbers mean other tissue",
+        action="choose with --prediction-coding",
+        path=path,
     )
 
 
@@ -175,12 +192,16 @@ def _reported_coding(report: Path) -> LabelCoding | None:
         return None
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise InputError(
-            f"{report}: found no label coding that can be read ({error}), expected 'coding' to be one "
-            f"of {sorted(CODINGS)}; segment the case again or state it with --prediction-coding."
+            found=f"no label coding that can be read ({error})",
+            expected=f"'coding' to be one of {sorted(CODINGS)}",
+            action="segment the case again or state it with --prediction-coding",
+            path=report,
         ) from error
 
 
 def unused_predictions(cases: list[Case], found: dict[str, Path]) -> tuple[str, ...]:
     """Return one sentence for each prediction without a truth."""
     spare = sorted(set(found) - {case.name for case in cases})
-    return tuple(f"Prediction {found[name]} has no truth and was not scored." for name in spare)
+    return tuple(
+        f"Prediction {found[name]} has no ground truth and was not scored." for name in spare
+    )

@@ -1,9 +1,10 @@
-"""Results printed by Havaei et al. 2017 for BRATS 2013, and a table that sets other results beside them.
+"""Results printed by Havaei et al. 2017 for BRATS 2013, and a table that sets others beside them.
 
-Source: "Brain tumor segmentation with deep neural networks", Medical Image Analysis 35, tables 1 to 3:
-the 10 test cases of BRATS 2013, scored by the challenge server. An asterisk marks the second training
-phase. The column that the paper calls "Specificity" holds the positive predictive value: with the
-printed sensitivity it gives the printed Dice, which a true negative rate (above 0.9 here) never could.
+Source: "Brain tumor segmentation with deep neural networks", Medical Image Analysis 35, tables 1 to
+3: the 10 test cases of BRATS 2013, scored by the challenge server. An asterisk marks the second
+training phase. The column that the paper calls "Specificity" holds the positive predictive value:
+with the printed sensitivity it gives the printed Dice, which a true negative rate (above 0.9 here)
+never could.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,18 +15,22 @@ from scripted_models.errors import InputError
 
 REGION_ORDER = ("WT", "TC", "ET")
 PPV_TITLE = "Specificity (PPV as printed)"
-PPV_NOTE = 'The paper\'s column "Specificity" holds the positive predictive value, so the PPV stands beside it.'
+PPV_NOTE = (
+    'The paper\'s column "Specificity" holds the positive predictive value, so the PPV stands '
+    "beside it."
+)
 CELLS_NOTE = (
     "Cells read whole tumor (WT) / tumor core (TC) / enhancing tumor (ET). The paper calls these "
     "complete, core and enhancing."
 )
 TITLES = ("Method", "Source", "Dice", PPV_TITLE, "Sensitivity")
 COMPARED = ("dice", "ppv", "sensitivity")  # the metrics behind the last three titles
+_Triple = tuple[float | None, ...]  # by REGION_ORDER
 
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One printed row; every triple is (complete, core, enhancing).
+    """One printed row; every triple is (WT, TC, ET).
 
     Attributes:
         method: name as printed.
@@ -45,11 +50,12 @@ class PaperRow:
 
     def score(self, metric: str, region: str) -> float:
         """Return one printed score; `metric` is one of COMPARED."""
-        return getattr(self, metric)[REGION_ORDER.index(region)]
+        triple: tuple[float, float, float] = getattr(self, metric)
+        return triple[REGION_ORDER.index(region)]
 
 
-# Table 1: TwoPathCNN and variations. Table 2: cascades. Table 3: other methods of the challenge, among
-# which the paper repeats InputCascadeCNN*.
+# Table 1: TwoPathCNN and variations. Table 2: cascades. Table 3: other methods of the challenge,
+# among which the paper repeats InputCascadeCNN*.
 PAPER_ROWS = (
     PaperRow("TwoPathCNN*", 1, (0.85, 0.78, 0.73), (0.93, 0.80, 0.72), (0.80, 0.76, 0.75), "4"),
     PaperRow("LocalPathCNN*", 1, (0.85, 0.74, 0.71), (0.91, 0.75, 0.71), (0.80, 0.77, 0.73), "9"),
@@ -83,8 +89,9 @@ def paper_row(method: str) -> PaperRow:
     own = {row.method: row for row in PAPER_ROWS if row.table < 3}
     if method not in own:
         raise InputError(
-            f"Found the method '{method}', expected a row of the paper's tables 1 and 2; choose one of "
-            f"{', '.join(own)}."
+            found=f"the method '{method}'",
+            expected="a row of the paper's tables 1 and 2",
+            action=f"choose one of {', '.join(own)}",
         )
     return own[method]
 
@@ -136,8 +143,10 @@ def compare_with_paper(
         name: first cell of the row of these scores.
         number_of_cases: how many cases the means are over.
     """
-    rows = [(row.dice, paper_row_cells(row)) for row in PAPER_ROWS]
-    rows.append((_triple(mean, "dice"), own_row_cells(mean, name)))
+    rows: list[tuple[_Triple, ComparedRow]] = [
+        *((row.dice, paper_row_cells(row)) for row in PAPER_ROWS),
+        (_triple(mean, "dice"), own_row_cells(mean, name)),
+    ]
     rows.sort(key=lambda row: [-1 if score is None else score for score in row[0]], reverse=True)
     cases = "1 case" if number_of_cases == 1 else f"{number_of_cases} cases"
     caveat = cases_differ(f"'{name}' is the mean over {cases}")
@@ -200,9 +209,9 @@ def escaped(text: str) -> str:
     return text.replace("*", r"\*").replace("|", r"\|")
 
 
-def _triple(mean: Mapping[str, Mapping[str, float]], metric: str) -> tuple[float | None, ...]:
+def _triple(mean: Mapping[str, Mapping[str, float]], metric: str) -> _Triple:
     return tuple(mean[region][metric] if region in mean else None for region in REGION_ORDER)
 
 
-def _cell(triple: tuple[float | None, ...]) -> str:
+def _cell(triple: _Triple) -> str:
     return " / ".join("-" if score is None else f"{score:.2f}" for score in triple)

@@ -8,14 +8,14 @@ from itertools import combinations
 from pathlib import Path
 
 from scripted_models.cases.case import Case
-from scripted_models.evaluation.folders import Evaluation, evaluate_folders
+from scripted_models.evaluation.folder_scores import Evaluation, evaluate_folders
 from scripted_models.evaluation.paper_tables import markdown_table
-from scripted_models.experiments.runner import ListRun
-from scripted_models.experiments.shared_batch import segment_shared
 from scripted_models.labels import REGIONS
 from scripted_models.runtime.atomic_files import make_folder, write_file
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES, TITLES
+from scripted_models.tasks.brains.shared_batch import segment_shared
+from scripted_models.tasks.list_run import ListRun
 from scripted_models.training import distributed
 
 ALL = "+".join(SEQUENCES)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from scripted_models.cases.patients import site_name, split_patients
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confidence_table import write_confidence
 from scripted_models.evaluation.experiment_rows import ExperimentRow
-from scripted_models.evaluation.folders import Evaluation, join_evaluations, write_reports
+from scripted_models.evaluation.folder_scores import Evaluation, join_evaluations, write_reports
 from scripted_models.experiments.ablation import (
     ALL,
     dice_by_set,
@@ -28,8 +29,6 @@ from scripted_models.experiments.failure_gallery import write_gallery
 from scripted_models.experiments.runner import (
     CASES,
     TABLE,
-    TEST,
-    ListRun,
     model_of,
     run_facts,
     run_list,
@@ -37,12 +36,14 @@ from scripted_models.experiments.runner import (
 from scripted_models.reporting.experiment_table import write_experiment_table
 from scripted_models.segmentation.outputs import REPORT
 from scripted_models.segmentation.segmenter import Segmenter
-from scripted_models.tasks.brains.training_cases import usable_cases
+from scripted_models.tasks.brains.case_split import usable_cases
+from scripted_models.tasks.known_tasks import TASKS
+from scripted_models.tasks.list_run import SCORES, TEST, ListRun
 from scripted_models.training import distributed
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.training_run import write_ensemble
 
-SCORES, MODELS, INCOMPLETE, WORST = "scores", "models", "incomplete", "worst"
+MODELS, INCOMPLETE, WORST = "models", "incomplete", "worst"
 CHECKED_PERCENT = 15  # of the cases, those with the lowest expectation
 LEAST_CASES = 10  # to say what a low expectation is
 LIST_SHARE = 0.8  # of the time of a fold, where sets of sequences are tested afterwards
@@ -121,7 +122,8 @@ def cross_validate(
         whole.message(f"{name} ({index + 1} of {len(chosen)}): {len(folds[name])} cases test")
         part = replace(run, output=run.output / name, cache=run.cache or run.output / CASES)
         listed = replace(part, progress=whole.part(0.0, LIST_SHARE) if sequences else whole)
-        by_fold[name] = run_list([_testing_on(e, folds[name]) for e in experiments], listed)
+        tested_on = [_testing_on(experiment, folds[name]) for experiment in experiments]
+        by_fold[name] = cast(list[ExperimentRow], run_list(tested_on, listed))
         if sequences:
             part = replace(part, progress=whole.part(LIST_SHARE, 1.0))
             _score_incomplete(experiments, part, folds[name], reduced)
@@ -183,7 +185,8 @@ def _write_ensemble(
         if row.name == experiment.name:
             measured |= _measured(_by_set(row, reduced[row.name]), len(folds))
             measured |= _check_below(_expected_dice(row, folds, run.output))
-    write_ensemble(experiment, of_folds, run.output / MODELS / experiment.name, measured)
+    folder = run.output / MODELS / experiment.name
+    write_ensemble(experiment, TASKS["brains"], of_folds, folder, measured)
 
 
 def _score_incomplete(

@@ -5,7 +5,7 @@ from pathlib import Path
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
-from scripted_models.evaluation.folders import Evaluation, comparison_table, evaluate_folders
+from scripted_models.evaluation.folder_scores import Evaluation, comparison_table, evaluate_folders
 from scripted_models.pictures.render import render_montage, render_overlay, write_png
 from scripted_models.reporting.case_report import CaseReport
 from scripted_models.reporting.html_report import write_html_report

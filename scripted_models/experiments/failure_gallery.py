@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.cases.case import Case
-from scripted_models.evaluation.folders import Evaluation
+from scripted_models.evaluation.folder_scores import Evaluation
 from scripted_models.images.volume_files import read_label_map
 from scripted_models.labels import LabelCoding
 from scripted_models.pictures.render import render_overlay, write_png

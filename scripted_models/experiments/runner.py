@@ -1,37 +1,34 @@
-"""A list of experiments: each trained, tested on the same cases, and set beside the paper's rows.
+"""A list of experiments: each trained, tested on the same data, and set beside the papers' rows.
 
-Every step leaves its result on disk and is not done again: training goes on from its checkpoint, a
-test case is not segmented twice by the same weights. A list that was stopped resumes when it is
-started again.
+Every step leaves its result on disk and is not done again: training is resumed from its checkpoint,
+a test case or image is not predicted twice by the same weights. A list that was stopped resumes
+when it is started again. What the data is, its task knows.
 """
 
-import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from scripted_models import __version__
-from scripted_models.bundle.weights import Model, load_model
+from scripted_models.bundle.description import TaskName
+from scripted_models.bundle.weights import load_model
 from scripted_models.errors import InputError
-from scripted_models.evaluation.experiment_rows import ExperimentRow
-from scripted_models.evaluation.folders import evaluate_folders
-from scripted_models.experiments.shared_batch import segment_shared
-from scripted_models.labels import LabelCoding
-from scripted_models.networks import NETWORKS
+from scripted_models.evaluation.experiment_rows import FactRow
 from scripted_models.reporting.experiment_table import write_experiment_table
-from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.outputs import REPORT
-from scripted_models.segmentation.segmenter import Segmenter
-from scripted_models.tasks.brains.training_cases import Split, split_cases, usable_cases
+from scripted_models.reporting.voc_table import write_voc_table
+from scripted_models.tasks.known_tasks import common_task
+from scripted_models.tasks.list_run import ListRun
 from scripted_models.training import distributed
 from scripted_models.training.checkpoint import FILE_NAME
 from scripted_models.training.experiment_config import Experiment, PhaseConfig, load_experiment
+from scripted_models.training.task import Task
 from scripted_models.training.training_run import (
     CASES,
     MODEL,
@@ -40,31 +37,12 @@ from scripted_models.training.training_run import (
     train_experiment,
 )
 
-TEST, SCORES, TABLE = "test", "scores", "table"
+TABLE = "table"  # folder of the table
 TRAINING_SHARE = 0.8  # of the time of an experiment
-
-
-@dataclass(frozen=True)
-class ListRun:
-    """Where and how a list of experiments runs.
-
-    Attributes:
-        data: folder of cases with label maps.
-        output: receives a run folder for each experiment, the preprocessed cases, and `table`.
-        progress: told about everything.
-        command: the command line, for the table.
-        device: 'auto', 'cpu' or 'cuda'.
-        coding: overrides the label coding that the naming implies.
-        cache: folder of preprocessed cases; None: `cases` in `output`.
-    """
-
-    data: Path
-    output: Path
-    progress: Progress
-    command: str = ""
-    device: str = "auto"
-    coding: LabelCoding | None = None
-    cache: Path | None = None
+WRITERS: dict[TaskName, Callable[[Sequence[Any], Mapping[str, object], Path], None]] = {
+    "brains": write_experiment_table,
+    "voc": write_voc_table,
+}
 
 
 def load_list(paths: Sequence[Path], overrides: Sequence[str] = ()) -> list[Experiment]:
@@ -73,16 +51,18 @@ def load_list(paths: Sequence[Path], overrides: Sequence[str] = ()) -> list[Expe
     Raises:
         InputError: two of one name, or experiments that need each other.
     """
-    experiments = {}
+    experiments: dict[str, Experiment] = {}
+    folders = {TABLE: "the table", CASES: "the preprocessed cases"}  # in small letters
     for path in paths:
         experiment = load_experiment(path, overrides)
-        if experiment.name in experiments:
+        if taken := folders.get(experiment.name.casefold()):
             raise InputError(
-                path=path,
-                found=f"the name '{experiment.name}' of another experiment of the list",
-                expected="a name for each",
+                found=f"the name '{experiment.name}' of {taken}",
+                expected="a name for each, also without regard to capitals",
                 action="rename one",
+                path=path,
             )
+        folders[experiment.name.casefold()] = "another experiment of the list"
         experiments[experiment.name] = experiment
     needs = {name: _needs(e, experiments) for name, e in experiments.items()}
     try:
@@ -122,7 +102,7 @@ def _phase1(experiment: Experiment) -> Experiment:
     )
     return replace(
         experiment,
-        name="",
+        name="phase1",
         description="",
         paper_row="",
         postprocessing=(),
@@ -132,51 +112,33 @@ def _phase1(experiment: Experiment) -> Experiment:
     )
 
 
-def run_list(experiments: Sequence[Experiment], run: ListRun) -> list[ExperimentRow]:
+def run_list(experiments: Sequence[Experiment], run: ListRun) -> list[FactRow]:
     """Train and test all experiments; the table is written anew after each.
 
     Returns:
         One row for each experiment; none but in the first process.
 
     Raises:
-        InputError: unusable data, no test cases, or test cases that differ between experiments.
+        InputError: unusable data, nothing to test on, or tests that differ between experiments.
     """
-    found = usable_cases(run.data)
-    split = _common_split(experiments, sorted(found))
-    rows: list[ExperimentRow] = []
+    task = common_task(experiments)
+    for experiment in experiments:
+        task.check(experiment)
+    held_out = task.held_out(experiments, run.data)
+    rows: list[FactRow] = []
     for index, experiment in enumerate(experiments):
         run.progress.message(f"{experiment.name} ({index + 1} of {len(experiments)})")
         part = run.progress.part(index / len(experiments), (index + 1) / len(experiments))
         training = replace(run, progress=part.part(0.0, TRAINING_SHARE))
-        model = load_model(str(_train(experiment, experiments, training)))
-        segmenter = Segmenter(model, run.device)
-        cases, folder = [found[name] for name in split.test], run.output / experiment.name / TEST
-        segment_shared(segmenter, cases, folder, part.part(TRAINING_SHARE, 1.0))
+        model = load_model(str(_train(experiment, experiments, training, task)), task.name)
+        folder = run.output / experiment.name
+        held_out.predict(model, folder, replace(run, progress=part.part(TRAINING_SHARE, 1.0)))
         if distributed.rank() == 0:
-            rows.append(_evaluate(experiment, model, split, run))
-            facts = run_facts(experiments, rows, run, _cases_of(split))
-            write_experiment_table(rows, facts, run.output / TABLE)
+            rows.append(held_out.score(experiment, model, folder, run))
+            facts = run_facts(experiments, rows, run, held_out.facts)
+            WRITERS[task.name](rows, facts, run.output / TABLE)
         distributed.wait_for_all()
     return rows
-
-
-def _common_split(experiments: Sequence[Experiment], names: list[str]) -> Split:
-    splits = {experiment.name: split_cases(experiment.data, names) for experiment in experiments}
-    first = next(iter(splits.values()))
-    if not first.test:
-        raise InputError(
-            found="no case for testing in the experiments",
-            expected="at least one",
-            action="set data.test or data.test_every, for example with --set data.test_every=6",
-        )
-    for name, split in splits.items():
-        if split.test != first.test:
-            raise InputError(
-                found=f"other test cases in the experiment {name} than in {next(iter(splits))}",
-                expected="the same for all rows of a table",
-                action="give all the same data.test, test_every and split_seed",
-            )
-    return first
 
 
 def model_of(experiment: Experiment, experiments: Sequence[Experiment], output: Path) -> Path:
@@ -186,7 +148,9 @@ def model_of(experiment: Experiment, experiments: Sequence[Experiment], output: 
     return output / experiment.name / MODEL
 
 
-def _train(experiment: Experiment, experiments: Sequence[Experiment], run: ListRun) -> Path:
+def _train(
+    experiment: Experiment, experiments: Sequence[Experiment], run: ListRun, task: Task
+) -> Path:
     """Train an experiment, or take the weights from the one whose first phase it is."""
     if _whole_run(experiment, experiments):
         return model_of(experiment, experiments, run.output)
@@ -208,63 +172,31 @@ def _train(experiment: Experiment, experiments: Sequence[Experiment], run: ListR
         coding=run.coding,
         cache=run.cache or run.output / CASES,
     )
-    return train_experiment(resolved, training)
+    return train_experiment(resolved, training, task)
 
 
 def _has_started(output: Path) -> bool:
     return any(output.glob(FILE_NAME)) or any(output.glob(f"fold*/{FILE_NAME}"))
 
 
-def _evaluate(experiment: Experiment, model: Model, split: Split, run: ListRun) -> ExperimentRow:
-    folder = run.output / experiment.name
-    evaluation = evaluate_folders(
-        folder / TEST, run.data, folder / SCORES, truth_coding=run.coding, only=split.test
-    )
-    seconds = [
-        sum(json.loads((folder / TEST / name / REPORT).read_text("utf-8"))["seconds"].values())
-        for name in split.test
-    ]
-    training = model.description.training
-    facts = {
-        "network": experiment.network.name,
-        "trainable parameters": NETWORKS[experiment.network.name].describe()[
-            "trainable_parameters"
-        ],
-        "epochs of phases 1 and 2": " + ".join(str(n) for n in training.epochs),
-        "training phantoms": training.phantoms,
-        "training seconds": training.seconds,
-        "seconds per test case": round(sum(seconds) / len(seconds), 1),
-        "weights (SHA-256)": model.checksum[:12],
-    }
-    return ExperimentRow(experiment.name, experiment.paper_row, evaluation, facts)
-
-
-def _cases_of(split: Split) -> dict[str, list[str]]:
-    return {
-        "training cases": list(split.train),
-        "validation cases": list(split.validation),
-        "test cases": list(split.test),
-    }
-
-
 def run_facts(
     experiments: Sequence[Experiment],
-    rows: Sequence[ExperimentRow],
+    rows: Sequence[FactRow],
     run: ListRun,
-    cases: Mapping[str, object],
+    tested: Mapping[str, object],
 ) -> dict[str, object]:
     """Return what a reader of a table must know of a run.
 
-    That is command, seeds, `cases`, device, time and versions.
+    That is command, seeds, what was tested on, device, time and versions.
     """
     on_gpu = run.device != "cpu" and torch.cuda.is_available()
     return {
         "command": run.command,
         "seeds": sorted({experiment.training.seed for experiment in experiments}),
-        **cases,
+        **tested,
         "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {os.cpu_count()} cores",
         "processes": distributed.processes(),
-        "training seconds": round(sum(float(row.facts["training seconds"]) for row in rows), 1),
+        "training seconds": round(sum(row.facts["training seconds"] for row in rows), 1),
         "date": time.strftime("%Y-%m-%d"),
         "versions": {
             "scripted_models": __version__,

@@ -1,5 +1,6 @@
 """The inferer for MONAI's workflows: slices of all planes, only where there is brain."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class BrainInferer(Inferer):
     def __call__(
         self,
         inputs: torch.Tensor,
-        network: SliceNetwork,
+        network: Callable[..., Any],
         *args: Any,
         brain: torch.Tensor | None = None,
         **kwargs: Any,
@@ -35,7 +36,7 @@ class BrainInferer(Inferer):
 
         Args:
             inputs: preprocessed, float32 (N, C, z, y, x), 0 outside the brain.
-            network: in evaluation mode, used on its own device.
+            network: a `SliceNetwork` in evaluation mode, used on its own device.
             args: nothing, `network` takes no further arguments.
             brain: bool (N, 1, z, y, x); by default all voxels where a channel differs from 0.
             kwargs: as `args`.
@@ -44,12 +45,15 @@ class BrainInferer(Inferer):
             float32 (N, classes, z, y, x) on the device of `inputs`; background 1 outside the brain.
 
         Raises:
-            TypeError: `args` or `kwargs` are given.
+            TypeError: another network, or `args` or `kwargs` are given.
             ValueError: shapes that do not fit.
             GpuMemoryError: the GPU ran out of memory.
         """
-        if args or kwargs:
-            raise TypeError(f"expected no arguments for the network, not {args} {kwargs}")
+        if not isinstance(network, SliceNetwork) or args or kwargs:
+            raise TypeError(
+                f"expected a network of slices and no arguments for it, not a "
+                f"{type(network).__name__} with {args} and {kwargs}"
+            )
         brain = _brain(inputs) if brain is None else brain
         if inputs.dim() != 5 or brain.shape != (len(inputs), 1, *inputs.shape[2:]):
             raise ValueError(

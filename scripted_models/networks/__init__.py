@@ -6,7 +6,7 @@ scales (`weight_files`); `DenseCRF` and its refinement (`crf`). The layers of th
 (`layers`, `fourier`) are used by `inference`, which evaluates them in other forms.
 """
 
-from scripted_models.networks.registry import (
+from scripted_models.networks.known_networks import (
     NETWORKS,
     NetworkEntry,
     build_network,

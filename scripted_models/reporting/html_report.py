@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from scripted_models import __version__
-from scripted_models.evaluation.folders import Evaluation, comparison_notes
+from scripted_models.evaluation.folder_scores import Evaluation, comparison_notes
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS
 from scripted_models.evaluation.paper_tables import TITLES, Comparison, compare_with_paper
 from scripted_models.labels import REGIONS

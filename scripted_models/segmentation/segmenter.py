@@ -1,18 +1,13 @@
 """The main job: the volumes of a case in, a label map on their grid out."""
 
-import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
-import SimpleITK as sitk
 
-from scripted_models.brain_mask import brain_mask
 from scripted_models.bundle.weights import Model, load_model
 from scripted_models.cases.case import Case
 from scripted_models.errors import Problem
-from scripted_models.geometry import Grid
 from scripted_models.inference import (
     MOST_WORKERS,
     GpuMemoryError,
@@ -22,19 +17,21 @@ from scripted_models.inference import (
     place_network,
     predict_volume,
 )
-from scripted_models.networks.crf.refinement import refine_brain
-from scripted_models.runtime.memory import check_memory
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.case_images import findings_of, read_on_one_grid
+from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.segmentation.quality_estimate import (
     doubtful_slices,
     estimated_dice,
     result_problems,
 )
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
-from scripted_models.sequences import SEQUENCES
-from scripted_models.transforms.preprocessing import preprocess
-from scripted_models.transforms.region_thresholds import decide_labels
+from scripted_models.segmentation.steps import (
+    NetworkInput,
+    decide,
+    look_at_case,
+    prepare,
+    to_input_grid,
+)
 
 STAGES = {"read": 0.0, "preprocess": 0.05, "network": 0.12, "postprocess": 0.92, "write": 0.96}
 
@@ -92,30 +89,28 @@ class Segmenter:
         stages = _Stages(progress)
         stages.enter("read")
         images = read_on_one_grid(case, self.model.description.needs_one_of)
-        grid = Grid.of(next(iter(images.values())))
-        volumes = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
-        findings = findings_of(case, volumes, grid, self.model)
-        check_memory(math.prod(grid.size_xyz), self.model.space.training_voxels(grid))
+        volumes = look_at_case(case, images, self.model)
         stages.enter("preprocess")
-        inputs = self._prepare(images)
+        seen = prepare(images, self.model)
         del images  # `volumes` holds the same
         stages.enter("network")
-        inner, steps = self._predict(inputs, progress, cancelled)
+        inner, steps = self._predict(seen, progress, cancelled)
         stages.enter("postprocess")
-        probabilities = self._on_input_grid(inner, inputs, grid)
-        labels = self.decide(probabilities, brain_mask(volumes.values()), grid)
+        probabilities = to_input_grid(inner, seen, volumes.grid, self.model)
+        labels = decide(probabilities, volumes.brain, volumes.grid, self.model)
         stages.leave()
         certainty = (labels, probabilities, self.model.known_labels)
         promised, doubtful = estimated_dice(*certainty), doubtful_slices(*certainty)
         below = self.model.description.check_below.items()
         least = {str(region): dice for region, dice in below}
-        problems: list[Problem] = [*findings, *result_problems(labels, promised, doubtful, least)]
+        doubts = result_problems(labels, promised, doubtful, least)
+        problems: list[Problem] = [*volumes.findings, *doubts]
         return Segmentation(
             labels=labels,
             probabilities=probabilities,
             known_labels=self.model.known_labels,
-            grid=grid,
-            volumes=volumes,
+            grid=volumes.grid,
+            volumes=dict(volumes.arrays),
             problems=tuple(problems),
             estimated_dice=promised,
             doubtful_slices=tuple(doubtful),
@@ -125,40 +120,8 @@ class Segmenter:
             seconds=stages.seconds,
         )
 
-    def decide(self, probabilities: np.ndarray, brain: np.ndarray, grid: Grid) -> np.ndarray:
-        """Return the labels that the model makes of probabilities.
-
-        Args:
-            probabilities: float32 (classes, z, y, x).
-            brain: bool (z, y, x).
-            grid: of both.
-
-        Returns:
-            uint8 (z, y, x), internal labels.
-        """
-        model = self.model
-        least = {str(region): share for region, share in model.decision.items()}
-        data = {
-            "labels": decide_labels(probabilities, model.known_labels, least),
-            "brain": brain,
-            "voxel_volume_ml": grid.voxel_volume_ml,
-            "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],
-        }
-        return model.postprocessing(data)["labels"]
-
-    def _prepare(self, images: Mapping[str, sitk.Image]) -> "_Inputs":
-        """Bring images into the training space and preprocess them."""
-        moved = {m: self.model.space.to_training(image) for m, image in images.items()}
-        grid = Grid.of(next(iter(moved.values())))
-        stack = np.zeros((len(SEQUENCES), *grid.shape_zyx), np.float32)
-        for sequence, image in moved.items():
-            stack[SEQUENCES.index(sequence)] = sitk.GetArrayViewFromImage(image)
-        missing = [m for m in SEQUENCES if m not in images]
-        done = preprocess(self.model.preprocessing, stack, missing=missing)
-        return _Inputs(done["image"], done["brain"], done["box"], grid)
-
     def _predict(
-        self, inputs: "_Inputs", progress: Progress, cancelled: Callable[[], bool]
+        self, seen: NetworkInput, progress: Progress, cancelled: Callable[[], bool]
     ) -> tuple[np.ndarray, tuple[Rung, ...]]:
         """Predict a volume, once more with less memory where it runs out.
 
@@ -172,8 +135,8 @@ class Segmenter:
             try:
                 found = predict_volume(
                     self.model.network,
-                    inputs.image,
-                    inputs.brain,
+                    seen.image,
+                    seen.brain,
                     part.update,
                     cancelled,
                     workers=1 if rung is Rung.CPU_ONE_SLICE else MOST_WORKERS,
@@ -189,34 +152,6 @@ class Segmenter:
             progress.warning(f"The network now runs {MEMORY_WORDS[rung]}.")
             if rung is Rung.CPU:
                 self.placement = leave_gpu(self.model.network)
-
-    def _on_input_grid(self, inner: np.ndarray, inputs: "_Inputs", grid: Grid) -> np.ndarray:
-        """Refine the probabilities of the box and bring them onto the grid of the inputs."""
-        if self.model.crf is not None:
-            spacing = inputs.grid.spacing_xyz_mm[::-1]
-            inner = refine_brain(self.model.crf, inner, inputs.image, spacing)
-        whole = np.zeros((len(inner), *inputs.grid.shape_zyx), np.float32)
-        whole[0] = 1.0
-        inside = (slice(None), *inputs.box)
-        whole[inside] = inner
-        return self.model.space.to_input(whole, inputs.grid, grid)
-
-
-@dataclass(frozen=True, eq=False)
-class _Inputs:
-    """What the network sees of a case.
-
-    Attributes:
-        image: float32 (C, z, y, x), preprocessed, the box of the brain.
-        brain: bool (z, y, x) in the box.
-        box: where that lies in the training grid.
-        grid: the training grid.
-    """
-
-    image: np.ndarray
-    brain: np.ndarray
-    box: tuple[slice, ...]
-    grid: Grid
 
 
 class _Stages:

@@ -3,30 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from scripted_models.bundle.description import (
     ModelDescription,
     NetworkDescription,
-    TaskName,
+    Region,
     TrainingRecord,
 )
-from scripted_models.bundle.image_scales import IMAGE_SCALES
 from scripted_models.bundle.weights import Model, load_model
 from scripted_models.errors import InputError
-from scripted_models.labels import LABELS
+from scripted_models.labels import REGIONS
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.crf_rnn import CRFRNN
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.networks.weight_files import load_published
-from scripted_models.sequences import SEQUENCES
-from scripted_models.tasks.brains.training_cases import space_of
-from scripted_models.tasks.voc.classes import CLASSES
-from scripted_models.training.augmentation import KEPT
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.experiment_config import Experiment, NetworkConfig
-from scripted_models.transforms.steps import kept_sequences
+from scripted_models.training.task import Task
 
 
 def trains(experiment: Experiment) -> bool:
@@ -41,7 +37,7 @@ def trains(experiment: Experiment) -> bool:
     return NETWORKS[name].trains
 
 
-def make_network(experiment: Experiment) -> tuple[nn.Module, dict[str, Any]]:
+def make_network(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict[str, Any]]:
     """Build the network and give it its trained parts, such as the first network of a cascade.
 
     Returns:
@@ -51,102 +47,111 @@ def make_network(experiment: Experiment) -> tuple[nn.Module, dict[str, Any]]:
         InputError: a part is not stated, of another kind, or made for other inputs.
         ModelError: a part cannot be loaded.
     """
-    loaded = load_parts(experiment)
+    loaded = load_parts(experiment, task)
     config = experiment.network
     arguments = {name: dict(model.description.network.arguments) for name, model in loaded.items()}
     arguments.update(config.arguments)
-    network = build_network(config.name, **arguments)
-    _refuse_other_sizes(experiment, network)
+    network = cast(SliceNetwork, build_network(config.name, **arguments))
+    _refuse_other_sizes(experiment, network, task)
     if config.start:
-        _start_from(network, config.start, experiment.data.task)
+        _start_from(network, config.start, task)
     for name, model in loaded.items():
         getattr(network, name).load_state_dict(model.network.state_dict())
     arguments.pop("initialization", None)
     return network, arguments
 
 
-def _refuse_other_sizes(experiment: Experiment, network: nn.Module) -> None:
+def _refuse_other_sizes(experiment: Experiment, network: SliceNetwork, task: Task) -> None:
     """Refuse a network whose channels and classes are not those of the data."""
-    is_voc = experiment.data.task == "voc"
-    kept = () if is_voc else kept_sequences(experiment.preprocessing)
-    channels = 3 if is_voc else len(kept)
-    classes = len(CLASSES) if is_voc else len(LABELS)
-    if (network.in_channels, network.num_classes) != (channels, classes):
-        images = "pictures" if is_voc else ", ".join(kept)
+    channels, classes = task.channels(experiment), len(task.classes)
+    if (network.in_channels, network.num_classes) != (len(channels), classes):
         raise InputError(
-            f"The network {experiment.network.name} has {network.in_channels} image channels and "
-            f"{network.num_classes} classes, expected {channels} (of {images}) and {classes}; set "
-            f"in_channels = {channels} and num_classes = {classes} in network.arguments, or change "
-            "the preprocessing."
+            found=f"{network.in_channels} image channels and {network.num_classes} classes in the "
+            f"network {experiment.network.name}",
+            expected=f"{len(channels)} ({', '.join(channels)}) and {classes}",
+            action=f"set in_channels = {len(channels)} and num_classes = {classes} in "
+            "network.arguments, or change the preprocessing",
         )
 
 
-def _start_from(network: nn.Module, start: str, task: TaskName) -> None:
+def _start_from(network: nn.Module, start: str, task: Task) -> None:
     """Take weights from a model folder, or published ones from a file."""
     if Path(start).is_file():
         load_published(network, Path(start))
         return
-    model = load_model(start, task).network
+    model = load_model(start, task.name).network
     if isinstance(network, CRFRNN) and not isinstance(model, CRFRNN):
         network = network.unary
     given, own = model.state_dict(), network.state_dict()
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if len(fitting) < len(given) / 2:
         raise InputError(
-            f"network.start: found {len(fitting)} of {len(given)} weights of {start} with the names and shapes "
-            f"of a {type(network).__name__}, expected half of them or more; name another model."
+            found=f"{len(fitting)} of {len(given)} weights with the names and shapes of a "
+            f"{type(network).__name__} in network.start",
+            expected="half of them or more",
+            action="name another model",
+            path=start,
         )
     network.load_state_dict({**own, **fitting})
 
 
-def load_parts(experiment: Experiment) -> dict[str, Model]:
+def load_parts(experiment: Experiment, task: Task) -> dict[str, Model]:
     """Load the trained networks that an experiment's network is made from."""
     parts = NETWORKS[experiment.network.name].parts
-    loaded = {name: _load_part(experiment.network, name, kind) for name, kind in parts.items()}
+    loaded = {
+        name: _load_part(experiment.network, name, kind, task) for name, kind in parts.items()
+    }
     for name, model in loaded.items():
         if model.description.preprocessing != experiment.preprocessing:
             raise InputError(
-                f"network.parts.{name} was trained with other preprocessing ({model.folder}), expected that of "
-                "the experiment; use the same steps for both."
+                found=f"network.parts.{name}, trained with other preprocessing",
+                expected="that of the experiment",
+                action="use the same steps for both",
+                path=model.folder,
             )
     return loaded
 
 
-def _load_part(config: NetworkConfig, name: str, kind: str) -> Model:
+def _load_part(config: NetworkConfig, name: str, kind: str, task: Task) -> Model:
     if name not in config.parts:
         raise InputError(
-            f"{config.name} needs a trained {kind}: set network.parts.{name} to the path of its model folder."
+            found=f"no network.parts.{name} for a {config.name}",
+            expected=f"a trained {kind}",
+            action="set it to the path of its model folder",
         )
-    model = load_model(config.parts[name])
-    if not isinstance(model.network, NETWORKS[kind].build):
+    model = load_model(config.parts[name], task.name)
+    if not isinstance(model.network, cast(type, NETWORKS[kind].build)):
         raise InputError(
-            f"network.parts.{name} is a {type(model.network).__name__}, expected a {kind}; name another folder."
+            found=f"a {type(model.network).__name__} in network.parts.{name}",
+            expected=f"a {kind}",
+            action="name another folder",
+            path=model.folder,
         )
     return model
 
 
-def join_parts(experiment: Experiment) -> tuple[nn.Module, ModelDescription]:
+def join_parts(experiment: Experiment, task: Task) -> tuple[SliceNetwork, ModelDescription]:
     """Join trained networks into one that is not trained itself; return it with its description."""
-    network, arguments = make_network(experiment)
-    names = _all_cases(list(load_parts(experiment).values()))
-    return network, describe(experiment, arguments, names, TrainingState({}))
+    network, arguments = make_network(experiment, task)
+    names = _all_cases(list(load_parts(experiment, task).values()))
+    return network, describe(experiment, task, arguments, names, TrainingState({}))
 
 
 def join_folds(
-    experiment: Experiment, folders: Sequence[Path]
-) -> tuple[nn.Module, ModelDescription]:
-    """Join the models of all folds into an ensemble that votes; return it with its description."""
-    models = [load_model(str(folder)) for folder in folders]
+    experiment: Experiment, task: Task, folders: Sequence[Path]
+) -> tuple[SliceNetwork, ModelDescription]:
+    """Join the models of all folds into an ensemble; return it with its description."""
+    models = [load_model(str(folder), task.name) for folder in folders]
     own = models[0].description.network
     arguments = {"network": own.name, "members": len(models), **own.arguments}
     if experiment.data.voting != "hard":
         arguments["voting"] = experiment.data.voting
-    network = build_network("VotedEnsemble", **arguments)
-    for member, model in zip(network.members, models, strict=True):
+    network = cast(SliceNetwork, build_network("VotedEnsemble", **arguments))
+    members = cast(nn.ModuleList, network.members)
+    for member, model in zip(members, models, strict=True):
         member.load_state_dict(model.network.state_dict())
-    description = describe(experiment, arguments, _all_cases(models), TrainingState({}))
-    ensemble = NetworkDescription("VotedEnsemble", arguments)
-    return network, replace(description, network=ensemble)
+    description = describe(experiment, task, arguments, _all_cases(models), TrainingState({}))
+    return network, replace(description, network=NetworkDescription("VotedEnsemble", arguments))
 
 
 def _all_cases(models: Sequence[Model]) -> tuple[list[str], list[str]]:
@@ -159,6 +164,7 @@ def _all_cases(models: Sequence[Model]) -> tuple[list[str], list[str]]:
 
 def describe(
     experiment: Experiment,
+    task: Task,
     arguments: dict[str, Any],
     names: Sequence[Sequence[str]],
     state: TrainingState,
@@ -167,6 +173,7 @@ def describe(
 
     Args:
         experiment: settings.
+        task: says what channels and labels mean.
         arguments: of the network.
         names: training and validation cases.
         state: of the run, finished or after a phase.
@@ -184,54 +191,18 @@ def describe(
         seconds=round(state.seconds, 1),
         validation_dice=_kept_dice(experiment, state),
     )
-    make = _describe_pictures if experiment.data.task == "voc" else _describe_brains
-    return make(
-        experiment,
+    return ModelDescription(
         name=experiment.name,
         summary=experiment.description,
+        task=task.name,
         network=NetworkDescription(experiment.network.name, arguments),
-        training_space=space_of(experiment.data),
         crf=experiment.crf,
         training=training,
+        **task.describe(experiment),
     )
 
 
-def _describe_pictures(experiment: Experiment, **common: Any) -> ModelDescription:
-    scale = IMAGE_SCALES[experiment.data.image_scale]
-    return ModelDescription(
-        task="voc",
-        channels=tuple(scale.colors),
-        image_scale=scale,
-        labels=dict(enumerate(CLASSES)),
-        preprocessing=(),
-        postprocessing=(),
-        **common,
-    )
-
-
-def _describe_brains(experiment: Experiment, **common: Any) -> ModelDescription:
-    return ModelDescription(
-        task="brains",
-        channels=SEQUENCES,
-        needs_one_of=_needs_one_of(experiment),
-        labels=LABELS,
-        preprocessing=experiment.preprocessing,
-        postprocessing=experiment.postprocessing,
-        decision=experiment.decision,
-        **common,
-    )
-
-
-def _needs_one_of(experiment: Experiment) -> tuple[str, ...]:
-    """Say which sequence is needed where training left others out."""
-    kept = kept_sequences(experiment.preprocessing)
-    if len(kept) < len(SEQUENCES):
-        return kept if len(kept) == 1 else ()
-    dropped = [s for s in experiment.training.augmentation if s["step"] == "drop_sequences"]
-    return tuple(dropped[0].get("keep", KEPT)) if dropped else ()
-
-
-def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[str, float]:
+def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[Region, float]:
     """Return the validation scores of the epoch whose weights were kept."""
     if not state.history:
         return {}
@@ -239,4 +210,5 @@ def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[str, float]
     rows = [row for row in state.history if row["phase"] == phase]
     early = getattr(experiment.training, f"phase{phase}").patience
     kept = max(rows, key=lambda row: row["score"]) if early else rows[-1]
-    return {key[5:]: round(value, 4) for key, value in kept.items() if key.startswith("dice")}
+    scores = {region: kept.get(f"dice_{region}") for region in REGIONS}
+    return {k: round(v, 4) for k, v in scores.items() if v is not None}

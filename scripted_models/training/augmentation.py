@@ -1,16 +1,17 @@
-"""Random changes of training crops, as data in the experiment file.
+"""Random changes of training patches, as data in the experiment file.
 
-A list of steps such as ``{"step": "flip", "prob": 0.5, "axis": "x"}`` makes a pipeline of MONAI transforms.
-Steps that move voxels move image and target alike; what comes in from outside is background, and ignored
-in the target. Steps that change intensities draw for each channel anew (`prob` included) and leave the
-background, voxels that are 0 in all channels, at 0. Intensities are those after preprocessing, z-scores.
+A list of steps such as ``{"step": "flip", "prob": 0.5, "axis": "x"}`` makes a pipeline of MONAI
+transforms. Steps that move voxels move image and target alike; what comes in from outside is
+background, and ignored in the target. Steps that change intensities draw for each channel anew
+(`prob` included) and leave the background, voxels that are 0 in all channels, at 0. Intensities are
+those after preprocessing, z-scores.
 
 The paper's configuration has no steps: Havaei et al. 2017, section 4, tried flips and saw no gain.
 
-=================  =====================================================================================
+=================  ================================================================================
 flip               prob, axis: "x" (left and right) or "y"
-rotate90           prob; by 90, 180 or 270 degrees, crops must be square
-affine             prob, rotate_degrees, scale, shear, translate (voxels): largest change to either side
+rotate90           prob; by 90, 180 or 270 degrees, patches must be square
+affine             prob, rotate_degrees, scale, shear, translate (voxels): most to either side
 intensity_jitter   prob, std of a normal scale (around 1) and of a normal shift (around 0)
 scale_intensity    prob, factors
 shift_intensity    prob, offsets
@@ -18,16 +19,17 @@ gaussian_noise     prob, mean, std
 gaussian_smooth    prob, sigma_x, sigma_y (voxels)
 adjust_contrast    prob, gamma
 bias_field         prob, degree, coeff_range
-drop_sequences     prob; channels become 0 as if the sequence were missing; one of `keep` always stays
-=================  =====================================================================================
+drop_sequences     prob; channels become 0 as if missing; one of `keep` always stays
+=================  ================================================================================
 
-The six before the last are MONAI's transforms of the like name with its defaults, but for `prob`, which
-is 0.5 in all steps except intensity_jitter, where it is 1.
+The six before the last are MONAI's transforms of the like name with its defaults, but for `prob`,
+which is 0.5 in all steps except intensity_jitter, where it is 1.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +54,7 @@ from scripted_models.sequences import SEQUENCES
 
 _MOVED = ("image", "target", "brain")
 KEPT = ("t1c", "flair")  # without both, neither enhancing tumor nor edema can be told
+Data = dict[str, Any]  # what the steps hand on
 
 
 class JitterIntensity(RandomizableTransform):
@@ -86,7 +89,7 @@ class DropSequences(Randomizable):
             raise ValueError(f"expected 'keep' to name one or more of {list(SEQUENCES)}")
         self.prob, self.keep = prob, [SEQUENCES.index(name) for name in keep]
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with a changed copy of 'image', (channels * slices, H, W)."""
         stays = self.R.random(len(SEQUENCES)) >= self.prob
         stays[self.keep[self.R.randint(len(self.keep))]] |= not stays[self.keep].any()
@@ -96,7 +99,7 @@ class DropSequences(Randomizable):
 
 
 class PerChannel(Randomizable):
-    """Give the slices of each image channel to a random transform, which draws anew for each channel.
+    """Give the slices of each image channel to a random transform, which draws for each anew.
 
     Args:
         kind: MONAI array transform.
@@ -104,15 +107,17 @@ class PerChannel(Randomizable):
         parameters: other arguments of the transform.
     """
 
-    def __init__(self, kind: type[RandomizableTransform], prob: float = 0.5, **parameters):
-        self.transform = kind(prob=prob, **parameters)
+    def __init__(self, kind: type[RandomizableTransform], prob: float = 0.5, **parameters: Any):
+        self.transform: Any = kind(prob=prob, **parameters)
 
-    def set_random_state(self, seed=None, state=None) -> "PerChannel":
+    def set_random_state(
+        self, seed: int | None = None, state: np.random.RandomState | None = None
+    ) -> "PerChannel":
         """Pass the source of randomness on."""
         self.transform.set_random_state(seed, state)
         return self
 
-    def __call__(self, data: dict) -> dict:
+    def __call__(self, data: Data) -> Data:
         """Return the dictionary with a changed copy of 'image', (channels * slices, H, W)."""
         channels = data["image"].chunk(data["channels"])
         changed = [self.transform(channel) for channel in channels]
@@ -148,7 +153,7 @@ def _affine(
     )
 
 
-STEPS = {
+STEPS: dict[str, Callable[..., Any]] = {
     "flip": _flip,
     "rotate90": _rotate90,
     "affine": _affine,
@@ -167,13 +172,15 @@ class Augmentation:
     """A pipeline of random steps; `build_augmentation` makes it.
 
     Args:
-        steps: transforms of dictionaries with 'image', 'target' and 'brain', each (C, H, W), and 'channels'.
+        steps: transforms of dictionaries with 'image', 'target' and 'brain', each (C, H, W), and
+            'channels'.
         channels: image channels, each with the same number of slices.
     """
 
-    def __init__(self, steps: Sequence[Randomizable], channels: int = len(SEQUENCES)):
+    def __init__(self, steps: Sequence[Any], channels: int = len(SEQUENCES)):
         self._steps, self._channels = steps, channels
-        # All steps draw from one generator: seeding it takes 2 us, Compose.set_random_state 400 us a step.
+        # All steps draw from one generator: seeding it takes 2 us, Compose.set_random_state 400 us
+        # a step.
         self._random = np.random.RandomState()
         for step in steps:
             step.set_random_state(state=self._random)
@@ -181,11 +188,11 @@ class Augmentation:
     def __call__(
         self, image: np.ndarray, target: np.ndarray, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Change a crop.
+        """Change a patch.
 
         Args:
             image: floats (channels * slices, H, W), array or CPU tensor; background is 0 in all.
-            target: integers (h, w) from 0 to 255, centerd in the image; 255 is ignored.
+            target: integers (h, w) from 0 to 255, centered in the image; 255 is ignored.
             seed: decides all that is random; the same seed gives the same bits.
 
         Returns:
@@ -199,8 +206,8 @@ class Augmentation:
         ]
         window = tuple(slice(m, m + n) for m, n in zip(margins, target.shape, strict=True))
         coded = np.zeros((1, *image.shape[1:]), np.uint8)
-        coded[(0, *window)] = target.astype(np.uint8) + np.uint8(1)  # 255 becomes 0, as the padding
-        data = {
+        coded[0][window] = target.astype(np.uint8) + np.uint8(1)  # 255 becomes 0, as the padding
+        data: Data = {
             "channels": self._channels,
             "image": torch.from_numpy(image),
             "target": torch.from_numpy(coded.astype(np.float32)),
@@ -211,13 +218,13 @@ class Augmentation:
             for step in self._steps:
                 data = step(data)
         changed = torch.where(data["brain"] > 0, data["image"], 0.0).numpy()
-        decoded = data["target"].numpy()[(0, *window)].astype(np.uint8) - np.uint8(1)
+        decoded = data["target"].numpy()[0][window].astype(np.uint8) - np.uint8(1)
         return changed, decoded.astype(target.dtype)
 
 
 @contextmanager
 def _plain_tensors() -> Iterator[None]:
-    """Keep MONAI from recording metadata, which takes several times as long as the steps themselves."""
+    """Keep MONAI from recording metadata, which takes several times as long as the steps."""
     before = get_track_meta()
     set_track_meta(False)
     try:
@@ -226,33 +233,37 @@ def _plain_tensors() -> Iterator[None]:
         set_track_meta(before)
 
 
-def build_augmentation(steps: Sequence[dict], channels: int = len(SEQUENCES)) -> Augmentation:
+def build_augmentation(
+    steps: Sequence[Mapping[str, Any]], channels: int = len(SEQUENCES)
+) -> Augmentation:
     """Build the pipeline that a list of steps describes.
 
     Args:
         steps: as an experiment has them.
-        channels: image channels of the crops.
+        channels: image channels of the patches.
 
     Raises:
-        InputError: unknown step or parameter, a probability outside 0 to 1, or sequences to drop from images
-            that do not have all four.
+        InputError: unknown step or parameter, a probability outside 0 to 1, or sequences to drop
+            from images that do not have all four.
     """
     if channels != len(SEQUENCES) and "drop_sequences" in [step.get("step") for step in steps]:
         raise InputError(
-            f"The augmentation step 'drop_sequences' is for {len(SEQUENCES)} sequences and the network has "
-            f"{channels} channels; take it out."
+            found=f"the augmentation step 'drop_sequences' for a network of {channels} channels",
+            expected=f"one of all {len(SEQUENCES)} sequences",
+            action="take the step out",
         )
     for step in steps:
         prob = step.get("prob", 0)
         if not isinstance(prob, int | float) or not 0 <= prob <= 1:
             raise InputError(
-                f"The augmentation step '{step.get('step')}' has prob = {prob!r}, expected a number from "
-                "0 to 1; correct it."
+                found=f"prob = {prob!r} in the augmentation step '{step.get('step')}'",
+                expected="a number from 0 to 1",
+                action="correct it",
             )
     return Augmentation([_build_step(step) for step in steps], channels)
 
 
-def _build_step(step: Mapping) -> Randomizable:
+def _build_step(step: Mapping[str, Any]) -> Any:
     options = {key: value for key, value in step.items() if key != "step"}
     name = step.get("step")
     if name not in STEPS:

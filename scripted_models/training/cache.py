@@ -1,8 +1,12 @@
 """Preprocessed cases on disk: made once, mapped into memory, never stale.
 
 An entry is named by a digest of everything that it depends on: the content of the case's files, the
-preprocessing and its space, the label coding, the program's code that reads and preprocesses, and the
-versions of the libraries that it uses. A changed file is another entry, never an old one.
+preprocessing and its space, the label coding, the versions of the program's parts that read and
+preprocess, and those of the libraries. A changed file is another entry, never an old one.
+
+Whoever changes what a part computes raises its version number: `STEP_VERSIONS` of the preprocessing
+steps, `VERSION` of what makes cases. `Testing/test_cache_versions.py` notices when that is
+forgotten.
 """
 
 import hashlib
@@ -11,25 +15,17 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from scripted_models.errors import ResourceError
 from scripted_models.runtime.atomic_files import BEGUN, make_folder
+from scripted_models.training import distributed
+from scripted_models.training.task import CaseSource
 from scripted_models.training.training_case import TrainingCase
 
-_CODE = (
-    "cases/discovery.py",
-    "cases/phantom",
-    "geometry.py",
-    "images",
-    "labels.py",
-    "tasks",
-    "training/training_case.py",
-    "transforms/preprocessing.py",
-)
 _LIBRARIES = ("monai", "numpy", "SimpleITK")
 _ABANDONED_AFTER = 24 * 3600.0  # seconds; an entry is written within minutes
 
@@ -38,8 +34,8 @@ class CaseCache:
     """A folder of preprocessed cases.
 
     Args:
-        folder: created when absent; may be shared by several runs at the same time. Entries that a killed
-            run began more than a day ago go.
+        folder: created when absent; may be shared by several runs at the same time. Entries that a
+            killed run began more than a day ago go.
     """
 
     def __init__(self, folder: Path):
@@ -83,20 +79,43 @@ class CaseCache:
                         raise
         except OSError as error:
             raise ResourceError(
-                f"{self.folder}: the preprocessed case {case.name} could not be written "
-                f"({error.strerror}); make room or name another folder with --cache."
+                found=f"no way to write the preprocessed case {case.name} ({error.strerror})",
+                action="make room or name another folder with --cache",
+                path=self.folder,
             ) from error
 
 
-def digest(files: list[Path], **facts) -> str:
-    """Return a digest of the content of files, of facts (JSON values), and of the program.
+def open_cases(
+    sources: Sequence[CaseSource],
+    cache: CaseCache,
+    on_case: Callable[[str], None] = lambda name: None,
+) -> list[TrainingCase]:
+    """Open preprocessed cases, mapped from the cache.
+
+    Of several processes each makes its share of the entries that are missing.
+
+    Args:
+        sources: what makes them.
+        cache: where they lie.
+        on_case: told the name of each case that this process looks after.
+    """
+    for source in distributed.share(sources):
+        on_case(source.name)
+        cache.get(source.key, source.make)
+    distributed.wait_for_all()
+    return [cache.get(source.key, source.make) for source in sources]
+
+
+def digest(files: Sequence[Path], versions: Mapping[str, int], **facts: object) -> str:
+    """Return a digest of the content of files, of versions and facts, and of the libraries.
 
     Args:
         files: read whole.
-        facts: whatever else decides the result.
+        versions: part of the program that has a hand in the result -> its version number.
+        facts: whatever else decides the result, JSON values.
     """
-    total = hashlib.blake2b(_program(), digest_size=20)
-    total.update(json.dumps(facts, sort_keys=True).encode())
+    total = hashlib.blake2b(_libraries(), digest_size=20)
+    total.update(json.dumps([dict(versions), facts], sort_keys=True).encode())
     for path in files:
         total.update(_file_digest(path))
     return total.hexdigest()
@@ -111,14 +130,6 @@ def _file_digest(path: Path) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _program() -> bytes:
-    """Digest the code and the libraries behind a preprocessed case."""
-    package = Path(__file__).parents[1]
-    code = hashlib.blake2b()
-    for name in _CODE:
-        path = package / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            code.update(file.read_bytes())
-    for library in _LIBRARIES:
-        code.update(f"{library} {importlib.metadata.version(library)}".encode())
-    return code.digest()
+def _libraries() -> bytes:
+    """Return the names and versions of the libraries behind a preprocessed case."""
+    return json.dumps({name: importlib.metadata.version(name) for name in _LIBRARIES}).encode()

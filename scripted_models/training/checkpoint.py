@@ -3,26 +3,24 @@
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.training.experiment_config import Experiment
+from scripted_models.training.records import Row
 
 FILE_NAME = "checkpoint.pt"
-_MAY_CHANGE = {
-    "folder",
-    "parts",
-    "workers",
-    "threads",
-    "snapshot_every",
-}  # where and how fast, not what
+# Settings that say where and how fast, or what is scored later, but not what is trained.
+_MAY_CHANGE = {"folder", "parts", "workers", "threads", "snapshot_every", "voc_test"}
+Weights = dict[str, torch.Tensor]
 
 
 @dataclass
 class TrainingState:
-    """All that a run needs to go on as if it had never stopped.
+    """All that a resumed run needs to end as if it had never stopped.
 
     Attributes:
         experiment: resolved experiment, compared on resume.
@@ -30,10 +28,11 @@ class TrainingState:
         epoch: finished epochs of this phase.
         network: state dict.
         processes: how many processes train.
-        crops_per_step: crops of a step, over all processes, in the last epoch.
+        patches_per_step: patches of a step, over all processes, in the last epoch.
         optimizer: state dict, empty between phases.
         scaler: state of the loss scaling of float16, else empty.
-        average: state dict of the moving average of the weights, empty between phases and without one.
+        average: state dict of the moving average of the weights, empty between phases and without
+            one.
         best_network: state dict of the epoch of this phase that is kept so far.
         best_score: validation score of `best_network`.
         best_epoch: epoch of `best_network`.
@@ -41,19 +40,19 @@ class TrainingState:
         seconds: time spent in the epochs.
     """
 
-    experiment: dict
+    experiment: dict[str, Any]
     phase: int = 1
     epoch: int = 0
     processes: int = 1
-    crops_per_step: int = 0
-    network: dict = field(default_factory=dict)
-    optimizer: dict = field(default_factory=dict)
-    scaler: dict = field(default_factory=dict)
-    average: dict = field(default_factory=dict)
-    best_network: dict = field(default_factory=dict)
+    patches_per_step: int = 0
+    network: Weights = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
+    average: Weights = field(default_factory=dict)
+    best_network: Weights = field(default_factory=dict)
     best_score: float = -float("inf")
     best_epoch: int = 0
-    history: list = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -67,14 +66,14 @@ def save_state(folder: Path, state: TrainingState) -> None:
     write_file(Path(folder) / FILE_NAME, buffer.getvalue())
 
 
-def load_state(folder: Path, experiment: dict, processes: int = 1) -> TrainingState:
+def load_state(folder: Path, experiment: dict[str, Any], processes: int = 1) -> TrainingState:
     """Read the checkpoint of a run folder.
 
     Args:
         folder: run folder.
-        experiment: settings to go on with, equal to those of the checkpoint; with another number of
-            processes the crops of each (batch_size) may differ too.
-        processes: how many processes will go on.
+        experiment: settings of the resumed run, equal to those of the checkpoint; with another
+            number of processes the patches of each (batch_size) may differ too.
+        processes: how many processes resume the run.
 
     Raises:
         InputError: damaged checkpoint, or one of another experiment.
@@ -84,8 +83,10 @@ def load_state(folder: Path, experiment: dict, processes: int = 1) -> TrainingSt
         state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds for damaged files
         raise InputError(
-            f"{path}: not a readable checkpoint ({type(error).__name__}), expected the one of this run; start "
-            "a new run in another folder."
+            found=f"a checkpoint that cannot be read ({type(error).__name__})",
+            expected="the one of this run",
+            action="start a new run in another folder",
+            path=path,
         ) from error
     stored = _completed(state.experiment, experiment, Experiment().to_dict())
     changed = _differences(stored, experiment)
@@ -93,14 +94,18 @@ def load_state(folder: Path, experiment: dict, processes: int = 1) -> TrainingSt
         changed = [key for key in changed if key != "training.batch_size"]
     if changed:
         raise InputError(
-            f"{path}: belongs to an experiment with other settings ({', '.join(changed)}); resume with "
-            "the same file and options, or train into another folder."
+            found=f"an experiment with other settings ({', '.join(changed)})",
+            expected="the same",
+            action="resume with the same file and options, or train into another folder",
+            path=path,
         )
     state.experiment, state.processes = experiment, processes
     return state
 
 
-def _completed(stored: dict, wanted: dict, defaults: dict) -> dict:
+def _completed(
+    stored: dict[str, Any], wanted: dict[str, Any], defaults: dict[str, Any]
+) -> dict[str, Any]:
     """Add the defaults of settings that a former version of the program did not have."""
     complete = {key: defaults[key] for key in wanted if key in defaults} | stored
     for key, value in wanted.items():
@@ -109,8 +114,8 @@ def _completed(stored: dict, wanted: dict, defaults: dict) -> dict:
     return complete
 
 
-def _differences(old: dict, new: dict, where: str = "") -> list[str]:
-    changed = []
+def _differences(old: dict[str, Any], new: dict[str, Any], where: str = "") -> list[str]:
+    changed: list[str] = []
     for key in sorted((set(old) | set(new)) - _MAY_CHANGE):
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):

@@ -1,25 +1,31 @@
-"""Several processes that train one network: `torchrun` starts them, DistributedDataParallel joins them.
+"""Several processes that train one network, started by `torchrun`, joined by PyTorch.
 
 One machine:   torchrun --nproc-per-node 4 -m scripted_models train EXPERIMENT.toml --data FOLDER
-Two machines:  torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
-                   -m scripted_models train EXPERIMENT.toml --data FOLDER   (the same on both)
+Two machines:  torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d \\
+                   --rdzv-endpoint HOST:29500 -m scripted_models train EXPERIMENT.toml --data FOLDER
+               (the same on both)
 
-Each process has `training.batch_size` crops of every step. Run folder and data must be the same
+Each process has `training.batch_size` patches of every step. Run folder and data must be the same
 files for all processes. Without `torchrun` there is one process, and everything here does nothing.
 """
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from scripted_models.runtime.atomic_files import only_writer
+
 Item = TypeVar("Item")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 _TIMEOUT = timedelta(hours=2)  # one process may preprocess while the others wait
 
@@ -29,7 +35,8 @@ def process_group(device: str) -> Iterator[None]:
     """Join the processes that `torchrun` started, and leave them at the end.
 
     Args:
-        device: 'auto', 'cpu' or 'cuda' as asked for; each process on a machine takes a GPU of its own.
+        device: 'auto', 'cpu' or 'cuda' as asked for; each process on a machine takes a GPU of its
+            own.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
         yield
@@ -60,16 +67,25 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
+@contextmanager
+def only_writers(folder: Path) -> Iterator[Path]:
+    """Keep other runs out of a folder that all processes of this one write."""
+    with only_writer(folder) if rank() == 0 else nullcontext():
+        wait_for_all()  # until the remains of killed runs are gone
+        yield folder
+        wait_for_all()
+
+
 def share(items: Sequence[Item]) -> list[Item]:
     """Return this process's part of a list; every item belongs to exactly one process."""
     return list(items[rank() :: processes()])
 
 
-def gather(part: dict) -> dict:
+def gather(part: dict[Key, Value]) -> dict[Key, Value]:
     """Join the dictionaries of all processes; everybody gets the whole."""
     if not dist.is_initialized():
         return part
-    parts: list = [None] * processes()
+    parts: list[Any] = [None] * processes()
     dist.all_gather_object(parts, part)
     return {key: value for one in parts for key, value in one.items()}
 
@@ -80,7 +96,7 @@ def mean(value: float) -> float:
 
 
 def parallel(module: nn.Module) -> nn.Module:
-    """Average the gradients of a module over all processes; its parameters start equal to those of rank 0."""
+    """Average a module's gradients over all processes; its parameters start as those of rank 0."""
     if not dist.is_initialized():
         return module
     on_gpu = next(module.parameters()).is_cuda

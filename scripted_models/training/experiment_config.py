@@ -1,5 +1,7 @@
 """Experiment files: TOML into frozen dataclasses, unknown keys refused with the nearest name."""
 
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,16 +20,19 @@ from scripted_models.transforms.steps import (
     PreprocessingStep,
     RemoveSmallComponents,
     Standardize,
-    check_order,
 )
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ImportError:  # Python 3.10
+else:
     import tomli as tomllib
 
 HIGHEST_RATE_OF_SUMS, LOWEST_RATE_OF_MEANS = 1e-7, 1e-8
 LEAST_SPACING_MM = 0.1  # of slices
+
+# A name becomes a folder: one part of a path, on every system.
+_NAME = re.compile(r"\w([\w .+-]{0,98}[\w+-])?")
+_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 
 DEFAULT_PREPROCESSING: tuple[PreprocessingStep, ...] = (
     MarkBrain(),
@@ -56,7 +61,7 @@ class NetworkConfig:
     # Trained networks inside it: name -> model folder.
     parts: dict[str, str] = field(default_factory=dict)
     # A model folder, whose weights of the same names and shapes are taken at the start (FCN-16s
-    # begins as FCN-32s); or a file of published weights for the trunk, see
+    # begins as FCN-32s). Or a file of published weights for the trunk, see
     # networks/weight_files.py.
     start: str = ""
 
@@ -72,33 +77,34 @@ class DataConfig:
 
     folder: str = ""
     task: TaskName = "brains"
-    voc_train: str = "train"  # lists of VOC's ImageSets/Segmentation, or text files of names
+    # Of VOC: lists in ImageSets/Segmentation, or text files of names.
+    voc_train: str = "train"  # "": all pictures with a label map
     voc_validation: str = "val"  # "": none
-    sbd: str = ""  # folder of SBD, all of whose images train that are in none of the two lists
-    image_scale: Literal["torchvision", "caffe", "symmetric"] = (
-        "torchvision"  # of pictures, as weights have it
-    )
+    sbd: str = ""  # folder of SBD; its images train that are in neither of the two lists above
+    # Scored by a list of experiments; "seg11valid" needs `sbd`. "": all with a label map.
+    voc_test: str = "val"
+    image_scale: Literal["torchvision", "caffe", "symmetric"] = "torchvision"  # as weights have it
+    # Of brains.
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     validation_every: Count = 5  # 0: none
     test_every: Count = 0  # 0: none
     split_seed: int = 0
-    folds: int = 0  # as many networks, each validated on another fold, which vote (BRATS 2015: 7)
-    voting: Literal["hard", "soft"] = "hard"  # of folds; the paper's is "voted average"
+    folds: int = 0  # networks of an ensemble, each validated on another fold (BRATS 2015: 7)
+    voting: Literal["hard", "soft"] = "hard"  # of the ensemble; the paper's is "voted average"
     validation_slices: Positive = 8  # axial slices per validation case, spread over the brain
     # Distance of slices that cases are resampled to; 0: as it is.
     slice_spacing_mm: Annotated[float, Range(0, 20)] = 0.0
-    upper_share: Annotated[float, Range(above=0, at_most=1)] = (
-        1.0  # of the brain's axial slices, counted from the top, which train
-    )
+    # Of the brain's axial slices, counted from the top, which train.
+    upper_share: Annotated[float, Range(above=0, at_most=1)] = 1.0
     phantoms: Count = 0  # procedural cases added to the training cases
     low_grade_phantoms: Count = 0  # and further ones, all of low grade
     # Necrosis and non-enhancing tumor of phantoms are one label, as in BraTS 2017 and later: how
     # they look is then learned from real cases alone.
     phantoms_merged: bool = False
-    # Copies of training cases, of another one each, whose enhancement is taken out: tumor cores are
-    # then also learned from what the other sequences show.
+    # Contrast-suppressed copies of training cases, each of another one: tumor cores are then also
+    # learned from what the other sequences show.
     contrast_suppressed: Count = 0
     real: bool = True  # false: of the cases none trains
     statement: str = ""  # attribution, written into the model card
@@ -113,7 +119,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class PhaseConfig:
-    """One training phase (Havaei et al. 2017, "Two-phase training", "Implementation details")."""
+    """One phase (Havaei et al. 2017, "Two-phase training" and "Implementation details")."""
 
     epochs: Count = 55  # figure 6 shows 55 epochs of phase 1 and 10 of phase 2
     steps_per_epoch: Positive = 200
@@ -123,8 +129,9 @@ class PhaseConfig:
     decay: float = 0.1  # 'literal': factor after every epoch
     momentum: float = 0.5
     final_momentum: float = 0.9  # at the last step, reached linearly
-    patience: Count = 10  # epochs without improvement before the phase stops and its best epoch is
-    # kept; 0: no early stopping, the last epoch is kept
+    # Epochs without improvement before the phase stops and its best epoch is kept; 0: no early
+    # stopping, the last epoch is kept.
+    patience: Count = 10
 
 
 @dataclass(frozen=True)
@@ -133,29 +140,29 @@ class TrainingConfig:
 
     seed: int = 0
     threads: Count = 0  # 0 leaves the choice to torch
-    workers: Count = 0  # processes that draw crops beside the training one
+    workers: Count = 0  # processes that draw patches beside the training one
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of hidden layers
     snapshot_every: Count = 0  # epochs between snapshots of the weights; 0: none
-    batch_size: Positive = 8  # crops of one step, of each process
-    output_size: Positive = 32  # edge of the crops' output in pixels; 1: the paper's patches
-    # Where crops lie: around the drawn pixel, also over the edge, or inside of the image as far as
-    # they fit.
-    crops: Literal["anywhere", "inside"] = "anywhere"
-    pixels_per_crop: Count = 250  # that enter the loss; 0: all
+    batch_size: Positive = 8  # patches of one step, of each process
+    output_size: Positive = 32  # edge of the patches' output in pixels; 1: the paper's patches
+    # Where patches lie: around the drawn pixel, also over the edge, or inside of the image as far
+    # as they fit.
+    patches: Literal["anywhere", "inside"] = "anywhere"
+    pixels_per_patch: Count = 250  # that enter the loss; 0: all
     average_decay: BelowOne = 0.0  # of the moving average of the weights, which is kept; 0: none
-    # Share of the weights at the start in those that are kept at the end, so that a network that
-    # goes on with other cases does not forget (Wortsman et al. 2022, "Robust fine-tuning of
+    # Share of the weights at the start in those that are kept at the end, so that a network that is
+    # trained further on other cases does not forget (Wortsman et al. 2022, "Robust fine-tuning of
     # zero-shot models", CVPR).
     start_share: BelowOne = 0.0
-    # Phase 1. 'labels': of a crop only the label it was drawn for enters the loss, so that labels
-    # are equally frequent and spread as in the brain, as with the paper's patches. 'crops': all its
-    # pixels do, so that the shares around a tumor's edge stay as they are. 'none': crops are drawn
-    # as in phase 2.
-    balance: Literal["labels", "crops", "none"] = "labels"
+    # Phase 1. 'labels': of a patch only the label it was drawn for enters the loss, so that labels
+    # are equally frequent and spread as in the brain, as with the paper's patches. 'patches': all
+    # its pixels do, so that the shares around a tumor's edge stay as they are. 'none': patches are
+    # drawn as in phase 2.
+    balance: Literal["labels", "patches", "none"] = "labels"
     balance_cases: bool = True  # draw the case first, all equally often; false: voxels of all cases
     healthy_share: BelowOne = 0.0  # phase 2: share of healthy pixels (below 1); 0: as in the brain
     dice: NotNegative = (
-        0.0  # factor of the regions' soft Dice beside the cross-entropy; the paper has none
+        0.0  # factor of the regions' soft Dice beside the cross-entropy; paper: none
     )
     # Of the cross-entropy: the mean over all chosen pixels, over those with a label, or the sum,
     # whose rate is smaller by the number of pixels (Long et al.'s release: 1e-10).
@@ -168,9 +175,8 @@ class TrainingConfig:
     optimizer: Literal["sgd", "adam"] = "sgd"  # the paper's is 'sgd'
     l1: NotNegative = 0.0  # factor of |W|_1; the paper's is not printed
     l2: NotNegative = 0.0  # factor of |W|^2; the paper's is not printed
-    max_norm: NotNegative = (
-        0.0  # bound on the norm of every kernel; 0: none; the paper's is not printed
-    )
+    # Bound on the norm of every kernel; 0: none; the paper's is not printed.
+    max_norm: NotNegative = 0.0
     augmentation: tuple[
         dict[str, Any], ...
     ] = ()  # steps of training/augmentation.py; the paper's are none
@@ -190,8 +196,8 @@ class TrainingConfig:
             raise UnfitError(
                 key,
                 rate,
-                f"at most {HIGHEST_RATE_OF_SUMS:g} with the summed loss (1e-10 for pictures), "
-                "because a sum is larger than a mean by the number of pixels",
+                f"at most {HIGHEST_RATE_OF_SUMS:g} with the summed loss (as with 1e-10 for "
+                "pictures), because a sum is larger than a mean by the number of pixels",
             )
         if self.reduction != "sum" and 0 < rate < LOWEST_RATE_OF_MEANS:
             raise UnfitError(
@@ -208,9 +214,8 @@ class Experiment:
 
     name: str = "experiment"
     description: str = ""
-    paper_row: str = (
-        ""  # row of the paper's tables 1 and 2 to stand beside, for example "TwoPathCNN*"
-    )
+    # Row of the papers' tables to stand beside, for example "TwoPathCNN*" or, of VOC, "FCN-8s".
+    paper_row: str = ""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     preprocessing: tuple[PreprocessingStep, ...] = DEFAULT_PREPROCESSING
@@ -223,8 +228,9 @@ class Experiment:
     weights: Literal["float32", "float16"] = "float32"  # of kernels in the model folder
 
     def __post_init__(self) -> None:
-        if self.data.task == "brains":
-            check_order(self.preprocessing)
+        if not _NAME.fullmatch(self.name) or _DEVICES.fullmatch(self.name):
+            expected = "a name for a folder: at most 100 letters, digits, spaces and . _ + -"
+            raise UnfitError("name", self.name, expected)
         if self.training.start_share and not self.network.start:
             raise UnfitError(
                 "training.start_share",

@@ -1,6 +1,7 @@
 """Losses of sampled pixels, for truths that sometimes merge two labels; weight penalties."""
 
 import torch
+from monai.losses import DiceLoss
 from torch import nn
 from torch.nn import functional as F
 
@@ -11,6 +12,9 @@ from scripted_models.training.training_case import (
     MERGED_LABELS,
     REGIONS_OF_TARGETS,
 )
+
+# Both ones keep the loss defined where a region is nowhere.
+_DICE = DiceLoss(smooth_nr=1.0, smooth_dr=1.0)
 
 
 def pixel_cross_entropy(
@@ -24,7 +28,8 @@ def pixel_cross_entropy(
     Args:
         logits: (P, classes).
         target: (P,) int64 with labels, MERGED_CORE, or IGNORED, which counts as a loss of 0.
-        reduction: 'pixels', the mean over all; 'labeled', over those that are not ignored; or 'sum'.
+        reduction: 'pixels', the mean over all; 'labeled', over those that are not ignored; or
+            'sum'.
 
     Returns:
         Scalar.
@@ -34,22 +39,22 @@ def pixel_cross_entropy(
     merged = [label for label in MERGED_LABELS if label < classes]
     either = log_probabilities[:, merged].logsumexp(dim=1, keepdim=True)
     table = torch.cat([log_probabilities, either], dim=1)
-    column = torch.where(
-        target >= MERGED_CORE, classes, target
-    )  # that of ignored ones does not count
+    # The column of an ignored pixel does not count.
+    column = torch.where(target >= MERGED_CORE, classes, target)
     likelihoods = table.gather(1, column[:, None])[:, 0]
     total = -torch.where(target == IGNORED, 0.0, likelihoods).sum()
     if reduction == "sum":
         return total
-    counted = (target != IGNORED).sum() if reduction == "labeled" else target.numel()
+    counted = int((target != IGNORED).sum()) if reduction == "labeled" else target.numel()
     return total / max(counted, 1)
 
 
 def region_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return 1 - the soft Dice of complete tumor, core and enhancing tumor, over all pixels together.
+    """Return 1 - the soft Dice of whole tumor, tumor core and enhancing tumor, over all pixels.
 
-    Source: Milletari et al. 2016, "V-Net", 3DV, equation in section 3, with the squares left out; regions
-    as in the BraTS challenge. A region has its labels' probabilities together, so merged truths do no harm.
+    Source: Milletari et al. 2016, "V-Net", 3DV, equation in section 3, with the squares left out;
+    regions as in the BraTS challenge. A region has its labels' probabilities together, so merged
+    truths do no harm. Ignored pixels have neither truth nor prediction.
 
     Args:
         logits: (P, classes).
@@ -60,21 +65,24 @@ def region_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor
     """
     counted = (target != IGNORED)[:, None]
     probabilities = logits.float().softmax(dim=1) * counted
-    losses = []
+    true, predicted = [], []
     for region, labels in REGIONS.items():
-        true = torch.isin(target, target.new_tensor(REGIONS_OF_TARGETS[region])).float()
-        predicted = probabilities[:, list(labels)].sum(dim=1)
-        both = (predicted * true).sum()
-        losses.append(1 - (2 * both + 1) / (predicted.sum() + true.sum() + 1))
-    return torch.stack(losses).mean()
+        true.append(torch.isin(target, target.new_tensor(REGIONS_OF_TARGETS[region])).float())
+        predicted.append(probabilities[:, list(labels)].sum(dim=1))
+    # One image with a channel for each region: (1, regions, P).
+    return _DICE(torch.stack(predicted)[None], torch.stack(true)[None])
 
 
 def weight_penalty(network: nn.Module, l1: float, l2: float) -> torch.Tensor | float:
     """Return l1 |W|_1 + l2 |W|^2 over the weights that are being trained, biases left out.
 
-    Source: Havaei et al. 2017, "Regularization"; the factors are found by grid search and not printed.
+    Source: Havaei et al. 2017, "Regularization"; the factors are found by grid search and not
+        printed.
     """
+    total: torch.Tensor | float = 0.0
     if not (l1 or l2):
-        return 0.0
-    weights = [p for p in network.parameters() if p.requires_grad and p.dim() > 1]
-    return sum(l1 * w.abs().sum() + l2 * w.square().sum() for w in weights)
+        return total
+    for weight in network.parameters():
+        if weight.requires_grad and weight.dim() > 1:
+            total = total + (l1 * weight.abs().sum() + l2 * weight.square().sum())
+    return total

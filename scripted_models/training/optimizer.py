@@ -1,8 +1,8 @@
 """Optimizers, their schedules, and the bound on the weights' magnitude.
 
-Source: Havaei et al. 2017, "Implementation details" and "Regularization": stochastic gradient descent,
-momentum from 0.5 to 0.9, learning rate from 0.005 "decreased by a factor at every epoch" with a decay
-factor of 0.1, weights bounded in magnitude.
+Source: Havaei et al. 2017, "Implementation details" and "Regularization": stochastic gradient
+descent, momentum from 0.5 to 0.9, learning rate from 0.005 "decreased by a factor at every epoch"
+with a decay factor of 0.1, weights bounded in magnitude.
 """
 
 import math
@@ -27,7 +27,7 @@ def make_optimizer(network: nn.Module, settings: TrainingConfig) -> torch.optim.
     if settings.optimizer == "adam":
         scales = {name: adam_rate_scale(p) * factors[name] for name, p in named}
         return torch.optim.Adam([{"params": [p], "rate_scale": scales[name]} for name, p in named])
-    by_factor = defaultdict(list)
+    by_factor: dict[float, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in named:
         by_factor[factors[name]].append(parameter)
     groups = [{"params": group, "rate_scale": factor} for factor, group in by_factor.items()]
@@ -35,12 +35,14 @@ def make_optimizer(network: nn.Module, settings: TrainingConfig) -> torch.optim.
 
 
 def _factors(names: Sequence[str], stated: Mapping[str, float]) -> dict[str, float]:
-    """Return the factor of every weight; one whose name has several stated parts gets their product."""
+    """Return the factor of every weight: the product of those of the parts of its name."""
     parts = {part for name in names for part in name.split(".")}
     if unknown := sorted(set(stated) - parts):
         raise InputError(
-            f"training.rates: found {unknown}, expected parts of the names of weights, such as "
-            f"{sorted(p for p in parts if not p.isdigit())[:8]}; fix them."
+            found=f"factors for {unknown} in training.rates",
+            expected="parts of the names of weights, such as "
+            f"{sorted(p for p in parts if not p.isdigit())[:8]}",
+            action="fix them",
         )
     return {
         name: math.prod(factor for part, factor in stated.items() if part in name.split("."))
@@ -51,9 +53,10 @@ def _factors(names: Sequence[str], stated: Mapping[str, float]) -> dict[str, flo
 def adam_rate_scale(weight: torch.Tensor) -> float:
     """Return the share of the learning rate that suits a layer under Adam.
 
-    Adam moves every weight by about the learning rate, so a layer's output moves in proportion to its
-    inputs; the rate of layers with more than 1000 inputs per unit is reduced by their number (the rule for
-    widths of Yang et al. 2021, "Tensor Programs V"). The 21 x 21 output layer has 98,784.
+    Adam moves every weight by about the learning rate, so a layer's output moves in proportion to
+    its inputs; the rate of layers with more than 1000 inputs per unit is reduced by their number
+    (the rule for widths of Yang et al. 2021, "Tensor Programs V"). The 21 x 21 output layer has
+    98,784.
     """
     inputs = weight[0].numel() if weight.dim() > 1 else 1
     return min(1.0, 1000 / inputs)
@@ -63,8 +66,8 @@ def rates(phase: PhaseConfig, step: int) -> tuple[float, float]:
     """Return learning rate and momentum at a step of a phase, counted from 0.
 
     The momentum goes linearly over the phase. The learning rate does so too under 'linear', the
-    reading that fits the paper's figure 6 (phases of 55 and 10 epochs); under 'literal' it is multiplied
-    by `decay` after every epoch, as the sentence says.
+    reading that fits the paper's figure 6 (phases of 55 and 10 epochs); under 'literal' it is
+    multiplied by `decay` after every epoch, as the sentence says.
     """
     done = step / (phase.epochs * phase.steps_per_epoch)
     momentum = phase.momentum + done * (phase.final_momentum - phase.momentum)
@@ -83,7 +86,7 @@ def set_rates(optimizer: torch.optim.Optimizer, rate: float, momentum: float) ->
 
 
 def bound_kernels(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
-    """Scale every kernel whose Euclidean norm exceeds `max_norm` back to it; biases are left alone."""
+    """Scale every kernel whose norm exceeds `max_norm` back to it; biases are left alone."""
     with torch.no_grad():
         for weight in parameters:
             if weight.dim() > 1:

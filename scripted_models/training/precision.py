@@ -1,8 +1,10 @@
 """Training in half precision, with the sums of the large output layer left in float32.
 
-The 21 x 21 output layer adds 98,784 products for each value; `benchmarks/mixed_precision.py` measures what
-half precision would do to them.
+The 21 x 21 output layer adds 98,784 products for each value; `benchmarks/mixed_precision.py`
+measures what half precision would do to them.
 """
+
+from typing import Any
 
 import torch
 
@@ -25,13 +27,14 @@ class MixedPrecision:
     def __init__(self, name: str, device: torch.device):
         if name == "float16" and device.type != "cuda":
             raise InputError(
-                "training.precision is 'float16' and the device is the CPU, expected a GPU; choose "
-                "'bfloat16' or 'float32'."
+                found="training.precision = 'float16' on the CPU",
+                expected="a GPU",
+                action="choose 'bfloat16' or 'float32'",
             )
         self.device, self.dtype = device, _DTYPES.get(name)
         self.scaler = _make_scaler() if name == "float16" else None
 
-    def autocast(self):
+    def autocast(self) -> torch.autocast:
         """Return the context in which the hidden layers are evaluated."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
 
@@ -45,17 +48,17 @@ class MixedPrecision:
         self.scaler.step(optimizer)
         self.scaler.update()
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
         return self.scaler.state_dict() if self.scaler else {}
 
-    def load_state(self, state: dict) -> None:
-        """Go on from `state()`; an empty one changes nothing."""
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what `state()` returned; an empty state changes nothing."""
         if self.scaler and state:
             self.scaler.load_state_dict(state)
 
 
-def _make_scaler():
+def _make_scaler() -> Any:
     if hasattr(torch.amp, "GradScaler"):
         return torch.amp.GradScaler("cuda")
     return torch.cuda.amp.GradScaler()  # before PyTorch 2.3

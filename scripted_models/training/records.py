@@ -3,15 +3,17 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from scripted_models.runtime.atomic_files import make_folder, write_file
 
 SNAPSHOTS = "snapshots"
+Row = dict[str, Any]  # one finished epoch: its number, loss and scores
 
 
-def write_records(folder: Path, history: list[dict]) -> None:
+def write_records(folder: Path, history: list[Row]) -> None:
     """Write the whole history as metrics.csv and add its last row to TensorBoard.
 
     Args:
@@ -26,7 +28,7 @@ def write_records(folder: Path, history: list[dict]) -> None:
     _write_tensorboard(Path(folder), history)
 
 
-def write_snapshot(folder: Path, phase: int, epoch: int, weights: dict) -> None:
+def write_snapshot(folder: Path, phase: int, epoch: int, weights: dict[str, torch.Tensor]) -> None:
     """Write the weights of an epoch, for pictures of how a segmentation came about.
 
     Args:
@@ -40,7 +42,7 @@ def write_snapshot(folder: Path, phase: int, epoch: int, weights: dict) -> None:
     write_file(path, buffer.getvalue())
 
 
-def _write_tensorboard(folder: Path, history: list[dict]) -> None:
+def _write_tensorboard(folder: Path, history: list[Row]) -> None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:  # an optional extra; metrics.csv holds the same numbers

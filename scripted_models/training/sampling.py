@@ -1,12 +1,13 @@
-"""Sampling of training crops and of the pixels that enter the loss.
+"""Sampling of training patches and of the pixels that enter the loss.
 
-A dense crop gives the labels of all its output pixels for little more arithmetic than one patch, so a
-step takes crops from several cases and evaluates the loss at a sample of their pixels. Phase 1 draws
-the five labels equally often, over cases as well as over voxels; phase 2 draws them as they occur in the
-brain (Havaei et al. 2017, "Two-phase training"). With an output of one pixel a crop is the paper's patch.
+A patch with many output pixels gives all their labels for little more arithmetic than one with a
+single label. So a step takes patches from several cases and evaluates the loss at a sample of their
+pixels. Phase 1 draws the labels equally often, over cases as well as over voxels; phase 2 draws
+them as they occur in the brain (Havaei et al. 2017, "Two-phase training"). With an output of one
+pixel a patch is that of the paper.
 
-Every crop has a random generator of its own, made from (seed, phase, epoch, step, place in the batch).
-Which process or loader draws it, and how many there are, therefore changes nothing.
+Every patch has a random generator of its own, made from (seed, phase, epoch, step, place in the
+batch). Which process or loader draws it, and how many there are, therefore changes nothing.
 """
 
 import numpy as np
@@ -19,15 +20,18 @@ from scripted_models.training.augmentation import build_augmentation
 from scripted_models.training.experiment_config import TrainingConfig
 from scripted_models.training.training_case import IGNORED, TrainingCase
 
+Patch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # image, chosen pixels, their targets
+
 
 def label_frequencies(cases: list[TrainingCase], healthy_share: float = 0.0) -> torch.Tensor:
     """Return the shares of the labels where there is truth, float32 (classes,).
 
-    Voxels of MERGED_CORE are split like labels 1 and 3 of the cases that tell them apart.
-    With a `healthy_share` label 0 has this share and the others keep their ratios.
+    Voxels of MERGED_CORE are split like labels 1 and 3 of the cases that tell them apart. A label
+    that is nowhere counts as one voxel. With a `healthy_share` label 0 has this share and the
+    others keep their ratios.
     """
-    counts = sum(np.asarray(case.counts, np.float64) for case in cases)
-    merged, counts = counts[-1], counts[:-1]
+    total = np.sum([np.asarray(case.counts, np.float64) for case in cases], axis=0)
+    merged, counts = total[-1], total[:-1]
     if merged:
         known = counts[1] + counts[3]
         share = counts[1] / known if known else 1.0
@@ -39,14 +43,14 @@ def label_frequencies(cases: list[TrainingCase], healthy_share: float = 0.0) -> 
     return torch.tensor(counts / counts.sum(), dtype=torch.float32)
 
 
-class CropSampler:
-    """Draws crops with the pixels of them that enter the loss.
+class PatchSampler:
+    """Draws patches with the pixels of them that enter the loss.
 
     Args:
         cases: training cases.
-        settings: see `TrainingConfig`: seed, output_size, pixels_per_crop, balance, balance_cases,
+        settings: see `TrainingConfig`: seed, output_size, pixels_per_patch, balance, balance_cases,
             healthy_share, augmentation.
-        network: its margins, context slices and planes decide what a crop is.
+        network: its margins, context slices and planes decide what a patch is.
     """
 
     def __init__(self, cases: list[TrainingCase], settings: TrainingConfig, network: SliceNetwork):
@@ -54,18 +58,18 @@ class CropSampler:
         self.margins, self.context = network.margins, network.context_slices
         self.axes = [PLANES.index(plane) for plane in network.planes]
         self.sizes = np.array([case.sizes for case in cases], np.int64)  # (cases, labels)
-        self.labels = np.flatnonzero(self.sizes.any(axis=0))
+        self.labels: list[int] = np.flatnonzero(self.sizes.any(axis=0)).tolist()
         self._augment = build_augmentation(settings.augmentation, network.in_channels)
 
-    def crop(self, *place: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Draw one crop.
+    def patch(self, *place: int) -> Patch:
+        """Draw one patch.
 
         Args:
             place: phase, epoch, step, and index in the batch of all processes.
 
         Returns:
-            Image float32 (input channels, H, W) with the network's margins; flat indices of the chosen output
-            pixels, int64 (P,); their targets, int64 (P,).
+            Image float32 (input channels, H, W) with the network's margins; flat indices of the
+            chosen output pixels, int64 (P,); their targets, int64 (P,).
         """
         rng = np.random.default_rng([self.settings.seed, *place])
         balanced = place[0] == 1 and self.settings.balance != "none"
@@ -74,7 +78,7 @@ class CropSampler:
         image, target = self._augment(image, target, int(rng.integers(2**31)))
         only = drawn if balanced and self.settings.balance == "labels" else None
         share = 0.0 if balanced else self.settings.healthy_share
-        chosen = choose_pixels(target, self.settings.pixels_per_crop, rng, only, share)
+        chosen = choose_pixels(target, self.settings.pixels_per_patch, rng, only, share)
         widest, (low, high) = max(self.margins), self.margins
         first, last = widest - low, image.shape[-1] - (widest - high)
         window = np.ascontiguousarray(image[:, first:last, first:last], np.float32)
@@ -98,18 +102,19 @@ class CropSampler:
     def _labels(self, balanced: bool, rng: np.random.Generator) -> list[int]:
         """Return the labels of which a voxel is drawn."""
         if balanced:
-            return [int(self.labels[rng.integers(len(self.labels))])]
+            return [self.labels[rng.integers(len(self.labels))]]
         share, tumor = self.settings.healthy_share, [k for k in self.labels if k]
         if share and 0 in self.labels and tumor:
             return [0] if rng.random() < share else tumor
-        return list(self.labels)
+        return self.labels
 
     def _cut(
         self, case: TrainingCase, voxel: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Cut a crop whose output holds the voxel at a random place; also return the voxel's target.
+        """Cut a patch whose output holds the voxel at a random place.
 
-        The image has the wider of the network's margins on all sides, so that it may be mirrored.
+        Also return the voxel's target. The image has the wider of the network's margins on all
+        sides, so that it may be mirrored.
         """
         size, margin = self.settings.output_size, max(self.margins)
         axis = self.axes[rng.integers(len(self.axes)) if len(self.axes) > 1 else 0]
@@ -124,10 +129,10 @@ class CropSampler:
         return window, _window(target[z], top, left, size, IGNORED), int(target[z, y, x])
 
     def _start(self, place: int, length: int, rng: np.random.Generator) -> int:
-        """Draw the first pixel of a crop along an axis of a length, so that it holds a place."""
+        """Draw the first pixel of a patch along an axis of a length, so that it holds a place."""
         size = self.settings.output_size
         low, high = place - size + 1, place
-        if self.settings.crops == "inside":  # or, of a smaller image, around all of it
+        if self.settings.patches == "inside":  # or, of a smaller image, around all of it
             low, high = max(low, min(0, length - size)), min(high, max(0, length - size))
         return high - int(rng.integers(high - low + 1))
 
@@ -149,18 +154,20 @@ def choose_pixels(
     only: int | None = None,
     healthy_share: float = 0.0,
 ) -> np.ndarray:
-    """Choose the pixels of a crop that enter the loss.
+    """Choose the pixels of a patch that enter the loss.
 
     Args:
         target: (h, w) with labels, MERGED_CORE or IGNORED.
-        count: pixels wanted, drawn with replacement, so that every crop has the same weight; 0: all.
+        count: pixels wanted, drawn with replacement, so that every patch has the same weight; 0:
+            all.
         rng: source of all randomness.
         only: the one target to choose, as with the paper's patches; None takes all.
-        healthy_share: share of healthy pixels where there are others too; 0 takes pixels as they occur.
+        healthy_share: share of healthy pixels where there are others too; 0 takes pixels as they
+            occur.
 
     Returns:
-        Flat indices, int64 (count,); for a count of 0 all in order. Where an augmentation moved all wanted
-        pixels out of the crop, they are IGNORED ones, which weigh nothing in the loss.
+        Flat indices, int64 (count,); for a count of 0 all in order. Where an augmentation moved all
+        wanted pixels out of the patch, they are IGNORED ones, which weigh nothing in the loss.
     """
     flat = np.asarray(target).reshape(-1)
     if not count:
@@ -178,19 +185,19 @@ def choose_pixels(
     return wanted[rng.integers(wanted.size, size=count)]
 
 
-class EpochCrops(Dataset):
-    """The crops that one process sees in one epoch, in order.
+class EpochPatches(Dataset[Patch]):
+    """The patches that one process sees in one epoch, in order.
 
     Args:
         sampler: where they come from.
         phase, epoch: which epoch.
         steps: steps of the epoch.
-        rank, processes: this process and the number of all; process r has the crops r * batch_size to
-            (r + 1) * batch_size of each step's batch.
+        rank, processes: this process and the number of all; process r has the patches r *
+            batch_size to (r + 1) * batch_size of each step's batch.
     """
 
     def __init__(
-        self, sampler: CropSampler, phase: int, epoch: int, steps: int, rank: int, processes: int
+        self, sampler: PatchSampler, phase: int, epoch: int, steps: int, rank: int, processes: int
     ):
         self.sampler, self.phase, self.epoch, self.steps = sampler, phase, epoch, steps
         self.rank, self.processes = rank, processes
@@ -198,8 +205,8 @@ class EpochCrops(Dataset):
     def __len__(self) -> int:
         return self.steps * self.sampler.settings.batch_size
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return crop `index`, see `CropSampler.crop`."""
+    def __getitem__(self, index: int) -> Patch:
+        """Return patch `index`, see `PatchSampler.patch`."""
         size = self.sampler.settings.batch_size
         step, place = divmod(index, size)
-        return self.sampler.crop(self.phase, self.epoch, step, self.rank * size + place)
+        return self.sampler.patch(self.phase, self.epoch, step, self.rank * size + place)

@@ -1,14 +1,15 @@
 """The training loop: two phases, early stopping, a checkpoint after every epoch.
 
 Source: Havaei et al. 2017, "Two-phase training". Phase 1 trains all weights on labels drawn equally
-often; phase 2 keeps everything but the output layer and trains that on labels as they occur. A run that
-is stopped at any moment goes on from its last finished epoch and ends with the same weights, because
-all randomness of an epoch is derived from (seed, phase, epoch).
+often; phase 2 keeps everything but the output layer and trains that on labels as they occur. A run
+that is stopped at any moment is resumed from its last finished epoch and ends with the same
+weights, because all randomness of an epoch is derived from (seed, phase, epoch).
 """
 
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,11 +19,10 @@ from torch.utils.data import DataLoader
 
 from scripted_models.errors import InputError
 from scripted_models.networks.havaei import set_output_bias
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.progress import Progress
-from scripted_models.tasks.brains.validation import validate
-from scripted_models.tasks.voc.training_cases import validate_voc
 from scripted_models.training import distributed
-from scripted_models.training.checkpoint import TrainingState, save_state
+from scripted_models.training.checkpoint import TrainingState, Weights, save_state
 from scripted_models.training.experiment_config import Experiment, PhaseConfig
 from scripted_models.training.losses import (
     pixel_cross_entropy,
@@ -31,9 +31,17 @@ from scripted_models.training.losses import (
 )
 from scripted_models.training.optimizer import bound_kernels, make_optimizer, rates, set_rates
 from scripted_models.training.precision import MixedPrecision
-from scripted_models.training.records import write_records, write_snapshot
-from scripted_models.training.sampling import CropSampler, EpochCrops, label_frequencies
+from scripted_models.training.records import Row, write_records, write_snapshot
+from scripted_models.training.sampling import (
+    EpochPatches,
+    Patch,
+    PatchSampler,
+    label_frequencies,
+)
+from scripted_models.training.task import Task
 from scripted_models.training.training_case import TrainingCase
+
+Cases = tuple[list[TrainingCase], list[TrainingCase]]  # those that train, those that validate
 
 
 class PixelLogits(nn.Module):
@@ -41,20 +49,22 @@ class PixelLogits(nn.Module):
 
     Args:
         network: what is trained.
-        precision: what the hidden layers compute in; an output layer of its own computes in float32.
+        precision: what the hidden layers compute in; an output layer of its own computes in
+            float32.
         only_output: evaluate the hidden layers without gradient (phase 2).
     """
 
-    def __init__(self, network: nn.Module, precision: MixedPrecision, only_output: bool):
+    def __init__(self, network: SliceNetwork, precision: MixedPrecision, only_output: bool):
         super().__init__()
         self.network, self.precision, self.only_output = network, precision, only_output
 
     def forward(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """Map images (N, C, H, W) and flat output pixels (N, P) to logits (N * P, classes)."""
+        network: Any = self.network
         with torch.set_grad_enabled(not self.only_output), self.precision.autocast():
-            two = self.network.has_two_phases
-            maps = self.network.features(images) if two else self.network(images)
-        logits = self.network.output(maps.float()) if two else maps.float()
+            two = network.has_two_phases
+            maps = network.features(images) if two else network(images)
+        logits: torch.Tensor = network.output(maps.float()) if two else maps.float()
         logits = logits.flatten(2)  # (N, classes, pixels)
         index = chosen[:, None].expand(-1, logits.shape[1], -1)
         return logits.gather(2, index).transpose(1, 2).flatten(0, 1)
@@ -67,6 +77,7 @@ class Trainer:
         experiment: settings.
         network: what is trained, as it starts; in two phases only if it `has_two_phases`.
         cases: training and validation cases.
+        task: scores the network after an epoch.
         folder: run folder for checkpoint, records and snapshots.
         progress: receives epochs and the remaining time.
         after_phase: called with the number of a phase when the network holds its final weights.
@@ -75,8 +86,9 @@ class Trainer:
     def __init__(
         self,
         experiment: Experiment,
-        network: nn.Module,
-        cases: tuple[list[TrainingCase], list[TrainingCase]],
+        network: SliceNetwork,
+        cases: Cases,
+        task: Task,
         folder: Path,
         progress: Progress,
         after_phase: Callable[[int], None] = lambda phase: None,
@@ -84,8 +96,9 @@ class Trainer:
         self.experiment, self.network, self.folder = experiment, network, Path(folder)
         self.settings = experiment.training
         self.train_cases, self.validation_cases = cases
+        self.task = task
         self.progress, self.after_phase = progress, after_phase
-        self.sampler = CropSampler(self.train_cases, self.settings, network)
+        self.sampler = PatchSampler(self.train_cases, self.settings, network)
         self.device = next(network.parameters()).device
         self.precision = MixedPrecision(self.settings.precision, self.device)
         self.trainable = [p for p in network.parameters() if p.requires_grad]
@@ -96,7 +109,8 @@ class Trainer:
         """Train until all phases are done, from wherever the state stands.
 
         Raises:
-            InputError: two phases of a network that has no output layer of its own, or a loss of NaN.
+            InputError: two phases of a network that has no output layer of its own, or a loss of
+                NaN.
         """
         self._refuse_two_phases()
         if self.settings.threads:
@@ -124,7 +138,7 @@ class Trainer:
             scores = self._validate(loss)
             state.epoch += 1
             state.seconds += time.monotonic() - started
-            row = {"phase": state.phase, "epoch": state.epoch, "loss": loss, **scores}
+            row: Row = {"phase": state.phase, "epoch": state.epoch, "loss": loss, **scores}
             state.history.append(row)
             self._keep(state, scores["score"], phase)
             self._record(state, optimizer)
@@ -132,7 +146,7 @@ class Trainer:
         self._finish_phase(state)
 
     def _start_phase(self, state: TrainingState) -> torch.optim.Optimizer:
-        output = {id(p) for p in self.network.output.parameters()} if state.phase == 2 else set()
+        output = {id(p) for p in self._output.parameters()} if state.phase == 2 else set()
         for parameter in self.trainable:
             parameter.requires_grad_(state.phase == 1 or id(parameter) in output)
         with_bias = self.settings.output_bias == f"phase{state.phase}"
@@ -149,8 +163,9 @@ class Trainer:
     def _refuse_two_phases(self) -> None:
         if self.settings.phases == 2 and not self.network.has_two_phases:
             raise InputError(
-                f"A {type(self.network).__name__} has no output layer that a second phase could train alone, "
-                "expected training.phases = 1; set it."
+                found=f"a {type(self.network).__name__}, which has no output layer to train alone",
+                expected="training.phases = 1",
+                action="set it",
             )
 
     def _start_average(self, state: TrainingState) -> AveragedModel:
@@ -161,24 +176,40 @@ class Trainer:
         return average
 
     @property
-    def _kept(self) -> nn.Module:
+    def _kept(self) -> SliceNetwork:
         """The network that is validated and kept: the moving average, or the trained one itself."""
-        return self.average.module if self.average else self.network
+        return cast(SliceNetwork, self.average.module) if self.average else self.network
+
+    @property
+    def _output(self) -> nn.Conv2d:
+        """The output layer of a network that has two phases."""
+        return cast(nn.Conv2d, self.network.output)
 
     def _add_label_frequencies(self) -> None:
         """Move the output bias from equal label frequencies to those of the brain (Bayes' rule)."""
         frequencies = label_frequencies(self.train_cases, self.settings.healthy_share)
-        bias = self.network.output.bias.detach().clone()
+        bias = cast(torch.Tensor, self._output.bias)
+        before = bias.detach().clone()
         set_output_bias(self.network, frequencies.to(self.device))
         with torch.no_grad():
-            self.network.output.bias += bias
+            bias += before
 
-    def _train_epoch(self, state: TrainingState, phase: PhaseConfig, optimizer, module) -> float:
-        crops = EpochCrops(
-            self.sampler, state.phase, state.epoch, phase.steps_per_epoch,
-            distributed.rank(), distributed.processes(),
-        )  # fmt: skip
-        loader = DataLoader(crops, self.settings.batch_size, num_workers=self.settings.workers)
+    def _train_epoch(
+        self,
+        state: TrainingState,
+        phase: PhaseConfig,
+        optimizer: torch.optim.Optimizer,
+        module: nn.Module,
+    ) -> float:
+        patches = EpochPatches(
+            self.sampler,
+            state.phase,
+            state.epoch,
+            phase.steps_per_epoch,
+            distributed.rank(),
+            distributed.processes(),
+        )
+        loader = DataLoader(patches, self.settings.batch_size, num_workers=self.settings.workers)
         place = [self.settings.seed, state.phase, state.epoch, distributed.rank()]
         torch.manual_seed(int(np.random.default_rng(place).integers(2**62)))  # dropout
         self.network.train()
@@ -189,7 +220,7 @@ class Trainer:
             self.progress.update(self._fraction(state, step + 1))
         return distributed.mean(total / phase.steps_per_epoch)
 
-    def _step(self, module: nn.Module, batch, optimizer: torch.optim.Optimizer) -> float:
+    def _step(self, module: nn.Module, batch: Patch, optimizer: torch.optim.Optimizer) -> float:
         images, chosen, targets = (part.to(self.device, non_blocking=True) for part in batch)
         logits, targets = self._logits(module, images, chosen), targets.flatten()
         loss = pixel_cross_entropy(logits, targets, self.settings.reduction)
@@ -205,32 +236,35 @@ class Trainer:
         value = loss.item()
         if not np.isfinite(value):
             raise InputError(
-                f"The loss became {value} in training, expected a finite number; lower the learning rate "
-                "(training.phase1.learning_rate, training.phase2.learning_rate)."
+                found=f"a loss of {value} in training",
+                expected="a finite number",
+                action="lower the learning rate (training.phase1.learning_rate, "
+                "training.phase2.learning_rate)",
             )
         return value
 
-    def _logits(self, module: nn.Module, images, chosen) -> torch.Tensor:
+    def _logits(
+        self, module: nn.Module, images: torch.Tensor, chosen: torch.Tensor
+    ) -> torch.Tensor:
         try:
-            return module(images, chosen)
+            return cast(torch.Tensor, module(images, chosen))
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise InputError(
-                f"Crops of {self.settings.output_size} pixels leave a {type(self.network).__name__} a single "
-                "value in its coarsest maps, which cannot be normalized, expected more; raise "
-                "training.output_size."
+                found=f"patches of {self.settings.output_size} pixels, which leave a "
+                f"{type(self.network).__name__} a single value in its coarsest maps",
+                expected="more, for its normalization",
+                action="raise training.output_size",
             ) from error
 
     def _validate(self, loss: float) -> dict[str, float]:
         if not self.validation_cases:
             return {"score": -loss}
-        if self.experiment.data.task == "voc":
-            return validate_voc(self._kept, self.validation_cases)
-        return validate(self._kept, self.validation_cases, self.experiment.data.validation_slices)
+        return self.task.validate(self._kept, self.validation_cases, self.experiment)
 
     def _keep(self, state: TrainingState, score: float, phase: PhaseConfig) -> None:
-        """Keep the weights of this epoch if they are the best, or in any case without early stopping."""
+        """Keep the weights of this epoch if they are the best; without early stopping always."""
         if not phase.patience or not state.best_network or score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
             state.best_network = _copy(self._kept.state_dict())
@@ -241,7 +275,7 @@ class Trainer:
     def _record(self, state: TrainingState, optimizer: torch.optim.Optimizer) -> None:
         """Write checkpoint, records and snapshot of a finished epoch."""
         state.network = _copy(self.network.state_dict())
-        state.crops_per_step = self.settings.batch_size * distributed.processes()
+        state.patches_per_step = self.settings.batch_size * distributed.processes()
         state.optimizer = optimizer.state_dict()
         state.scaler = self.precision.state()
         state.average = _copy(self.average.state_dict()) if self.average else {}
@@ -286,11 +320,11 @@ class Trainer:
         steps += state.epoch * phases[state.phase - 1][1].steps_per_epoch
         return steps / max(sum(totals), 1)
 
-    def _report(self, row: dict, seconds: float) -> None:
+    def _report(self, row: Row, seconds: float) -> None:
         values = ", ".join(f"{k} {v:.4f}" for k, v in row.items() if isinstance(v, float))
         text = f"phase {row['phase']} epoch {row['epoch']}: {values} ({seconds:.0f} s)"
         self.progress.message(text)
 
 
-def _copy(state_dict: dict) -> dict:
+def _copy(state_dict: dict[str, Any]) -> Weights:
     return {key: value.detach().cpu().clone() for key, value in state_dict.items()}

@@ -26,7 +26,7 @@ class TrainingCase:
         image: float32 (C, z, y, x).
         target: uint8 (z, y, x): a label, MERGED_CORE, or IGNORED.
         voxels: int32, flat indices of all voxels with a label, those of label 0 first.
-        sizes: number of voxels that crops of each label are drawn from; MERGED_CORE counts as 1.
+        sizes: number of voxels that patches of each label are drawn from; MERGED_CORE counts as 1.
         counts: number of voxels with each label, and last with MERGED_CORE.
     """
 

@@ -215,6 +215,17 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {
     "keep_sequences": KeepSequencesd,
 }
 
+# Raise the number of a step when it gives other values: cases that were preprocessed before are then
+# preprocessed again (training/cache.py).
+STEP_VERSIONS = {
+    "mark_brain": 1,
+    "clip_percentiles": 1,
+    "n4": 1,
+    "crop_to_brain": 1,
+    "zscore": 1,
+    "keep_sequences": 1,
+}
+
 
 def build_preprocessing(steps: Sequence[PreprocessingStep | Mapping[str, object]]) -> Compose:
     """Build the pipeline that a list of steps describes.

@@ -17,6 +17,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels, write_volume
 
+VERSION = 1  # raise it when a seed gives another head: cached training phantoms are then made again
 FULL_SIZE_XYZ = (240, 240, 155)  # the BraTS grid, 1 mm
 SMALLEST_XYZ = (24, 24, 8)
 LARGEST = 512

@@ -11,7 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from scripted_models.networks.crf.filters import FILTERS, Filter, gaussian_filter, normalized
+from scripted_models.networks.crf.gaussian_filters import (
+    FILTERS,
+    Filter,
+    gaussian_filter,
+    normalized,
+)
 
 MOST = 100  # iterations, and pixels of a window
 

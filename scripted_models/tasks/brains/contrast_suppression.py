@@ -1,7 +1,7 @@
-"""Real cases whose enhancing tumor no longer enhances, for tumors without contrast uptake.
+"""Contrast-suppressed copies: real cases whose enhancing tumor no longer enhances.
 
-Contrast agent changes T1c alone. Away from the tumor T1c is nearly a linear function of T1, so the same
-function of T1 shows what the tumor would look like had it taken up nothing.
+Contrast agent changes T1c alone. Away from the tumor T1c is nearly a linear function of T1, so the
+same function of T1 shows what the tumor would look like had it taken up nothing.
 """
 
 import numpy as np
@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from scripted_models.labels import ENHANCING
 from scripted_models.sequences import SEQUENCES
 
+VERSION = 1  # raise it when the copies get other values: cached ones are then made again
 _REACH = 2  # voxels around the enhancing label that are partly enhancing
 _DISTANCE = 5  # voxels between the tumor and what the function is fitted to
 _ROUNDS = 3  # of the fit, each without what the last one explained badly: vessels, meninges
@@ -23,8 +24,8 @@ def remove_enhancement(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarra
         labels: internal labels (z, y, x).
 
     Returns:
-        The image, float32, darker in T1c in and near enhancing tumor and nowhere else changed; the labels,
-        uint8, with non-enhancing instead of enhancing tumor.
+        The image, float32, darker in T1c in and near enhancing tumor and nowhere else changed; the
+        labels, uint8, with non-enhancing instead of enhancing tumor.
     """
     image = np.array(image, np.float32)
     t1, t1c = image[SEQUENCES.index("t1")], image[SEQUENCES.index("t1c")]
@@ -33,7 +34,7 @@ def remove_enhancement(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarra
     if enhancing.any() and healthy.any():
         expected = np.maximum(_linear(t1, t1c, healthy), 1)
         near = sitk.GetImageFromArray(_dilated(enhancing, _REACH).astype(np.float32))
-        share = sitk.GetArrayFromImage(sitk.DiscreteGaussian(near, 1.0))
+        share = sitk.GetArrayFromImage(sitk.DiscreteGaussian(near, [1.0] * 3))
         share = np.maximum(share, enhancing) * (t1c != 0)
         t1c += share * (np.minimum(expected, t1c) - t1c)
     return image, np.where(enhancing, 3, labels).astype(np.uint8)
@@ -52,4 +53,5 @@ def _linear(t1: np.ndarray, t1c: np.ndarray, healthy: np.ndarray) -> np.ndarray:
 
 def _dilated(mask: np.ndarray, voxels: int) -> np.ndarray:
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    return sitk.GetArrayFromImage(sitk.BinaryDilate(image, [voxels] * 3)) > 0
+    dilated: np.ndarray = sitk.GetArrayFromImage(sitk.BinaryDilate(image, [voxels] * 3)) > 0
+    return dilated

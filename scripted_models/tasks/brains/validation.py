@@ -1,15 +1,17 @@
 """Validation after each epoch: a few whole slices of every validation case."""
 
 import numpy as np
-from torch import nn
 
 from scripted_models.inference import iterate_slices, predict_slice
 from scripted_models.labels import REGIONS
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.training import distributed
 from scripted_models.training.training_case import IGNORED, REGIONS_OF_TARGETS, TrainingCase
 
 
-def validate(network: nn.Module, cases: list[TrainingCase], slices: int) -> dict[str, float]:
+def validate_slices(
+    network: SliceNetwork, cases: list[TrainingCase], slices: int
+) -> dict[str, float]:
     """Score a network; of several processes each takes its share of the cases.
 
     Args:
@@ -18,8 +20,8 @@ def validate(network: nn.Module, cases: list[TrainingCase], slices: int) -> dict
         slices: axial slices per case, spread over the brain.
 
     Returns:
-        'dice_complete', 'dice_core', 'dice_enhancing' (mean over cases of the Dice over the chosen
-        slices; 1 where truth and prediction are both empty) and their mean 'score'.
+        'dice_WT', 'dice_TC', 'dice_ET' (mean over cases of the Dice over the chosen slices; 1 where
+        truth and prediction are both empty) and their mean 'score'.
     """
     was_training = network.training
     network.eval()
@@ -33,7 +35,7 @@ def validate(network: nn.Module, cases: list[TrainingCase], slices: int) -> dict
     return {**means, "score": float(np.mean(list(means.values())))}
 
 
-def _case_dice(network: nn.Module, case: TrainingCase, slices: int) -> dict[str, float]:
+def _case_dice(network: SliceNetwork, case: TrainingCase, slices: int) -> dict[str, float]:
     counts = _case_counts(network, case, slices)
     return {
         region: float(2 * both / (predicted + true)) if predicted + true else 1.0
@@ -41,7 +43,7 @@ def _case_dice(network: nn.Module, case: TrainingCase, slices: int) -> dict[str,
     }
 
 
-def _case_counts(network: nn.Module, case: TrainingCase, slices: int) -> dict[str, np.ndarray]:
+def _case_counts(network: SliceNetwork, case: TrainingCase, slices: int) -> dict[str, np.ndarray]:
     brain = case.target != IGNORED
     counts = {region: np.zeros(3, np.int64) for region in REGIONS}
     for z in iterate_slices(brain, slices):

@@ -1,7 +1,7 @@
 """Where the images and label maps of PASCAL VOC and of SBD lie.
 
-VOC: `VOCdevkit/VOC2012/{JPEGImages,SegmentationClass,ImageSets/Segmentation}`; SBD (Hariharan et al. 2011):
-`benchmark_RELEASE/dataset/{img,cls,train.txt,val.txt}`.
+VOC: `VOCdevkit/VOC2012/{JPEGImages,SegmentationClass,ImageSets/Segmentation}`. SBD (Hariharan
+et al. 2011): `benchmark_RELEASE/dataset/{img,cls,train.txt,val.txt}`.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from pathlib import Path
 from scripted_models.errors import InputError
 
 LISTS = "ImageSets/Segmentation"
+SEG11VALID = "seg11valid"  # the "subset of VOC 2011 val" of Long et al. 2015
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,26 @@ class VocImage:
     picture: Path
     mask: Path | None
 
+    @property
+    def label_map(self) -> Path:
+        """File of the label map.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self.mask is None:
+            raise InputError(
+                found=f"no label map for {self.name}",
+                expected="one",
+                action="complete the folder or take the image out of the list",
+            )
+        return self.mask
+
 
 def find_voc(folder: Path) -> Path:
-    """Return the folder with JPEGImages: the given one, or the only VOC20xx in it or in its VOCdevkit.
+    """Return the folder with JPEGImages.
+
+    That is the given one, or the only VOC20xx in it or in its VOCdevkit.
 
     Raises:
         InputError: none, or several years.
@@ -38,15 +56,19 @@ def find_voc(folder: Path) -> Path:
     places = [folder, *sorted(folder.glob("VOC20*")), *sorted(folder.glob("VOCdevkit/VOC20*"))]
     found = [place for place in places if (place / "JPEGImages").is_dir()]
     if len(found) != 1:
-        names = ", ".join(str(place) for place in found) or "no folder JPEGImages"
         raise InputError(
-            f"{folder}: found {names}, expected one year of VOC; name the folder VOC20xx."
+            found=", ".join(str(place) for place in found) or "no folder JPEGImages",
+            expected="one year of VOC",
+            action="name the folder VOC20xx",
+            path=folder,
         )
     return found[0]
 
 
 def find_sbd(folder: Path) -> Path:
-    """Return the folder with img and cls: the given one, or dataset or benchmark_RELEASE/dataset in it.
+    """Return the folder with img and cls.
+
+    That is the given one, or dataset or benchmark_RELEASE/dataset in it.
 
     Raises:
         InputError: there is none.
@@ -56,7 +78,10 @@ def find_sbd(folder: Path) -> Path:
         if (place / "img").is_dir() and (place / "cls").is_dir():
             return place
     raise InputError(
-        f"{folder}: found no folders img and cls, expected SBD; name its folder dataset."
+        found="no folders img and cls",
+        expected="SBD",
+        action="name its folder dataset",
+        path=folder,
     )
 
 
@@ -70,11 +95,16 @@ def names_of(path: Path) -> list[str]:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: found no readable list of images ({error}); name another."
+            found=f"no readable list of images ({error})", action="name another", path=path
         ) from error
     names = [line.split()[0] for line in lines if line.strip()]
     if not names or len(set(names)) < len(names):
-        raise InputError(f"{path}: found {len(names)} names, expected at least one and each once.")
+        raise InputError(
+            found=f"{len(names)} names",
+            expected="at least one and each once",
+            action="correct the list",
+            path=path,
+        )
     return names
 
 
@@ -83,8 +113,8 @@ def voc_images(folder: Path, split: str = "", with_masks: bool = True) -> list[V
 
     Args:
         folder: see `find_voc`.
-        split: name of a list in ImageSets/Segmentation ('train', 'val', 'trainval', ...), or a text file;
-            empty: all that have a label map.
+        split: name of a list in ImageSets/Segmentation ('train', 'val', 'trainval', ...), or a text
+            file; empty: all that have a label map.
         with_masks: whether every image must have a label map.
 
     Raises:
@@ -94,10 +124,8 @@ def voc_images(folder: Path, split: str = "", with_masks: bool = True) -> list[V
     masks = {path.stem: path for path in sorted((root / "SegmentationClass").glob("*.png"))}
     listed = Path(split) if Path(split).is_file() else root / LISTS / f"{split}.txt"
     names = names_of(listed) if split else sorted(masks)
-    pictures = {
-        path.stem: path for path in sorted((root / "JPEGImages").iterdir())
-        if path.suffix.lower() in (".jpg", ".jpeg", ".png")
-    }  # fmt: skip
+    files = sorted((root / "JPEGImages").iterdir())
+    pictures = {p.stem: p for p in files if p.suffix.lower() in (".jpg", ".jpeg", ".png")}
     _refuse_absent(root / "JPEGImages", names, pictures)
     if with_masks:
         _refuse_absent(root / "SegmentationClass", names, masks)
@@ -125,8 +153,26 @@ def sbd_images(folder: Path, split: str = "train", without: Sequence[str] = ()) 
     return [VocImage(name, pictures[name], masks[name]) for name in names]
 
 
-def seg11valid(voc: Path, sbd: Path) -> list[VocImage]:
-    """Return VOC 2011's val without the images of SBD's train (Long et al. 2015, section 5)."""
+def scored_images(voc: Path, split: str, sbd: Path | None = None) -> list[VocImage]:
+    """Return the images, all with a label map, on which a network is scored.
+
+    Args:
+        voc: see `find_voc`.
+        split: as for `voc_images`; or 'seg11valid', which is VOC 2011's val without the images of
+            SBD's train (Long et al. 2015, section 5).
+        sbd: folder of SBD, which 'seg11valid' needs.
+
+    Raises:
+        InputError: a list, picture or label map that is not there.
+    """
+    if split != SEG11VALID:
+        return voc_images(voc, split)
+    if sbd is None:
+        raise InputError(
+            found=f"the list {SEG11VALID}, which leaves out what SBD trains on, without SBD",
+            expected="its folder",
+            action="name it with --sbd or data.sbd",
+        )
     trained = set(names_of(find_sbd(sbd) / "train.txt"))
     return [image for image in voc_images(voc, "val") if image.name not in trained]
 
@@ -134,6 +180,8 @@ def seg11valid(voc: Path, sbd: Path) -> list[VocImage]:
 def _refuse_absent(folder: Path, names: Sequence[str], there: dict[str, Path]) -> None:
     if absent := [name for name in names if name not in there]:
         raise InputError(
-            f"{folder}: found no file for {len(absent)} of {len(names)} images ({', '.join(absent[:5])}), "
-            "expected one for each; complete the folder or take them out of the list."
+            found=f"no file for {len(absent)} of {len(names)} images ({', '.join(absent[:5])})",
+            expected="one for each",
+            action="complete the folder or take them out of the list",
+            path=folder,
         )

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,14 @@ from scripted_models.runtime.atomic_files import write_file
 from scripted_models.tasks.voc.classes import CLASSES, VOID, palette
 from scripted_models.tasks.voc.mat_files import read_struct_field
 
-INSTALL = 'install them with: pip install "scripted-models[voc]"'
+INSTALL = 'install it with: pip install "scripted-models[voc]"'
 
 
 def read_mask(path: Path) -> np.ndarray:
     """Read a label map as indices, uint8 (H, W): 0 to 20, and 255 for void.
 
-    A PNG holds indices, with a palette or as gray values, or the colors of the palette; a .mat file is SBD's.
+    A PNG holds indices, with a palette or as gray values, or the colors of the palette; a .mat file
+    is SBD's.
 
     Raises:
         InputError: not readable, colors that the palette does not have, or other indices.
@@ -28,8 +30,10 @@ def read_mask(path: Path) -> np.ndarray:
     wrong = np.setdiff1d(np.unique(indices), [*range(len(CLASSES)), VOID])
     if wrong.size:
         raise InputError(
-            f"{path}: found the indices {wrong[:5].tolist()}, expected 0 to {len(CLASSES) - 1}, and {VOID} for "
-            "void; give a label map of VOC."
+            found=f"the indices {wrong[:5].tolist()}",
+            expected=f"0 to {len(CLASSES) - 1}, and {VOID} for void",
+            action="give a label map of VOC",
+            path=path,
         )
     return indices.astype(np.uint8)
 
@@ -42,7 +46,7 @@ def _read_picture(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: Path, kind: str, expected: str) -> Iterator:
+def _opened(path: Path, kind: str, expected: str) -> Iterator[Any]:
     """Open a picture file with Pillow, read whole."""
     image_module = _pillow()
     try:
@@ -53,7 +57,10 @@ def _opened(path: Path, kind: str, expected: str) -> Iterator:
         raise
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise InputError(
-            f"{path}: not a readable {kind} ({error}), expected {expected}; get the file again."
+            found=f"a {kind} that cannot be read ({error})",
+            expected=expected,
+            action="get the file again",
+            path=path,
         ) from error
 
 
@@ -66,23 +73,31 @@ def _indices_of_colors(colors: np.ndarray, path: Path) -> np.ndarray:
     indices = order[places]
     if (table[indices] != codes).any():
         raise InputError(
-            f"{path}: found colors that are not in the palette of VOC, expected indices; save the label map "
-            "as a palette PNG."
+            found="colors that are not in the palette of VOC",
+            expected="indices",
+            action="save the label map as a palette PNG",
+            path=path,
         )
     return indices.astype(np.uint8)
 
 
 def _read_sbd(path: Path) -> np.ndarray:
-    """Read GTcls.Segmentation (Hariharan et al. 2011, "Semantic contours from inverse detectors")."""
+    """Read GTcls.Segmentation (Hariharan et al. 2011, "Semantic contours from inverse ...")."""
     try:
         indices = read_struct_field(path.read_bytes(), "GTcls", "Segmentation")
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}: found no GTcls.Segmentation ({error}), expected a file of SBD's folder cls; get it again."
+            found=f"no GTcls.Segmentation ({error})",
+            expected="a file of SBD's folder cls",
+            action="get it again",
+            path=path,
         ) from error
     if indices.ndim != 2:
         raise InputError(
-            f"{path}: found a label map of shape {indices.shape}, expected rows and columns."
+            found=f"a label map of shape {indices.shape}",
+            expected="rows and columns",
+            action="get it again",
+            path=path,
         )
     return indices
 
@@ -99,7 +114,7 @@ def write_mask(path: Path, indices: np.ndarray) -> None:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a picture as RGB, uint8 (H, W, 3); a rotation that its EXIF data asks for is not applied.
+    """Read a picture as RGB, uint8 (H, W, 3); a rotation in its EXIF data is not applied.
 
     Raises:
         InputError: not readable.
@@ -111,7 +126,7 @@ def read_image(path: Path) -> np.ndarray:
 def write_overlay(
     path: Path, picture: np.ndarray, indices: np.ndarray, share: float = 0.55
 ) -> None:
-    """Write a picture with the colors of its label map laid over it and outlines between the classes.
+    """Write a picture under the colors of its label map, with outlines between the classes.
 
     Args:
         path: PNG to write.
@@ -125,8 +140,11 @@ def write_overlay(
     """
     if picture.shape[:2] != indices.shape:
         raise InputError(
-            f"{path}: found a picture of {picture.shape[:2]} and a label map of {indices.shape} pixels (rows, "
-            "columns), expected the same size; predict at the picture's own size."
+            found=f"a picture of {picture.shape[:2]} and a label map of {indices.shape} pixels "
+            "(rows, columns)",
+            expected="the same size",
+            action="predict at the picture's own size",
+            path=path,
         )
     labeled = (indices > 0) & (indices != VOID)
     mixed = (1 - share) * picture + share * palette()[indices]
@@ -140,15 +158,19 @@ def write_overlay(
     write_file(path, _png(_pillow().fromarray(out)))
 
 
-def _png(image) -> bytes:
+def _png(image: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
-def _pillow():
+def _pillow() -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise InputError(f"Label maps and pictures of VOC need Pillow; {INSTALL}") from error
+        raise InputError(
+            found="no Pillow",
+            expected="it for label maps and pictures of VOC",
+            action=INSTALL,
+        ) from error
     return Image

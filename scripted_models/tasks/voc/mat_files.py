@@ -1,6 +1,7 @@
-"""A field of a struct in a MATLAB file, every size checked: scipy's reader crashes on some damaged files.
+"""A field of a struct in a MATLAB file, every size checked.
 
-Source: The MathWorks, "MAT-file format", level 5. The label maps of SBD are such fields.
+Scipy's reader crashes on some damaged files; the label maps of SBD are such fields. Source: The
+MathWorks, "MAT-file format", level 5.
 """
 
 import math

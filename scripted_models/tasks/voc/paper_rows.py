@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from scripted_models.errors import InputError
+
 
 class VocRow(NamedTuple):
     """One printed row.
@@ -9,7 +11,7 @@ class VocRow(NamedTuple):
     Attributes:
         method, source: as printed; paper and table.
         images: what it was scored on.
-        pixel_accuracy, mean_accuracy, mean_iu, frequency_weighted_iu: percent, None where not printed.
+        pixel_accuracy, mean_accuracy, mean_iu, frequency_weighted_iu: percent; None: not printed.
     """
 
     method: str
@@ -54,3 +56,19 @@ PAPER_ROWS = (
     _only_iu("Front + Large + RNN", _YU + "3", _VAL12, 73.9),
     _only_iu("RefineNet", "Lin et al. 2017, abstract", _TEST12, 83.4),
 )
+
+
+def paper_rows(method: str) -> tuple[VocRow, ...]:
+    """Return the rows that papers print for a method.
+
+    Raises:
+        InputError: there is none.
+    """
+    if found := tuple(row for row in PAPER_ROWS if row.method == method):
+        return found
+    known = dict.fromkeys(row.method for row in PAPER_ROWS)
+    raise InputError(
+        found=f"the method '{method}'",
+        expected="one that a paper prints",
+        action=f"choose one of {', '.join(known)}",
+    )

@@ -8,14 +8,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.evaluation.confusion import SUMMARIES, VocScores, score
-from scripted_models.evaluation.paper_tables import markdown_table
+from scripted_models.evaluation.confusion import SUMMARIES, ConfusionMatrix
+from scripted_models.evaluation.paper_tables import (
+    Caveat,
+    ComparedRow,
+    markdown_cells,
+    markdown_table,
+)
 from scripted_models.runtime.atomic_files import write_together
+from scripted_models.tasks.voc.classes import CLASSES, VOID
 from scripted_models.tasks.voc.image_lists import VocImage
 from scripted_models.tasks.voc.masks import read_mask
-from scripted_models.tasks.voc.paper_rows import PAPER_ROWS
+from scripted_models.tasks.voc.paper_rows import PAPER_ROWS, VocRow
 
 TITLES = ("Method", "Images", "Pixel accuracy", "Mean accuracy", "Mean IU", "Frequency weighted IU")
+IMAGES_DIFFER = Caveat(
+    "The images differ",
+    "the papers' rows are over the images that they name, and for the training data that they "
+    "name.",
+)
 
 
 def evaluate_voc(
@@ -23,8 +34,10 @@ def evaluate_voc(
     images: Sequence[VocImage],
     output: Path | None = None,
     on_image: Callable[[int, int, str], None] | None = None,
-) -> VocScores:
-    """Score `<name>.png` of every image and write voc_metrics.csv, voc_metrics.json and voc_comparison.md.
+) -> ConfusionMatrix:
+    """Score `<name>.png` of every image.
+
+    Write voc_metrics.csv, voc_metrics.json and voc_comparison.md.
 
     Args:
         predictions: folder of label maps, as indices or in the palette of VOC.
@@ -43,13 +56,15 @@ def evaluate_voc(
     missing = [image.name for image in images if not (folder / f"{image.name}.png").is_file()]
     if missing or not images:
         raise InputError(
-            f"{folder}: found no label map for {len(missing)} of {len(images)} images "
-            f"({', '.join(missing[:5])}), expected NAME.png for each; predict them too, or name another list."
+            found=f"no label map for {len(missing)} of {len(images)} images "
+            f"({', '.join(missing[:5])})",
+            expected="NAME.png for each",
+            action="predict them too, or name another list",
+            path=folder,
         )
-    total = None
+    total = ConfusionMatrix.empty(CLASSES)
     for done, image in enumerate(images, start=1):
-        one = _score_image(folder / f"{image.name}.png", image)
-        total = one if total is None else total + one
+        total += _score_image(folder / f"{image.name}.png", image)
         if on_image:
             on_image(done, len(images), image.name)
     if output is not None:
@@ -57,53 +72,60 @@ def evaluate_voc(
     return total
 
 
-def _score_image(path: Path, image: VocImage) -> VocScores:
+def _score_image(path: Path, image: VocImage) -> ConfusionMatrix:
+    truth, predicted = read_mask(image.label_map), read_mask(path)
     try:
-        return score(read_mask(image.mask), read_mask(path))
+        return ConfusionMatrix.of(truth, predicted, CLASSES, VOID)
     except InputError as error:
-        text = str(error)
-        raise InputError(
-            text if str(path) in text or str(image.mask) in text else f"{path}: {text}"
-        ) from error
+        raise error.at(path) from error
 
 
-def comparison(scores: VocScores, images: int, name: str) -> str:
+def comparison(scores: ConfusionMatrix, images: int, name: str) -> str:
     """Return the four metrics beside the papers' rows as Markdown, in percent."""
-    summary = scores.summary
-    own = [name, f"{images} images, here", *(_percent(100 * summary[key]) for key in SUMMARIES)]
-    rows = [[f"**{cell}**" for cell in own]]
-    for row in PAPER_ROWS:
-        printed = (getattr(row, key) for key in SUMMARIES)
-        rows.append([f"{row.method} ({row.source})", row.images, *map(_percent, printed)])
+    rows = [own_row(scores, name, images), *map(printed_row, PAPER_ROWS)]
     classes = zip(scores.classes, scores.class_iu, scores.class_accuracy, strict=True)
-    table = [[n, _percent(100 * iu), _percent(100 * accuracy)] for n, iu, accuracy in classes]
-    note = (
-        "**The images differ**: the papers' rows are over the images that they name, and for the training "
-        "data that they name."
-    )
-    tables = (markdown_table(TITLES, rows), markdown_table(("Class", "IU", "Accuracy"), table))
-    return "\n".join((note, "", *tables))
+    table = [[n, percent(100 * iu), percent(100 * accuracy)] for n, iu, accuracy in classes]
+    beside = markdown_table(TITLES, map(markdown_cells, rows))
+    tables = (beside, markdown_table(("Class", "IU", "Accuracy"), table))
+    return "\n".join((IMAGES_DIFFER.markdown, "", *tables))
 
 
-def _write(scores: VocScores, images: int, name: str, output: Path) -> None:
+def own_row(scores: ConfusionMatrix, name: str, images: int) -> ComparedRow:
+    """Return our scores over so many images as texts under TITLES."""
+    values = (percent(100 * scores.summary[key]) for key in SUMMARIES)
+    return ComparedRow((name, f"{images} images, here", *values), is_ours=True)
+
+
+def printed_row(row: VocRow) -> ComparedRow:
+    """Return a printed row as texts under TITLES."""
+    printed = (percent(getattr(row, key)) for key in SUMMARIES)
+    return ComparedRow((f"{row.method} ({row.source})", row.images, *printed), is_ours=False)
+
+
+def percent(value: float | None) -> str:
+    """Return a percentage as tables show it."""
+    return "-" if value is None or math.isnan(value) else f"{value:.1f}"
+
+
+def known_scores(scores: ConfusionMatrix) -> dict[str, float | None]:
+    """Return the four metrics for JSON, None where nothing counts."""
+    return {key: None if math.isnan(value) else value for key, value in scores.summary.items()}
+
+
+def _write(scores: ConfusionMatrix, images: int, name: str, output: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("class", "iu", "accuracy", "pixels"))
-    lines = zip(
-        scores.classes,
-        scores.class_iu,
-        scores.class_accuracy,
-        scores.confusion.sum(axis=1),
-        strict=True,
-    )
-    for title, iu, accuracy, pixels in lines:
-        writer.writerow((title, _number(iu), _number(accuracy), int(pixels)))
+    pixels = scores.counts.sum(axis=1)
+    lines = zip(scores.classes, scores.class_iu, scores.class_accuracy, pixels, strict=True)
+    for title, iu, accuracy, number in lines:
+        writer.writerow((title, _number(iu), _number(accuracy), int(number)))
     content = {
         "name": name,
         "images": images,
-        **{key: None if math.isnan(value) else value for key, value in scores.summary.items()},
+        **known_scores(scores),
         "classes": list(scores.classes),
-        "confusion": scores.confusion.tolist(),
+        "confusion": scores.counts.tolist(),
     }
     texts = {
         "voc_metrics.csv": text.getvalue(),
@@ -111,10 +133,6 @@ def _write(scores: VocScores, images: int, name: str, output: Path) -> None:
         "voc_comparison.md": comparison(scores, images, name),
     }
     write_together(output, texts)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.1f}"
 
 
 def _number(value: float) -> str:

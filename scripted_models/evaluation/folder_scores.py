@@ -1,4 +1,4 @@
-"""Scores of a folder of predicted label maps against the experts' label maps."""
+"""Scores of a folder of predicted label maps against the ground truth."""
 
 import csv
 import io
@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,7 +15,7 @@ import SimpleITK as sitk
 import scripted_models
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
-from scripted_models.evaluation.confusion import VocScores, score
+from scripted_models.evaluation.confusion import ConfusionMatrix
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
 from scripted_models.evaluation.pairing import (
     assumed_coding,
@@ -31,6 +32,7 @@ from scripted_models.labels import LABELS, REGIONS, LabelCoding, decode_labels, 
 from scripted_models.runtime.atomic_files import write_together
 
 COLUMNS = (*METRICS, "truth_ml", "prediction_ml")
+_LABEL_NAMES = tuple(LABELS.values())
 
 Scores = dict[str, dict[str, float]]  # region -> column -> value
 
@@ -41,24 +43,19 @@ class Evaluation:
 
     Attributes:
         name: what was scored; heads the rows of tables.
-        cases: case -> region -> column (see COLUMNS) -> value. A region that the truth's coding does
-            not define is absent.
+        cases: case -> region -> column (see COLUMNS) -> value. A region that the truth's coding
+            does not define is absent.
         coding_notes: sentences about the label codings of the truth.
         warnings: sentences about files that were not used.
-        confusion: of all cases together, int64 (labels, labels), voxels of each true label by predicted label;
-            where a truth has necrosis and non-enhancing tumor together, both are 1.
+        voxels: voxels of all cases by true and predicted label; where a truth has necrosis and
+            non-enhancing tumor together, both are necrosis.
     """
 
     name: str
     cases: dict[str, Scores]
     coding_notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    confusion: np.ndarray = field(default_factory=lambda: np.zeros((len(LABELS),) * 2, np.int64))
-
-    @property
-    def voxels(self) -> VocScores:
-        """The four metrics of semantic segmentation over the voxels of all cases."""
-        return VocScores(self.confusion, tuple(LABELS.values()))
+    voxels: ConfusionMatrix = field(default_factory=lambda: ConfusionMatrix.empty(_LABEL_NAMES))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -90,14 +87,13 @@ class Evaluation:
             "notes": self.notes,
             "warnings": self.warnings,
             "cases": self.cases,
-            "voxels": self._voxels(),
+            "voxels": self._voxel_scores(),
         }
 
-    def _voxels(self) -> dict[str, object]:
-        found = self.voxels
-        iu = zip(found.classes, found.class_iu, strict=True)
+    def _voxel_scores(self) -> dict[str, object]:
+        iu = zip(self.voxels.classes, self.voxels.class_iu, strict=True)
         table = {name: float(value) for name, value in iu if not np.isnan(value)}
-        return {**found.summary, "iu": table} if self.confusion.any() else {}
+        return {**self.voxels.summary, "iu": table} if self.voxels.counts.any() else {}
 
     def _regions(self) -> list[str]:
         return [r for r in REGIONS if any(r in scores for scores in self.cases.values())]
@@ -105,7 +101,7 @@ class Evaluation:
     def _rows(self, region: str) -> list[dict[str, float]]:
         return [scores[region] for scores in self.cases.values() if region in scores]
 
-    def _over_cases(self, statistic: Callable) -> Scores:
+    def _over_cases(self, statistic: Callable[[list[float]], Any]) -> Scores:
         return {
             region: {c: float(statistic([row[c] for row in self._rows(region)])) for c in COLUMNS}
             for region in self._regions()
@@ -132,8 +128,8 @@ def evaluate_folders(
         output: folder of the reports, made when absent; None writes nothing.
         truth_coding: overrides what the naming of the truth says; needed for flat label maps whose
             names do not tell the data set.
-        prediction_coding: overrides the coding of the predictions; needed for flat label maps when the truth's
-            own coding is not the internal one, because then two readings are plausible.
+        prediction_coding: overrides the coding of the predictions; needed for flat label maps when
+            the truth's own coding is not the internal one, because then two readings are plausible.
         only: names of the cases to score; None scores all that have a truth.
         on_case: called with (number done, number of all, case) after each case.
 
@@ -141,30 +137,30 @@ def evaluate_folders(
         The scores; nothing is written unless all of them exist.
 
     Raises:
-        InputError: no truth (of a case in `only`), a case without prediction, different grids, unknown
-            label values.
+        InputError: no truth (of a case in `only`), a case without prediction, different grids,
+            unknown label values.
         ResourceError: the output cannot be written.
     """
     if output is not None and Path(output).exists() and not Path(output).is_dir():
         raise InputError(
-            f"{output}: found a file, expected a folder for the reports; name another."
+            found="a file", expected="a folder for the reports", action="name another", path=output
         )
     cases, found = find_truths(Path(truth), truth_coding), find_predictions(Path(predictions))
     warnings = unused_predictions(cases, found)
     if only is not None:
         cases = chosen_cases(cases, only, Path(truth))
     require_predictions(cases, found, Path(predictions))
-    scores, confusion = {}, np.zeros((len(LABELS),) * 2, np.int64)
+    scores, voxels = {}, ConfusionMatrix.empty(_LABEL_NAMES)
     for done, case in enumerate(cases, start=1):
-        scores[case.name], voxels = _score_case(
+        scores[case.name], counted = _score_case(
             case, found[case.name], truth_coding, prediction_coding
         )
-        confusion += voxels
+        voxels += counted
         if on_case:
             on_case(done, len(cases), case.name)
     name = Path(predictions).resolve().name
     notes = tuple(_coding_notes(cases, truth_coding))
-    evaluation = Evaluation(name, scores, notes, tuple(warnings), confusion)
+    evaluation = Evaluation(name, scores, notes, tuple(warnings), voxels)
     if output is not None:
         write_reports(evaluation, Path(output))
     return evaluation
@@ -175,8 +171,8 @@ def join_evaluations(name: str, parts: Sequence[Evaluation]) -> Evaluation:
     cases = {case: scores for part in parts for case, scores in part.cases.items()}
     notes = dict.fromkeys(note for part in parts for note in part.coding_notes)
     warnings = dict.fromkeys(warning for part in parts for warning in part.warnings)
-    confusion = sum(part.confusion for part in parts)
-    return Evaluation(name, dict(sorted(cases.items())), tuple(notes), tuple(warnings), confusion)
+    voxels = sum((part.voxels for part in parts), start=ConfusionMatrix.empty(_LABEL_NAMES))
+    return Evaluation(name, dict(sorted(cases.items())), tuple(notes), tuple(warnings), voxels)
 
 
 def comparison_table(evaluation: Evaluation) -> str:
@@ -207,15 +203,19 @@ def write_reports(evaluation: Evaluation, output: Path) -> None:
 
 def _score_case(
     case: Case, path: Path, truth_coding: LabelCoding | None, stated: LabelCoding | None
-) -> tuple[Scores, np.ndarray]:
+) -> tuple[Scores, ConfusionMatrix]:
     truth, grid = case.read_truth(truth_coding)
-    known = truth_coding or case.coding
+    known = _known_coding(case, truth_coding)
     coding = stated or assumed_coding(case.name, path, known)
     prediction, own_grid = _read_prediction(path, coding)
     if difference := own_grid.difference(grid):
         raise InputError(
-            f"Case {case.name}: prediction {path} and truth {case.truth} lie on different grids: "
-            f"{difference}, expected the same; resample the prediction onto the truth's grid."
+            found=f"a prediction of case {case.name} on another grid than its ground truth "
+            f"{case.truth} "
+            f"({difference})",
+            expected="the same",
+            action="resample the prediction onto the grid of the ground truth",
+            path=path,
         )
     regions = [r for r in known.regions if r in coding.regions]
     scores = region_metrics(prediction, truth, grid, regions)
@@ -224,12 +224,25 @@ def _score_case(
         row["prediction_ml"] = _volume_ml(prediction, region, grid)
     if known.merged_necrosis:
         prediction, truth = (np.where(labels == 3, 1, labels) for labels in (prediction, truth))
-    return scores, score(truth, prediction, tuple(LABELS)).confusion
+    return scores, ConfusionMatrix.of(truth, prediction, _LABEL_NAMES)
+
+
+def _known_coding(case: Case, stated: LabelCoding | None) -> LabelCoding:
+    """Return the coding of a truth, which has been read with it."""
+    coding = stated or case.coding
+    if coding is None:
+        raise InputError(
+            found=f"no label coding of case {case.name}",
+            expected="one",
+            action="choose it with --coding",
+            path=case.truth,
+        )
+    return coding
 
 
 def _read_prediction(path: Path, coding: LabelCoding) -> tuple[np.ndarray, Grid]:
     values, grid = read_label_map(path)
-    return decode_labels(values, coding, str(path), option="--prediction-coding"), grid
+    return decode_labels(values, coding, str(path), "--prediction-coding"), grid
 
 
 def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:
@@ -238,11 +251,11 @@ def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:
 
 def _coding_notes(cases: list[Case], stated: LabelCoding | None) -> list[str]:
     notes = []
-    codings = {coding.name: coding for coding in (stated or case.coding for case in cases)}
+    codings = {coding.name: coding for coding in (_known_coding(case, stated) for case in cases)}
     for name, coding in sorted(codings.items()):
         absent = [region for region in REGIONS if region not in coding.regions]
         if coding.note:
-            notes.append(f"Truth of coding '{name}': {coding.note}.")
+            notes.append(f"Ground truth of coding '{name}': {coding.note}.")
         if absent:
             notes.append(f"Coding '{name}' does not define {', '.join(absent)}: left out.")
     return notes
@@ -264,14 +277,15 @@ def _empty_notes(evaluation: Evaluation) -> list[str]:
         one = count["only_truth_empty"] + count["only_prediction_empty"]
         if one or count["both_empty"]:
             notes.append(
-                f"Region {region}: {count['both_empty']} of {count['cases']} cases are empty in both "
-                f"(Dice 1, HD95 0) and {one} in one of the two (Dice 0, HD95 the image diagonal)."
+                f"Region {region}: {count['both_empty']} of {count['cases']} cases are empty in "
+                f"both (Dice 1, HD95 0) and {one} in one of the two (Dice 0, HD95 the image "
+                "diagonal)."
             )
     return notes
 
 
 def _voxel_notes(evaluation: Evaluation) -> list[str]:
-    if not evaluation.confusion.any():
+    if not evaluation.voxels.counts.any():
         return []
     values = (f"{name.replace('_', ' ')} {x:.3f}" for name, x in evaluation.voxels.summary.items())
     return [f"Over the voxels of all cases, as PASCAL VOC counts pixels: {', '.join(values)}."]

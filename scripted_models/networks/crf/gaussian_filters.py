@@ -60,7 +60,7 @@ def window_filter(positions: torch.Tensor, image: torch.Tensor, window: int) -> 
     weighted = []
     for step in steps:
         here, there = _overlap(step, shape)
-        difference = features[(slice(None), *here)] - features[(slice(None), *there)]
+        difference = features[here] - features[there]
         weights = torch.exp(-difference.square().sum(dim=0) / 2)
         weighted.append((here, there, weights))
 
@@ -68,7 +68,7 @@ def window_filter(positions: torch.Tensor, image: torch.Tensor, window: int) -> 
         grid = values.T.reshape(-1, *shape)
         total = torch.zeros_like(grid)
         for here, there, weights in weighted:
-            total[(slice(None), *here)] += weights.to(grid.dtype) * grid[(slice(None), *there)]
+            total[here] += weights.to(grid.dtype) * grid[there]
         return total.flatten(1).T
 
     return apply
@@ -132,7 +132,7 @@ def normalized(plain: Filter, like: torch.Tensor) -> Filter:
 def _overlap(
     step: Sequence[int], shape: Sequence[int]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Return the pixels that have a neighbor one step away, and those neighbors."""
+    """Return the pixels that have a neighbor one step away, and those neighbors, of all maps."""
     here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, shape, strict=True))
     there = tuple(slice(max(s, 0), n - max(-s, 0)) for s, n in zip(step, shape, strict=True))
-    return here, there
+    return (slice(None), *here), (slice(None), *there)

@@ -1,11 +1,9 @@
 """The batch runner for test cases, which the processes of `torchrun` share."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripted_models.cases.case import Case
-from scripted_models.runtime.atomic_files import only_writer
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.batch import Batch
 from scripted_models.segmentation.segmenter import Segmenter
@@ -27,15 +25,6 @@ def segment_shared(
         InputError: cases that cannot be used.
     """
     progress.message(f"{segmenter.model.name}: segmenting {len(cases)} cases")
-    batch = Batch(segmenter, output, resume=True, writer=_only_these_processes)
+    batch = Batch(segmenter, output, resume=True, writer=distributed.only_writers)
     batch.run(distributed.share(cases), progress)
     distributed.wait_for_all()
-
-
-@contextmanager
-def _only_these_processes(folder: Path) -> Iterator[Path]:
-    """Keep other runs out of a folder that all processes of this one write."""
-    with only_writer(folder) if distributed.rank() == 0 else nullcontext():
-        distributed.wait_for_all()  # until the remains of killed runs are gone
-        yield folder
-        distributed.wait_for_all()

@@ -1,0 +1,142 @@
+"""The steps from the volumes of a case to its labels, apart from the network.
+
+`Segmenter` and the transforms of MONAI's bundles (`bundle_transforms`) take the same ones.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from scripted_models.brain_mask import brain_mask
+from scripted_models.bundle.weights import Model
+from scripted_models.cases.case import Case
+from scripted_models.geometry import Grid
+from scripted_models.images.checks import Finding
+from scripted_models.networks.crf.refinement import refine_brain
+from scripted_models.runtime.memory import check_memory
+from scripted_models.segmentation.case_images import findings_of
+from scripted_models.sequences import SEQUENCES
+from scripted_models.transforms.preprocessing import preprocess
+from scripted_models.transforms.region_thresholds import decide_labels
+
+
+@dataclass(frozen=True, eq=False)
+class CaseVolumes:
+    """The volumes of a case, looked at.
+
+    Attributes:
+        arrays: sequence -> (z, y, x).
+        grid: of them all.
+        findings: what a user should know of them.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    grid: Grid
+    findings: tuple[Finding, ...]
+
+    @property
+    def brain(self) -> np.ndarray:
+        """Bool (z, y, x)."""
+        return brain_mask(self.arrays.values())
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """What the network sees of a case.
+
+    Attributes:
+        image: float32 (C, z, y, x), preprocessed, the box of the brain.
+        brain: bool (z, y, x) in the box.
+        corner: where the box begins in the training grid, (z, y, x).
+        grid: the training grid.
+    """
+
+    image: np.ndarray
+    brain: np.ndarray
+    corner: tuple[int, int, int]
+    grid: Grid
+
+
+def look_at_case(case: Case, images: Mapping[str, sitk.Image], model: Model) -> CaseVolumes:
+    """Look at the images of a case before a model sees them.
+
+    Args:
+        case: where they come from.
+        images: sequence -> image, on one grid.
+        model: that will segment them.
+
+    Raises:
+        InputError: a volume that the model uses is of no use.
+        ResourceError: too little memory.
+    """
+    grid = Grid.of(next(iter(images.values())))
+    arrays = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
+    findings = findings_of(case, arrays, grid, model)
+    check_memory(math.prod(grid.size_xyz), model.space.training_voxels(grid))
+    return CaseVolumes(arrays, grid, tuple(findings))
+
+
+def prepare(images: Mapping[str, sitk.Image], model: Model) -> NetworkInput:
+    """Bring images into the training space of a model and preprocess them."""
+    moved = {m: model.space.to_training(image) for m, image in images.items()}
+    grid = Grid.of(next(iter(moved.values())))
+    stack = np.zeros((len(SEQUENCES), *grid.shape_zyx), np.float32)
+    for sequence, image in moved.items():
+        stack[SEQUENCES.index(sequence)] = sitk.GetArrayViewFromImage(image)
+    missing = [m for m in SEQUENCES if m not in images]
+    done = preprocess(model.preprocessing, stack, missing=missing)
+    z, y, x = (axis.start for axis in done["box"])
+    return NetworkInput(done["image"], done["brain"], (z, y, x), grid)
+
+
+def to_input_grid(
+    probabilities: np.ndarray, seen: NetworkInput, grid: Grid, model: Model
+) -> np.ndarray:
+    """Refine the probabilities of the box and bring them onto the grid of the volumes.
+
+    Args:
+        probabilities: float32 (classes, z, y, x), those of the box.
+        seen: what the network saw.
+        grid: of the volumes.
+        model: whose network it was.
+
+    Returns:
+        float32 (classes, z, y, x), background 1 outside the box.
+    """
+    if model.crf is not None:
+        spacing = seen.grid.spacing_xyz_mm[::-1]
+        probabilities = refine_brain(model.crf, probabilities, seen.image, spacing)
+    whole = np.zeros((len(probabilities), *seen.grid.shape_zyx), np.float32)
+    whole[0] = 1.0
+    z, y, x = (
+        slice(start, start + length)
+        for start, length in zip(seen.corner, seen.brain.shape, strict=True)
+    )
+    whole[:, z, y, x] = probabilities
+    return model.space.to_input(whole, seen.grid, grid)
+
+
+def decide(probabilities: np.ndarray, brain: np.ndarray, grid: Grid, model: Model) -> np.ndarray:
+    """Return the labels that a model makes of probabilities.
+
+    Args:
+        probabilities: float32 (classes, z, y, x).
+        brain: bool (z, y, x).
+        grid: of both.
+        model: its decision and postprocessing.
+
+    Returns:
+        uint8 (z, y, x), internal labels.
+    """
+    least = {str(region): share for region, share in model.decision.items()}
+    data = {
+        "labels": decide_labels(probabilities, model.known_labels, least),
+        "brain": brain,
+        "voxel_volume_ml": grid.voxel_volume_ml,
+        "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],
+    }
+    labels: np.ndarray = model.postprocessing(data)["labels"]
+    return labels

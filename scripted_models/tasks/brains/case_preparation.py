@@ -1,0 +1,161 @@
+"""From cases and phantoms to what trains and validates: read, resampled, preprocessed."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from scripted_models.cases.case import Case
+from scripted_models.cases.phantom import phantom_case
+from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+from scripted_models.images.training_space import TrainingSpace, resample
+from scripted_models.labels import LabelCoding
+from scripted_models.runtime.typed_tables import as_table
+from scripted_models.sequences import SEQUENCES
+from scripted_models.tasks.brains import contrast_suppression
+from scripted_models.tasks.brains.case_split import split_cases, usable_cases
+from scripted_models.training.cache import digest
+from scripted_models.training.experiment_config import DataConfig, Experiment
+from scripted_models.training.task import CaseSource
+from scripted_models.training.training_case import IGNORED, TrainingCase, make_target
+from scripted_models.transforms.preprocessing import STEP_VERSIONS, build_preprocessing, preprocess
+
+VERSION = 1  # raise it when reading, moving into the space or the target gives other values
+PHANTOM_SEED = 100_000  # training phantoms never share a seed with those of `demo`
+LOW_GRADE_SEED = 200_000
+
+
+def space_of(data: DataConfig) -> TrainingSpace:
+    """Return the space that the cases are brought into."""
+    return TrainingSpace(spacing_xyz_mm=(1.0, 1.0, data.slice_spacing_mm or None))
+
+
+def case_sources(
+    experiment: Experiment, folder: Path, coding: LabelCoding | None
+) -> tuple[list[CaseSource], list[CaseSource]]:
+    """Return what makes the training cases, phantoms included, and the validation cases.
+
+    Raises:
+        InputError: no cases, or lists of cases that cannot be.
+    """
+    found = usable_cases(folder)
+    split = split_cases(experiment.data, sorted(found))
+    train, validation = (
+        [_case_source(experiment, found[name], coding) for name in names]
+        for names in (split.train, split.validation)
+    )
+    copied = _draw_names(split.train, experiment.data)
+    copies = [_case_source(experiment, found[name], coding, suppressed=True) for name in copied]
+    return [*train, *copies, *_phantoms(experiment)], validation
+
+
+def _draw_names(names: Sequence[str], data: DataConfig) -> list[str]:
+    """Draw the cases of which a contrast-suppressed copy trains, too."""
+    order = np.random.default_rng(data.split_seed).permutation(len(names))
+    return [sorted(names)[index] for index in order[: data.contrast_suppressed]]
+
+
+def _phantoms(experiment: Experiment) -> list[CaseSource]:
+    any_grade = range(PHANTOM_SEED, PHANTOM_SEED + experiment.data.phantoms)
+    low_grade = range(LOW_GRADE_SEED, LOW_GRADE_SEED + experiment.data.low_grade_phantoms)
+    return [
+        *(_phantom_source(experiment, seed) for seed in any_grade),
+        *(_phantom_source(experiment, seed, low_grade=True) for seed in low_grade),
+    ]
+
+
+def _versions(experiment: Experiment, **others: int) -> dict[str, int]:
+    """Return the versions of all that has a hand in a preprocessed case."""
+    steps = {str(step.step): STEP_VERSIONS[step.step] for step in experiment.preprocessing}
+    return {"case": VERSION, **steps, **others}
+
+
+def _case_source(
+    experiment: Experiment, case: Case, coding: LabelCoding | None, suppressed: bool = False
+) -> CaseSource:
+    case.require_images()
+    coding = coding or case.coding
+    images = [case.images[sequence] for sequence in SEQUENCES]
+    files = [*(image.path for image in images), *([case.truth] if case.truth else [])]
+    made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}
+    key = digest(
+        files,
+        _versions(experiment, **made),
+        channels=[image.channel for image in images],
+        coding=coding.name if coding else "",
+        preprocessing=as_table(experiment.preprocessing, defaults=True),
+        upper_share=experiment.data.upper_share,
+        space=asdict(space_of(experiment.data)),
+        name=case.name,
+    )
+    return CaseSource(case.name, key, lambda: _prepare(case, experiment, coding, suppressed))
+
+
+def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) -> CaseSource:
+    key = digest(
+        [],
+        _versions(experiment, phantom=phantom_case.VERSION),
+        phantom=seed,
+        preprocessing=as_table(experiment.preprocessing, defaults=True),
+        upper_share=experiment.data.upper_share,
+        low_grade=low_grade,
+        merged=experiment.data.phantoms_merged,
+    )
+    name = f"phantom_{seed}"
+    return CaseSource(name, key, lambda: _prepare_phantom(name, seed, experiment, low_grade))
+
+
+def _prepare(
+    case: Case, experiment: Experiment, coding: LabelCoding | None, suppressed: bool
+) -> TrainingCase:
+    truth, label_grid = case.read_truth(coding)
+    images = {sequence: case.images[sequence].read() for sequence in SEQUENCES}
+    for sequence, volume in images.items():
+        if difference := Grid.of(volume).difference(label_grid):
+            raise InputError(
+                found=f"{sequence} and the label map of case {case.name} on different grids "
+                f"({difference})",
+                expected="one grid",
+                action="resample them onto one",
+            )
+    space = space_of(experiment.data)
+    moved = [space.to_training(images[sequence]) for sequence in SEQUENCES]
+    label_image = sitk.DICOMOrient(label_grid.image_from(truth), space.orientation)
+    if space.resamples(label_grid):
+        label_image = resample(label_image, Grid.of(moved[0]), sitk.sitkNearestNeighbor)
+    image = np.stack([sitk.GetArrayFromImage(volume) for volume in moved])
+    labels = sitk.GetArrayFromImage(label_image)
+    if suppressed:
+        image, labels = contrast_suppression.remove_enhancement(image, labels)
+    merged = coding is not None and coding.merged_necrosis
+    return _training_case(case.name, image, labels, experiment, merged)
+
+
+def _prepare_phantom(name: str, seed: int, experiment: Experiment, low_grade: bool) -> TrainingCase:
+    phantom = phantom_case.make_phantom(seed, low_grade=low_grade)
+    image = np.stack([phantom.volumes[sequence] for sequence in SEQUENCES])
+    merged = experiment.data.phantoms_merged
+    return _training_case(name, image, phantom.labels, experiment, merged)
+
+
+def _training_case(
+    name: str, image: np.ndarray, labels: np.ndarray, experiment: Experiment, merged: bool
+) -> TrainingCase:
+    done = preprocess(build_preprocessing(experiment.preprocessing), image, labels)
+    target = make_target(done["labels"], done["brain"], merged)
+    target[: lower_slices(done["brain"], experiment.data.upper_share)] = IGNORED
+    return TrainingCase.of(name, done["image"], target)
+
+
+def lower_slices(brain: np.ndarray, upper_share: float) -> int:
+    """Return how many slices lie below the upper share of the brain's.
+
+    Args:
+        brain: bool (z, y, x), z from the feet up.
+        upper_share: above 0, at most 1.
+    """
+    found = np.flatnonzero(brain.any(axis=(1, 2)))
+    return int(found[0] + round(len(found) * (1 - upper_share))) if upper_share < 1 else 0
