@@ -102,41 +102,21 @@ def nothing_in_it(mrml, nodes):
 
 STOPS = [
     (lambda _, n: n.update(t1c=None), ("t1c",), "Found no volume for T1c, expected all four"),
-    (
-        lambda _, n: n.update(t1=None, flair=None),
-        ("t1", "flair"),
-        "no volume for T1 and FLAIR, expected",
-    ),
-    (
-        lambda _, n: n.update(flair=n["t2"]),
-        ("t2", "flair"),
-        "'my t2': found the same volume for T2 and FLAIR",
-    ),
+    (lambda _, n: n.update(t1=None, flair=None), ("t1", "flair"), "no volume for T1 and FLAIR,"),
+    (lambda _, n: n.update(flair=n["t2"]), ("t2", "flair"), "the same volume for T2 and FLAIR"),
     (empty, ("t2",), "T2 'hollow': found no voxels, expected an image; load it again"),
     (label_map, ("t1",), "T1 'labels': found no image volume, expected the T1 image;"),
     (colors, ("t1",), "T1 'colors': found 3 values per voxel, expected one; choose a gray-value"),
     (flat_voxels, ("t2",), "T2 'my t2': found voxels without extent, expected a size"),
-    (
-        not_finite,
-        ("flair",),
-        "FLAIR 'my flair': found NaN or infinite voxels, expected numbers; repair",
-    ),
+    (not_finite, ("flair",), "FLAIR 'my flair': found NaN or infinite voxels, expected numbers;"),
     (
         lambda _, n: voxels(n["flair"]).fill(7),
         ("flair",),
-        "FLAIR 'my flair': found the same value (7) in all voxels, expected",
+        "'my flair': found the same value (7) in",
     ),
     (nothing_in_it, ("t2",), "T2 'my t2': found 1 voxels other than 0, expected"),
-    (
-        lambda m, n: moved(m, n["flair"], shifted(5000)),
-        ("flair",),
-        "'my flair': found no overlap with T1c;",
-    ),
-    (
-        flat_transform,
-        ("t1c",),
-        "'my t1c': found the parent transform 'linear', which takes its voxels to",
-    ),
+    (lambda m, n: moved(m, n["flair"], shifted(5000)), ("flair",), "found no overlap with T1c;"),
+    (flat_transform, ("t1c",), "'my t1c': found the parent transform 'linear', which takes its"),
 ]
 
 
