@@ -26,7 +26,7 @@ from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.segmentation.outputs import SEGMENTATION
-from scripted_models.segmentation.steps import (
+from scripted_models.segmentation.volume_steps import (
     NetworkInput,
     decide,
     look_at_case,
