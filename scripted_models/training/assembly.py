@@ -51,7 +51,7 @@ def make_network(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict
     config = experiment.network
     arguments = {name: dict(model.description.network.arguments) for name, model in loaded.items()}
     arguments.update(config.arguments)
-    network = cast(SliceNetwork, build_network(config.name, **arguments))
+    network = build_slice_network(config.name, **arguments)
     _refuse_other_sizes(experiment, network, task)
     if config.start:
         _start_from(network, config.start, task)
@@ -146,7 +146,7 @@ def join_folds(
     arguments = {"network": own.name, "members": len(models), **own.arguments}
     if experiment.data.voting != "hard":
         arguments["voting"] = experiment.data.voting
-    network = cast(SliceNetwork, build_network("VotedEnsemble", **arguments))
+    network = build_slice_network("VotedEnsemble", **arguments)
     members = cast(nn.ModuleList, network.members)
     for member, model in zip(members, models, strict=True):
         member.load_state_dict(model.network.state_dict())
