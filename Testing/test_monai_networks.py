@@ -17,15 +17,25 @@ TWO = (2, 2, 2)
 DYNAMIC = {"norm_name": "BATCH", "filters": TWO}
 ISOTROPIC = {"kernel_size": (3, 5, 3), "strides": (1, 2, 2), "upsample_kernel_size": (2, 2)}
 CASES = {  # name of MONAI, arguments, dimensions
-    "SegResNet": {"blocks_down": (1, 2, 1), "blocks_up": (1, 2), "init_filters": 2, "norm": "BATCH"},
+    "SegResNet": {
+        "blocks_down": (1, 2, 1),
+        "blocks_up": (1, 2),
+        "init_filters": 2,
+        "norm": "BATCH",
+    },
     "UNet": {"channels": TWO, "strides": (2, 3), "num_res_units": 2, "norm": "BATCH"},
-    "UNet, large kernels": {"channels": TWO, "strides": (2, 2), "kernel_size": 5, "up_kernel_size": 5},
+    "UNet, large kernels": {
+        "channels": TWO,
+        "strides": (2, 2),
+        "kernel_size": 5,
+        "up_kernel_size": 5,
+    },
     "BasicUNet": {"features": (2,) * 6, "norm": "BATCH"},
     "BasicUNet, interpolated": {"features": (2,) * 6, "upsample": "nontrainable"},
     "DynUNet": {**DYNAMIC, **ISOTROPIC},
     "DynUNet, residual": {**DYNAMIC, **ISOTROPIC, "res_block": True},
     "AttentionUnet": {"channels": TWO, "strides": (2, 2)},
-}  # fmt: skip
+}
 
 MEASURED = [(case, 2) for case in CASES]
 MEASURED += [(case, 3) for case in CASES if "Basic" not in case]  # with five levels too slow
@@ -164,8 +174,8 @@ class TestAdapter:
         with pytest.raises(ModelError) as refusal:
             build_slice_network("DynUNet3D")
         assert str(refusal.value) == (
-            "Found the 3-D network 'DynUNet3D', expected a 2-D one, because training and segmenting "
-            "go slice by slice; take 'DynUNet' or another network of slices."
+            "Found the 3-D network 'DynUNet3D', expected a 2-D one, because training and "
+            "segmenting go slice by slice; take 'DynUNet' or another network of slices."
         )
         for joined in ("VotedEnsemble", "CRFRNN"):
             with pytest.raises(ModelError, match="3-D network"):

@@ -43,8 +43,8 @@ PARAMETERS = {
     "DynUNet3D": 5_647_509,
     "AttentionUnet3D": 5_910_477,
 }
-# One kernel per map and no biases; of a cascade the second network. The paper's figures print the last
-# four; the first two and their sum follow from the same tables.
+# One kernel per map and no biases; of a cascade the second network.
+# The paper's figures print the last four; the first two and their sum follow from the same tables.
 PRINTED_WEIGHTS = {
     "LocalPathCNN": 190_528,
     "GlobalPathCNN": 460_960,

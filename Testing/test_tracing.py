@@ -1,4 +1,4 @@
-"""Every network of slices can be traced and exported, but for those that are named with a reason."""
+"""Every network of slices can be traced and exported, except those named with a reason."""
 
 import pytest
 import torch

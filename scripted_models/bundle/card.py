@@ -240,6 +240,6 @@ _MERGED_LABELS = (
 _LICENSE = (
     "The program that reads these weights is under the Apache License 2.0. "
     "The weights were trained on\n"
-    "the data named in docs/README.md; the terms of these data (research use) apply to the weights as "
-    "well.\n"
+    "the data named in docs/README.md; "
+    "the terms of these data (research use) apply to the weights as well.\n"
 )

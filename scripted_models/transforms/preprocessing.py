@@ -215,8 +215,8 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {
     "keep_sequences": KeepSequencesd,
 }
 
-# Raise the number of a step when it gives other values: cases that were preprocessed before are then
-# preprocessed again (training/cache.py).
+# Raise the number of a step when it gives other values.
+# Cases that were preprocessed before are then preprocessed again (training/cache.py).
 STEP_VERSIONS = {
     "mark_brain": 1,
     "clip_percentiles": 1,
