@@ -16,7 +16,7 @@ from scripted_models.bundle.description import (
 from scripted_models.bundle.weights import Model, load_model
 from scripted_models.errors import InputError
 from scripted_models.labels import REGIONS
-from scripted_models.networks import NETWORKS, build_network
+from scripted_models.networks import NETWORKS, build_network, build_slice_network
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.networks.weight_files import load_published
