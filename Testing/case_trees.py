@@ -52,9 +52,7 @@ _ASNR = "ASNR-MICCAI-BraTS2023-{}-Challenge-TrainingData"
 _355 = "MICCAI_BraTS2020_TrainingData/BraTS20_Training_355/"
 LAYOUTS = {
     "2012": Layout(_P, "brats2012", OLD, _2012.format(_P), f"BRATS-1/Truth/{_P}_truth.mha"),
-    "2012-one-folder": Layout(
-        _P, "brats2012", OLD, f"{_P}/{_P}_{{}}.mha", f"{_P}/{_P}_truth.mha"
-    ),
+    "2012-one-folder": Layout(_P, "brats2012", OLD, f"{_P}/{_P}_{{}}.mha", f"{_P}/{_P}_truth.mha"),
     "2012-simulated": Layout(
         _SIM, "brats2012", OLD, _2012.format(_SIM), f"BRATS-1/Truth/{_SIM}_truth.mha"
     ),
@@ -62,25 +60,39 @@ LAYOUTS = {
         _SIM, "brats2012sim", OLD, _2012.format(_SIM), f"BRATS-1/Truth/{_SIM}_complete_truth.mha"
     ),
     "2012-slices": Layout(
-        _P, "atropos", OLD, f"{_P}/{_P}_{{}}_slice90.nii.gz", f"{_P}/{_P}_atropos_truth_slice90.nii.gz"
+        _P,
+        "atropos",
+        OLD,
+        f"{_P}/{_P}_{{}}_slice90.nii.gz",
+        f"{_P}/{_P}_atropos_truth_slice90.nii.gz",
     ),
     "2013": Layout(
-        "HG_0001", "brats2013", "T1 T1c T2 Flair",
-        f"Image_Data/HG/0001/{VSD}", f"Image_Data/HG/0001/{OT}/{OT}.6560.mha",
+        "HG_0001",
+        "brats2013",
+        "T1 T1c T2 Flair",
+        f"Image_Data/HG/0001/{VSD}",
+        f"Image_Data/HG/0001/{OT}/{OT}.6560.mha",
     ),
     "2013-low-grade": Layout(
-        "LG_0015", "brats2013", "T1 T1c T2 Flair",
-        f"Image_Data/LG/0015/{VSD}", f"Image_Data/LG/0015/{OT}/{OT}.6645.mha",
+        "LG_0015",
+        "brats2013",
+        "T1 T1c T2 Flair",
+        f"Image_Data/LG/0015/{VSD}",
+        f"Image_Data/LG/0015/{OT}/{OT}.6645.mha",
     ),
     "2013-challenge": Layout("HG_0301", None, "T1 T1c T2 Flair", f"Challenge/HG/0301/{VSD}"),
     "2015": Layout(
-        "brats_tcia_pat105_0001", "brats2013", "T1 T1c T2 Flair",
+        "brats_tcia_pat105_0001",
+        "brats2013",
+        "T1 T1c T2 Flair",
         f"BRATS2015_Training/HGG/brats_tcia_pat105_0001/{VSD}",
         "BRATS2015_Training/HGG/brats_tcia_pat105_0001/VSD.Brain_3more.XX.O.OT.42283/"
         "VSD.Brain_3more.XX.O.OT.42283.mha",
     ),
     "2016-numbered-folders": Layout(
-        "brats_2013_pat0001_1", "brats2013", "T1 T1c T2 Flair",
+        "brats_2013_pat0001_1",
+        "brats2013",
+        "T1 T1c T2 Flair",
         "HGG/brats_2013_pat0001_1/VSD.Brain.XX.O.MR_{0}.{1}/VSD.Brain.XX.O.MR_{0}.{1}.mha",
         "HGG/brats_2013_pat0001_1/VSD.Brain_3more.XX.O.OT.54517/VSD.Brain_3more.XX.O.OT.54517.mha",
     ),
@@ -89,12 +101,18 @@ LAYOUTS = {
     "2019": suffixed("HGG", "BraTS19_CBICA_AAB_1", YEAR_2021, "brats2021"),
     "2020": suffixed("a", "BraTS20_Training_001", YEAR_2021, "brats2021", ext=".nii"),
     "2020-case-355": Layout(
-        "BraTS20_Training_355", "brats2021", YEAR_2021,
-        _355 + "BraTS20_Training_355_{}.nii", _355 + "W39_1998.09.19_Segm.nii",
+        "BraTS20_Training_355",
+        "brats2021",
+        YEAR_2021,
+        _355 + "BraTS20_Training_355_{}.nii",
+        _355 + "W39_1998.09.19_Segm.nii",
     ),
     "2020-folders-like-files": Layout(
-        "BraTS20_Training_001", "brats2021", YEAR_2021,
-        _MIRROR + "/BraTS20_Training_001_{0}.nii", _MIRROR.format("seg") + "/BraTS20_Training_001_seg.nii",
+        "BraTS20_Training_001",
+        "brats2021",
+        YEAR_2021,
+        _MIRROR + "/BraTS20_Training_001_{0}.nii",
+        _MIRROR.format("seg") + "/BraTS20_Training_001_seg.nii",
     ),
     "2021": suffixed("a", "BraTS2021_00000", YEAR_2021, "brats2021"),
     "2023-GLI": since_2023(_ASNR.format("GLI"), "BraTS-GLI-00000-000", "brats2023"),
@@ -107,28 +125,57 @@ LAYOUTS = {
     "2024-PED": since_2023("BraTS-PEDs2024_Training", "BraTS-PED-00002-000", "brats2024ped"),
     "PED-of-unknown-year": since_2023("training", "BraTS-PED-00002-000", None),
     "flat": Layout(
-        "BraTS2021_00000", "brats2021", YEAR_2021, "BraTS2021_00000_{}.nii.gz", "BraTS2021_00000_seg.nii.gz"
+        "BraTS2021_00000",
+        "brats2021",
+        YEAR_2021,
+        "BraTS2021_00000_{}.nii.gz",
+        "BraTS2021_00000_seg.nii.gz",
     ),
     "loose": Layout("patient", None, "t1 t1c t2 flair", "patient/{}.nii.gz", "patient/seg.nii.gz"),
     "words": Layout(
-        "patient", None, "T1 T1_post_contrast T2 T2_FLAIR",
-        "export/patient_{}.nrrd", "export/patient_label.nrrd",
+        "patient",
+        None,
+        "T1 T1_post_contrast T2 T2_FLAIR",
+        "export/patient_{}.nrrd",
+        "export/patient_label.nrrd",
     ),
     "masks": Layout(
-        "p", None, "t1 t1gd t2 flair", "p/p_{}.nii.gz", None,
-        ("p/p_brain_mask.nii.gz", "p/mask.nii.gz", "p/p_t1_mask.nii.gz",
-         "p/brainmask.nii.gz", "p/p_T1_brainmask.nii"),
+        "p",
+        None,
+        "t1 t1gd t2 flair",
+        "p/p_{}.nii.gz",
+        None,
+        (
+            "p/p_brain_mask.nii.gz",
+            "p/mask.nii.gz",
+            "p/p_t1_mask.nii.gz",
+            "p/brainmask.nii.gz",
+            "p/p_T1_brainmask.nii",
+        ),
     ),
     "own-outputs": Layout(
-        "p", "brats2021", "t1 t1ce t2 flair", "p/p_{}.nii.gz", "p/p_seg.nii.gz",
-        ("p/segmentation.nii.gz", "p/probability_enhancing.nii.gz", "out/p/segmentation.nii.gz",
-         "out/p/probability_non-enhancing.nii.gz", "p/probabilities.nii.gz"),
+        "p",
+        "brats2021",
+        "t1 t1ce t2 flair",
+        "p/p_{}.nii.gz",
+        "p/p_seg.nii.gz",
+        (
+            "p/segmentation.nii.gz",
+            "p/probability_enhancing.nii.gz",
+            "out/p/segmentation.nii.gz",
+            "out/p/probability_non-enhancing.nii.gz",
+            "p/probabilities.nii.gz",
+        ),
     ),
     "hidden": Layout(
-        "p", None, "t1 t1ce t2 flair", "p/p_{}.nii.gz", None,
+        "p",
+        None,
+        "t1 t1ce t2 flair",
+        "p/p_{}.nii.gz",
+        None,
         ("p/._p_t1.nii.gz", ".trash/q/q_t1.nii.gz", "p/p_t1.json", "p/t1.txt"),
     ),
-}  # fmt: skip
+}
 
 
 def write(path: Path, array) -> Path:

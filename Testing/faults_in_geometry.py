@@ -70,7 +70,8 @@ def rounded(inputs):
     "a grid that lies half a voxel aside",
     2,
     "{t2}: found another grid than in case_t1.nii.gz: origins -19.5x-19.5x10.5 and -20x-20x10 mm "
-    "(corners up to 0.866 mm apart), expected co-registered volumes; resample them onto one grid first.",
+    "(corners up to 0.866 mm apart), expected co-registered volumes; "
+    "resample them onto one grid first.",
 )
 def half_voxel(inputs):
     regrid(inputs, ["t2"], origin=[v + 0.5 for v in GRID[1]])
@@ -92,8 +93,9 @@ def finer(inputs):
     26,
     "a volume 1 m aside",
     2,
-    "{t2}: found another grid than in case_t1.nii.gz: origins 1000x0x0 and -20x-20x10 mm (corners up "
-    "to 1.02e+03 mm apart), expected co-registered volumes; resample them onto one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: origins 1000x0x0 and -20x-20x10 mm "
+    "(corners up to 1.02e+03 mm apart), expected co-registered volumes; "
+    "resample them onto one grid first.",
 )
 def far_away(inputs):
     regrid(inputs, ["t2"], origin=(1000, 0, 0))
@@ -161,8 +163,9 @@ def coarse(inputs):
     29,
     "q-form and s-form that disagree",
     2,
-    "{t2}: found another grid than in case_t1.nii.gz: origins -90x-0x0 and -20x-20x10 mm (corners up "
-    "to 73.5 mm apart), expected co-registered volumes; resample them onto one grid first.",
+    "{t2}: found another grid than in case_t1.nii.gz: origins -90x-0x0 and -20x-20x10 mm "
+    "(corners up to 73.5 mm apart), expected co-registered volumes; "
+    "resample them onto one grid first.",
 )
 def two_forms(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))

@@ -14,8 +14,8 @@ from scripted_models.runtime.atomic_files import only_writer
     11,
     "a file that may not be read",
     2,
-    "{t2}: found a file that cannot be opened (Permission denied), expected a readable image; check "
-    "its name and permissions.",
+    "{t2}: found a file that cannot be opened (Permission denied), expected a readable image; "
+    "check its name and permissions.",
 )
 def unreadable(inputs):
     inputs.paths["t2"].chmod(0)
@@ -38,8 +38,8 @@ def read_only_output(inputs):
     13,
     "a disk of 8 KiB",
     4,
-    "{OUT}/case/overlay.png: found no way to write the file (No space left on device); check that the "
-    "folder exists, is writable and has space left.",
+    "{OUT}/case/overlay.png: found no way to write the file (No space left on device); "
+    "check that the folder exists, is writable and has space left.",
     INPUT,
 )
 def full_disk(inputs):
@@ -56,8 +56,8 @@ def full_disk(inputs):
     13,
     "files that may not grow over 600 bytes",
     4,
-    "{OUT}/case/overlay.png: found no way to write the file (File too large); check that the folder "
-    "exists, is writable and has space left.",
+    "{OUT}/case/overlay.png: found no way to write the file (File too large); "
+    "check that the folder exists, is writable and has space left.",
     INPUT,
 )
 def file_size_limit(inputs):
@@ -71,8 +71,8 @@ def file_size_limit(inputs):
     14,
     "an output that is the folder of the input",
     2,
-    "{ROOT}/in: found the input of case case where its result would lie, expected an --output where it "
-    "replaces nothing; choose another folder.",
+    "{ROOT}/in: found the input of case case where its result would lie, expected an --output "
+    "where it replaces nothing; choose another folder.",
     INPUT,
 )
 def output_is_input(inputs):
@@ -100,8 +100,8 @@ def foreign_letters(inputs):
     15,
     "a name of 300 letters",
     2,
-    "{t2}: found a file that cannot be opened (File name too long), expected a readable image; check "
-    "its name and permissions.",
+    "{t2}: found a file that cannot be opened (File name too long), expected a readable image; "
+    "check its name and permissions.",
 )
 def long_name(inputs):
     inputs.paths["t2"] = inputs.folder / ("x" * 300 + ".nii.gz")
@@ -130,8 +130,8 @@ def link_loop(inputs):
     17,
     "a file that is written while it is read",
     2,
-    "{t2}: found a file that changed while it was read, expected one that is complete; wait until it "
-    "is written and run again.",
+    "{t2}: found a file that changed while it was read, expected one that is complete; "
+    "wait until it is written and run again.",
 )
 def changing(inputs):
     path, check = inputs.paths["t2"], volume_files.check_file_integrity
@@ -149,8 +149,8 @@ def changing(inputs):
     18,
     "a second run into one output folder",
     4,
-    "{OUT}: found another run that writes there, expected a folder of one run; wait for it, or choose"
-    " another --output.",
+    "{OUT}: found another run that writes there, expected a folder of one run; "
+    "wait for it, or choose another --output.",
     INPUT,
 )
 def second_run(inputs):

@@ -2,8 +2,9 @@
 
     python Testing/fuzz.py --minutes 5 [--only nii,zip] [--seed 0]
 
-A reader may read or refuse with one sentence, within 20 seconds and 3 GiB. Anything else is a finding: its
-input goes into `Testing/corpus/`, whose files `test_corpus.py` reads again for ever, and the exit code is 1.
+A reader may read or refuse with one sentence, within 20 seconds and 3 GiB.
+Anything else is a finding, and the exit code is 1.
+Its input goes into `Testing/corpus/`, and `test_corpus.py` reads these files from then on.
 """
 
 import argparse
@@ -44,8 +45,17 @@ from scripted_models.training.experiment_config import load_experiment
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS, BYTES = 20, 3 * 2**30
-WORDS = (b"nan", b"inf", b"-1", b"0", b"99999999999999999999", b"1e309", b"../../x", b"$import os", b"\0" * 9,
-         b"\xff" * 4, b"[[[[", b"{" * 50, b"\n", b"true", b"ElementDataFile = /etc/passwd\n")  # fmt: skip
+WORDS = (
+    *b"nan inf -1 0 99999999999999999999 1e309 ../../x".split(),
+    b"$import os",
+    b"\0" * 9,
+    b"\xff" * 4,
+    b"[[[[",
+    b"{" * 50,
+    b"\n",
+    b"true",
+    b"ElementDataFile = /etc/passwd\n",
+)
 
 
 def read_events(path: Path) -> None:

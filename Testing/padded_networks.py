@@ -24,7 +24,7 @@ def furthest_pixel(network, multiple):
 
 
 def check_size(network, size, multiple):
-    """Check that an image gives as many pixels, and the same ones as when it is padded with zeros."""
+    """Check that an image gives as many pixels, the same as when it is padded with zeros."""
     image = torch.randn(2, 12, *size)
     grown = F.pad(image, (0, -size[1] % multiple, 0, -size[0] % multiple))
     with torch.no_grad():

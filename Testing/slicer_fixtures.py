@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ if str(MODULE) not in sys.path:
 
 SEQUENCES = ("t1", "t1c", "t2", "flair")
 SHAPE = (10, 14, 16)
+PHANTOM_SIZE = (48, 48, 40)  # of 5 x 5 x 3.9 mm
 OBLIQUE_SPACING = (0.9, 1.1, 2.5)
 
 
@@ -40,6 +42,24 @@ def make_slicer_scene():
     for name, value in before.items():
         delattr(slicer, name) if value is None else setattr(slicer, name, value)
     scene.Clear(1)
+
+
+@cache
+def head():
+    """The phantom of the fixture `nodes`, made once."""
+    from scripted_models.cases.phantom.phantom_case import make_phantom
+
+    return make_phantom(1, PHANTOM_SIZE)
+
+
+@pytest.fixture(name="nodes")
+def make_nodes(slicer_scene):
+    """The four volumes of a skull-stripped phantom."""
+    from BrainTumorSegLib.resampling import ras_matrix
+
+    phantom = head()
+    matrix = ras_matrix(phantom.grid)
+    return {m: add_volume(slicer_scene, f"my {m}", phantom.volumes[m], matrix) for m in SEQUENCES}
 
 
 @pytest.fixture(name="child")
@@ -97,6 +117,16 @@ def add_linear_transform(scene, matrix, name="linear"):
     node = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)
     node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.asarray(matrix, float)))
     return node
+
+
+def moved(mrml, node, matrix):
+    """Put a volume under a linear transform."""
+    node.SetAndObserveTransformNodeID(add_linear_transform(mrml, matrix).GetID())
+
+
+def shifted(mm):
+    """Return a 4x4 shift along the first axis."""
+    return np.array([[1, 0, 0, mm], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
 
 
 def rigid_matrix(angle=0.25, shift=(10.0, -6.0, 4.0)):

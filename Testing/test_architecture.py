@@ -1,9 +1,13 @@
 """Rules of the house that a program can check."""
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "scripted_models"
@@ -27,6 +31,23 @@ def test_help_needs_no_heavy_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", ["bundle", "transforms"])
+def test_only_names_that_a_package_offers_are_used_outside(package):
+    offered = importlib.import_module(f"scripted_models.{package}").__all__
+    rooms = [
+        path for room in ("BrainTumorSeg", "benchmarks") for path in (ROOT / room).rglob("*.py")
+    ]
+    used = set()
+    for path in [*modules(), *rooms]:
+        if PACKAGE / package not in path.parents:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                module = str(getattr(node, "module", "")) + "."
+                if module.startswith(f"scripted_models.{package}."):
+                    used |= {alias.name for alias in node.names}
+    submodules = {path.stem for path in (PACKAGE / package).glob("*.py")}
+    assert set(offered) <= used <= set(offered) | submodules
 
 
 def test_files_stay_small():

@@ -1,4 +1,4 @@
-"""Random changes of training patches: image and target move together, background and seeds are respected."""
+"""Random changes of training patches: image and target move together; background, seeds."""
 
 import pickle
 import warnings
@@ -41,7 +41,10 @@ def patch():
 
 @pytest.fixture(scope="module")
 def marked():
-    """Blocks of labels; channel 0 is the label plus one, also outside of the target, channel 1 its square."""
+    """Blocks of labels; channel 0 is the label plus one, channel 1 its square.
+
+    The image goes on outside of the target.
+    """
     blocks = np.random.default_rng(1).integers(0, 5, (SIZE // 8, SIZE // 8))
     full = np.kron(blocks, np.ones((8, 8), np.int64))
     image = np.stack([full + 1.0, (full + 1.0) ** 2]).astype(np.float32)

@@ -1,8 +1,8 @@
 """Whoever changes what a step or a maker of cases computes raises its version number.
 
-The cache of preprocessed cases knows the program by these numbers alone. Here stand the results that
-belong to each number. If a test fails because the result is meant to change: raise the number and write
-the new result beside it.
+The cache of preprocessed cases knows the program by these numbers alone.
+Here stand the results that belong to each number.
+If a test fails because the result is meant to change, raise the number and write the new result.
 """
 
 import numpy as np

@@ -78,6 +78,8 @@ class TestCommand:
         plant(root, LAYOUTS["2013"])
         done = subprocess.run(
             [sys.executable, "-m", "scripted_models", "cases", str(root), "--json"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert [case["name"] for case in json.loads(done.stdout)] == ["HG_0001"]

@@ -1,4 +1,4 @@
-"""What is found in volumes before they are segmented: voxels and grids, on real and made-up heads."""
+"""What is found in volumes before they are segmented, on real and made-up heads."""
 
 import subprocess
 import sys

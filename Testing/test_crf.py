@@ -1,4 +1,4 @@
-"""The dense CRF: its filters against the matrix of all pairs, mean field, networks and files around it."""
+"""The dense CRF: its filters against the matrix of all pairs, mean field, networks and files."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""The dense CRF where it is used: on brains, after networks, on files from the shell, in model folders."""
+"""The dense CRF in use: on brains, after networks, on files from the shell, in model folders."""
 
 import numpy as np
 import pytest

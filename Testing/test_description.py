@@ -202,9 +202,12 @@ class TestMemory:
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code, *folders], cwd=REPOSITORY, capture_output=True, text=True,
+            [sys.executable, "-c", code, *folders],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (3 << 30, 3 << 30)),
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stderr
         assert int(done.stdout) < 1 << 20  # KiB
 

@@ -133,10 +133,14 @@ class TestRefineNet:
 
     @pytest.mark.parametrize(
         "arguments",
-        [{}, {"blocks": "single"}, {"blocks": "2-cascaded", "two_scales": True},
-         {"light": True, "norm": "group"}],
+        [
+            {},
+            {"blocks": "single"},
+            {"blocks": "2-cascaded", "two_scales": True},
+            {"light": True, "norm": "group"},
+        ],
         ids=str,
-    )  # fmt: skip
+    )
     @pytest.mark.parametrize("size", [(1, 1), (33, 50)])
     def test_any_size_gives_as_many_pixels(self, arguments, size):
         network = RefineNet(scale=SCALE, **arguments).train()

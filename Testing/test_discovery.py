@@ -1,4 +1,4 @@
-"""Discovery of cases: the folder layouts of every BraTS year, and folders as they are in the wild."""
+"""Discovery of cases: the folder layouts of every BraTS year, and folders as people leave them."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ from scripted_models.sequences import SEQUENCES
 
 
 def check(case, root: Path, layout: Layout) -> None:
-    """Check name, the four paths and what lies there, the truth, and its labels inside the program."""
+    """Check name, the four paths and what lies there, the ground truth and its internal labels."""
     assert case.name == layout.name
     assert case.problems == ()
     case.require_images()

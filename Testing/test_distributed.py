@@ -58,10 +58,8 @@ def command(processes, experiment, data, output, *options):
 
 
 def run(processes, experiment, data, output, *options):
-    return subprocess.run(
-        command(processes, experiment, data, output, *options),
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    arguments = command(processes, experiment, data, output, *options)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=240)
 
 
 def weights(output):
@@ -101,10 +99,8 @@ def test_a_run_of_two_processes_is_resumed_in_one(tmp_path, phantom_folder, one_
     wait_for_epochs(child, tmp_path / "run", 1)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-    done = run(
-        1, write_experiment(tmp_path, 4), phantom_folder, tmp_path / "run", "--resume",
-        "--progress", "json",
-    )  # fmt: skip
+    options = ["--resume", "--progress", "json"]
+    done = run(1, write_experiment(tmp_path, 4), phantom_folder, tmp_path / "run", *options)
     assert done.returncode == 0, done.stderr
     assert_near(tmp_path / "run", one_process)
     assert "resumed with" not in done.stdout
@@ -125,8 +121,9 @@ def test_a_dead_process_ends_the_job(tmp_path, phantom_folder):
     experiment = write_experiment(tmp_path, 1, epochs=500)
     child = subprocess.Popen(
         command(2, experiment, phantom_folder, tmp_path / "run"),
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         wait_for_epochs(child, tmp_path / "run", 1)
         ranks = subprocess.run(
@@ -143,17 +140,22 @@ def test_two_processes_share_the_cases_of_a_list_of_experiments(tmp_path):
     for index, name in enumerate(("A", "B", "C", "D")):
         write_small_case(tmp_path / "data", f"Brats18_{name}_1_1", index)
     small = [
-        "data.test_every=2", "data.validation_every=0", "training.phases=1", "training.threads=1",
-        "training.batch_size=1", "training.output_size=2", "training.phase1.epochs=1",
+        "data.test_every=2",
+        "data.validation_every=0",
+        "training.phases=1",
+        "training.threads=1",
+        "training.batch_size=1",
+        "training.output_size=2",
+        "training.phase1.epochs=1",
         "training.phase1.steps_per_epoch=1",
-    ]  # fmt: skip
+    ]
     path = EXPERIMENTS / "havaei2017" / "LocalPathCNN_phase1.toml"
     start = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    options = ["--data", tmp_path / "data", "--output", tmp_path / "run", "--progress", "json"]
+    arguments = [sys.executable, "-m", *start, "scripted_models", "experiments", path]
+    arguments += ["--data", tmp_path / "data", "--output", tmp_path / "run", "--progress", "json"]
     done = subprocess.run(
-        [sys.executable, "-m", *start, "scripted_models", "experiments", path, *options, "--set", *small],
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+        [*arguments, "--set", *small], capture_output=True, text=True, timeout=240
+    )
     assert done.returncode == 0, done.stderr
     table = json.loads((tmp_path / "run" / "table" / "table.json").read_text())
     assert table["facts"]["processes"] == 2

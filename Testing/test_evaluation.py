@@ -96,8 +96,10 @@ def test_only_whole_reports_stay_in_the_output(folders):
     predictions, truth, output = folders
     result = evaluate_folders(predictions, truth, output)
     assert sorted(p.name for p in output.iterdir()) == [
-        "comparison.md", "metrics.csv", "metrics.json"
-    ]  # fmt: skip
+        "comparison.md",
+        "metrics.csv",
+        "metrics.json",
+    ]
     assert (output / "comparison.md").read_text(encoding="utf-8") == comparison_table(result)
 
 

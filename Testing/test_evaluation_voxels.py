@@ -11,7 +11,7 @@ from scripted_models.images.volume_files import write_labels
 
 
 def test_voxels_of_all_cases_are_scored_as_voc_scores_pixels(tmp_path):
-    """One confusion matrix over both cases, written out with loops; label 3 counts as 1 in BraTS 2020."""
+    """One confusion matrix over both cases, written out with loops; in BraTS 2020 3 is 1."""
     predictions, truth, output = (tmp_path / name for name in ("model", "truth", "reports"))
     for name in NAMES:
         write_truth(truth, name, tumor())

@@ -25,12 +25,19 @@ NAMES = ["Brats18_A_1_1", "Brats18_B_1_1", "Brats18_C_1_1"]
 ROWS = ["LocalPathCNN", "LocalPathCNN_phase1", "GlobalPathCNN", "AverageCNN"]
 FOLDED = ["LocalPathCNN", "GlobalPathCNN"]
 SMALL = [
-    "data.test_every=3", "data.validation_every=2", "data.validation_slices=1",
-    "training.threads=1", "training.batch_size=1", "training.output_size=2",
-    "training.phase1.epochs=1", "training.phase1.steps_per_epoch=1",
-    "training.phase2.epochs=1", "training.phase2.steps_per_epoch=1",
-    'preprocessing=[{step="mark_brain"}, {step="crop_to_brain"}, {step="zscore"}]',  # N4 takes seconds
-]  # fmt: skip
+    "data.test_every=3",
+    "data.validation_every=2",
+    "data.validation_slices=1",
+    "training.threads=1",
+    "training.batch_size=1",
+    "training.output_size=2",
+    "training.phase1.epochs=1",
+    "training.phase1.steps_per_epoch=1",
+    "training.phase2.epochs=1",
+    "training.phase2.steps_per_epoch=1",
+    # Without N4, which takes seconds.
+    'preprocessing=[{step="mark_brain"}, {step="crop_to_brain"}, {step="zscore"}]',
+]
 
 
 def run_rows(rows, data, output, *options):

@@ -96,10 +96,17 @@ class TestFCN:
     @pytest.mark.parametrize("pad_image", [True, False])
     @pytest.mark.parametrize(
         "arguments",
-        [{}, {"stride": 16}, {"stride": 8}, {"trunk": "AlexNet"}, {"trunk": "GoogLeNet"},
-         {"trunk": "GoogLeNet", "average_pool": True}, {"trunk": "GoogLeNetBN"}],
+        [
+            {},
+            {"stride": 16},
+            {"stride": 8},
+            {"trunk": "AlexNet"},
+            {"trunk": "GoogLeNet"},
+            {"trunk": "GoogLeNet", "average_pool": True},
+            {"trunk": "GoogLeNetBN"},
+        ],
         ids=str,
-    )  # fmt: skip
+    )
     @pytest.mark.parametrize("size", [(1, 1), (33, 70), (97, 64)])
     def test_any_size_gives_as_many_pixels(self, arguments, pad_image, size):
         network = FCN(scale=SCALE, pad_image=pad_image, **arguments).eval()

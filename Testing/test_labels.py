@@ -1,4 +1,4 @@
-"""Label codings of the BraTS years, checked against tables written by hand from their descriptions."""
+"""Label codings of the BraTS years, checked against tables written by hand."""
 
 import numpy as np
 import pytest

@@ -69,7 +69,7 @@ class TestCrossEntropy:
 
 
 def written_out(logits, target):
-    """1 - (2 |P T| + 1) / (|P| + |T| + 1) for each region, over the pixels that count; their mean."""
+    """The mean over the regions of 1 - (2 |P T| + 1) / (|P| + |T| + 1), in pixels that count."""
     counted = target != IGNORED
     p, t = logits.double().softmax(dim=1)[counted], target[counted]
     whole = {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}
@@ -107,7 +107,7 @@ class TestRegionDice:
             assert not found.grad.any()
 
     def test_region_dice_is_that_of_the_regions(self):
-        """With certain labels the loss is 1 - Dice, up to the 1 that smooths it; 1 and 3 are alike."""
+        """With certain labels the loss is 1 - Dice, up to the smoothing; 1 and 3 are alike."""
         rng = np.random.default_rng(0)
         target = torch.from_numpy(rng.integers(0, 5, 4000))
         predicted = torch.from_numpy(rng.integers(0, 5, 4000))

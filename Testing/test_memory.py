@@ -1,4 +1,4 @@
-"""Memory: estimated before it is taken, kept within bounds, and given up step by step where it runs out."""
+"""Memory: estimated before it is taken, kept within bounds, and given up stepwise."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory):
-    """Volumes of 240 x 240 x 155 voxels with a brain in a few slices, so that they are done soon."""
+    """Volumes of 240 x 240 x 155 voxels with a brain in a few slices, which is done soon."""
     inputs = make_inputs(tmp_path_factory.mktemp("full"))
     for name in NAMES:
         small = inputs.image(name)
@@ -58,8 +58,11 @@ def limited(inputs, gib, output):
     command[command.index("--output") + 1] = str(output)
     command[command.index("--model") + 1] = "fast"
     limit = str(int(gib * GIB))
-    return subprocess.run([sys.executable, "-c", LIMITED, limit, *command, "--progress", "json"],
-                          capture_output=True, text=True)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-c", LIMITED, limit, *command, "--progress", "json"],
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts all memory on Linux only")
@@ -199,7 +202,7 @@ def test_slices_are_taken_one_by_one_where_memory_runs_out(tmp_path, small_netwo
 
 
 class TestGpuMemory:
-    """The fault is injected: a network that has no memory while it is on another device than the CPU.
+    """The fault is injected: a network that has no memory on another device than the CPU.
 
     It may have some in half precision, which this machine then really computes in.
     """

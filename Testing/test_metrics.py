@@ -221,9 +221,7 @@ def test_scores_are_bounded_and_swap_as_they_should(first, second):
 @given(label_maps)
 def test_a_perfect_prediction_scores_perfectly(labels):
     for scores in region_metrics(labels, labels, GRID).values():
-        assert scores == {
-            "dice": 1, "sensitivity": 1, "ppv": 1, "specificity": 1, "hd95_mm": 0
-        }  # fmt: skip
+        assert scores == {"dice": 1, "sensitivity": 1, "ppv": 1, "specificity": 1, "hd95_mm": 0}
 
 
 @few

@@ -104,10 +104,17 @@ def test_any_text_is_answered(name):
 @pytest.mark.parametrize(
     ("name", "sequence"),
     [
-        ("FLAIR", "flair"), ("T1w", "t1"), ("t1gd", "t1c"), ("T2w", "t2"), ("x_t1ce", "t1c"),
-        ("t1_t2", None), ("DWI", None), ("", None), ("at1", None),
+        ("FLAIR", "flair"),
+        ("T1w", "t1"),
+        ("t1gd", "t1c"),
+        ("T2w", "t2"),
+        ("x_t1ce", "t1c"),
+        ("t1_t2", None),
+        ("DWI", None),
+        ("", None),
+        ("at1", None),
     ],
-)  # fmt: skip
+)
 def test_sequence_from_name(name, sequence):
     assert sequence_from_name(name) == sequence
 

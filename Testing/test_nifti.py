@@ -30,9 +30,16 @@ def test_any_flipped_byte_of_a_nifti_header_gives_a_volume_or_a_sentence(tmp_pat
 def test_both_nifti_versions_in_both_byte_orders(tmp_path, version, order, name):
     sform = ((0, 0, -2, 30), (1.5, 0, 0, -40), (0, 1, 0, 50))
     path = write_nifti(
-        tmp_path / name, RAMP.astype("i2"), 4, version=version, order=order, slope=2, inter=10,
-        pixdim=(1, 1.5, 1, 2), sform=sform,
-    )  # fmt: skip
+        tmp_path / name,
+        RAMP.astype("i2"),
+        4,
+        version=version,
+        order=order,
+        slope=2,
+        inter=10,
+        pixdim=(1, 1.5, 1, 2),
+        sform=sform,
+    )
     image = read_volume(path)
     np.testing.assert_allclose(sitk.GetArrayFromImage(image), RAMP * 2 + 10)
     assert image.GetSpacing() == pytest.approx((1.5, 1, 2))

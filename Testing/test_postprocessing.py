@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scripted_models.bundle.weights import load_model
 from scripted_models.errors import ModelError
 from scripted_models.geometry import Grid
-from scripted_models.segmentation.steps import decide
+from scripted_models.segmentation.volume_steps import decide
 from scripted_models.transforms.postprocessing import build_postprocessing
 from scripted_models.transforms.steps import RemoveFlatComponents
 

@@ -123,7 +123,7 @@ class TestReport:
 
 
 class TestShipped:
-    """What the shipped `default` promised of held-out cases and what they had (benchmarks/shipped_models)."""
+    """What the shipped `default` promised of held-out cases, and what they had."""
 
     @pytest.fixture
     def table(self):

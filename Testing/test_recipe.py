@@ -129,7 +129,8 @@ class TestRates:
     def test_rates_of_sums_and_means_are_not_mixed_up(self, tmp_path, reduction, rate, fits):
         path = tmp_path / "e.toml"
         path.write_text(
-            f'[training]\nphases = 1\nreduction = "{reduction}"\nphase1 = {{learning_rate = {rate}}}\n',
+            f'[training]\nphases = 1\nreduction = "{reduction}"\n'
+            f"phase1 = {{learning_rate = {rate}}}\n",
             encoding="utf-8",
         )
         if fits:
@@ -173,9 +174,13 @@ class TestOptions:
         }
         seen = []
         training = TrainingConfig(
-            output_bias=when, output_size=2, pixels_per_patch=4, batch_size=1,
-            phase1=PhaseConfig(**frozen), phase2=PhaseConfig(**frozen),
-        )  # fmt: skip
+            output_bias=when,
+            output_size=2,
+            pixels_per_patch=4,
+            batch_size=1,
+            phase1=PhaseConfig(**frozen),
+            phase2=PhaseConfig(**frozen),
+        )
         network = build_network("LocalPathCNN")
         Trainer(
             Experiment(training=training),
@@ -203,13 +208,19 @@ class TestOptions:
         torch.manual_seed(0)
         paper = initialization == "paper"
         phase = PhaseConfig(
-            epochs=4, steps_per_epoch=5, patience=0,
-            learning_rate=0.005 if paper else 0.001, final_learning_rate=0.0005,
-        )  # fmt: skip
+            epochs=4,
+            steps_per_epoch=5,
+            patience=0,
+            learning_rate=0.005 if paper else 0.001,
+            final_learning_rate=0.0005,
+        )
         training = TrainingConfig(
-            batch_size=5, output_size=4, optimizer="sgd" if paper else "adam",
-            phase1=phase, phase2=PhaseConfig(epochs=0),
-        )  # fmt: skip
+            batch_size=5,
+            output_size=4,
+            optimizer="sgd" if paper else "adam",
+            phase1=phase,
+            phase2=PhaseConfig(epochs=0),
+        )
         case = make_case()
         case.image[:] = np.random.default_rng(0).normal(size=case.image.shape) + case.target % 5
         network = build_network("LocalPathCNN", initialization=initialization, dropout=0.0)

@@ -1,4 +1,4 @@
-"""Dense prediction and training on dense patches equal the literal forms, for every valid network."""
+"""Dense prediction and training on dense patches equal the literal forms, for valid networks."""
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ class TestPrediction:
 
 
 def dense_and_literal(network, dense, pixels, output=4):
-    """Random dense patches, pixels of them, targets; and the patches of these pixels, cut from them."""
+    """Random dense patches, pixels of them and targets; and the patches cut around these pixels."""
     generator = torch.Generator().manual_seed(7)
     field, dtype = network.receptive_field, network.output.weight.dtype
     edge = field + output - 1

@@ -115,10 +115,16 @@ class TestModel:
             load_model(str(folder))
 
     def test_other_shares_are_told_by_the_checksum(self, small_network, tmp_path):
-        folders = [self.model(tmp_path / str(share), small_network,
-                              decision=dict.fromkeys(REGIONS, share)) for share in (0.4, 0.5, 0.4)]  # fmt: skip
+        folders = [
+            self.model(tmp_path / str(share), small_network, decision=dict.fromkeys(REGIONS, share))
+            for share in (0.4, 0.5, 0.4)
+        ]
         sums = [load_model(str(folder)).method_checksum for folder in folders[:2]]
         assert sums[0] != sums[1]
-        again = self.model(tmp_path / "again", small_network, decision=dict.fromkeys(REGIONS, 0.4),
-                           summary="other words")  # fmt: skip
+        again = self.model(
+            tmp_path / "again",
+            small_network,
+            decision=dict.fromkeys(REGIONS, 0.4),
+            summary="other words",
+        )
         assert load_model(str(again)).method_checksum == sums[0]

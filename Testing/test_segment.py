@@ -45,7 +45,7 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
-    """Three phantoms of 40 x 40 x 14 voxels that claim to be small: few voxels for the network, too."""
+    """Three phantoms of 40 x 40 x 14 voxels that claim to be small: few voxels for the network."""
     folder = tmp_path_factory.mktemp("cases")
     for seed in (1, 2, 3):
         for path in write_phantom_case(folder, seed, (40, 40, 14)).glob("*.nii.gz"):
@@ -219,8 +219,8 @@ class TestErrors:
 
     def test_cancelled_run_leaves_nothing(self, tmp_path):
         case = write_phantom_case(tmp_path / "in", 4, (160, 160, 60))
-        command = [sys.executable, "-m", "scripted_models", "segment", str(case),
-                   "--output", str(tmp_path / "o"), "--progress", "json"]  # fmt: skip
+        command = [sys.executable, "-m", "scripted_models", "segment", str(case)]
+        command += ["--output", str(tmp_path / "o"), "--progress", "json"]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         for line in child.stdout:
             if json.loads(line).get("stage") == "network":

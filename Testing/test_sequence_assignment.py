@@ -18,28 +18,42 @@ from scripted_models.errors import InputError
 from scripted_models.images.contrast import MARGIN, Comparison, look_at
 from scripted_models.sequences import SEQUENCES
 
-# What scanners and people write: sequence with rank (3 'without contrast medium', 2 stated, 1 hinted at),
-# 'other' for none of the four, 'clash' for words that exclude each other, '-' for nothing.
+# What scanners and people write: sequence with rank (3 'without contrast medium', 2 stated,
+# 1 hinted at), 'other' for none of the four, 'clash' for words that exclude each other, '-' for
+# nothing.
 NAMES = {
-    "t1 2": "t1_se_tra|t1_mprage_sag_p2_iso|Ax T1 FLAIR|AxT1|eT1W_SE|T1W_IR|t1_fl3d_sag|sub-01_T1w|T1 w/o|"
-    "BRAIN W WO CONTRAST AX T1|T1 post op|t1 post treatment|T1 preop|T1 SPACE",
-    "t1 3": "T1 C-|T1 -C|t1 nativ|t1 se vor KM|T1 without gad|T1 w/o contrast|PRE AX T1|t1n|T1_pre_contrast|"
-    "T1 non-contrast|T1 unenhanced|T1 sans gado|AX FSPGR PRE",
+    "t1 2": (
+        "t1_se_tra|t1_mprage_sag_p2_iso|Ax T1 FLAIR|AxT1|eT1W_SE|T1W_IR|t1_fl3d_sag|sub-01_T1w|"
+        "T1 w/o|BRAIN W WO CONTRAST AX T1|T1 post op|t1 post treatment|T1 preop|T1 SPACE"
+    ),
+    "t1 3": (
+        "T1 C-|T1 -C|t1 nativ|t1 se vor KM|T1 without gad|T1 w/o contrast|PRE AX T1|t1n|"
+        "T1_pre_contrast|T1 non-contrast|T1 unenhanced|T1 sans gado|AX FSPGR PRE"
+    ),
     "t1 1": "MPRAGE|3D BRAVO|FSPGR 3D|vibe_tra|IRSPGR",
-    "t1c 2": "MR_AX_T1_MPRAGE_POST|MPRAGE +C|Ax T1 FSE+C|AXT1POST|sT1W_3D_TFE_GD|T1 C+|T1 + Gd|t1ce|T1_C|"
-    "t1_vibe_fs_cor_KM|t1 se tra nach KM|5: t1_mprage_tra_post_Dotarem|POST AX T1|Ax T1 FLAIR +C|T1 enhanced|"
-    "BRAIN W/WO CONTRAST AX T1 POST|T1 post-op +Gd|sub-01_ce-gadolinium_T1w|T1 mdc",
+    "t1c 2": (
+        "MR_AX_T1_MPRAGE_POST|MPRAGE +C|Ax T1 FSE+C|AXT1POST|sT1W_3D_TFE_GD|T1 C+|T1 + Gd|t1ce|"
+        "T1_C|t1_vibe_fs_cor_KM|t1 se tra nach KM|5: t1_mprage_tra_post_Dotarem|POST AX T1|"
+        "Ax T1 FLAIR +C|T1 enhanced|BRAIN W/WO CONTRAST AX T1 POST|T1 post-op +Gd|"
+        "sub-01_ce-gadolinium_T1w|T1 mdc"
+    ),
     "t1c 1": "patient_post_t1|post gado axial",
-    "t2 2": "ax t2 tse|t2_tse_tra_512|T2W_TSE|T2 PROPELLER|AX T2 POST|T2 in T1 space|t2_blade_cor",
-    "flair 2": "Sag 3D FLAIR SPACE|T2 FLAIR|AXT2FLAIR|t2_tirm_tra_dark-fluid|t2_space_da-fl_sag|t2f|"
-    "CUBE T2 FLAIR|3D_Brain_VIEW_FLAIR|FLAIR_to_T1|AX FLAIR POST",
+    "t2 2": (
+        "ax t2 tse|t2_tse_tra_512|T2W_TSE|T2 PROPELLER|AX T2 POST|T2 in T1 space|t2_blade_cor"
+    ),
+    "flair 2": (
+        "Sag 3D FLAIR SPACE|T2 FLAIR|AXT2FLAIR|t2_tirm_tra_dark-fluid|t2_space_da-fl_sag|t2f|"
+        "CUBE T2 FLAIR|3D_Brain_VIEW_FLAIR|FLAIR_to_T1|AX FLAIR POST"
+    ),
     "flair 1": "tirm tra|spcir_sag",
-    "other": "ADC|ep2d_diff_trace|DWI b1000|b0|T2*|t2_star|t2_fl2d_hemo|AX T2 GRE|SWI|Ax T2 STIR|localizer|"
-    "TOF_3D|CT|PET FDG|perf_T1_dce|rCBV|T1 map|T2 map|phase contrast|T1_seg|brain_mask|T1 label|"
-    "probability_t1|PD T2 dual",
+    "other": (
+        "ADC|ep2d_diff_trace|DWI b1000|b0|T2*|t2_star|t2_fl2d_hemo|AX T2 GRE|SWI|Ax T2 STIR|"
+        "localizer|TOF_3D|CT|PET FDG|perf_T1_dce|rCBV|T1 map|T2 map|phase contrast|T1_seg|"
+        "brain_mask|T1 label|probability_t1|PD T2 dual"
+    ),
     "clash": "T1 T2|T1 pre and post|T1 with gad without contrast",
     "-": "|vol0001|T12 spine|t1000|series 4|tfl3d1_16ns|AX post|MPR",
-}  # fmt: skip
+}
 EACH_NAME = [(name, told) for told, names in NAMES.items() for name in names.split("|")]
 FILES = {
     "t1": "AX T1 SE pre.nii.gz",
@@ -85,11 +99,17 @@ class TestNames:
     @pytest.mark.parametrize(
         ("name", "description", "told"),
         [
-            ("volume", "Ax T1 +C", "t1c 2"), ("T1", "t1_mprage KM", "t1c 2"), ("T1 post", "t1_mprage", "t1c 2"),
-            ("MPRAGE", "t1 se", "t1 2"), ("T1", "T1 pre", "t1 3"), ("T1 pre", "T1 +C", "clash"),
-            ("T2", "t2_tirm_dark-fluid", "clash"), ("T2", "ADC", "other"), ("T2", "T2", "t2 2"),
+            ("volume", "Ax T1 +C", "t1c 2"),
+            ("T1", "t1_mprage KM", "t1c 2"),
+            ("T1 post", "t1_mprage", "t1c 2"),
+            ("MPRAGE", "t1 se", "t1 2"),
+            ("T1", "T1 pre", "t1 3"),
+            ("T1 pre", "T1 +C", "clash"),
+            ("T2", "t2_tirm_dark-fluid", "clash"),
+            ("T2", "ADC", "other"),
+            ("T2", "T2", "t2 2"),
         ],
-    )  # fmt: skip
+    )
     def test_the_more_specific_of_name_and_description_counts(self, name, description, told):
         assert in_short(read_names(name, description)) == told
 

@@ -6,17 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from slicer_fixtures import (
     MODULE,
     ROOT,
     SEQUENCES,
-    add_linear_transform,
-    add_volume,
     export_volumes,
+    make_nodes,  # noqa: F401 - the fixture nodes
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
-    rigid_matrix,
+    moved,
+    shifted,
     thin_plate_transform,
 )
 
@@ -24,29 +22,11 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib.input_check import InputCheck, check_choice  # noqa: E402
-from BrainTumorSegLib.place_check import covered_share  # noqa: E402
 from BrainTumorSegLib.resampling import ras_matrix, world_grid  # noqa: E402
 
-from scripted_models.cases.phantom.phantom_case import make_phantom  # noqa: E402
 from scripted_models.errors import InputError  # noqa: E402
-from scripted_models.geometry import Grid  # noqa: E402
-from scripted_models.images.training_space import TrainingSpace  # noqa: E402
 
 pytestmark = pytest.mark.slicer
-
-SIZE = (48, 48, 40)  # of 5 x 5 x 3.9 mm
-
-
-@pytest.fixture(scope="module")
-def phantom():
-    return make_phantom(1, SIZE)
-
-
-@pytest.fixture
-def nodes(slicer_scene, phantom):
-    """The four volumes of a skull-stripped phantom."""
-    matrix = ras_matrix(phantom.grid)
-    return {m: add_volume(slicer_scene, f"my {m}", phantom.volumes[m], matrix) for m in SEQUENCES}
 
 
 def check(nodes, **options):
@@ -55,14 +35,6 @@ def check(nodes, **options):
 
 def voxels(node):
     return slicer.util.arrayFromVolume(node)
-
-
-def moved(mrml, node, matrix):
-    node.SetAndObserveTransformNodeID(add_linear_transform(mrml, matrix).GetID())
-
-
-def shifted(mm):
-    return np.array([[1, 0, 0, mm], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
 
 
 def test_four_volumes_as_they_should_be_give_no_finding(nodes):
@@ -102,41 +74,21 @@ def nothing_in_it(mrml, nodes):
 
 STOPS = [
     (lambda _, n: n.update(t1c=None), ("t1c",), "Found no volume for T1c, expected all four"),
-    (
-        lambda _, n: n.update(t1=None, flair=None),
-        ("t1", "flair"),
-        "no volume for T1 and FLAIR, expected",
-    ),
-    (
-        lambda _, n: n.update(flair=n["t2"]),
-        ("t2", "flair"),
-        "'my t2': found the same volume for T2 and FLAIR",
-    ),
+    (lambda _, n: n.update(t1=None, flair=None), ("t1", "flair"), "no volume for T1 and FLAIR,"),
+    (lambda _, n: n.update(flair=n["t2"]), ("t2", "flair"), "the same volume for T2 and FLAIR"),
     (empty, ("t2",), "T2 'hollow': found no voxels, expected an image; load it again"),
     (label_map, ("t1",), "T1 'labels': found no image volume, expected the T1 image;"),
     (colors, ("t1",), "T1 'colors': found 3 values per voxel, expected one; choose a gray-value"),
     (flat_voxels, ("t2",), "T2 'my t2': found voxels without extent, expected a size"),
-    (
-        not_finite,
-        ("flair",),
-        "FLAIR 'my flair': found NaN or infinite voxels, expected numbers; repair",
-    ),
+    (not_finite, ("flair",), "FLAIR 'my flair': found NaN or infinite voxels, expected numbers;"),
     (
         lambda _, n: voxels(n["flair"]).fill(7),
         ("flair",),
-        "FLAIR 'my flair': found the same value (7) in all voxels, expected",
+        "'my flair': found the same value (7) in",
     ),
     (nothing_in_it, ("t2",), "T2 'my t2': found 1 voxels other than 0, expected"),
-    (
-        lambda m, n: moved(m, n["flair"], shifted(5000)),
-        ("flair",),
-        "'my flair': found no overlap with T1c;",
-    ),
-    (
-        flat_transform,
-        ("t1c",),
-        "'my t1c': found the parent transform 'linear', which takes its voxels to",
-    ),
+    (lambda m, n: moved(m, n["flair"], shifted(5000)), ("flair",), "found no overlap with T1c;"),
+    (flat_transform, ("t1c",), "'my t1c': found the parent transform 'linear', which takes its"),
 ]
 
 
@@ -233,63 +185,6 @@ def test_frames_of_reference_are_looked_up_in_the_dicom_database(nodes, monkeypa
     assert finding.found.endswith("frames of reference: (T1 'my t1') and (FLAIR 'my flair')")
 
 
-def rigid_for_all(mrml, nodes):
-    for node in nodes.values():
-        moved(mrml, node, rigid_matrix())
-
-
-def sheared_reference(mrml, nodes):
-    shear = np.eye(4)
-    shear[0, 1] = 0.2
-    moved(mrml, nodes["t1c"], shear)
-
-
-def bent_flair(mrml, nodes):
-    nodes["flair"].SetAndObserveTransformNodeID(thin_plate_transform(mrml).GetID())
-
-
-def skewed_axes(mrml, nodes):
-    matrix = ras_matrix(world_grid(nodes["t2"]))
-    matrix[0, 1] += 0.2
-    nodes["t2"].SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
-
-
-@pytest.mark.parametrize(
-    ("place", "count", "words"),
-    [
-        (rigid_for_all, 4, "found the transform 'linear'; its place there is used"),
-        (sheared_reference, 4, "onto a regular grid"),
-        (bent_flair, 1, "transform 'bend', which bends or shears it; it is resampled"),
-        (skewed_axes, 1, "T2 'my t2': found axes that are not perpendicular; it is resampled"),
-        (lambda m, n: moved(m, n["t1"], shifted(2)), 1, "'linear' and another grid (origins"),
-    ],
-)
-def test_what_the_export_does_is_announced_in_its_own_words(
-    slicer_scene, nodes, tmp_path, place, count, words
-):
-    place(slicer_scene, nodes)
-    findings = check(nodes)
-    assert {f.severity for f in findings} == {"note"}
-    assert tuple(findings) == export_volumes(nodes, tmp_path).notes
-    assert len(findings) == count
-    assert any(words in finding.sentence for finding in findings)
-
-
-def test_spacing_is_compared_with_the_training_space(nodes):
-    warning, note = check(nodes, training_space=TrainingSpace())
-    assert (warning.severity, warning.slots) == ("warning", SEQUENCES)
-    assert "voxels of 5 x 5 x 3.88 mm" in warning.found
-    assert (note.severity, note.slots) == ("note", ("t1c",))
-    assert "resampled for the network" in note.action
-
-
-def test_scaling_transform_counts_for_spacing(slicer_scene, nodes):
-    for node in nodes.values():
-        moved(slicer_scene, node, np.diag([0.25, 0.25, 0.25, 1]))
-    findings = check(nodes, training_space=TrainingSpace())
-    assert not any("choose thin slices" in f.action for f in findings)
-
-
 def test_several_findings_come_by_severity(slicer_scene, nodes):
     skull(slicer_scene, nodes)
     moved(slicer_scene, nodes["t1"], shifted(2))
@@ -318,7 +213,7 @@ def test_voxels_are_read_again_only_after_a_change_and_moves_are_seen(slicer_sce
 
 
 def test_the_check_changes_nothing(slicer_scene, nodes):
-    bent_flair(slicer_scene, nodes)
+    nodes["flair"].SetAndObserveTransformNodeID(thin_plate_transform(slicer_scene).GetID())
     before = slicer_scene.GetNumberOfNodes(), [n.GetMTime() for n in nodes.values()]
     check(nodes)
     assert (slicer_scene.GetNumberOfNodes(), [n.GetMTime() for n in nodes.values()]) == before
@@ -330,21 +225,6 @@ def test_the_choice_alone_reads_no_voxels(slicer_scene, nodes):
     nodes["t1c"] = None
     with pytest.raises(InputError, match="Found no volume for T1c"):
         check_choice(nodes)
-
-
-@given(st.floats(-1.5, 1.5), st.integers(0, 2), st.integers(1, 40))
-@settings(max_examples=40, deadline=None)
-def test_covered_share_of_a_shifted_grid(part, axis, size):
-    sizes = [30, 30, 30]
-    sizes[axis] = size
-    grid = Grid(tuple(sizes), (1.0, 2.0, 3.0), (5.0, 6.0, 7.0))
-    origin = list(grid.origin_lps_mm)
-    origin[axis] += part * size * grid.spacing_xyz_mm[axis]
-    other = Grid(grid.size_xyz, grid.spacing_xyz_mm, tuple(origin))
-    assert covered_share(grid, grid) == 1
-    share = covered_share(grid, other)
-    assert abs(share - max(0, 1 - abs(part))) <= 1.0 / min(size, 17)
-    assert share == pytest.approx(covered_share(other, grid), abs=1e-9)
 
 
 def test_slicer_needs_no_torch_for_it():

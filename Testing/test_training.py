@@ -93,8 +93,12 @@ class TestRuns:
     def test_a_run_leaves_a_model_and_its_records(self, uninterrupted):
         rows = list(csv.DictReader((uninterrupted / "metrics.csv").open()))
         assert [(r["phase"], r["epoch"]) for r in rows] == [
-            ("1", "1"), ("1", "2"), ("1", "3"), ("2", "1"), ("2", "2"),
-        ]  # fmt: skip
+            ("1", "1"),
+            ("1", "2"),
+            ("1", "3"),
+            ("2", "1"),
+            ("2", "2"),
+        ]
         assert all(np.isfinite(float(r["loss"])) for r in rows)
         model = load_model(str(uninterrupted / "model"))
         stated = model.description.training
@@ -115,8 +119,8 @@ class TestRuns:
         self, experiment, phantom_folder, uninterrupted, tmp_path, wait_for_epochs
     ):
         run = tmp_path / "run"
-        command = [sys.executable, "-m", "scripted_models", "train", str(experiment), "--data",
-                   str(phantom_folder), "--output", str(run), "--progress", "none"]  # fmt: skip
+        command = [sys.executable, "-m", "scripted_models", "train", str(experiment)]
+        command += ["--data", str(phantom_folder), "--output", str(run), "--progress", "none"]
         child = subprocess.Popen(command)
         metrics = run / "metrics.csv"
         while child.poll() is None:
@@ -226,9 +230,14 @@ class TestRuns:
 def train_two_steps(folder, phase, **settings):
     """Train phase 1 for two steps; return the network and its output weights after each step."""
     training = TrainingConfig(
-        batch_size=1, output_size=4, pixels_per_patch=20, optimizer="adam",
-        phase1=phase, phase2=PhaseConfig(epochs=0), **settings,
-    )  # fmt: skip
+        batch_size=1,
+        output_size=4,
+        pixels_per_patch=20,
+        optimizer="adam",
+        phase1=phase,
+        phase2=PhaseConfig(epochs=0),
+        **settings,
+    )
     network = TwoPathCNN(initialization="he")
     after_step = []
     hook = register_optimizer_step_post_hook(

@@ -1,4 +1,4 @@
-"""The U-Net: what it sees, its planes and neighbors, and a volume that is computed in three planes."""
+"""The U-Net: what it sees, its planes and neighbors, and a volume computed in three planes."""
 
 import dataclasses
 import json

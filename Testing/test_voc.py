@@ -62,8 +62,17 @@ def make_sbd(root, train, val=("v",)):
 
 class TestMasks:
     def test_colors_are_those_of_the_development_kit(self):
-        known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128),
-                 8: (64, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128), VOID: (224, 224, 192)}  # fmt: skip
+        known = {
+            0: (0, 0, 0),
+            1: (128, 0, 0),
+            2: (0, 128, 0),
+            3: (128, 128, 0),
+            4: (0, 0, 128),
+            8: (64, 0, 0),
+            15: (192, 128, 128),
+            20: (0, 64, 128),
+            VOID: (224, 224, 192),
+        }
         for index, color in known.items():
             assert tuple(palette()[index]) == color
         assert len({tuple(color) for color in palette()}) == 256
@@ -174,12 +183,14 @@ class TestScores:
         predicted = np.array([[0, 1, 1, 1], [0, 0, 0, 7]])
         found = score(truth, predicted)
         # class 0: 3 of 4 right, union 5; class 1: 2 of 3 right, union 4
-        assert found.summary == pytest.approx({
-            "pixel_accuracy": 5 / 7,
-            "mean_accuracy": (3 / 4 + 2 / 3) / 2,
-            "mean_iu": (3 / 5 + 2 / 4) / 2,
-            "frequency_weighted_iu": 4 / 7 * 3 / 5 + 3 / 7 * 2 / 4,
-        })  # fmt: skip
+        assert found.summary == pytest.approx(
+            {
+                "pixel_accuracy": 5 / 7,
+                "mean_accuracy": (3 / 4 + 2 / 3) / 2,
+                "mean_iu": (3 / 5 + 2 / 4) / 2,
+                "frequency_weighted_iu": 4 / 7 * 3 / 5 + 3 / 7 * 2 / 4,
+            }
+        )
 
     def test_a_class_that_is_only_predicted_counts_for_the_mean_iu(self):
         found = score(np.zeros((2, 2), int), np.array([[0, 0], [0, 9]]))
@@ -195,8 +206,12 @@ class TestScores:
             (rng.choice([0, 1, 2, VOID], (4, 5)), rng.integers(0, 4, (4, 5))) for _ in range(images)
         ]
         total = sum((score(*pair, names) for pair in pairs[1:]), score(*pairs[0], names))
-        pixels = [(t, p) for truth, predicted in pairs
-                  for t, p in zip(truth.flat, predicted.flat, strict=True) if t != VOID]  # fmt: skip
+        pixels = [
+            (t, p)
+            for truth, predicted in pairs
+            for t, p in zip(truth.flat, predicted.flat, strict=True)
+            if t != VOID
+        ]
         if not pixels:
             assert np.isnan(total.summary["mean_iu"])
             return

@@ -1,4 +1,4 @@
-"""Lists of experiments on PASCAL VOC: trained, predicted, scored, and set beside the papers' rows."""
+"""Lists of experiments on PASCAL VOC: trained, predicted, scored, set beside the papers' rows."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Training on pictures of PASCAL VOC by the loop that trains on brains; prediction and scores of the result."""
+"""Training on pictures of PASCAL VOC by the loop for brains; prediction and scores."""
 
 import json
 

@@ -258,9 +258,12 @@ for extension in EXTENSIONS:
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="limits of file size are POSIX")
 def test_a_full_disk_is_noticed(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", _FULL_DISK, tmp_path], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", _FULL_DISK, tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
         cwd=Path(__file__).parents[1],
-    )  # fmt: skip
+    )
     assert done.stdout.split() == list(EXTENSIONS)
     assert list(tmp_path.iterdir()) == []
 

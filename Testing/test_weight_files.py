@@ -53,8 +53,12 @@ def published(kind, index, trunk):
         own = {f"{name}.bias": -float(number)}
         if name.endswith(".conv"):  # normalized: times 2 and over the root of 4
             bn = name.removesuffix("conv") + "bn"
-            own = {f"{bn}.weight": 2.0, f"{bn}.running_var": 4 - 0.001,
-                   f"{bn}.bias": 1.0, f"{bn}.running_mean": number + 1.0}  # fmt: skip
+            own = {
+                f"{bn}.weight": 2.0,
+                f"{bn}.running_var": 4 - 0.001,
+                f"{bn}.bias": 1.0,
+                f"{bn}.running_mean": number + 1.0,
+            }
         weights |= {key: torch.tensor(value).expand(shape[0]) for key, value in own.items()}
     return weights
 
@@ -73,8 +77,10 @@ def test_every_layer_gets_its_own_weights(kind, index, tmp_path):
 def test_names_of_layers_of_googlenet_may_have_strokes(tmp_path):
     trunk = without_values(TRUNKS["GoogLeNet"])
     weights = published("GoogLeNet", 0, trunk)
-    stroked = {name.replace("_1x1", "/1x1").replace("inception_3a_", "inception_3a/"): value
-               for name, value in weights.items()}  # fmt: skip
+    stroked = {
+        name.replace("_1x1", "/1x1").replace("inception_3a_", "inception_3a/"): value
+        for name, value in weights.items()
+    }
     assert stroked.keys() != weights.keys()
     torch.save(stroked, tmp_path / "weights.pth")
     assert load_convolutions(trunk, read_weights(tmp_path / "weights.pth")) is CAFFE

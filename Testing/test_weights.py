@@ -85,8 +85,8 @@ class TestBasic:
 
     def test_it_is_a_monai_bundle(self, folder):
         metadata = json.loads((folder / "configs" / "metadata.json").read_text())
-        for key in ("version", "monai_version", "pytorch_version", "numpy_version", "task",
-                    "required_packages_version", "description", "authors", "copyright"):  # fmt: skip
+        keys = "version monai_version pytorch_version numpy_version required_packages_version"
+        for key in f"{keys} task description authors copyright".split():
             assert key in metadata
         formats = metadata["network_data_format"]
         assert list(formats["inputs"]["image"]["channel_def"].values()) == list(SEQUENCES)

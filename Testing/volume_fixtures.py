@@ -90,7 +90,7 @@ def write_nifti(
 
 
 def refusal(path: Path, read=read_volume) -> str:
-    """Return the message of the InputError, which must be one sentence of three parts about the file."""
+    """Return the message of the InputError: one sentence of three parts about the file."""
     with pytest.raises(InputError) as caught:
         read(path)
     text = str(caught.value)

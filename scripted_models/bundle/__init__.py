@@ -3,10 +3,9 @@
     description        `ModelDescription`, the typed content of model.json
     missing_sequences  which sequences a model can do without
     image_scales       what weights trained on pictures expect of one
-    folders            paths, shipped and user models, checksums
+    model_folders      paths, shipped and user models, checksums
     weights            `Model`: load a folder, write one (`skeleton`, `state_dicts` check first)
-    card               the model card
-    monai_files        what makes the folder a MONAI bundle
+    card, monai_files  the model card, and the files of the MONAI bundle
     registry           list, import (`archive`) and remove models
     shipped/           the weights that come with the package
 
@@ -22,6 +21,7 @@ from scripted_models.bundle.description import (
     Decision,
     ModelDescription,
     NetworkDescription,
+    Region,
     RegionScores,
     TaskName,
     TrainingRecord,
@@ -29,7 +29,14 @@ from scripted_models.bundle.description import (
 )
 from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
 from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
-from scripted_models.bundle.model_folders import find_model, shipped_models, user_models_folder
+from scripted_models.bundle.model_folders import (
+    WEIGHTS,
+    find_model,
+    shipped_models,
+    user_models,
+    user_models_folder,
+    verify_checksums,
+)
 from scripted_models.bundle.registry import (
     StoredModel,
     import_model,
@@ -39,20 +46,23 @@ from scripted_models.bundle.registry import (
 )
 
 if TYPE_CHECKING:
-    from scripted_models.bundle.weights import Model, load_model, write_model
+    from scripted_models.bundle.weights import Model, assemble_model, load_model, write_model
 
 __all__ = [
     "IMAGE_SCALES",
+    "WEIGHTS",
     "CrfSettings",
     "Decision",
     "ImageScale",
     "Model",
     "ModelDescription",
     "NetworkDescription",
+    "Region",
     "RegionScores",
     "StoredModel",
     "TaskName",
     "TrainingRecord",
+    "assemble_model",
     "find_model",
     "import_model",
     "list_models",
@@ -63,10 +73,12 @@ __all__ = [
     "remove_model",
     "shipped_models",
     "stored_model",
+    "user_models",
     "user_models_folder",
+    "verify_checksums",
     "write_model",
 ]
-_WITH_TORCH = ("Model", "load_model", "write_model")
+_WITH_TORCH = ("Model", "assemble_model", "load_model", "write_model")
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,7 @@ def _schema(hint: Any, definitions: dict[str, Schema]) -> Schema:
     if origin is typing.Annotated:
         return _annotated(hint, definitions)
     if dataclasses.is_dataclass(hint):
-        return _reference(typing.cast(type, hint), definitions, complete=False)
+        return _reference(typing.cast(type, hint), definitions)
     if origin in (typing.Union, types.UnionType):
         return {"anyOf": [_schema(kind, definitions) for kind in arguments]}
     if origin is typing.Literal:
@@ -60,7 +60,7 @@ def _schema(hint: Any, definitions: dict[str, Schema]) -> Schema:
 
 def _annotated(hint: Any, definitions: dict[str, Schema]) -> Schema:
     if is_complete(hint):
-        return _reference(hint.__origin__, definitions, complete=True)
+        return _dataclass(hint.__origin__, definitions, complete=True)  # here alone
     schema = _schema(hint.__origin__, definitions)
     for mark in hint.__metadata__:
         if isinstance(mark, Pattern):
@@ -88,12 +88,12 @@ def _table(key: Any, value: Any, definitions: dict[str, Schema]) -> Schema:
     return {"type": "object", **stated, "additionalProperties": _schema(value, definitions)}
 
 
-def _reference(kind: type, definitions: dict[str, Schema], complete: bool) -> Schema:
+def _reference(kind: type, definitions: dict[str, Schema]) -> Schema:
     if kind.__name__ not in definitions:
         definitions[
             kind.__name__
         ] = {}  # keeps its place, and a dataclass inside itself from looping
-        definitions[kind.__name__] = _dataclass(kind, definitions, complete)
+        definitions[kind.__name__] = _dataclass(kind, definitions, complete=False)
     return {"$ref": f"#/$defs/{kind.__name__}"}
 
 

@@ -1,6 +1,6 @@
 """What `configs/inference.json` of a model folder names, so that MONAI's bundle runner segments.
 
-The transforms take the steps of `Segmenter` (module `steps`), so the label maps are the same.
+The transforms take the steps of `Segmenter` (module `volume_steps`), so the label maps are the same.
 Between them a case is a dictionary of tensors and its name, which a data loader can collate.
 """
 
@@ -26,7 +26,7 @@ from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.segmentation.outputs import SEGMENTATION
-from scripted_models.segmentation.steps import (
+from scripted_models.segmentation.volume_steps import (
     NetworkInput,
     decide,
     look_at_case,

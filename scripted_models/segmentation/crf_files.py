@@ -6,19 +6,13 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from monai.transforms import Compose
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import read_volume, write_labels
 from scripted_models.labels import LABELS
 from scripted_models.networks.crf.refinement import build_crf, refine_brain
-from scripted_models.transforms.preprocessing import (
-    ClipPercentilesd,
-    MarkBraind,
-    preprocess,
-    standardize,
-)
+from scripted_models.transforms.preprocessing import preprocess, standardizing
 
 
 def refine_case(
@@ -57,7 +51,7 @@ def refine_case(
             path=images[0],
         )
     names = [path.name for path in images]
-    pipeline = Compose([MarkBraind(channels=names), ClipPercentilesd(1.0, 99.0), standardize()])
+    pipeline = standardizing(names)
     image = preprocess(pipeline, volumes)["image"]
     crf = build_crf(len(classes), settings)
     refined = refine_brain(crf, classes, image, grid.spacing_xyz_mm[::-1])

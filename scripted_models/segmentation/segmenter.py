@@ -25,7 +25,7 @@ from scripted_models.segmentation.quality_estimate import (
     result_problems,
 )
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
-from scripted_models.segmentation.steps import (
+from scripted_models.segmentation.volume_steps import (
     NetworkInput,
     decide,
     look_at_case,

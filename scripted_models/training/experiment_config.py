@@ -7,19 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from scripted_models.bundle.description import NONE, CrfSettings, Decision, TaskName
+from scripted_models.bundle.description import CrfSettings, Decision, TaskName
 from scripted_models.errors import InputError
 from scripted_models.runtime.table_hints import Range
 from scripted_models.runtime.typed_tables import UnfitError, as_table, read_table
 from scripted_models.transforms.steps import (
-    ClipPercentiles,
-    CropToBrain,
-    InsideBrain,
-    MarkBrain,
+    DEFAULT_POSTPROCESSING,
+    DEFAULT_PREPROCESSING,
     PostprocessingStep,
     PreprocessingStep,
-    RemoveSmallComponents,
-    Standardize,
 )
 
 if sys.version_info >= (3, 11):
@@ -33,18 +29,6 @@ LEAST_SPACING_MM = 0.1  # of slices
 # A name becomes a folder: one part of a path, on every system.
 _NAME = re.compile(r"\w([\w .+-]{0,98}[\w+-])?")
 _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
-
-DEFAULT_PREPROCESSING: tuple[PreprocessingStep, ...] = (
-    MarkBrain(),
-    ClipPercentiles(lower=1.0, upper=99.0),
-    CropToBrain(),
-    Standardize(),
-)
-
-DEFAULT_POSTPROCESSING: tuple[PostprocessingStep, ...] = (
-    InsideBrain(),
-    RemoveSmallComponents(min_volume_ml=0.5, min_share=0.05),
-)
 
 Count = Annotated[int, Range(at_least=0)]
 Positive = Annotated[int, Range(at_least=1)]
@@ -223,7 +207,7 @@ class Experiment:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     # How probabilities become labels, see transforms/region_thresholds.py; empty: the most
     # probable.
-    decision: Decision = field(default_factory=lambda: NONE)
+    decision: Decision = field(default_factory=dict)
     crf: CrfSettings | None = None  # of probabilities
     weights: Literal["float32", "float16"] = "float32"  # of kernels in the model folder
 

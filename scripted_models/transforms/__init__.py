@@ -14,35 +14,48 @@ from typing import TYPE_CHECKING, Any
 
 from scripted_models.transforms.region_thresholds import ESTIMATED_DICE, decide_labels
 from scripted_models.transforms.steps import (
+    DEFAULT_POSTPROCESSING,
+    DEFAULT_PREPROCESSING,
     PostprocessingStep,
     PreprocessingStep,
+    SequenceName,
+    Share,
     check_order,
     kept_sequences,
-    read_postprocessing,
-    read_preprocessing,
 )
 
 if TYPE_CHECKING:
     from scripted_models.transforms.postprocessing import build_postprocessing
-    from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
+    from scripted_models.transforms.preprocessing import (
+        STEP_VERSIONS,
+        build_preprocessing,
+        preprocess,
+        standardizing,
+    )
 
 __all__ = [
+    "DEFAULT_POSTPROCESSING",
+    "DEFAULT_PREPROCESSING",
     "ESTIMATED_DICE",
+    "STEP_VERSIONS",
     "PostprocessingStep",
     "PreprocessingStep",
+    "SequenceName",
+    "Share",
     "build_postprocessing",
     "build_preprocessing",
     "check_order",
     "decide_labels",
     "kept_sequences",
     "preprocess",
-    "read_postprocessing",
-    "read_preprocessing",
+    "standardizing",
 ]
 _WITH_MONAI = {
+    "STEP_VERSIONS": "preprocessing",
     "build_postprocessing": "postprocessing",
     "build_preprocessing": "preprocessing",
     "preprocess": "preprocessing",
+    "standardizing": "preprocessing",
 }
 
 

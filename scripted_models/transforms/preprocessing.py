@@ -215,8 +215,8 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {
     "keep_sequences": KeepSequencesd,
 }
 
-# Raise the number of a step when it gives other values: cases that were preprocessed before are then
-# preprocessed again (training/cache.py).
+# Raise the number of a step when it gives other values: cases that were preprocessed before are
+# then preprocessed again (training/cache.py).
 STEP_VERSIONS = {
     "mark_brain": 1,
     "clip_percentiles": 1,
@@ -239,6 +239,15 @@ def build_preprocessing(steps: Sequence[PreprocessingStep | Mapping[str, object]
     """
     read = read_preprocessing(steps)
     return Compose([TRANSFORMS[step.step](**options_of(step)) for step in read])
+
+
+def standardizing(channels: Sequence[str]) -> Compose:
+    """Build the usual steps but the cropping, for volumes of any channels.
+
+    Args:
+        channels: what messages call them.
+    """
+    return Compose([MarkBraind(channels=channels), ClipPercentilesd(1.0, 99.0), standardize()])
 
 
 def preprocess(

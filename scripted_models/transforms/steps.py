@@ -188,6 +188,18 @@ PostprocessingStep = (
     InsideBrain | RemoveSmallComponents | RemoveFlatComponents | ReplaceSmallEnhancing
 )
 
+DEFAULT_PREPROCESSING: tuple[PreprocessingStep, ...] = (
+    MarkBrain(),
+    ClipPercentiles(lower=1.0, upper=99.0),
+    CropToBrain(),
+    Standardize(),
+)
+
+DEFAULT_POSTPROCESSING: tuple[PostprocessingStep, ...] = (
+    InsideBrain(),
+    RemoveSmallComponents(min_volume_ml=0.5, min_share=0.05),
+)
+
 
 def read_preprocessing(
     steps: Sequence[PreprocessingStep | Mapping[str, object]],
