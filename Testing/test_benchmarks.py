@@ -137,12 +137,12 @@ def test_held_out_networks_are_those_of_the_default_on_its_own_cases(table_of, t
     assert all(torch.equal(v, expected[k]) for k, v in alone.network.state_dict().items())
 
 
-def test_a_copy_without_enhancement_differs_in_t1c_and_truth_alone(tmp_path, monkeypatch):
+def test_a_contrast_suppressed_copy_differs_in_t1c_and_truth_alone(tmp_path, monkeypatch):
     write_phantom_case(tmp_path / "cases", 1, (40, 40, 14))
     ((name, case),) = usable_cases(tmp_path / "cases").items()
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     own = importlib.import_module("held_out_networks")
-    copy = own.copy_without_enhancement(case, tmp_path / "copies" / name)
+    copy = own.contrast_suppressed_copy(case, tmp_path / "copies" / name)
     (before, grid), (after, same_grid) = case.read_truth(), copy.read_truth()
     assert not grid.difference(same_grid)
     np.testing.assert_array_equal(after > 0, before > 0)

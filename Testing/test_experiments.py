@@ -227,7 +227,14 @@ class TestSequences:
     def studied(data, tmp_path_factory):
         output = tmp_path_factory.mktemp("sequences")
         drop = 'training.augmentation=[{step="drop_sequences", keep=["flair"]}]'
-        small = [*SMALL[3:8], "training.output_size=8", "network.arguments.widths=[2,3]", drop]
+        none = ["data.phantoms=0", "data.low_grade_phantoms=0"]  # of full size: 5 s each
+        small = [
+            *SMALL[3:8],
+            *none,
+            "training.output_size=8",
+            "network.arguments.widths=[2,3]",
+            drop,
+        ]
         options = ["--folds", "3", "--sequences", "--progress", "none", "--set", *small]
         start = ["experiments", "shipped/default", "--data", str(data), "--output", str(output)]
         assert main([*start, *options]) == 0

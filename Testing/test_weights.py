@@ -98,9 +98,10 @@ class TestBasic:
 
         parser = ConfigParser()
         parser.read_config(str(folder / "configs" / "inference.json"))
+        parser["bundle_root"] = str(folder)
         network = parser.get_parsed_content("network_def")
         network.load_state_dict(torch.load(folder / "models" / "model.pt", weights_only=True))
-        assert len(parser.get_parsed_content("preprocessing").transforms) == 4
+        assert len(parser.get_parsed_content("preprocessing").transforms) == 2
 
     def test_monai_verifies_the_stated_shapes(self, folder, monkeypatch):
         from monai.bundle import verify_net_in_out
