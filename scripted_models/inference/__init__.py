@@ -3,7 +3,7 @@
 `devices` chooses where a network runs, `boxes` which part of each slice it sees, `spectral`
 exchanges its large convolutions for equal ones, `volume` leads the slices through, and
 `memory_ladder` says how to go on when memory runs out. `reference` computes the same patch by
-patch, for tests and measurements.
+patch, for tests and measurements. `brain_inferer` is the inferer of MONAI's workflows.
 
 Call what `__all__` names.
 """

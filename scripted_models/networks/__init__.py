@@ -1,9 +1,13 @@
 """The networks: one file for each paper, and the registry that everything else builds them from.
 
-From outside the package are used: `build_network`, `build_slice_network` and `NETWORKS` (here);
-`SliceNetwork`, `VolumeNetwork` and `PLANES` (`slice_network`); `load_published` and the image
-scales (`weight_files`); `DenseCRF` and its refinement (`crf`). The layers of the paper's networks
-(`layers`, `fourier`) are used by `inference`, which evaluates them in other forms.
+`known_networks` is the registry, `monai_networks` brings MONAI's own networks, `footprint` measures
+what they need to see. From outside the package are used:
+
+    NETWORKS, build_network, build_slice_network    here
+    SliceNetwork, VolumeNetwork, PLANES             slice_network
+    load_published                                  weight_files
+    DenseCRF, build_crf, refine_brain, ...          crf
+    the layers that `inference` evaluates faster    layers, fourier
 """
 
 from scripted_models.networks.known_networks import (

@@ -5,6 +5,7 @@
     outputs           what a case leaves on disk
     case_images       volumes of a case on one grid; pictures and measurements read by it, too
     volume_steps      from volumes to labels, apart from the network
+    bundle_transforms the same steps for MONAI's bundle runner
     result            `Segmentation`, what was found
     quality_estimate  how sure the network is
     tumor_size        volumes and diameters

@@ -1,6 +1,6 @@
 """What `configs/inference.json` of a model folder names, so that MONAI's bundle runner segments.
 
-The transforms take the steps of `Segmenter` (module `steps`), so the label maps are the same.
+The transforms take the steps of `Segmenter` (`volume_steps`), so the label maps are the same.
 Between them a case is a dictionary of tensors and its name, which a data loader can collate.
 """
 
