@@ -1,8 +1,8 @@
 """Scores of label maps against ground truth.
 
-`folders` scores a folder of predictions, which `pairing` matches with the ground truth; `metrics`
-has the metrics of a region, `confusion` the one confusion matrix, of any classes. `paper_tables`
-holds the rows that Havaei et al. print, `experiment_rows` sets experiments beside them,
-`confidence_table` compares the estimated with the measured Dice. From outside call
+`folder_scores` scores a folder of predictions, which `pairing` matches with the ground truth;
+`metrics` has the metrics of a region, `confusion` the one confusion matrix, of any classes.
+`paper_tables` holds the rows that Havaei et al. print, `experiment_rows` sets experiments beside
+them, `confidence_table` compares the estimated with the measured Dice. From outside call
 `evaluate_folders` and what writes tables.
 """

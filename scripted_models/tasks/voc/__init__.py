@@ -2,6 +2,7 @@
 
 `voc_task` is the task. `classes`, `image_lists`, `masks` and `mat_files` know the data set's files,
 `picture_cases` makes training cases of them, `prediction` predicts label maps, `crf_pictures`
-refines them, `scoring` scores them. `held_out` and `list_table` test a list and set it beside
-`paper_rows`. Commands call the functions that read, predict and score; the rest serves the task.
+refines them, `scoring` scores them. `held_out_pictures` and `list_table` test a list and set it
+beside `paper_rows`. Commands call the functions that read, predict and score; the rest serves the
+task.
 """

@@ -93,7 +93,8 @@ def comparison(scores: ConfusionMatrix, images: int, name: str) -> str:
 def own_row(scores: ConfusionMatrix, name: str, images: int) -> ComparedRow:
     """Return our scores over so many images as texts under TITLES."""
     values = (percent(100 * scores.summary[key]) for key in SUMMARIES)
-    return ComparedRow((name, f"{images} images, here", *values), is_ours=True)
+    noun = "image" if images == 1 else "images"
+    return ComparedRow((name, f"{images} {noun}, here", *values), is_ours=True)
 
 
 def printed_row(row: VocRow) -> ComparedRow:
