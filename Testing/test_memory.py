@@ -1,4 +1,4 @@
-"""Memory: estimated before it is taken, kept within bounds, and given up step by step where it runs out."""
+"""Memory: estimated before it is taken, kept within bounds, given up step by step."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory):
-    """Volumes of 240 x 240 x 155 voxels with a brain in a few slices, so that they are done soon."""
+    """Volumes of 240 x 240 x 155 voxels with a brain in a few slices, so that they are soon done."""
     inputs = make_inputs(tmp_path_factory.mktemp("full"))
     for name in NAMES:
         small = inputs.image(name)
@@ -199,7 +199,7 @@ def test_slices_are_taken_one_by_one_where_memory_runs_out(tmp_path, small_netwo
 
 
 class TestGpuMemory:
-    """The fault is injected: a network that has no memory while it is on another device than the CPU.
+    """The fault is injected: a network that has no memory before it is moved to the CPU.
 
     It may have some in half precision, which this machine then really computes in.
     """

@@ -1,7 +1,14 @@
 """Segmenting: a case in, a label map with all that is known of it out.
 
-`segmenter.Segmenter` is the one entrance: load once, segment many cases, nothing is written.
-`batch.Batch` segments cases into a folder and knows what is done already; `outputs` says what a
-case leaves there. `case_images` reads volumes for pictures and measurements, too. The other
-modules (`result`, `quality_estimate`, `tumor_size`) hold what is said about a segmentation.
+    segmenter         `Segmenter`, the one entrance: load once, segment many cases, write nothing
+    batch             `Batch`: cases into a folder, with the rule of what is done already
+    outputs           what a case leaves on disk
+    case_images       volumes of a case on one grid; pictures and measurements read by it, too
+    steps             from volumes to labels, apart from the network
+    result            `Segmentation`, what was found
+    quality_estimate  how sure the network is
+    tumor_size        volumes and diameters
+    crf_files         the dense CRF on probabilities in files
+
+All public names may be called; for label maps call `Segmenter.segment` or `Batch.run`.
 """
