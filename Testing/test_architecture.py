@@ -82,6 +82,15 @@ def test_ruff_has_nothing_to_format():
     assert done.returncode == 0, done.stdout
 
 
+def test_errors_of_the_package_have_parts():
+    """A whole sentence instead of parts is for texts of other programs and languages."""
+    kinds = {"InputError", "ModelError", "ResourceError", "Cancelled", "ScriptedModelsError"}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in kinds:
+                assert not node.args, f"{path}:{node.lineno}"
+
+
 def test_no_two_modules_of_one_name():
     """But for a command, which has its name in `commands/`, and `__init__`."""
     names = [path.stem for path in modules() if path.parent.name != "commands"]

@@ -280,7 +280,7 @@ class TestStock:
         assert all(torch.equal(value, expected[key]) for key, value in found.items())
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("model", ["fast", "TwoPathCNN"])
+    @pytest.mark.parametrize("model", ["fast"])
     def test_run(self, model, tmp_path):
         pytest.importorskip("fire")
         pytest.importorskip("ignite")

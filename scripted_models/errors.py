@@ -100,6 +100,8 @@ class ScriptedModelsError(Exception):
     Programs read the fields; people read the sentence that `str` makes of them.
 
     Args:
+        text: a whole sentence from elsewhere, such as another program or a translation; then there
+            are no parts.
         found: what is wrong, for example "3 volumes of 5 x 5 x 5 voxels".
         expected: what should be there; empty where that is plain.
         action: what the user can do; empty where there is nothing to do.
