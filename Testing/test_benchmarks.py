@@ -93,7 +93,7 @@ def test_mixed_precision_shows_what_half_precision_does_to_the_output_layer(tabl
 @pytest.mark.skipif(sys.platform == "win32", reason="measures memory with `resource`")
 def test_whole_brain_sets_the_forms_beside_each_other():
     """In a process of its own, whose children are its measurements."""
-    arguments = [*SMALL, "--networks", "GlobalPathCNN", "--slices", "1", "--slices-of-volume", "9"]
+    arguments = [*SMALL, "--networks", "GlobalPathCNN", "--slices", "1", "--slices-of-volume", "5"]
     arguments += ["--slice-edge", "40", "--voxels", "2", "--rounds", "1"]
     arguments += ["--forms", "plain whole slices", "spectral"]
     done = subprocess.run(
