@@ -1,6 +1,6 @@
 """Faults that users meet: what is done, what the program says, and what is left on the disk.
 
-The numbers are those of the project's list of 62 inputs and faults. A fault is a function that
+The numbers are those of the project's list of inputs and faults. A fault is a function that
 spoils the inputs of a case and returns the command. `test_faults.py` runs it. `FAULTS.md` is made
 from here.
 """
@@ -39,7 +39,7 @@ class Fault:
     """One row of the table.
 
     Attributes:
-        number: in the list of 62.
+        number: in the list.
         what: what is done.
         spoil: does it; see `Inputs`.
         code: exit code of the command.
