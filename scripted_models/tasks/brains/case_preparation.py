@@ -131,7 +131,8 @@ def _prepare(
     if suppressed:
         image, labels = contrast_suppression.remove_enhancement(image, labels)
     merged = coding is not None and coding.merged_necrosis
-    return _training_case(case.name, image, labels, experiment, merged)
+    spacing = Grid.of(moved[0]).spacing_xyz_mm[::-1]
+    return _training_case(case.name, image, labels, experiment, merged, spacing)
 
 
 def _prepare_phantom(name: str, seed: int, experiment: Experiment, low_grade: bool) -> TrainingCase:
@@ -142,9 +143,15 @@ def _prepare_phantom(name: str, seed: int, experiment: Experiment, low_grade: bo
 
 
 def _training_case(
-    name: str, image: np.ndarray, labels: np.ndarray, experiment: Experiment, merged: bool
+    name: str,
+    image: np.ndarray,
+    labels: np.ndarray,
+    experiment: Experiment,
+    merged: bool,
+    spacing_zyx_mm: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> TrainingCase:
-    done = preprocess(build_preprocessing(experiment.preprocessing), image, labels)
+    steps = build_preprocessing(experiment.preprocessing)
+    done = preprocess(steps, image, labels, spacing_zyx_mm=spacing_zyx_mm)
     target = make_target(done["labels"], done["brain"], merged)
     target[: lower_slices(done["brain"], experiment.data.upper_share)] = IGNORED
     return TrainingCase.of(name, done["image"], target)
