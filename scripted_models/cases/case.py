@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from scripted_models.cases.ignored_files import IgnoredFile
 from scripted_models.cases.sequence_assignment import Guess
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
@@ -68,6 +69,7 @@ class Case:
         problems: files that could not be placed.
         guesses: sequence -> guess with a path as key, where file names are loose; `images` holds
             the sure ones only.
+        ignored: files that look like a part of the case by their names and are none.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Case:
     coding: LabelCoding | None = None
     problems: tuple[FileProblem, ...] = ()
     guesses: dict[str, Guess[Path]] = field(default_factory=dict)
+    ignored: tuple[IgnoredFile, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:

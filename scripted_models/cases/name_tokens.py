@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from scripted_models.cases.name_words import GLUABLE, KNOWN, OTHER, SEQUENCE_WORDS
 from scripted_models.sequences import BY_ALIAS
@@ -73,7 +74,8 @@ def is_bids(name: str) -> bool:
 
 def bids_stem(name: str) -> str:
     """Return subject and session of a BIDS name."""
-    return "_".join(p for p in name.split("_") if p.lower().partition("-")[0] in _PLACE)
+    places = takewhile(lambda p: p.lower().partition("-")[0] in _PLACE, name.split("_"))
+    return "_".join(places)
 
 
 def name_words(name: str) -> list[Word]:
@@ -122,7 +124,11 @@ def _pieces(token: str, is_last: bool) -> list[str]:
     bare = re.sub(r"(?<=[a-z])[0-9]+$", "", token)  # 'post2', 'slice90'
     if bare != token and len(bare) > 2 and not bare.startswith("sub") and (found := _known(bare)):
         return found
-    if is_last and re.search("[a-z]{2}$|[12][a-z]$", token) and (found := _known(token[:-1])):
+    if (
+        is_last
+        and re.search(r"(\w{3}|t[12]|gd|km|ce)[a-z]$", token)
+        and (found := _known(token[:-1]))
+    ):
         return found  # converters give names that occur twice a letter
     if token.endswith(_DERIVED) and token.isalpha():
         return ["mask"]
@@ -162,17 +168,22 @@ def _registered_pair(token: str) -> list[str]:
 
 def _glued(token: str) -> list[str]:
     """Return the fewest words that make up a token, [] where others are needed."""
-    best: list[list[str] | None] = [None] * len(token) + [[]]
+    none = len(token) + 1
+    fewest = [none] * len(token) + [0]  # words from here to the end
+    ends = [0] * len(token)  # of the first of them
     for start in range(len(token) - 1, -1, -1):
         for end in range(min(start + _LONGEST, len(token)), start, -1):
-            piece, rest = token[start:end], best[end]
-            if rest is None or piece not in GLUABLE or not _may_stand(piece, token[end:]):
-                continue
-            if (found := best[start]) is None or len(rest) + 1 < len(found):
-                best[start] = [piece, *rest]
-    return [word for piece in best[0] or [] for word in _word(piece)]
+            shorter = fewest[end] + 1 < fewest[start]
+            if shorter and token[start:end] in GLUABLE and _may_stand(token, start, end):
+                fewest[start], ends[start] = fewest[end] + 1, end
+    words: list[str] = []
+    start = 0
+    while start < len(token) and fewest[0] < none:
+        words += _word(token[start : ends[start]])
+        start = ends[start]
+    return words
 
 
-def _may_stand(piece: str, after: str) -> bool:
+def _may_stand(token: str, start: int, end: int) -> bool:
     """'T12' is no T1, 'T13D' is."""
-    return piece not in ("t1", "t2") or not re.match(r"\d(?!d)", after)
+    return token[start:end] not in ("t1", "t2") or not re.match(r"\d(?!d)", token[end : end + 2])

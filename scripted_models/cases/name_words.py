@@ -24,7 +24,8 @@ CONTRAST = _bag(
     "gadoxetate dotarem clariscan magnevist multihance omniscan prohance vueway elucirem artirem "
     "cyclolux primovist eovist ablavar optimark gbca gbcm dtpa gdtpa gddtpa gddota km kmgabe ce "
     "cm mdc civ enhanced enhance enhancement enh post inj injected injecte injectee injection "
-    "inyectado iniettato pdc 造影 造影後 増強 增强 强化 контраст контрастом контраста контрастирования"
+    "inyectado iniettato pdc 造影 造影後 増強 增强 强化 контраст "
+    "контрастом контраста контрастирования"
 )
 NATIVE = _bag(
     "pre precontrast precontraste prekontrast pregd pregad pregado prekm vorkm noncontrast "
@@ -40,7 +41,7 @@ WITH = _bag("w with mit avec con com met z med с")
 AND = _bag("and und et e y en i och og")
 # Behind a word for contrast medium they mean nothing; alone they leave open what followed.
 AFTER = _bag(
-    "nach gabe von after apres dopo despues tras pos efter etter following de di of del della "
+    "min nach gabe von after apres dopo despues tras pos efter etter following de di of del della "
     "with mit avec con com met medio mezzo mezo produit produto produkt administration "
     "administracion somministrazione application applikation apport agent medium dose single "
     "double half minutes delayed late delay"

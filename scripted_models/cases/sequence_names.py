@@ -1,12 +1,14 @@
 """What a name tells about its sequence: the one reader of file, series and node names."""
 
 import re
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from scripted_models.cases.contrast_words import ContrastWords, is_treatment
 from scripted_models.cases.name_tokens import DENIED, GIVEN, Word, is_bids, name_words
 from scripted_models.cases.name_words import (
     AFTER,
-    AND,
     ATLASES,
     CONTRAST,
     DOUBTFUL,
@@ -15,19 +17,20 @@ from scripted_models.cases.name_words import (
     KNOWN,
     NATIVE,
     NOT,
-    OF_PATIENTS,
     ONTO,
     OTHER,
     REGISTERED,
     T1_BY_METHOD,
-    TIMES,
-    TREATMENT,
     WEAK,
     WITH,
 )
 
-_OF_SCANS = KNOWN - OF_PATIENTS
+Key = TypeVar("Key", bound=Hashable)
 _CORRECTED = (["corrected"], ["correction"], ["corr"])
+_IMAGES = OTHER | T1_BY_METHOD
+_ONTO_THE = ONTO | REGISTERED | {"the"}
+_OF_ALL = ATLASES | {"w", "wi", "weighted", "space", "flair"}  # words of a reference
+_OF_T1 = _OF_ALL | CONTRAST | NATIVE | T1_BY_METHOD | {GIVEN, DENIED, "c"}
 _SIGNS = frozenset({"iv", GIVEN, DENIED, "star", "plus", "either"})
 
 
@@ -85,6 +88,22 @@ def read_names(name: str, description: str) -> NameEvidence:
     return NameEvidence(conflict=f"name '{name}' and description '{description}'")
 
 
+def without_shared_doubt(told: Mapping[Key, NameEvidence]) -> dict[Key, NameEvidence]:
+    """Clear the unknown word that all volumes of a patient share, such as a hospital's name.
+
+    A word that T1 shares may mean contrast medium, unless a T1c is there and has it, too.
+    """
+    stated = [e for e in told.values() if e.sequence]
+    doubts = {e.doubt for e in stated}
+    sequences = {e.sequence for e in stated}
+    shared = (
+        len(doubts) == 1 and len(sequences) > 1 and ("t1" not in sequences or "t1c" in sequences)
+    )
+    if not shared or doubts <= {"", *CONTRAST}:
+        return dict(told)
+    return {key: replace(e, rank=2, doubt="") if e.sequence else e for key, e in told.items()}
+
+
 def sequence_from_name(name: str) -> str | None:
     """Return the sequence that a name states, or None when it states none or several.
 
@@ -102,16 +121,18 @@ def _without_reference(words: list[Word]) -> tuple[list[Word], str]:
     Returns:
         The words of the moved image, and why none is clear, or "".
     """
-    at = 0
+    at, named = 0, False  # whether an image was named so far
     while at < len(words):
         target = at + 1
-        while target < len(words) and words[target].text in ONTO | REGISTERED | {"the"}:
+        while target < len(words) and words[target].text in _ONTO_THE:
             target += 1
-        if not _is_onto(words, at) or target == len(words) or not _is_target(words[target]):
+        if not _is_onto(words, at):
+            named |= words[at].is_sequence or words[at].text in _IMAGES
             at += 1
-            continue
-        if any(w.is_sequence or w.text in OTHER | T1_BY_METHOD for w in words[:at]):
-            words = words[:at] + words[_end_of_target(words, target) :]
+        elif target == len(words) or not _is_target(words[target]):
+            at = target
+        elif named:
+            del words[at : _end_of_target(words, target)]
         elif words[at].text in ONTO and words[target].is_sequence:
             return words, f"'{words[at].text} {words[target].text}' without what was moved"
         else:
@@ -122,19 +143,17 @@ def _without_reference(words: list[Word]) -> tuple[list[Word], str]:
 def _is_onto(words: list[Word], at: int) -> bool:
     text = words[at].text
     if text == "2":  # 't2 2 t1', not 'case 2 t1'
-        return at > 0 and (words[at - 1].is_sequence or words[at - 1].text in (GIVEN, *CONTRAST))
-    return text in ONTO | REGISTERED
+        return at > 0 and (words[at - 1].is_sequence or words[at - 1].text == GIVEN)
+    return text in ONTO or text in REGISTERED
 
 
 def _is_target(word: Word) -> bool:
-    return word.is_sequence or word.text in ATLASES | OTHER
+    return word.is_sequence or word.text in ATLASES or word.text in OTHER
 
 
 def _end_of_target(words: list[Word], target: int) -> int:
     """Return the index behind the words of a reference: 'T1 post Gd space'."""
-    own = ATLASES | {"w", "wi", "weighted", "space", "flair"}
-    if words[target].text == "t1":
-        own = own | CONTRAST | NATIVE | T1_BY_METHOD | {GIVEN, DENIED, "c"}
+    own = _OF_T1 if words[target].text == "t1" else _OF_ALL
     end = target + 1
     while end < len(words) and words[end].text in own:
         end += 1
@@ -226,11 +245,11 @@ class _Reader:
             clear: whether contrast medium does not matter, or is clear.
         """
         for at, word in enumerate(self.texts[self.first + 1 :], self.first + 1):
-            if word in DOUBTFUL and not self.texts[at + 1 : at + 2] in _CORRECTED:
+            if word in DOUBTFUL and self.texts[at + 1 : at + 2] not in _CORRECTED:
                 return word
             if _is_unknown(word):
                 return word
-            if not clear and word in AFTER and not _is_treatment(self.texts[at:]):
+            if not clear and word in AFTER and not is_treatment(self.texts[at : at + 4]):
                 return word
         return ""
 
@@ -238,7 +257,7 @@ class _Reader:
         exact = [self.texts[i + 1 : i + 2] for i, word in enumerate(self.texts) if word == "t1"]
         if [GIVEN] in exact and any(after != [GIVEN] for after in exact) and not is_bids(self.text):
             return NameEvidence(conflict="'T1' and 'T1c'")
-        contrast = _Contrast(self.words, self.first, self.text).read()
+        contrast = ContrastWords(self.words, self.first, self.text).read()
         if contrast.unclear or (contrast.given and contrast.denied):
             return NameEvidence(conflict="words for and against contrast medium")
         doubt = contrast.doubt or self._doubt(clear=contrast.given or contrast.denied)
@@ -249,118 +268,9 @@ class _Reader:
 
 
 def _is_unknown(word: str) -> bool:
-    """Tell whether a word behind a sequence may mean anything; numbers and single letters do not."""
+    """Tell whether a word behind a sequence may mean anything; numbers and letters do not."""
     if re.fullmatch(r"e\d{1,2}|i\d{4,}", word):  # a converter's echo or single slice
         return True
     named = re.search(r"[^\W\d_]", word) and not re.search(r"\d", word)
     short = len(word) == 1 and word.isascii()
     return bool(named) and not short and word not in KNOWN and word not in _SIGNS
-
-
-def _is_treatment(texts: list[str]) -> bool:
-    """Tell whether a word such as 'post', the first, is about treatment."""
-    for word in texts[1:4]:
-        if word in TREATMENT:
-            return True
-        if word in CONTRAST or word in AND or word == GIVEN:
-            return False
-    return False
-
-
-class _Contrast:
-    """Tells whether words state contrast medium or deny it.
-
-    Attributes:
-        given: they state it.
-        denied: they deny it.
-        unclear: they say both at once ('with and without').
-        doubt: the word that may mean something else, such as a lone 'post', or "".
-    """
-
-    def __init__(self, words: list[Word], first: int, text: str):
-        self.words, self.first, self.text = words, first, text
-        self.texts = [word.text for word in words]
-        self.given = self.denied = self.unclear = self._sure = False
-        self.doubt = ""
-
-    def read(self) -> "_Contrast":
-        at = 0
-        while at < len(self.texts):
-            at = self._step(at)
-        if self.given and self._sure:
-            self.doubt = ""
-        return self
-
-    def _step(self, at: int) -> int:
-        """Judge one word; return the index of the next one to judge."""
-        word, behind = self.texts[at], at > self.first
-        if word in WITH and (end := self._with_and_without(at)):
-            self.unclear |= behind
-            return end
-        if word in CONTRAST | NATIVE | AFTER | NOT and _is_treatment(self.texts[at:]):
-            return at + 1
-        if word == "post" and set(self.texts[at + 1 : at + 3]) & TIMES:
-            self.doubt = self.doubt or "post"
-        elif word in NOT and (end := self._contrast_behind(at)):
-            self.denied = True
-            return end
-        elif word in NATIVE or word == DENIED:
-            self.denied |= not self._is_visit(at)
-        elif word in CONTRAST or word == GIVEN:
-            self._give(word, at)
-        elif word == "c" and at:
-            self._give_by_letter(at)
-        elif word in ("plus", "iv") or (word in WITH and behind and at + 1 == len(self.texts)):
-            self.given, self.doubt = True, self.doubt or word
-        self.unclear |= word == "either"
-        return at + 1
-
-    def _give(self, word: str, at: int) -> None:
-        if word == "post" and self._is_visit(at):
-            return
-        self.given = True
-        unknown = any(re.search("[a-z]", w) and w not in _OF_SCANS for w in self.texts[:at])
-        if word != "post" or at > self.first or not unknown:
-            self._sure = True
-        else:
-            self.doubt = self.doubt or word
-
-    def _give_by_letter(self, at: int) -> None:
-        """'T1 C' is with contrast medium, 'T1-C' and 'T1 AX C' may be."""
-        before = self.text[self.words[at - 1].end : self.words[at].start]
-        if self.texts[at - 1] in ("t1", "w", "with", *T1_BY_METHOD):
-            self.given = True
-            self._sure |= "-" not in before
-            self.doubt = self.doubt or "-c" * ("-" in before)
-        elif at > self.first:
-            self.doubt = self.doubt or "c"
-
-    def _is_visit(self, at: int) -> bool:
-        """'pre' or 'post' before 't1c' and 't1n', and 'native' (space), say nothing of contrast."""
-        if self.texts[at] == "native" and GIVEN in self.texts:
-            return True
-        return at < self.first and self.texts[self.first + 1 : self.first + 2] in (
-            [GIVEN],
-            [DENIED],
-        )
-
-    def _contrast_behind(self, at: int) -> int:
-        """Return the index behind the contrast medium that a 'without' denies, 0 for none."""
-        for i in range(at + 1, min(at + 6, len(self.texts))):
-            word = self.texts[i]
-            if word in CONTRAST or word in ("c", "con"):
-                while i + 1 < len(self.texts) and self.texts[i + 1] in CONTRAST - {"post"}:
-                    i += 1
-                return i + 1
-            if word in AND | WITH or word.isdigit() or self.words[i].is_sequence:
-                return 0
-        return 0
-
-    def _with_and_without(self, at: int) -> int:
-        """Return the index behind 'with and without contrast', 0 where it does not stand."""
-        i = at + 1
-        while i < len(self.texts) and self.texts[i] in AND:
-            i += 1
-        if i == len(self.texts) or self.texts[i] not in NOT - {"pre", "vor", "before"}:
-            return 0
-        return self._contrast_behind(i) or i + 1
