@@ -5,8 +5,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripted_models.errors import Phrase, phrases
+
+if TYPE_CHECKING:
+    from scripted_models.cases.case import Case
 
 _MOST_KINDS = 20  # of names, in one list of sentences
 
@@ -40,10 +44,10 @@ def ignored_file(path: Path, stem: str, why: str) -> IgnoredFile:
     return IgnoredFile(path, f"<case>{path.name[len(own) :]}" if own else path.name, why)
 
 
-def tell_ignored(files: Iterable[IgnoredFile]) -> list[str]:
-    """Return one sentence for each kind of name, with the number of files."""
+def tell_ignored(cases: Iterable["Case"]) -> list[str]:
+    """Return one sentence for each kind of name that was left out, with the number of files."""
     kinds: dict[tuple[str, str], list[IgnoredFile]] = {}
-    for file in files:
+    for file in (file for case in cases for file in case.ignored):
         kinds.setdefault((re.sub(r"\d+", "#", file.kind), file.why), []).append(file)
     told = [_sentence(same) for same in kinds.values()]
     if len(told) > _MOST_KINDS:

@@ -65,7 +65,7 @@ class StrayTruths:
             files: kinds and paths.
             strange: whether the stem is not the name of the case that the files lie beside.
         """
-        if strange or self._extends_a_case(stem) or _says_no_truth(stem):
+        if strange or self._extends_a_case(stem) or says_no_truth(stem):
             return self._leave_out(files, OF_NO_KNOWN_FORM)
         return False
 
@@ -83,7 +83,7 @@ def is_stem_of(stem: str, folder: Path) -> bool:
     return stem.lower() in ("", folder.name.lower()) or bool(_MISNAMED.fullmatch(stem.lower()))
 
 
-def _says_no_truth(stem: str) -> bool:
+def says_no_truth(stem: str) -> bool:
     """Judge the words behind the last number of a stem, and the first one."""
     tokens = name_tokens(stem)
     last = max((i for i, token in enumerate(tokens) if re.search(r"\d", token)), default=-1)
