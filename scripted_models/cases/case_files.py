@@ -9,7 +9,7 @@ from scripted_models.cases.case import Case
 from scripted_models.cases.ignored_files import IgnoredFile, ignored_file
 from scripted_models.cases.naming import FileRole
 from scripted_models.cases.sequence_assignment import Candidate, Guess, judge_name
-from scripted_models.cases.sequence_names import NameEvidence, without_shared_doubt
+from scripted_models.cases.sequence_names import NameEvidence, settled
 from scripted_models.errors import listed, phrases
 from scripted_models.images.volume_files import volume_stem
 from scripted_models.sequences import TITLES
@@ -45,7 +45,7 @@ def split_doubtful(
         The others; guesses for sequences that have doubtful files only; the doubtful files of
         sequences that have a sure one.
     """
-    told = without_shared_doubt(told)
+    told = settled(told, {path: volume_stem(path) for path in told})
     has_t1c = any(evidence.sequence == "t1c" and evidence.rank > 1 for evidence in told.values())
     sure, doubtful = [], defaultdict(list)
     for kind, path in files:

@@ -11,6 +11,7 @@ from scripted_models.cases.name_words import (
     NATIVE,
     NOT,
     OF_PATIENTS,
+    OF_STUDIES,
     T1_BY_METHOD,
     TIMES,
     TREATMENT,
@@ -19,6 +20,7 @@ from scripted_models.cases.name_words import (
 
 _OF_SCANS = KNOWN - OF_PATIENTS
 _ABOUT = CONTRAST | NATIVE | AFTER | NOT  # contrast medium, or before and after a treatment
+_OF_BOTH = (CONTRAST | {"iv"}) - {"post"}
 _STOPS = AND | WITH
 _WITHOUT = NOT - {"pre", "vor", "before"}
 
@@ -61,7 +63,7 @@ class ContrastWords:
     def _step(self, at: int) -> int:
         """Judge one word; return the index of the next one to judge."""
         word, behind = self.texts[at], at > self.first
-        if word in WITH and (end := self._with_and_without(at)):
+        if (word in WITH or word in _WITHOUT) and (end := self._with_and_without(at)):
             self.unclear |= behind
             return end
         if word in _ABOUT and is_treatment(self.texts[at : at + 4]):
@@ -86,7 +88,8 @@ class ContrastWords:
         if word == "post" and self._is_visit(at):
             return
         self.given = True
-        if word != "post" or at > self.first or not self._names_somebody(at):
+        of_study = at < self.first and bool(OF_STUDIES & set(self.texts[:at]))
+        if not of_study and (word != "post" or at > self.first or not self._names_somebody(at)):
             self._sure = True
         else:
             self.doubt = self.doubt or word
@@ -127,8 +130,11 @@ class ContrastWords:
     def _with_and_without(self, at: int) -> int:
         """Return the index behind 'with and without contrast', 0 where it does not stand."""
         i = at + 1
-        while i < len(self.texts) and self.texts[i] in AND:
+        while i < len(self.texts) and self.texts[i] in AND and self.texts[i] not in WITH:
             i += 1
-        if i == len(self.texts) or self.texts[i] not in _WITHOUT:
+        other = _WITHOUT if self.texts[at] in WITH else WITH
+        if i == len(self.texts) or self.texts[i] not in other or self.texts[at] == "non":
             return 0
-        return self._contrast_behind(i) or i + 1
+        while i + 1 < len(self.texts) and self.texts[i + 1] in _OF_BOTH:
+            i += 1
+        return i + 1

@@ -48,7 +48,7 @@ def tell_ignored(cases: Iterable["Case"]) -> list[str]:
     """Return one sentence for each kind of name that was left out, with the number of files."""
     kinds: dict[tuple[str, str], list[IgnoredFile]] = {}
     for file in (file for case in cases for file in case.ignored):
-        kinds.setdefault((re.sub(r"\d+", "#", file.kind), file.why), []).append(file)
+        kinds.setdefault((re.sub(r"(?<![tT])\d+", "#", file.kind), file.why), []).append(file)
     told = [_sentence(same) for same in kinds.values()]
     if len(told) > _MOST_KINDS:
         words = _("Files of {count} more kinds of names were ignored, too.")

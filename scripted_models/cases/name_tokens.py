@@ -55,11 +55,13 @@ class Word:
         text: what it means, in the spelling of `name_words`.
         start: where its token begins in the name.
         end: where its token ends.
+        is_numbered: whether a number is glued to it ('seg001').
     """
 
     text: str
     start: int
     end: int
+    is_numbered: bool = False
 
     @property
     def is_sequence(self) -> bool:
@@ -114,19 +116,19 @@ def _read(token: re.Match[str], is_last: bool) -> Iterator[Word]:
         return
     plain = re.sub("[\u0300-\u036f]", "", token[0])
     for text in _pieces(plain, is_last) if kind == "ascii" else [plain]:
-        yield Word(text, *token.span())
+        yield Word(text, *token.span(), is_numbered=plain.removeprefix(text).isdigit())
 
 
 def _pieces(token: str, is_last: bool) -> list[str]:
     """Cut words that are glued together ('AXT1POST') or stand for several ('T1ce')."""
     if found := _known(token):
         return found
-    bare = re.sub(r"(?<=[a-z])[0-9]+$", "", token)  # 'post2', 'slice90'
+    bare = re.sub(r"^[0-9]+(?=[a-z]{3})|(?<=[a-z])[0-9]+$", "", token)  # '1warp', 'slice90'
     if bare != token and len(bare) > 2 and not bare.startswith("sub") and (found := _known(bare)):
         return found
     if (
         is_last
-        and re.search(r"(\w{3}|t[12]|gd|km|ce)[a-z]$", token)
+        and re.search(r"(\w{3}|t[12]|gd|km|ce)[a-j]$", token)
         and (found := _known(token[:-1]))
     ):
         return found  # converters give names that occur twice a letter

@@ -147,6 +147,11 @@ OF_PATIENTS = _bag(
     "baseline bl fu followup follow up timepoint tp visit date site pat patient subject case exam "
     "study"
 )
+# Of an examination: contrast medium behind them need not be the series' ('BRAIN W GD AX T1').
+OF_STUDIES = _bag(
+    "mr mri irm mrt rm brain head kopf schadel hirn cerveau crane cerebro craneo encefalo cranio "
+    "hersenen neuro study exam examination"
+)
 # They may change what an image shows; only the user knows.
 DOUBTFUL = _bag("dixon mdixon ideal inphase outphase opp opposed water fat bias")
 
@@ -162,4 +167,4 @@ _SHORT = _bag(
 )
 GLUABLE = frozenset(
     word for word in KNOWN if word in _SHORT or (len(word) > 3 and word.isascii())
-) | _bag("t1w t2w t1c t1ce gad dwi adc tof sub dsc dce swi cbv seg reg bet iso")
+) | _bag("t1w t2w t1c t1ce mpr spgr gado gad dwi adc tof sub dsc dce swi cbv seg reg bet iso")

@@ -11,7 +11,7 @@ from scripted_models.sequences import name_tokens
 
 _ = phrases(__name__)
 
-OF_NO_KNOWN_FORM = _("its name is no known form of an expert's label map of the tumor")
+OF_NO_KNOWN_FORM = _("no known form of name for an expert's label map of the tumor")
 # Words between a case's name and the sequence that are part of neither.
 _OF_IMAGES = REGISTERED | {
     *("ax", "axial", "tra", "transversal", "transverse", "sag", "sagittal", "cor", "coronal"),
@@ -82,10 +82,10 @@ def left_out(name: str) -> str:
         return OF_NO_KNOWN_FORM
     told = read_name(name)
     if told.mentions and told.other:
-        words = _("by '{word}' in its name it is none of the four sequences")
+        words = _("'{word}' in the name says that it is none of the four sequences")
         return words.format(word=told.other)
     if told.mentions and told.conflict:
-        return _("{conflict} in its name leave open what it is").format(conflict=told.conflict)
+        return _("{conflict} in the name leave open what it is").format(conflict=told.conflict)
     return ""
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from scripted_models.cases.sequence_names import (
     NameEvidence,
     read_names,
-    without_shared_doubt,
+    settled,
 )
 from scripted_models.errors import ScriptedModelsError, listed, phrases
 from scripted_models.images.contrast import MARGIN, Comparison, Look, look_at
@@ -97,7 +97,9 @@ class _Group(Generic[Key]):
     """The volumes of one patient and study."""
 
     def __init__(self, members: list[Candidate[Key]]):
-        self.told = without_shared_doubt({c: read_names(c.name, c.description) for c in members})
+        self.told = settled(
+            {c: read_names(c.name, c.description) for c in members}, {c: c.name for c in members}
+        )
         self.guesses: dict[str, Guess[Key]] = {}
         self.chosen: dict[str, Candidate[Key]] = {}
         self._looks: dict[Candidate[Key], Look | None] = {}

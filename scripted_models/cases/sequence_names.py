@@ -31,6 +31,8 @@ _IMAGES = OTHER | T1_BY_METHOD
 _ONTO_THE = ONTO | REGISTERED | {"the"}
 _OF_ALL = ATLASES | {"w", "wi", "weighted", "space", "flair"}  # words of a reference
 _OF_T1 = _OF_ALL | CONTRAST | NATIVE | T1_BY_METHOD | {GIVEN, DENIED, "c"}
+_BEFORE_T1 = (CONTRAST | NATIVE | NOT | WITH) - {"post", "w", "s"}
+_BEFORE_T1C = _BEFORE_T1 - {"pre", "vor"}
 _SIGNS = frozenset({"iv", GIVEN, DENIED, "star", "plus", "either"})
 
 
@@ -88,20 +90,30 @@ def read_names(name: str, description: str) -> NameEvidence:
     return NameEvidence(conflict=f"name '{name}' and description '{description}'")
 
 
-def without_shared_doubt(told: Mapping[Key, NameEvidence]) -> dict[Key, NameEvidence]:
-    """Clear the unknown word that all volumes of a patient share, such as a hospital's name.
+def settled(told: Mapping[Key, NameEvidence], names: Mapping[Key, str]) -> dict[Key, NameEvidence]:
+    """Return what names tell beside each other.
 
-    A word that T1 shares may mean contrast medium, unless a T1c is there and has it, too.
+    An unknown word that all volumes of a patient share, such as a hospital's name, leaves no doubt.
+    But T1 may share a word for contrast medium, unless T1c is there and has it, too. Beside 'T1a'
+    and 'T1b' a 'T1c' is the third of its name, as converters count.
+
+    Args:
+        told: what the name of each volume tells.
+        names: the names.
     """
-    stated = [e for e in told.values() if e.sequence]
-    doubts = {e.doubt for e in stated}
-    sequences = {e.sequence for e in stated}
-    shared = (
-        len(doubts) == 1 and len(sequences) > 1 and ("t1" not in sequences or "t1c" in sequences)
-    )
-    if not shared or doubts <= {"", *CONTRAST}:
-        return dict(told)
-    return {key: replace(e, rank=2, doubt="") if e.sequence else e for key, e in told.items()}
+    counted = {name[:-1] for name in names.values() if name.endswith("b")}
+    found = {
+        key: NameEvidence("t1", 2) if names[key].endswith("c") and names[key][:-1] in counted else e
+        for key, e in told.items()
+        if e.sequence
+    }
+    doubts = {e.doubt for e in found.values()}
+    sequences = {e.sequence for e in found.values()}
+    if len(doubts) == 1 and len(sequences) > 1 and not doubts <= {"", *CONTRAST}:
+        for key, e in found.items():
+            if e.sequence != "t1" or "t1c" in sequences:
+                found[key] = replace(e, rank=2, doubt="")
+    return {key: found.get(key, e) for key, e in told.items()}
 
 
 def sequence_from_name(name: str) -> str | None:
@@ -143,7 +155,7 @@ def _without_reference(words: list[Word]) -> tuple[list[Word], str]:
 def _is_onto(words: list[Word], at: int) -> bool:
     text = words[at].text
     if text == "2":  # 't2 2 t1', not 'case 2 t1'
-        return at > 0 and (words[at - 1].is_sequence or words[at - 1].text == GIVEN)
+        return at > 0 and (words[at - 1].is_sequence or words[at - 1].text in (GIVEN, *OTHER))
     return text in ONTO or text in REGISTERED
 
 
@@ -188,7 +200,7 @@ class _Reader:
     def start(self, told: NameEvidence) -> int:
         """Return where the words of the sequence begin in the text."""
         at = self.first
-        before = (CONTRAST | NATIVE | NOT | WITH) - {"post", "w", "s"}
+        before = _BEFORE_T1C if told.sequence == "t1c" else _BEFORE_T1
         while told.sequence in ("t1", "t1c") and at > 0 and self.texts[at - 1] in before:
             at -= 1
         return self.words[at].start if at >= 0 else 0
@@ -228,10 +240,13 @@ class _Reader:
 
     def _is_other(self, at: int, word: str) -> bool:
         numbered = re.fullmatch(r"b\d{2,4}", word) is not None  # weighting of diffusion
-        if word == "sub" and "".join(self.texts[at + 1 : at + 2]).isdigit():
-            return False  # a subject
-        # before a sequence's name, short words are rather a patient's
-        return at > self.first if numbered or word in WEAK else word in OTHER
+        following = "".join(self.texts[at + 1 : at + 2])
+        if (word == "sub" and following.isdigit()) or (word, following[:5]) == ("skull", "strip"):
+            return False  # a subject; an image
+        # before a sequence's name they are rather a patient's ('seg001', 'CT_017')
+        named = self.words[at].is_numbered or re.fullmatch(r"\d{2,}|[013-9]", following)
+        weak = numbered or word in WEAK or (named and word in OTHER)
+        return at > self.first if weak else word in OTHER
 
     def _is_t1_flair(self) -> bool:
         """GE's 'T1 FLAIR' is a T1; 'FLAIR T1' may be one of two that were registered."""

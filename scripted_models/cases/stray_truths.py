@@ -12,7 +12,7 @@ from scripted_models.sequences import name_tokens
 # map, and in which state it is.
 _RESULTS = re.compile(
     r"pred\w*|auto\w*|nnu?net\w*|\w*unet|models?|infer\w*|outputs?|out|results?|submissions?|"
-    r"ensemble\w*|deep\w*|glistrboost|hdglio|hd|synthseg|raidionics|derivatives|runs?"
+    r"ensemble\w*|deep\w*|glistrboost|hdglio|hd|synthseg|raidionics|runs?"
 )
 _NO_TRUTH = re.compile(
     _RESULTS.pattern
@@ -51,7 +51,7 @@ class StrayTruths:
             if parent == self.root or self.root not in parent.parents or parent in self.folders:
                 return False
             if any(_RESULTS.fullmatch(token) for token in name_tokens(parent.name)):
-                words = _("it lies in '{folder}', which is a folder of results by its name")
+                words = _("'{folder}' is a folder of results by its name")
                 return self._leave_out(files, words.format(folder=parent.name))
         return False
 
