@@ -218,13 +218,11 @@ def test_long_names_take_no_exponential_time():
     """In a process that is ended by force; it needs a few seconds."""
     code = """
 from scripted_models.cases.name_words import KNOWN
-from scripted_models.cases.naming import file_role, left_out
-for word in sorted(KNOWN):
-    for sign in ("", "_", "2"):
-        for tail in ("", "q!"):
-            name = (word + sign) * (160 // (len(word) + len(sign))) + tail
-            file_role(name), left_out(name)
+from scripted_models.cases.naming import file_role
+for number, word in enumerate(sorted(KNOWN)):
+    sign, tail = (("", "q!"), ("_", ""), ("2", ""), ("", ""))[number % 4]
+    file_role((word + sign) * (160 // (len(word) + len(sign))) + tail)
 for sign in ("", " ", "-", "+", "/"):
     file_role(sign.join(sorted(KNOWN) * 3)), file_role("t1" + sign * 9000)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)

@@ -12,6 +12,7 @@ from scripted_models.sequences import name_tokens
 _ = phrases(__name__)
 
 OF_NO_KNOWN_FORM = _("no known form of name for an expert's label map of the tumor")
+_BETWEEN = " ._-+("
 # Words between a case's name and the sequence that are part of neither.
 _OF_IMAGES = REGISTERED | {
     *("ax", "axial", "tra", "transversal", "transverse", "sag", "sagittal", "cor", "coronal"),
@@ -68,7 +69,7 @@ def file_role(name: str) -> FileRole | None:
         return _vsd_role(tokens, told)
     kind, at = _truth(name)
     if kind and (not told.mentions or kind in ("truth5", "truth_atropos")):
-        return FileRole(kind, _stem(name, at))
+        return FileRole(kind, bids_stem(name) if is_bids(name) else name[:at].rstrip(_BETWEEN))
     if told.sequence is None or not told.mentions:
         return None
     return _with_second(name, FileRole(told.sequence, _stem(name, told.first), told))
@@ -125,7 +126,7 @@ def _stem(name: str, at: int) -> str:
             if word.text not in _OF_IMAGES:
                 break
             at = word.start
-    return name[:at].rstrip(" ._-+(")
+    return name[:at].rstrip(_BETWEEN)
 
 
 def _with_second(name: str, role: FileRole) -> FileRole:
