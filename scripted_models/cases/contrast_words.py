@@ -68,7 +68,7 @@ class ContrastWords:
             return end
         if word in _ABOUT and is_treatment(self.texts[at : at + 4]):
             return at + 1
-        if word == "post" and set(self.texts[at + 1 : at + 3]) & TIMES:
+        if word == "post" and TIMES & set(self.texts[max(at - 1, 0) : at + 3]):
             self.doubt = self.doubt or "post"
         elif word in NOT and (end := self._contrast_behind(at)):
             self.denied = True

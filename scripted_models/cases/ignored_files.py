@@ -5,12 +5,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from scripted_models.errors import Phrase, phrases
-
-if TYPE_CHECKING:
-    from scripted_models.cases.case import Case
 
 _MOST_KINDS = 20  # of names, in one list of sentences
 
@@ -32,6 +29,14 @@ class IgnoredFile:
     why: str
 
 
+class HasIgnored(Protocol):
+    """A case, as far as its ignored files matter."""
+
+    @property
+    def ignored(self) -> tuple[IgnoredFile, ...]:
+        """Files that were left out."""
+
+
 def ignored_file(path: Path, stem: str, why: str) -> IgnoredFile:
     """Return a file that was left out, with its kind of name.
 
@@ -44,7 +49,7 @@ def ignored_file(path: Path, stem: str, why: str) -> IgnoredFile:
     return IgnoredFile(path, f"<case>{path.name[len(own) :]}" if own else path.name, why)
 
 
-def tell_ignored(cases: Iterable["Case"]) -> list[str]:
+def tell_ignored(cases: Iterable[HasIgnored]) -> list[str]:
     """Return one sentence for each kind of name that was left out, with the number of files."""
     kinds: dict[tuple[str, str], list[IgnoredFile]] = {}
     for file in (file for case in cases for file in case.ignored):

@@ -16,7 +16,7 @@ _SIGNS = (
     (r"\bw(?:/ ?| )o(?:ut)?\b|\bs/(?!\w*\d)", "without"),
     (r"\b[wc]/", "with"),
     (r"\+ ?/ ?-|±", "either"),
-    (r"\+ ?c[em]?(?![a-z0-9])|\b(?:c|gd|km|ce) ?\+", "contrast"),
+    (r"\+ ?(?:c[em]?|g)(?![a-z0-9])|\b(?:c|gd|km|ce) ?\+", "contrast"),
     (r"\b(?:c|gd|km|ce)-(?=[ )]|$)|(?<=[ (])-(?:c|gd|km|ce)\b", "noncontrast"),
     (r"\bgd-dtpa\b|\bm\.d\.c\b|\bk\.m\b", "contrast"),
     (r"\b(?:dark|da)[ -]?(?:fluid|fl)\b", "darkfluid"),
@@ -44,7 +44,19 @@ _OF_NO_MEANING = (
 _LONGEST = max(map(len, GLUABLE))
 _LONGEST_PAIR = 32  # letters of two sequences glued together, 'flair2t1c'
 GIVEN, DENIED = "given", "denied"  # contrast medium, by an alias such as 't1ce' or 't1n'
-_DERIVED = ("mask", "masks", "maske", "seg", "segm", "map", "maps", "label", "labels", "field")
+_DERIVED = (
+    "mask",
+    "masks",
+    "maske",
+    "seg",
+    "segm",
+    "map",
+    "maps",
+    "label",
+    "labels",
+    "field",
+    "jacobian",
+)
 
 
 @dataclass(frozen=True)
