@@ -204,6 +204,14 @@ class TestCommands:
         scored = json.loads((tmp_path / "out/metrics.json").read_text("utf-8"))["cases"]
         assert list(scored) == [CASE]
 
+    @pytest.mark.parametrize("word", ["_pred", "_seg_pred", "-segmentation", "_labels_v2", "_seg"])
+    def test_flat_predictions_may_say_more_by_their_names(self, word, tmp_path, capsys):
+        plant(tmp_path / "data", f"{CASE}/{CASE}_seg")
+        write(tmp_path / f"pred/{CASE}{word}.nii.gz", values_of("brats2021"))
+        folders = ["--predictions", str(tmp_path / "pred"), "--truth", str(tmp_path / "data")]
+        assert main(["evaluate", *folders, "--output", str(tmp_path / "out")]) == 0
+        assert "1.00" in capsys.readouterr().out
+
     def test_a_result_as_truth_is_told(self, tmp_path, capsys):
         written = write(tmp_path / f"out/{CASE}/segmentation.nii.gz", values_of("internal"))
         written.with_name("report.json").write_text('{"coding": "internal"}', "utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from scripted_models.labels import CODINGS, LabelCoding
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
 PREDICTION_REPORT = "report.json"
+_MORE = r"(?:[ ._-]+(?!\d+(?:[ ._-]|$))[^ ._-]+)"  # a word, and no number
+_LABEL_WORDS = "(?:seg|segm|segmentation|labels?|pred|prediction)"
 
 
 def find_truths(folder: Path, coding: LabelCoding | None) -> tuple[list[Case], list[str]]:
@@ -137,7 +140,7 @@ def find_predictions(folder: Path) -> dict[str, Path]:
             action="check the path",
             path=folder,
         )
-    flat = ((_label_map_case(path), path) for path in _volumes_in(folder))
+    flat = ((_predicted_case(path), path) for path in _volumes_in(folder))
     return _by_case([*_written_by_segment(folder), *flat])
 
 
@@ -165,6 +168,13 @@ def _label_map_case(path: Path) -> str:
     if role is not None and role.kind.startswith("truth") and role.stem:
         return role.stem
     return volume_stem(path)
+
+
+def _predicted_case(path: Path) -> str:
+    """Return the case of a flat prediction, whose name may say more ('X_seg_pred')."""
+    case = _label_map_case(path)
+    words = re.fullmatch(rf"(.+?)[ ._-]+{_LABEL_WORDS}{_MORE}{{0,2}}", case, re.I)
+    return words[1] if words else case
 
 
 def _by_case(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
