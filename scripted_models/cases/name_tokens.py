@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 
 from scripted_models.cases.name_words import GLUABLE, KNOWN, OTHER, SEQUENCE_WORDS
@@ -99,7 +100,7 @@ def name_words(name: str) -> list[Word]:
         >>> [word.text for word in name_words("9_AXT1POSTa +C")]
         ['9', 'ax', 't1', 'posta', 'contrast']
     """
-    text = "".join(map(_plain_letter, name))
+    text = name.lower() if name.isascii() else "".join(map(_plain_letter, name))
     if is_bids(name):
         text = _ENTITY.sub(_without_key, text)
     text = text.replace("_", " ")
@@ -131,8 +132,11 @@ def _read(token: re.Match[str], is_last: bool) -> Iterator[Word]:
         yield Word(text, *token.span(), is_numbered=plain.removeprefix(text).isdigit())
 
 
+@lru_cache(maxsize=4096)
 def _pieces(token: str, is_last: bool) -> list[str]:
     """Cut words that are glued together ('AXT1POST') or stand for several ('T1ce')."""
+    if token.isdigit():
+        return [token]
     if found := _known(token):
         return found
     bare = re.sub(r"^[0-9]+(?=[a-z]{3})|(?<=[a-z])[0-9]+$", "", token)  # '1warp', 'slice90'

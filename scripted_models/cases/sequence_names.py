@@ -104,7 +104,7 @@ def settled(told: Mapping[Key, NameEvidence], names: Mapping[Key, str]) -> dict[
     """
     counted = {name[:-1] for name in names.values() if name.endswith("b")}
     found = {
-        key: NameEvidence("t1", 2) if names[key].endswith("c") and names[key][:-1] in counted else e
+        key: read_name(names[key][:-1]) if names[key][:-1] in counted else e
         for key, e in told.items()
         if e.sequence
     }
