@@ -47,7 +47,10 @@ NAMES = {
         "T1 AX S/CONTRASTE|T1 SEM CONTRASTE|T1 PRÉ-CONTRASTE|T1 axial avant gado|"
         "T1 zonder contrast|T1 blanco|T1 no contrast|T1_No_Gd|T1-no-contrast|T1_WO_GD|T1_woGd|"
         "T1_withoutGd|T1 POST SURGERY AX|T1_3M_POST_RT|postop_t1|post-op-t1|T1_post_biopsy|"
-        "T1_Brain_n4_1mm_reg|T1_brain_to_MNI_2mm|MNI_T1"
+        "T1_Brain_n4_1mm_reg|T1_brain_to_MNI_2mm|MNI_T1|t1_mpr_ns_sag_p2_iso|"
+        "t1_mpr_sag_iso_MPR_Tra|t1_fl2d_tra_fs|T1 (1)|T1 Bias Corrected|T1-N4|AX T1 FS C-|"
+        "OAx T1|T1W_FFE|T1_reg_T1_post|AX T1 WO GAD|PRE T1|T1_native_space|p_pre_contrast_t1|"
+        "p_t1_precontrast|p_T1_noGd|p_t1_nongad|p_t1_non_enhanced|p_t1_nonenhanced|t1_w"
     ),
     "t1c": (
         "Ax T1 FLAIR +C|9_AX_T1_POSTa|AX_T1_GADa|AX T1 POSTCON|AX T1 POST CON|AX T1 W/ CONTRAST|"
@@ -70,11 +73,16 @@ NAMES = {
         "T1 POS CONTRASTE|T1 PÓS-CONTRASTE|T1 apres injection de gadolinium|T1 GADO AXIAL|"
         "T1 met contrast|T1 na contrast|T1 IV contrast|T1_W_GD|T1W_GD|T1_wGd|T1_withGd|T1wC|"
         "t1_c|T1.C|T1POST_a|T1_postgd_1|T1 POST SURGERY AX +C|post_op_t1c|T1 POST BIOPSY GD|"
-        "T1_post_contrast_post_op|reg_t1c"
+        "T1_post_contrast_post_op|reg_t1c|t1_space_sag_p2_iso_km|T1c [stripped]|AX T1 +C FLAIR|"
+        "AX T1 FS C+|+C Ax T1 FSE|POST-CONTRAST: AX T1|T1 3D ISO C+ (MPR)|T1W_3D_TFE_ce|"
+        "T1_post_Gd_reg_to_T1|T1_axial_post_contrast_fatsat_3mm_reg|ax t1 post fs|AX T1 W GAD|"
+        "GAD T1|T1 POST_GAD_2|t1ce_native_space|p_t1_Gadolinium_enhanced|"
+        "p_T1w_post_contrast_agent|t1gado|T1Gado|T1_c_e"
     ),
     "t2": (
         "Ax T2 PROPELLER|4_AX_T2|t2_reg_t1c|rT2|t22t1|sub-01_space-T1w_desc-preproc_T2w|"
-        "T2_Crop_1|T2W_TSE_SENSE|Ax T2 FRFSE|sub-01_part-mag_T2w|T2 TSE SAG|t2_aligned_to_flair"
+        "T2_Crop_1|T2W_TSE_SENSE|Ax T2 FRFSE|sub-01_part-mag_T2w|T2 TSE SAG|t2_aligned_to_flair|"
+        "t2_tse_rst_tra|T2 weighted_post_contrast"
     ),
     "flair": (
         "Ax T2 FLAIR|5_AX_FLAIR|flair_reg_t1c|wFLAIR|flair2t1c|FLAIR-in-T1c-space|"
@@ -83,9 +91,13 @@ NAMES = {
         "t2_tirm_tra_dark-fluid_fs|Sag CUBE FLAIR|FLAIR_2|t2-flair-brain|T2weightedFLAIR|"
         "FLAIR + C|sub-01_ce-gadolinium_FLAIR|FLAIR_brain_to_T1|FLAIR_rigid_T1c|"
         "FLAIR_coreg_to_T1|FLAIR coregistered with T1|flair_on_t1ce|FLAIR_into_T1|"
-        "flair-to-t1c_bet"
+        "flair-to-t1c_bet|t2_tse_dark_fluid_tra|FLAIR registered|FLAIR_in_T1c_space_brain|"
+        "flair_coregT1c|Ax T2 FLAIR FS +C|Ax T2/FLAIR|FLAIR_reg2t1c"
     ),
-    "t1c?": ("AX T1 W/|T1 IV|T1-C|T1 with|T1 CON|MRI_BRAIN_W_CONTRAST_AX_T1|T1+"),
+    "t1c?": (
+        "AX T1 W/|T1 IV|T1-C|T1 with|T1 CON|MRI_BRAIN_W_CONTRAST_AX_T1|T1+|t1_vibe_dixon_tra_W|"
+        "AX T1 W+"
+    ),
     "-": (
         "p_t1_gd_sub|p_t2_dsc|p_t1_tof|p_t1_prob|p_t2_star|p_swi|p_t2map|p_T2_map|T2*w|"
         "AX T2* GRE|t1_subtraction|t1c_minus|UPENN-GBM-00001_11_DSC_ap-rCBV|"
@@ -103,12 +115,14 @@ NAMES = {
         "T1 map MOLLI|T2 mapping|MRS T1|t1_average|T1_template_brain|p_t1_warp|"
         "p_t1_jacobian_det|p_t1_logJacobian|p_t1_bias_field|p_t1_biasfield|t1_pve_0|"
         "t1_posterior_1|t1_entropy|t1_diff_map|t1_residual|T1SEG|T1Mask|T1BrainMask|"
-        "t1_brain_pveseg|t1_roi|MNI152_T1_1mm_template"
+        "t1_brain_pveseg|t1_roi|MNI152_T1_1mm_template|T1_Jac|T1_warpfield|t1_defField|t1_csf|"
+        "t1_gm|t1-wm-prob|t1_DWI_reg|t1_dti|T1_FA"
     ),
     "?": (
         "reg_t1c_flair|flair_t1|flair_t1c_reg|t1 mit und ohne KM|T1 +/- C|t1_t2|p_t1_t1c|"
         "T1 W/WO|T1 without and with contrast|T1 nativ und nach KM|t1c-t1|t1_from_t1c|"
-        "T1 postcontrast_reg_to_pre|T1 post and pre|to_t1c|patient_to_t1c"
+        "T1 postcontrast_reg_to_pre|T1 post and pre|to_t1c|patient_to_t1c|rflair_t1|"
+        "T1_T1c_T2_FLAIR|FLAIR_T1c_reg_FLAIR"
     ),
     "t1?": (
         "T1 привет|9_t1_mprage_tra_p2_iso_i00001|T1_zebra|T1 post 3 months|T1_masked|"

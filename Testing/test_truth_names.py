@@ -68,6 +68,8 @@ OTHERS = (
     "truth_old",
     "my_truth",
     "annotation_draft",
+    "prediction",
+    "tumor",
 )
 
 
@@ -220,6 +222,15 @@ class TestCommands:
         error = capsys.readouterr().err
         assert "1 cases is the same file as the prediction" in error
         assert "1 cases is what `segment` wrote, unchanged" in error
+
+    def test_predictions_of_nnunet_as_truth_are_told(self, tmp_path, capsys):
+        for side in ("truth", "pred"):
+            write(tmp_path / f"{side}/{CASE}.nii.gz", values_of("internal"))
+        (tmp_path / "truth/predict_from_raw_data_args.json").write_text("{}", "utf-8")
+        folders = ["--predictions", str(tmp_path / "pred"), "--truth", str(tmp_path / "truth")]
+        codings = ["--coding", "internal", "--output", str(tmp_path / "scores")]
+        assert main(["evaluate", *folders, *codings]) == 0
+        assert "which nnU-Net writes with its predictions" in capsys.readouterr().err
 
     def test_train_tells_which_cases_it_does_not_use(self, tmp_path, capsys):
         root = plant(tmp_path / "data", f"{CASE}/{CASE}_tissue_seg")

@@ -79,7 +79,7 @@ class ContrastWords:
             self._give(word, at)
         elif word == "c" and at:
             self._give_by_letter(at)
-        elif word in ("plus", "iv") or (word in WITH and behind and at + 1 == len(self.texts)):
+        elif word in ("plus", "iv") or (word in WITH and self._ends_in_with(at)):
             self.given, self.doubt = True, self.doubt or word
         self.unclear |= word == "either"
         return at + 1
@@ -93,6 +93,11 @@ class ContrastWords:
             self._sure = True
         else:
             self.doubt = self.doubt or word
+
+    def _ends_in_with(self, at: int) -> bool:
+        """'T1 W/' leaves out the contrast medium; 'T1 W' is weighted."""
+        weighted = self.texts[at] == "w" and self.words[at - 1].is_sequence
+        return at > self.first and at + 1 == len(self.texts) and not weighted
 
     def _names_somebody(self, before: int) -> bool:
         """Tell whether words before 'post' may name a patient: then it may be a time point."""

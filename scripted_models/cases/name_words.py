@@ -142,8 +142,9 @@ NEUTRAL = _bag(
     "matched padded pad reoriented reorient ras lps lpi oriented orient fslreorient final new "
     "old copy kopie version time gz mha nrrd part full whole best first second third one two "
     "initial previous current recent desc std siemens philips ge canon toshiba hitachi skyra "
-    "prisma trio avanto verio aera signa achieva ingenia premier the is der die das le la les el "
-    "il nr number id at by from for"
+    "prisma trio avanto verio aera signa achieva ingenia premier ns rst kurz lang dunn schicht "
+    "schichten pace trig bh atse dc the is der die das le la les el il nr number id at by from "
+    "for"
 )
 OF_PATIENTS = _bag(
     "baseline bl fu followup follow up timepoint tp visit date site pat patient subject case "

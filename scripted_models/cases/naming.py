@@ -35,6 +35,7 @@ _WHOLE_TRUTHS = (  # of collections whose form alone would be too loose
 )
 _LABEL_LIKE = re.compile(
     r"seg|label|mask|truth|annot|contour|parcel|glistr|tissue|(?:^|_)(?:roi|gtv|gt|lbl|lesion)(?:_|$)"
+    r"|(?:^|_)pred(?:ict\w*)?(?:_|$)|(?:^|_)(?:tumou?r|o?edema|necrosis)$"
 )
 
 

@@ -17,6 +17,7 @@ from scripted_models.labels import CODINGS, LabelCoding
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
 PREDICTION_REPORT = "report.json"
+_OF_NNUNET = "predict_from_raw_data_args.json"
 _MORE = r"(?:[ ._-]+(?!\d+(?:[ ._-]|$))[^ ._-]+)"  # a word, and no number
 _LABEL_WORDS = "(?:seg|segm|segmentation|labels?|pred|prediction)"
 
@@ -91,7 +92,10 @@ def doubtful_truths(cases: list[Case], found: dict[str, Path]) -> list[str]:
     truths = {case.name: case.truth for case in cases if case.truth}
     same = [n for n, path in truths.items() if n in found and os.path.samefile(path, found[n])]
     written = [n for n, path in truths.items() if _is_as_written(path)]
+    by_nnunet = [n for n, path in truths.items() if path.with_name(_OF_NNUNET).exists()]
     told = {
+        f"The ground truth of {{n}} cases lies beside {_OF_NNUNET}, which nnU-Net writes with "
+        "its predictions: the scores may compare two results.": by_nnunet,
         "The ground truth of {n} cases is the same file as the prediction, so all scores are "
         "perfect.": same,
         "The ground truth of {n} cases is what `segment` wrote, unchanged: the scores compare two "
