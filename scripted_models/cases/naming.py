@@ -53,8 +53,8 @@ class FileRole:
 
     kind: str
     stem: str
-    told: NameEvidence = field(default=NameEvidence(), compare=False)
-    second: "FileRole | None" = field(default=None, compare=False)
+    told: NameEvidence = field(default=NameEvidence(), compare=False, repr=False)
+    second: "FileRole | None" = field(default=None, compare=False, repr=False)
 
 
 def file_role(name: str) -> FileRole | None:
