@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from scripted_models.cases.case import Case, ImageSource
+from scripted_models.cases.sequence_names import sequence_from_name
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_stem
 from scripted_models.labels import CODINGS
-from scripted_models.sequences import sequence_from_name
 
 
 def find_msd_cases(folder: Path) -> list[tuple[Path, Case]]:

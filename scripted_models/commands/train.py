@@ -60,10 +60,13 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     coding = CODINGS[options.coding] if options.coding else None
     with distributed.process_group(options.device):
         progress = progress if distributed.rank() == 0 else Progress()
+        task = task_of(experiment)
+        for text in task.notes(data):
+            progress.warning(text)
         run = TrainingRun(
             data, output, progress, options.resume, options.device, coding, options.cache
         )
-        model = train_experiment(experiment, run, task_of(experiment))
+        model = train_experiment(experiment, run, task)
     progress.result(model=str(model), run=str(output))
     progress.message(f"model: {model}")
     return 0

@@ -20,6 +20,7 @@ from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS, regio
 from scripted_models.evaluation.pairing import (
     assumed_coding,
     chosen_cases,
+    doubtful_truths,
     find_predictions,
     find_truths,
     require_predictions,
@@ -145,11 +146,13 @@ def evaluate_folders(
         raise InputError(
             found="a file", expected="a folder for the reports", action="name another", path=output
         )
-    cases, found = find_truths(Path(truth), truth_coding), find_predictions(Path(predictions))
-    warnings = unused_predictions(cases, found)
+    cases, notes_on_truth = find_truths(Path(truth), truth_coding)
+    found = find_predictions(Path(predictions))
+    unused = unused_predictions(cases, found)
     if only is not None:
         cases = chosen_cases(cases, only, Path(truth))
     require_predictions(cases, found, Path(predictions))
+    warnings = [*notes_on_truth, *doubtful_truths(cases, found), *unused]
     scores, voxels = {}, ConfusionMatrix.empty(_LABEL_NAMES)
     for done, case in enumerate(cases, start=1):
         scores[case.name], counted = _score_case(

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
+from scripted_models.cases.ignored_files import tell_ignored
 from scripted_models.cases.patients import patient_name, split_patients
 from scripted_models.errors import InputError
 from scripted_models.training.experiment_config import DataConfig, Experiment
+
+_MOST_NAMES = 5  # of cases, in one sentence
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,26 @@ class Split:
 def usable_cases(folder: Path) -> dict[str, Case]:
     """Return the cases of a folder that have four images and a label map, by name."""
     return {c.name: c for c in find_cases(folder) if c.truth is not None and not c.missing}
+
+
+def unused_cases(folder: Path) -> list[str]:
+    """Return a sentence for each reason why cases of a folder are not used, and for ignored files.
+
+    Raises:
+        InputError: the folder does not exist or holds no case.
+    """
+    cases = find_cases(folder)
+    lacks = {
+        "ground truth": [case.name for case in cases if case.truth is None],
+        "all four sequences": [case.name for case in cases if case.truth and case.missing],
+    }
+    told = [
+        f"{len(names)} of {len(cases)} cases lack {what} and are not used: "
+        f"{', '.join(names[:_MOST_NAMES])}{', ...' * (len(names) > _MOST_NAMES)}."
+        for what, names in lacks.items()
+        if names
+    ]
+    return [*told, *tell_ignored(cases)]
 
 
 def split_cases(data: DataConfig, names: Sequence[str]) -> Split:

@@ -67,6 +67,10 @@ class VocTask:
             )
         return picture_sources(experiment, data)
 
+    def notes(self, data: Path) -> list[str]:
+        """Return none: lists of names tell which pictures are used."""
+        return []
+
     def folds(self, experiment: Experiment, data: Path) -> list[Experiment]:
         """Refuse folds, which `check` does before."""
         raise InputError(
