@@ -6,7 +6,7 @@
     model_folders      paths, shipped and user models, checksums
     weights            `Model`: load a folder, write one (`skeleton`, `state_dicts` check first)
     card, monai_files  the model card, and the files of the MONAI bundle
-    registry           list, import (`archive`) and remove models
+    registry           list, import (`archive`, `zip_files`) and remove models
     shipped/           the weights that come with the package
 
 Outside of this package use the names below. Those that load weights import PyTorch when they are
@@ -35,7 +35,7 @@ from scripted_models.bundle.model_folders import (
     shipped_models,
     user_models,
     user_models_folder,
-    verify_checksums,
+    verify_files,
 )
 from scripted_models.bundle.registry import (
     StoredModel,
@@ -75,7 +75,7 @@ __all__ = [
     "stored_model",
     "user_models",
     "user_models_folder",
-    "verify_checksums",
+    "verify_files",
     "write_model",
 ]
 _WITH_TORCH = ("Model", "assemble_model", "load_model", "write_model")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from scripted_models.errors import InputError
 from scripted_models.runtime.parent_process import end_with
 from scripted_models.runtime.process_priority import give_way
+from scripted_models.runtime.processor_cores import useful_threads
 from scripted_models.runtime.progress import FORMATS, Progress
 from scripted_models.sequences import SEQUENCES
 
@@ -50,6 +51,7 @@ def run(options: Namespace, progress: Progress) -> int:
     if options.end_with is not None:
         end_with(options.end_with)
     give_way()
+    threads = _threads(options, progress)
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
 
@@ -66,14 +68,24 @@ def run(options: Namespace, progress: Progress) -> int:
     from scripted_models.segmentation.outputs import OutputOptions
     from scripted_models.segmentation.segmenter import Segmenter
 
-    if options.threads > 0:
-        torch.set_num_threads(options.threads)
+    if threads:
+        torch.set_num_threads(threads)
     segmenter = Segmenter.load(options.model, options.device)
     progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
     wanted = OutputOptions(CODINGS[options.coding], options.probabilities)
     batch = Batch(segmenter, options.output, wanted, options.resume)
     batch.run(cases, progress, lambda written: _tell(written, progress))
     return 0
+
+
+def _threads(options: Namespace, progress: Progress) -> int:
+    """Return how many threads to take; 0 leaves the choice to PyTorch."""
+    if not options.threads:
+        return 0
+    threads, problem = useful_threads(options.threads, "--threads")
+    if problem:
+        progress.warning(problem.sentence, **problem.fields)
+    return threads
 
 
 def _tell(written: "WrittenCase", progress: Progress) -> None:
