@@ -29,4 +29,4 @@ def open_zip(stream: BinaryIO, most: int) -> zipfile.ZipFile:
     Raises:
         zipfile.BadZipFile: it is damaged or its list is longer.
     """
-    return zipfile.ZipFile(_ShortReads(stream, most))  # type: ignore[arg-type]
+    return zipfile.ZipFile(_ShortReads(stream, most))

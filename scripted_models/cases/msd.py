@@ -1,6 +1,5 @@
 """Task01 of the Medical Segmentation Decathlon: 4-D images, channels named in dataset.json."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -9,6 +8,7 @@ from scripted_models.cases.case import Case, ImageSource
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_stem
 from scripted_models.labels import CODINGS
+from scripted_models.runtime.structured_text import read_json
 from scripted_models.sequences import sequence_from_name
 
 
@@ -45,7 +45,7 @@ def _is_msd(folder: Path) -> bool:
 
 def _msd_channels(description: Path) -> dict[str, int]:
     try:
-        content = json.loads(description.read_text(encoding="utf-8-sig"))
+        content = read_json(description)
         stated = content.get("modality", content.get("channel_names"))
         named = [(sequence_from_name(str(name)), int(i)) for i, name in stated.items()]
     except (OSError, ValueError, AttributeError) as error:

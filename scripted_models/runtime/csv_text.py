@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 _BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -16,6 +16,11 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def csv_of_lines(columns: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
+    """Return a table with a head as `csv_text`; what a line does not have is empty."""
+    return csv_text([columns, *([line.get(name, "") for name in columns] for line in lines)])
 
 
 def _cell(value: object) -> object:
