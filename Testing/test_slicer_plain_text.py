@@ -55,7 +55,7 @@ DIALOGS = {
 @pytest.fixture
 def hostile_window(dialogs, window, slicer_scene):
     """A panel over volumes, a model and a card with hostile texts."""
-    folder = Path(os.environ["SCRIPTED_MODELS_HOME"]) / "models" / "<b>evil</b>"
+    folder = Path(os.environ["SCRIPTED_MODELS_HOME"]) / "models" / "<b>evil"
     shutil.copytree(SHIPPED / "TwoPathCNN", folder)
     restate(folder, summary=HOSTILE)
     (folder / "docs" / "README.md").write_text(f"![](file://host/x.png)\n{HOSTILE}", "utf-8")
@@ -63,7 +63,7 @@ def hostile_window(dialogs, window, slicer_scene):
         volume.SetName(f"{sequence} {HOSTILE}")
     window.settle()
     window.module.models.refresh()
-    window.parameters.model = "<b>evil</b>"
+    window.parameters.model = "<b>evil"
     window.module.models.refresh()
     window.settle()
     return window
