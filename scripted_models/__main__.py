@@ -16,7 +16,11 @@ def program() -> int:
     prepare_streams()
     limit_thread_variables()
     keep_freed_memory()
-    code = finish_streams(main())
+    try:
+        code = main()
+    except SystemExit as end:  # of argparse, after help or a wrong option
+        code = int(end.code or 0)
+    code = finish_streams(code)
     end_soon()
     return code
 

@@ -78,9 +78,14 @@ def _problem(key: object, value: object) -> str:
         return f"{name} holds {str(value.dtype).removeprefix('torch.')}"
     if not value.numel():
         return f"{name} is empty"
-    if any(n > 1 and step == 0 for n, step in zip(value.shape, value.stride(), strict=True)):
-        return f"{name} repeats its values"
-    return ""
+    return f"{name} repeats its values" if _repeats(value) else ""
+
+
+def _repeats(value: torch.Tensor) -> bool:
+    """Tell whether a view shows a value at several places, as far as its steps tell."""
+    axes = [(n, step) for n, step in zip(value.shape, value.stride(), strict=True) if n > 1]
+    extent = 1 + sum((n - 1) * step for n, step in axes)
+    return extent < value.numel() or any(step == 0 for _, step in axes)
 
 
 def _check_storages(weights: Weights, largest: int) -> None:

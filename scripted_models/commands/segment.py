@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.parent_process import end_with
+from scripted_models.runtime.printable_text import on_one_line
 from scripted_models.runtime.process_priority import give_way
 from scripted_models.runtime.processor_cores import useful_threads
 from scripted_models.runtime.progress import FORMATS, Progress
@@ -136,8 +137,11 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
         needed = f"{' or '.join(one_of)} at least" if one_of else "all four sequences"
         raise InputError(found=f"no {' '.join(missing)}", expected=f"{needed} for this model")
     name = options.case_name or _common_name(files)
-    if Path(name).name != name or name in (".", ".."):
-        raise InputError(found=f"--case-name {name}", expected="a plain name without folders")
+    if Path(name).name != name or name in (".", "..") or on_one_line(name) != name:
+        raise InputError(
+            found=f"--case-name {on_one_line(name)}",
+            expected="a plain name without folders and control characters",
+        )
     return [Case(name, {m: ImageSource(path) for m, path in files.items()})]
 
 
