@@ -4,13 +4,16 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
-_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+from scripted_models.runtime.printable_text import on_one_line
+
+_BEGINNINGS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # and their wide forms
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    """Return rows as CSV with line feeds.
+    r"""Return rows as CSV with line feeds.
 
     A text that a spreadsheet would run as a formula gets an apostrophe before it; numbers stay.
+    Control characters become escapes such as ``\x1b``.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -24,9 +27,10 @@ def csv_of_lines(columns: Sequence[str], lines: Iterable[Mapping[str, object]]) 
 
 
 def _cell(value: object) -> object:
-    if not isinstance(value, str) or not value.startswith(_BEGINNINGS) or _is_number(value):
+    if not isinstance(value, str):
         return value
-    return f"'{value}"
+    text = on_one_line(value)
+    return f"'{text}" if text.startswith(_BEGINNINGS) and not _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:
