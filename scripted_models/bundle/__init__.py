@@ -25,11 +25,13 @@ from scripted_models.bundle.description import (
     RegionScores,
     TaskName,
     TrainingRecord,
+    parse_description,
     read_description,
 )
 from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
 from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
 from scripted_models.bundle.model_folders import (
+    MODEL_JSON,
     WEIGHTS,
     find_model,
     shipped_models,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMAGE_SCALES",
+    "MODEL_JSON",
     "WEIGHTS",
     "CrfSettings",
     "Decision",
@@ -69,6 +72,7 @@ __all__ = [
     "load_model",
     "missing_finding",
     "needs_one_of",
+    "parse_description",
     "read_description",
     "remove_model",
     "shipped_models",
