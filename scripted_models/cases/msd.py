@@ -1,6 +1,5 @@
 """Task01 of the Medical Segmentation Decathlon: 4-D images, channels named in dataset.json."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from scripted_models.cases.sequence_names import sequence_from_name
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_stem
 from scripted_models.labels import CODINGS
+from scripted_models.runtime.structured_text import read_json
 
 
 def find_msd_cases(folder: Path) -> list[tuple[Path, Case]]:
@@ -45,7 +45,7 @@ def _is_msd(folder: Path) -> bool:
 
 def _msd_channels(description: Path) -> dict[str, int]:
     try:
-        content = json.loads(description.read_text(encoding="utf-8-sig"))
+        content = read_json(description)
         stated = content.get("modality", content.get("channel_names"))
         named = [(sequence_from_name(str(name)), int(i)) for i, name in stated.items()]
     except (OSError, ValueError, AttributeError) as error:

@@ -1,6 +1,7 @@
 """`scripted-models crf`: a dense CRF on probabilities that a network has left in files."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         raise InputError(
             found="no such file or folder", action="check the path", path=options.probabilities
         )
-    if options.output.resolve() in [path.resolve() for path in options.images]:
+    if os.path.realpath(options.output) in map(os.path.realpath, options.images):
         raise InputError(
             found=f"--output {options.output}, which would replace an input",
             expected="another file",

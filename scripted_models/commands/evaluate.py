@@ -6,6 +6,7 @@ from typing import Any
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.progress import FORMATS, Progress
+from scripted_models.runtime.standard_streams import say
 
 
 def add_parser(subparsers: Any) -> None:
@@ -76,7 +77,7 @@ def _tell(table: str, options: argparse.Namespace, progress: Progress) -> None:
     """Print the table; programs get it as an event."""
     progress.result(output=str(options.output), table=table)
     if options.progress != "json":
-        print(table)
+        say(table)
 
 
 def _voc(options: argparse.Namespace, progress: Progress) -> int:

@@ -1,6 +1,7 @@
 """`scripted-models predict-voc`: label maps of pictures by a network trained on PASCAL VOC."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     from scripted_models.tasks.voc.prediction import PicturePredictor, write_probabilities
 
     images = voc_images(options.voc, options.split, with_masks=False)
-    root = find_voc(options.voc).resolve()
-    if root in (options.output.resolve(), *options.output.resolve().parents):
+    root, target = (Path(os.path.realpath(p)) for p in (find_voc(options.voc), options.output))
+    if root in (target, *target.parents):
         raise InputError(
             found=f"--output {options.output} in the folder of VOC",
             expected="a folder where no label maps of VOC are replaced",

@@ -1,6 +1,5 @@
 """Which predicted label map belongs to which ground truth."""
 
-import json
 import os
 import re
 from collections.abc import Collection, Iterable
@@ -14,6 +13,7 @@ from scripted_models.cases.stray_truths import says_no_truth
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import EXTENSIONS, volume_extension, volume_stem
 from scripted_models.labels import CODINGS, LabelCoding
+from scripted_models.runtime.structured_text import read_json
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
 PREDICTION_REPORT = "report.json"
@@ -237,7 +237,7 @@ def _written_coding(path: Path) -> LabelCoding:
 def _reported_coding(report: Path) -> LabelCoding | None:
     """Return the coding that a prediction's report states; None without such a report."""
     try:
-        content = json.loads(report.read_text(encoding="utf-8"))
+        content = read_json(report)
         name = content.get("coding")
         return None if name is None else CODINGS[name]
     except FileNotFoundError:

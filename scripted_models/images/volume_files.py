@@ -16,7 +16,7 @@ from scripted_models.images.integrity import (
     not_finite,
 )
 from scripted_models.images.nifti import readable_by_itk
-from scripted_models.runtime.atomic_files import BEGUN
+from scripted_models.runtime.atomic_files import BEGUN, replace_file
 
 EXTENSIONS = (".nii.gz", ".nii", ".mha", ".nrrd")
 LABEL_ROUNDING = 1e-3
@@ -124,7 +124,7 @@ def write_volume(path: Path, image: sitk.Image) -> None:
             partial = Path(folder) / f"volume{extension}"
             sitk.WriteImage(image, str(partial), useCompression=extension != ".nii")
             _check_written(partial, extension)
-            os.replace(partial, path)
+            replace_file(partial, path)
     except (OSError, RuntimeError) as error:
         raise ResourceError(
             found=f"no way to write the file ({_last_line(error)})",

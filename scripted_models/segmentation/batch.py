@@ -13,6 +13,7 @@ from scripted_models.segmentation.outputs import (
     INTERNAL,
     OutputOptions,
     WrittenCase,
+    check_place,
     is_written,
     write_outputs,
 )
@@ -90,6 +91,7 @@ class Batch:
             )
 
     def _segment(self, case: Case, progress: Progress) -> WrittenCase:
+        check_place(self.output, case)
         found = self.segmenter.segment(case, progress)
         progress.stage("write", STAGES["write"])
         for problem in found.problems:

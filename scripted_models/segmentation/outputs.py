@@ -1,6 +1,7 @@
 """What a segmented case leaves on disk: label map, report, picture; they appear as one folder."""
 
 import json
+import os
 import platform
 import tempfile
 import time
@@ -15,12 +16,13 @@ import torch
 from scripted_models import __version__
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
-from scripted_models.errors import ResourceError
+from scripted_models.errors import InputError, ResourceError
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
 from scripted_models.pictures.render import render_overlay, write_png
 from scripted_models.runtime.atomic_files import BEGUN, make_folder, put_in_place
+from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.quality_estimate import uncertainty
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 
@@ -59,6 +61,31 @@ class WrittenCase:
     segmentation: Segmentation
     folder: Path
     seconds: Mapping[str, float]
+
+
+def check_place(output: Path, case: Case) -> None:
+    """Ask before the work whether the result of a case can be put in its place.
+
+    Raises:
+        InputError: something is there that this user cannot read and write, or the name cannot be.
+    """
+    target = Path(output) / case.name
+    try:
+        if os.path.lexists(target):
+            os.listdir(target)
+            with tempfile.TemporaryDirectory(prefix=BEGUN, dir=target):
+                pass
+        else:
+            target.lstat()  # raises for names that are too long
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(
+            found=f"a place that cannot hold the result ({error.strerror})",
+            expected="a folder of former results, or none",
+            action="move it away, change its permissions, or choose another --output",
+            path=target,
+        ) from error
 
 
 def write_outputs(
@@ -106,7 +133,7 @@ def is_written(output: Path, case: Case, model: Model, options: OutputOptions) -
     folder = Path(output) / case.name
     wanted = [SEGMENTATION, *([UNCERTAINTY] if options.probabilities else [])]
     try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        report = read_json(folder / REPORT)
         written_at = (folder / REPORT).stat().st_mtime
         is_newer = any(s.path.stat().st_mtime > written_at for s in case.images.values())
     except (OSError, ValueError):

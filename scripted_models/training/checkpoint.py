@@ -9,6 +9,7 @@ import torch
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import write_file
+from scripted_models.runtime.plain_files import open_file
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.records import Row
 
@@ -80,7 +81,9 @@ def load_state(folder: Path, experiment: dict[str, Any], processes: int = 1) -> 
     """
     path = Path(folder) / FILE_NAME
     try:
-        state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
+        with open_file(path) as stream:
+            content = torch.load(stream, map_location="cpu", weights_only=True)
+        state = TrainingState(**content)
     except Exception as error:  # torch raises many kinds for damaged files
         raise InputError(
             found=f"a checkpoint that cannot be read ({type(error).__name__})",

@@ -1,7 +1,6 @@
 """Experiment files: TOML into frozen dataclasses, unknown keys refused with the nearest name."""
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from scripted_models.bundle.description import CrfSettings, Decision, TaskName
 from scripted_models.errors import InputError
+from scripted_models.runtime.plain_files import read_text
+from scripted_models.runtime.structured_text import parse_toml
 from scripted_models.runtime.table_hints import Range
 from scripted_models.runtime.typed_tables import UnfitError, as_table, read_table
 from scripted_models.transforms.steps import (
@@ -17,11 +18,6 @@ from scripted_models.transforms.steps import (
     PostprocessingStep,
     PreprocessingStep,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 HIGHEST_RATE_OF_SUMS, LOWEST_RATE_OF_MEANS = 1e-7, 1e-8
 LEAST_SPACING_MM = 0.1  # of slices
@@ -236,12 +232,12 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(read_text(path))
     except FileNotFoundError as error:
         raise InputError(
             found="no such file", expected="an experiment", action="check the path", path=path
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             found=f"no readable TOML ({error})",
             expected="an experiment",
@@ -262,8 +258,8 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
             action="write it as in training.seed=1",
         )
     try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"v = {text}")["v"]
+    except ValueError:
         value = text
     *parents, last = key.strip().split(".")
     for parent in parents:

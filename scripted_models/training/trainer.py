@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from scripted_models.errors import InputError
 from scripted_models.networks.havaei import set_output_bias
 from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.runtime.processor_cores import useful_threads
 from scripted_models.runtime.progress import Progress
 from scripted_models.training import distributed
 from scripted_models.training.checkpoint import TrainingState, Weights, save_state
@@ -114,7 +115,10 @@ class Trainer:
         """
         self._refuse_two_phases()
         if self.settings.threads:
-            torch.set_num_threads(self.settings.threads)
+            threads, problem = useful_threads(self.settings.threads, "training.threads")
+            if problem:
+                self.progress.warning(problem.sentence, **problem.fields)
+            torch.set_num_threads(threads)
         if state.network:
             self.network.load_state_dict(state.network)
         self.progress.skip(self._fraction(state, 0))

@@ -9,6 +9,7 @@ from scripted_models.bundle.weights import Model
 from scripted_models.errors import InputError
 from scripted_models.inference import place_network
 from scripted_models.runtime.atomic_files import write_file
+from scripted_models.runtime.structured_text import read_json
 from scripted_models.tasks.list_run import SCORES, TEST, ListRun
 from scripted_models.tasks.voc.image_lists import VocImage, scored_images
 from scripted_models.tasks.voc.list_table import VocResult
@@ -122,7 +123,7 @@ def _remove_those_of_others(output: Path, model: Model) -> None:
     """
     own = {"weights_sha256": model.checksum, "method_sha256": model.method_checksum}
     try:
-        stated = json.loads((output / MADE_BY).read_text(encoding="utf-8"))
+        stated = read_json(output / MADE_BY)
     except (OSError, ValueError):
         stated = None
     if stated == own:

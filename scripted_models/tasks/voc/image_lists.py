@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripted_models.errors import InputError
+from scripted_models.runtime.plain_files import read_text
 
 LISTS = "ImageSets/Segmentation"
 SEG11VALID = "seg11valid"  # the "subset of VOC 2011 val" of Long et al. 2015
@@ -92,7 +93,7 @@ def names_of(path: Path) -> list[str]:
         InputError: not there, empty, or a name twice.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             found=f"no readable list of images ({error})", action="name another", path=path

@@ -10,6 +10,7 @@ import numpy as np
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import write_file
+from scripted_models.runtime.plain_files import LARGEST_TEXT, open_file, read_bytes
 from scripted_models.tasks.voc.classes import CLASSES, VOID, palette
 from scripted_models.tasks.voc.mat_files import read_struct_field
 
@@ -50,7 +51,7 @@ def _opened(path: Path, kind: str, expected: str) -> Iterator[Any]:
     """Open a picture file with Pillow, read whole."""
     image_module = _pillow()
     try:
-        with image_module.open(path) as image:
+        with open_file(path) as stream, image_module.open(stream) as image:
             image.load()
             yield image
     except InputError:
@@ -84,7 +85,7 @@ def _indices_of_colors(colors: np.ndarray, path: Path) -> np.ndarray:
 def _read_sbd(path: Path) -> np.ndarray:
     """Read GTcls.Segmentation (Hariharan et al. 2011, "Semantic contours from inverse ...")."""
     try:
-        indices = read_struct_field(path.read_bytes(), "GTcls", "Segmentation")
+        indices = read_struct_field(read_bytes(path, LARGEST_TEXT), "GTcls", "Segmentation")
     except (OSError, ValueError) as error:
         raise InputError(
             found=f"no GTcls.Segmentation ({error})",
