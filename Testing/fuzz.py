@@ -40,7 +40,8 @@ from scripted_models.bundle.registry import shipped_models
 from scripted_models.bundle.weights import load_model
 from scripted_models.errors import ScriptedModelsError
 from scripted_models.images.volume_files import read_label_map, read_volume
-from scripted_models.tasks.voc.masks import read_image, read_mask
+from scripted_models.tasks.voc.masks import read_mask
+from scripted_models.tasks.voc.picture_files import read_image
 from scripted_models.training.experiment_config import load_experiment
 
 CORPUS = Path(__file__).parent / "corpus"

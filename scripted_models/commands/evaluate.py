@@ -80,7 +80,8 @@ def _tell(table: str, options: argparse.Namespace, progress: Progress) -> None:
 def _voc(options: argparse.Namespace, progress: Progress) -> int:
     from scripted_models.runtime.atomic_files import make_folder
     from scripted_models.tasks.voc.image_lists import scored_images
-    from scripted_models.tasks.voc.masks import read_image, read_mask, write_overlay
+    from scripted_models.tasks.voc.masks import read_mask, write_overlay
+    from scripted_models.tasks.voc.picture_files import read_image
     from scripted_models.tasks.voc.scoring import comparison, evaluate_voc
 
     images = scored_images(options.voc, options.split, options.sbd)

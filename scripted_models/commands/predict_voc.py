@@ -56,7 +56,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     from scripted_models.inference import place_network
     from scripted_models.runtime.atomic_files import make_folder, only_writer
     from scripted_models.tasks.voc.image_lists import find_voc, voc_images
-    from scripted_models.tasks.voc.masks import read_image, write_mask, write_overlay
+    from scripted_models.tasks.voc.masks import write_mask, write_overlay
+    from scripted_models.tasks.voc.picture_files import read_image
     from scripted_models.tasks.voc.prediction import PicturePredictor, write_probabilities
 
     images = voc_images(options.voc, options.split, with_masks=False)

@@ -12,8 +12,9 @@ from scripted_models.runtime.atomic_files import write_file
 from scripted_models.tasks.list_run import SCORES, TEST, ListRun
 from scripted_models.tasks.voc.image_lists import VocImage, scored_images
 from scripted_models.tasks.voc.list_table import VocResult
-from scripted_models.tasks.voc.masks import read_image, write_mask
+from scripted_models.tasks.voc.masks import write_mask
 from scripted_models.tasks.voc.picture_cases import training_images
+from scripted_models.tasks.voc.picture_files import read_image
 from scripted_models.tasks.voc.prediction import PicturePredictor
 from scripted_models.tasks.voc.scoring import evaluate_voc
 from scripted_models.training import distributed

@@ -11,7 +11,8 @@ from scripted_models.evaluation.confusion import ConfusionMatrix
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.tasks.voc.classes import CLASSES, VOID
 from scripted_models.tasks.voc.image_lists import VocImage, sbd_images, voc_images
-from scripted_models.tasks.voc.masks import read_image, read_mask
+from scripted_models.tasks.voc.masks import read_mask
+from scripted_models.tasks.voc.picture_files import read_image
 from scripted_models.tasks.voc.prediction import predict_picture, scaled
 from scripted_models.training import distributed
 from scripted_models.training.cache import digest
