@@ -113,7 +113,7 @@ def write_outputs(
 
 def _replace(folder: Path, target: Path) -> None:
     """Put new results in the place of former ones, see `write_outputs`."""
-    for path in _own_files(target):
+    for path in own_files(target):
         if path.name != REPORT:
             path.unlink(missing_ok=True)
     (folder / REPORT).replace(target / REPORT)
@@ -156,7 +156,7 @@ def refuse_others(output: Path, case: Case, inputs: CaseInputs) -> None:
         InputError: the folder holds results of another input.
     """
     for folder in _folders_named(Path(output), case.name):
-        report, found = _report_in(folder), [path.name for path in _own_files(folder)]
+        report, found = _report_in(folder), [path.name for path in own_files(folder)]
         if not found or (report is not None and inputs.shares_file_with(report)):
             continue
         places = report.get("inputs") if report else None
@@ -181,7 +181,7 @@ def _folders_named(output: Path, name: str) -> list[Path]:
     return [output / other for other in sorted(names) if same_on_any_disk(other) == key]
 
 
-def _own_files(folder: Path) -> list[Path]:
+def own_files(folder: Path) -> list[Path]:
     """Return the files of a folder with names that the program gives."""
     names = (SEGMENTATION, REPORT, OVERLAY, UNCERTAINTY)
     written = [folder / name for name in names]
