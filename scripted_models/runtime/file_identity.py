@@ -4,12 +4,71 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+from scripted_models.errors import InputError
 
 State = tuple[int, int, int]  # size, time of the last change in ns, number on the disk
 _BLOCK_BYTES = 1 << 20
 _HEADERS = (".mhd", ".nhdr", ".hdr", ".img")  # their voxels or header lie in a file beside them
+
+
+@dataclass(frozen=True)
+class WatchedFiles:
+    """Files as they were when they were looked at; they must not change until they are used.
+
+    Attributes:
+        states: file -> its state then, None where it cannot be seen.
+    """
+
+    states: Mapping[Path, State | None]
+
+    @classmethod
+    def of(cls, paths: Iterable[Path]) -> "WatchedFiles":
+        """Look at files; none is read yet."""
+        return cls({Path(path): file_state(path) for path in paths})
+
+    @cached_property
+    def contents(self) -> dict[Path, str]:
+        """File -> SHA-256, see `content_digest`; read once.
+
+        Raises:
+            InputError: a file that cannot be read, or has changed.
+        """
+        found = {path: _readable_digest(path) for path in self.states}
+        self.refuse_changes()
+        return found
+
+    def refuse_changes(self) -> None:
+        """Make sure that nobody has written the files since they were looked at.
+
+        Raises:
+            InputError: somebody has.
+        """
+        for path, state in self.states.items():
+            if file_state(path) != state:
+                raise InputError(
+                    found="a file that changed while it was read",
+                    expected="one that is complete",
+                    action="wait until it is written and run again",
+                    path=path,
+                )
+
+
+def _readable_digest(path: Path) -> str:
+    try:
+        return content_digest(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            found=f"a file that cannot be read ({reason})",
+            expected="a readable one",
+            action="check its name and permissions",
+            path=path,
+        ) from error
 
 
 def content_digest(path: Path) -> str:

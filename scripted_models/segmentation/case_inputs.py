@@ -4,11 +4,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from scripted_models.cases.case import Case, ImageSource
-from scripted_models.errors import InputError
-from scripted_models.runtime.file_identity import State, content_digest, file_state
+from scripted_models.runtime.file_identity import WatchedFiles
 
 
 @dataclass(frozen=True)
@@ -17,16 +15,16 @@ class CaseInputs:
 
     Attributes:
         sources: sequence -> where it lies.
-        states: file -> its state then, None where it cannot be seen.
+        files: all of them.
     """
 
     sources: Mapping[str, ImageSource]
-    states: Mapping[Path, State | None]
+    files: WatchedFiles
 
     @classmethod
     def of(cls, case: Case) -> "CaseInputs":
         """Look at the files of a case; none is read yet."""
-        return cls(case.images, {s.path: file_state(s.path) for s in case.images.values()})
+        return cls(case.images, WatchedFiles.of(source.path for source in case.images.values()))
 
     @property
     def paths(self) -> dict[str, str]:
@@ -37,33 +35,12 @@ class CaseInputs:
     def contents(self) -> dict[str, str]:
         """Sequence -> SHA-256 of its file, of a 4-D file with the number of its volume.
 
-        Read once.
-
         Raises:
             InputError: a file that cannot be read, or has changed since it was looked at.
         """
-        digests = {path: self._digest(path) for path in self.states}
+        digests = self.files.contents
         found = {m: (digests[source.path], source.channel) for m, source in self.sources.items()}
         return {m: d if c is None else f"{d} volume {c}" for m, (d, c) in found.items()}
-
-    def _digest(self, path: Path) -> str:
-        try:
-            digest = content_digest(path)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                found=f"a file that cannot be read ({getattr(error, 'strerror', None) or error})",
-                expected="a readable image",
-                action="check its name and permissions",
-                path=path,
-            ) from error
-        if file_state(path) != self.states[path]:
-            raise InputError(
-                found="a file that changed while it was read",
-                expected="one that is complete",
-                action="wait until it is written and run again",
-                path=path,
-            )
-        return digest
 
     def shares_file_with(self, report: Mapping[str, object]) -> bool:
         """Tell whether the result of a report comes from a file of this case.
