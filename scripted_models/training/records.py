@@ -9,7 +9,7 @@ import torch
 
 from scripted_models.runtime.atomic_files import make_folder, write_file
 
-SNAPSHOTS = "snapshots"
+METRICS, SNAPSHOTS = "metrics.csv", "snapshots"
 Row = dict[str, Any]  # one finished epoch: its number, loss and scores
 
 
@@ -24,7 +24,7 @@ def write_records(folder: Path, history: list[Row]) -> None:
     writer = csv.DictWriter(buffer, history[0].keys(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
-    write_file(Path(folder) / "metrics.csv", buffer.getvalue())
+    write_file(Path(folder) / METRICS, buffer.getvalue())
     _write_tensorboard(Path(folder), history)
 
 

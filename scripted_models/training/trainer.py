@@ -24,6 +24,7 @@ from scripted_models.runtime.progress import Progress
 from scripted_models.training import distributed
 from scripted_models.training.checkpoint import TrainingState, Weights, save_state
 from scripted_models.training.experiment_config import Experiment, PhaseConfig
+from scripted_models.training.first_checks import refuse_two_phases
 from scripted_models.training.losses import (
     pixel_cross_entropy,
     region_dice_loss,
@@ -112,7 +113,7 @@ class Trainer:
             InputError: two phases of a network that has no output layer of its own, or a loss of
                 NaN.
         """
-        self._refuse_two_phases()
+        refuse_two_phases(self.settings, self.network)
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         if state.network:
@@ -159,14 +160,6 @@ class Trainer:
         if self.settings.average_decay:
             self.average = self._start_average(state)
         return optimizer
-
-    def _refuse_two_phases(self) -> None:
-        if self.settings.phases == 2 and not self.network.has_two_phases:
-            raise InputError(
-                found=f"a {type(self.network).__name__}, which has no output layer to train alone",
-                expected="training.phases = 1",
-                action="set it",
-            )
 
     def _start_average(self, state: TrainingState) -> AveragedModel:
         decay = get_ema_multi_avg_fn(self.settings.average_decay)
