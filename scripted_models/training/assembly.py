@@ -20,6 +20,7 @@ from scripted_models.networks import NETWORKS, build_network, build_slice_networ
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.networks.weight_files import load_published
+from scripted_models.runtime.typed_tables import refusing
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.experiment_config import Experiment, NetworkConfig
 from scripted_models.training.task import Task
@@ -177,6 +178,9 @@ def describe(
         arguments: of the network.
         names: training and validation cases.
         state: of the run, finished or after a phase.
+
+    Raises:
+        InputError: settings that a model cannot have.
     """
     real = list(dict.fromkeys(name for name in names[0] if not name.startswith("phantom_")))
     epochs = (sum(row["phase"] == phase for row in state.history) for phase in (1, 2))
@@ -191,15 +195,16 @@ def describe(
         seconds=round(state.seconds, 1),
         validation_dice=_kept_dice(experiment, state),
     )
-    return ModelDescription(
-        name=experiment.name,
-        summary=experiment.description,
-        task=task.name,
-        network=NetworkDescription(experiment.network.name, arguments),
-        crf=experiment.crf,
-        training=training,
-        **task.describe(experiment),
-    )
+    with refusing(InputError):
+        return ModelDescription(
+            name=experiment.name,
+            summary=experiment.description,
+            task=task.name,
+            network=NetworkDescription(experiment.network.name, arguments),
+            crf=experiment.crf,
+            training=training,
+            **task.describe(experiment),
+        )
 
 
 def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[Region, float]:

@@ -194,5 +194,5 @@ def _unfit_patches(settings: TrainingConfig, network: nn.Module, why: str) -> In
         found=f"training.output_size = {settings.output_size} and training.batch_size = "
         f"{settings.batch_size}, which a {type(network).__name__} cannot take ({why})",
         expected="patches of another size",
-        action="change training.output_size",
+        action="raise training.output_size, or choose a multiple of the network's stride",
     )

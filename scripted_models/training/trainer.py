@@ -215,7 +215,7 @@ class Trainer:
 
     def _step(self, module: nn.Module, batch: Patch, optimizer: torch.optim.Optimizer) -> float:
         images, chosen, targets = (part.to(self.device, non_blocking=True) for part in batch)
-        logits, targets = self._logits(module, images, chosen), targets.flatten()
+        logits, targets = module(images, chosen), targets.flatten()
         loss = pixel_cross_entropy(logits, targets, self.settings.reduction)
         if self.settings.dice:
             loss = loss + self.settings.dice * region_dice_loss(logits, targets)
@@ -235,21 +235,6 @@ class Trainer:
                 "training.phase2.learning_rate)",
             )
         return value
-
-    def _logits(
-        self, module: nn.Module, images: torch.Tensor, chosen: torch.Tensor
-    ) -> torch.Tensor:
-        try:
-            return cast(torch.Tensor, module(images, chosen))
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise InputError(
-                found=f"patches of {self.settings.output_size} pixels, which leave a "
-                f"{type(self.network).__name__} a single value in its coarsest maps",
-                expected="more, for its normalization",
-                action="raise training.output_size",
-            ) from error
 
     def _validate(self, loss: float) -> dict[str, float]:
         if not self.validation_cases:

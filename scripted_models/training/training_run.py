@@ -42,7 +42,7 @@ from scripted_models.training.task import CaseSource, Task
 from scripted_models.training.trainer import Cases, Trainer
 
 MODEL, MODEL_PHASE1, CASES = "model", "model_phase1", "cases"
-MODEL_PARTS = ("configs", "models", "docs")
+MODEL_PARTS = ("configs", "models", "docs", "LICENSE")  # of a model folder
 _WRITTEN = (MODEL, MODEL_PHASE1, METRICS, SNAPSHOTS)
 
 
