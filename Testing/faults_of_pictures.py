@@ -116,8 +116,8 @@ def turned_picture(inputs):
     66,
     "a picture of 16 bits",
     2,
-    "{ROOT}/a.png: found a picture in I;16 colors, which turn into others in RGB, expected RGB or "
-    "8 bits of gray; save it as RGB.",
+    "{ROOT}/a.png: found a picture of 16 bits, expected 8 bits for each color; save it with 8 "
+    "bits.",
     INPUT,
 )
 def deep_picture(inputs):

@@ -120,7 +120,10 @@ def with_orientation(path, orientation, **options):
 
 
 LOSSY = {
-    "16-bit gray": (lambda p: Image.fromarray(picture()[..., 0].astype(np.uint16)).save(p), "I;16"),
+    "16-bit gray": (
+        lambda p: Image.fromarray(picture()[..., 0].astype(np.uint16)).save(p),
+        "16 bits",
+    ),
     "16-bit colors": (deep_rgb, "16 bits"),
     "alpha": (lambda p: with_alpha(p, 254), "transparent pixels"),
     "transparent color": (

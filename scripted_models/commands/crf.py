@@ -44,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Write the label map."""
     settings = _settings([text for group in options.set for text in group])
-    if not options.probabilities.exists():
+    if not (options.probabilities.is_dir() or options.probabilities.is_file()):
         raise InputError(
             found="no such file or folder", action="check the path", path=options.probabilities
         )

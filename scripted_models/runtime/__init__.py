@@ -1,6 +1,7 @@
 """What a program needs of the machine and of whoever runs it; nothing here knows of brains.
 
     atomic_files      outputs that are whole or absent, one writer per folder
+    file_identity     what a file is: its content
     progress          events for people and programs, in parts
     memory            how much a case needs and how much there is
     parent_process    for programs that another one starts

@@ -207,6 +207,15 @@ def describe(
         )
 
 
+def check_tables(experiment: Experiment, task: Task) -> None:
+    """Refuse tables that no model of this task can have, before anything is built or trained.
+
+    Raises:
+        InputError: steps, decisions or a CRF that `segment` would refuse.
+    """
+    describe(experiment, task, experiment.network.arguments, ((), ()), TrainingState({}))
+
+
 def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[Region, float]:
     """Return the validation scores of the epoch whose weights were kept."""
     if not state.history:

@@ -20,6 +20,7 @@ from scripted_models.runtime.atomic_files import BEGUN, only_writer
 from scripted_models.runtime.progress import Progress
 from scripted_models.training import distributed
 from scripted_models.training.assembly import (
+    check_tables,
     describe,
     join_folds,
     join_parts,
@@ -93,6 +94,7 @@ def train_experiment(experiment: Experiment, run: TrainingRun, task: Task) -> Pa
             set.
     """
     task.check(experiment)
+    check_tables(experiment, task)
     if experiment.data.folds:
         with _only_writer(run):
             return _train_folds(experiment, run, task)

@@ -79,6 +79,8 @@ def _read_png(path: Path) -> np.ndarray:
 def _read_sbd(path: Path) -> np.ndarray:
     """Read GTcls.Segmentation (Hariharan et al. 2011, "Semantic contours from inverse ...")."""
     try:
+        if not path.is_file():
+            raise ValueError("no ordinary file")
         indices = read_struct_field(path.read_bytes(), "GTcls", "Segmentation")
     except (OSError, ValueError) as error:
         raise InputError(

@@ -30,6 +30,8 @@ def read_image(path: Path) -> np.ndarray:
     """
     path = Path(path)
     with opened_picture(path, "picture", "a JPEG or PNG", ("JPEG", "PNG")) as image:
+        if png_depth(path) == 16:
+            refuse(path, "a picture of 16 bits", "8 bits for each color", "save it with 8 bits")
         if image.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA", "1"):
             refuse(
                 path,
@@ -37,8 +39,6 @@ def read_image(path: Path) -> np.ndarray:
                 "RGB or 8 bits of gray",
                 "save it as RGB",
             )
-        if png_depth(path) == 16:
-            refuse(path, "a picture of 16 bits", "8 bits for each color", "save it with 8 bits")
         refuse_transparency(image, path)
         return np.array(image.convert("RGB"))
 
