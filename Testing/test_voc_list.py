@@ -111,6 +111,7 @@ class TestTable:
 
     def test_pictures_that_train_are_told(self, voc, listed, tmp_path):
         settings = ["data.voc_train=''", "data.voc_test=''", "data.voc_validation=''"]
+        settings += ["training.phase1.patience=0"]
         assert run_list(listed[:1], voc, tmp_path, "--set", *settings) == 0
         (row,) = content_of(tmp_path)["rows"]
         assert row["notes"][0].startswith("short: 4 of the 4 test images also train it.")

@@ -36,6 +36,7 @@ MOST_THREADS, MOST_WORKERS = 1024, 64  # more stop a machine instead of being fa
 Count = Annotated[int, Range(0, 100_000)]
 Positive = Annotated[int, Range(1, 10_000_000)]
 Factor = Annotated[float, Range(0, 1_000)]
+RateFactor = Annotated[float, Range(0, 1e9)]
 BelowOne = Annotated[float, Range(at_least=0, below=1)]
 Rate = Annotated[float, Range(above=0, at_most=10)]  # of learning
 Seed = Annotated[int, Range(0, 2**63 - 1)]
@@ -161,7 +162,7 @@ class TrainingConfig:
     # whose rate is smaller by the number of pixels (Long et al.'s release: 1e-10).
     reduction: Literal["pixels", "labeled", "sum"] = "pixels"
     # Factors of the learning rate of weights with this part of a name: { bias = 2.0, trunk = 0.1 }.
-    rates: dict[str, Factor] = field(default_factory=dict)
+    rates: dict[str, RateFactor] = field(default_factory=dict)
     # When the logarithms of the label frequencies are added to the output bias: at the start, as
     # the paper's sentence says, or when the labels begin to be drawn with these frequencies.
     output_bias: Literal["phase1", "phase2", "zero"] = "phase2"
