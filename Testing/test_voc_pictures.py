@@ -133,6 +133,12 @@ LOSSY = {
     "animated": (two_frames, "2 pictures in one file"),
     "CMYK": (lambda p: Image.fromarray(picture()).convert("CMYK").save(p, "JPEG"), "CMYK"),
     "GIF": (lambda p: Image.fromarray(picture()[..., 0]).save(p, "GIF"), "as JPEG or PNG"),
+    "damaged EXIF": (
+        lambda p: Image.fromarray(picture()).save(
+            p, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff"
+        ),
+        "EXIF data that cannot be read",
+    ),
     "pipe": (os.mkfifo, "no ordinary file"),
     **{
         f"EXIF {n} {kind}": (

@@ -5,6 +5,7 @@ takes the first of several pictures and leaves EXIF's orientation to the caller.
 """
 
 import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,7 +62,8 @@ def opened_picture(path: Path, kind: str, expected: str, formats: Sequence[str])
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             refuse(path, "no ordinary file", expected, "check the path")
-        with module.open(path, formats=formats) as image:
+        with warnings.catch_warnings(), module.open(path, formats=formats) as image:
+            warnings.simplefilter("error")  # Pillow tells damaged EXIF data in no other way
             image.load()
             _refuse_several(image, path)
             _refuse_orientation(image, path)
