@@ -62,11 +62,13 @@ def opened_picture(path: Path, kind: str, expected: str, formats: Sequence[str])
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             refuse(path, "no ordinary file", expected, "check the path")
-        with warnings.catch_warnings(), module.open(path, formats=formats) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow tells damaged EXIF data in no other way
+            image = module.open(path, formats=formats)
             image.load()
             _refuse_several(image, path)
             _refuse_orientation(image, path)
+        with image:
             yield image
     except ScriptedModelsError:
         raise
