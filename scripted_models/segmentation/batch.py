@@ -73,12 +73,8 @@ class Batch:
             for index, case in enumerate(cases):
                 part = progress.part(index / len(cases), (index + 1) / len(cases))
                 inputs = CaseInputs.of(case)
-                if self.resume and self._is_written(case, inputs):
-                    progress.message(f"{case.name}: segmented before")
-                    part.skip(1.0)
+                if self.resume and self._was_done(case, inputs, part):
                     continue
-                if self.resume and (self.output / case.name).exists():
-                    progress.message(f"{case.name}: input, model or options differ, once more")
                 try:
                     written = self._segment(case, inputs, part)
                 except InputError as error:
@@ -98,6 +94,16 @@ class Batch:
                 action="the reasons are above, fix them and run again"
                 + ("" if self.resume else " with --continue"),
             )
+
+    def _was_done(self, case: Case, inputs: CaseInputs, progress: Progress) -> bool:
+        """Tell whether a case is done, and say so, or that it is done once more."""
+        done = self._is_written(case, inputs)
+        if done:
+            progress.message(f"{case.name}: segmented before")
+            progress.skip(1.0)
+        elif (self.output / case.name).exists():
+            progress.message(f"{case.name}: input, model or options differ, once more")
+        return done
 
     def _segment(self, case: Case, inputs: CaseInputs, progress: Progress) -> WrittenCase:
         refuse_others(self.output, case, inputs)

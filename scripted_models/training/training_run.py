@@ -38,13 +38,13 @@ from scripted_models.training.first_checks import (
     check_sources,
     refuse_broken_weights,
 )
-from scripted_models.training.records import METRICS, SNAPSHOTS
+from scripted_models.training.records import METRICS
 from scripted_models.training.task import CaseSource, Task
 from scripted_models.training.trainer import Cases, Trainer
 
 MODEL, MODEL_PHASE1, CASES = "model", "model_phase1", "cases"
 MODEL_PARTS = ("configs", "models", "docs", "LICENSE")  # of a model folder
-_WRITTEN = (MODEL, MODEL_PHASE1, METRICS, SNAPSHOTS)
+_WRITTEN = (MODEL, MODEL_PHASE1, METRICS)  # not before the first checkpoint
 
 
 @dataclass(frozen=True)
