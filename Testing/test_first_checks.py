@@ -121,6 +121,7 @@ def test_hostile_settings_are_refused_at_the_start_or_give_a_model(
         ("training.seed=-1", "from 0 to"),
         ("data.validation_slices=0", "from 1 to"),
         ("training.rates={ nothing = 1.0 }", "training.rates"),
+        ("network.arguments={ in_channels = -1 }", "network.arguments that a UNet cannot have"),
         ("training.rates={ bias = nan }", "= nan"),
         ('training.augmentation=[{ step = "flip", prob = 2.0 }]', "from 0 to 1"),
         ("decision={ WT = 0.5 }", "'decision'"),

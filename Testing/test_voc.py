@@ -319,15 +319,6 @@ class TestCommand:
         assert "1 of 2 images (b)" in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
 
-    def test_the_truth_is_no_prediction(self, tmp_path, capsys):
-        folder = make_voc(tmp_path, ["a"])
-        truth = folder / "SegmentationClass"
-        (tmp_path / "p").mkdir()
-        (tmp_path / "p" / "a.png").symlink_to(truth / "a.png")
-        for predictions in (truth, tmp_path / "p"):
-            assert self.run(folder, predictions, tmp_path / "out") == 2
-            assert "the ground truth itself" in capsys.readouterr().err
-
     def test_seg11valid_needs_sbd(self, tmp_path, capsys):
         folder = make_voc(tmp_path, ["a"], lists={"val": ["a"]})
         assert self.run(folder, tmp_path, tmp_path / "out", "--split", "seg11valid") == 2

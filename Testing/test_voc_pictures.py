@@ -215,3 +215,14 @@ def test_a_turned_picture_ends_the_command(tmp_path, capsys):
     options[1] = str(tmp_path)
     assert main([*start, *options]) == 2
     assert "EXIF" in capsys.readouterr().err
+
+
+def test_the_truth_is_no_prediction(tmp_path, capsys):
+    folder = make_voc(tmp_path, ["a"])
+    truth = folder / "SegmentationClass"
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.png").symlink_to(truth / "a.png")
+    start = ["evaluate", "--voc", str(folder), "--output", str(tmp_path / "o")]
+    for predictions in (truth, tmp_path / "p"):
+        assert main([*start, "--predictions", str(predictions), "--progress", "none"]) == 2
+        assert "the ground truth itself" in capsys.readouterr().err

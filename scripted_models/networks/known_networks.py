@@ -24,7 +24,6 @@ from scripted_models.networks.segresnet import SegResNet
 from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
 from scripted_models.networks.threshold import ThresholdBaseline
 from scripted_models.networks.unet import UNet
-from scripted_models.runtime.memory import is_shortage
 from scripted_models.runtime.typed_tables import shown
 
 
@@ -136,11 +135,7 @@ def _of_monai() -> Iterator[NetworkEntry]:
         yield NetworkEntry(f"{name}3D", build_3d, adopted.source)
 
 
-# MONAI and PyTorch have all of them.
-_REFUSALS = (
-    *(TypeError, ValueError, AssertionError, KeyError, IndexError),
-    *(ArithmeticError, RuntimeError),
-)
+_REFUSALS = (TypeError, ValueError, AssertionError, KeyError, IndexError)  # MONAI has all of them
 
 
 def build_network(name: str, **arguments: Any) -> SegmentationNetwork:
@@ -158,8 +153,6 @@ def build_network(name: str, **arguments: Any) -> SegmentationNetwork:
     try:
         return NETWORKS[name].build(**arguments)
     except _REFUSALS as error:
-        if is_shortage(error):
-            raise
         why = str(error).partition("\n")[0][:200]
         raise ModelError(
             found=f"the arguments {shown(arguments)} for {name} ({why})",

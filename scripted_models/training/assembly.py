@@ -20,6 +20,7 @@ from scripted_models.networks import NETWORKS, build_network, build_slice_networ
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.networks.weight_files import load_published
+from scripted_models.runtime.memory import is_shortage
 from scripted_models.runtime.typed_tables import refusing
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.experiment_config import Experiment, NetworkConfig
@@ -52,7 +53,7 @@ def make_network(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict
     config = experiment.network
     arguments = {name: dict(model.description.network.arguments) for name, model in loaded.items()}
     arguments.update(config.arguments)
-    network = build_slice_network(config.name, **arguments)
+    network = _build(config.name, arguments)
     _refuse_other_sizes(experiment, network, task)
     if config.start:
         _start_from(network, config.start, task)
@@ -60,6 +61,20 @@ def make_network(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict
         getattr(network, name).load_state_dict(model.network.state_dict())
     arguments.pop("initialization", None)
     return network, arguments
+
+
+def _build(name: str, arguments: dict[str, Any]) -> SliceNetwork:
+    """Build a network; what PyTorch says of sizes below 0 is an error of the user's, too."""
+    try:
+        return build_slice_network(name, **arguments)
+    except (RuntimeError, ArithmeticError) as error:
+        if is_shortage(error):
+            raise
+        raise InputError(
+            found=f"network.arguments that a {name} cannot have ({str(error).splitlines()[0]})",
+            expected="those that it takes",
+            action="correct them",
+        ) from error
 
 
 def _refuse_other_sizes(experiment: Experiment, network: SliceNetwork, task: Task) -> None:
