@@ -42,7 +42,8 @@ from scripted_models.bundle.state_dicts import read_state_dict
 from scripted_models.bundle.weights import load_model
 from scripted_models.errors import ScriptedModelsError
 from scripted_models.images.volume_files import read_label_map, read_volume
-from scripted_models.tasks.voc.masks import read_image, read_mask
+from scripted_models.tasks.voc.masks import read_mask
+from scripted_models.tasks.voc.picture_files import read_image
 from scripted_models.training.experiment_config import load_experiment
 
 CORPUS = Path(__file__).parent / "corpus"

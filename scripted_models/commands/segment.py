@@ -38,7 +38,7 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     writable = [name for name, coding in CODINGS.items() if coding.from_internal]
     add("--coding", choices=writable, default="internal", help="label coding of the result")
     add("--probabilities", action="store_true", help="write probabilities and uncertainty, too")
-    text = "leave out cases that the same model has segmented before into --output"
+    text = "leave out cases whose very content the same model has segmented before into --output"
     add("--continue", action="store_true", dest="resume", help=text)
     add("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     add("--progress", choices=FORMATS, default="bar")

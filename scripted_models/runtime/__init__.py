@@ -7,6 +7,7 @@
     standard_streams  standard output and error, whatever the caller made of them
     module_search     no modules from the current folder
     processor_cores   how many threads are of use
+    file_identity     what a file is: its content
     progress          events for people and programs, in parts
     memory            how much a case needs and how much there is
     parent_process    for programs that another one starts

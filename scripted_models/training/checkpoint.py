@@ -10,6 +10,7 @@ import torch
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.runtime.plain_files import open_file
+from scripted_models.training.data_record import Record
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.records import Row
 
@@ -39,6 +40,7 @@ class TrainingState:
         best_epoch: epoch of `best_network`.
         history: one row per finished epoch, for metrics.csv.
         seconds: time spent in the epochs.
+        cases: that train and validate, compared on resume; empty in checkpoints of former versions.
     """
 
     experiment: dict[str, Any]
@@ -55,6 +57,7 @@ class TrainingState:
     best_epoch: int = 0
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
+    cases: Record = field(default_factory=dict)
 
 
 _FIELDS = tuple(TrainingState.__dataclass_fields__)

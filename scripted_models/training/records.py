@@ -9,7 +9,7 @@ import torch
 from scripted_models.runtime.atomic_files import make_folder, write_file
 from scripted_models.runtime.csv_text import csv_of_lines
 
-SNAPSHOTS = "snapshots"
+METRICS, SNAPSHOTS = "metrics.csv", "snapshots"
 Row = dict[str, Any]  # one finished epoch: its number, loss and scores
 
 
@@ -21,7 +21,7 @@ def write_records(folder: Path, history: list[Row]) -> None:
         history: one dictionary per finished epoch; all rows have the same keys.
     """
     table = csv_of_lines(list(history[0]), history)
-    write_file(Path(folder) / "metrics.csv", table)
+    write_file(Path(folder) / METRICS, table)
     _write_tensorboard(Path(folder), history)
 
 

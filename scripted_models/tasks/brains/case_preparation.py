@@ -1,5 +1,6 @@
 """From cases and phantoms to what trains and validates: read, resampled, preprocessed."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.labels import LabelCoding
+from scripted_models.runtime.file_identity import WatchedFiles
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains import contrast_suppression
@@ -80,18 +82,29 @@ def _case_source(
     coding = coding or case.coding
     images = [case.images[sequence] for sequence in SEQUENCES]
     files = [*(image.path for image in images), *([case.truth] if case.truth else [])]
+    watched = WatchedFiles.of(files)
+    contents = [watched.contents[path] for path in files]
     made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}
+    read_as = {
+        "channels": [image.channel for image in images],
+        "coding": coding.name if coding else "",
+    }
     key = digest(
-        files,
+        contents,
         _versions(experiment, **made),
-        channels=[image.channel for image in images],
-        coding=coding.name if coding else "",
+        **read_as,
         preprocessing=as_table(experiment.preprocessing, defaults=True),
         upper_share=experiment.data.upper_share,
         space=asdict(space_of(experiment.data)),
         name=case.name,
     )
-    return CaseSource(case.name, key, lambda: _prepare(case, experiment, coding, suppressed))
+
+    def make() -> TrainingCase:
+        prepared = _prepare(case, experiment, coding, suppressed)
+        watched.refuse_changes()
+        return prepared
+
+    return CaseSource(case.name, key, make, json.dumps([*contents, read_as, suppressed]))
 
 
 def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) -> CaseSource:
@@ -105,7 +118,7 @@ def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) 
         merged=experiment.data.phantoms_merged,
     )
     name = f"phantom_{seed}"
-    return CaseSource(name, key, lambda: _prepare_phantom(name, seed, experiment, low_grade))
+    return CaseSource(name, key, lambda: _prepare_phantom(name, seed, experiment, low_grade), name)
 
 
 def _prepare(

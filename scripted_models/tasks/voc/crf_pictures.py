@@ -10,7 +10,8 @@ from scripted_models.errors import InputError
 from scripted_models.networks.crf.refinement import build_crf, refine
 from scripted_models.runtime.plain_files import open_file
 from scripted_models.tasks.voc.classes import CLASSES
-from scripted_models.tasks.voc.masks import read_image, write_mask
+from scripted_models.tasks.voc.masks import write_mask
+from scripted_models.tasks.voc.picture_files import read_image
 
 
 def refine_picture(

@@ -15,6 +15,7 @@ from scripted_models.evaluation.paper_tables import (
 )
 from scripted_models.runtime.atomic_files import write_together
 from scripted_models.runtime.csv_text import csv_text
+from scripted_models.runtime.file_identity import is_same_file
 from scripted_models.tasks.voc.classes import CLASSES, VOID
 from scripted_models.tasks.voc.image_lists import VocImage
 from scripted_models.tasks.voc.masks import read_mask
@@ -72,6 +73,13 @@ def evaluate_voc(
 
 
 def _score_image(path: Path, image: VocImage) -> ConfusionMatrix:
+    if is_same_file(path, image.label_map):
+        raise InputError(
+            found="the ground truth itself",
+            expected="a prediction",
+            action="name the folder of the predictions",
+            path=path,
+        )
     truth, predicted = read_mask(image.label_map), read_mask(path)
     try:
         return ConfusionMatrix.of(truth, predicted, CLASSES, VOID)
