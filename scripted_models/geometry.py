@@ -96,10 +96,14 @@ class Grid:
         if array.dtype == bool:
             array = array.astype(np.uint8)
         image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+        self.put_on(image)
+        return image
+
+    def put_on(self, image: sitk.Image) -> None:
+        """Place an image of this size on this grid, for example where rounding moved it."""
         image.SetSpacing(self.spacing_xyz_mm)
         image.SetOrigin(self.origin_lps_mm)
         image.SetDirection(self.direction)
-        return image
 
 
 def _by(values: Iterable[float]) -> str:

@@ -4,6 +4,7 @@ Each choice was made while the file was read (`headers`); here it is said, once 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from scripted_models.errors import Problem
@@ -42,9 +43,27 @@ def grid_doubt(own: Grid, used: Grid) -> Problem | None:
         return None
     return Problem(
         found=f"a grid that lies {own.distance_mm(used):.2g} mm aside",
-        expected="that of the first volume",
+        expected="that of the others",
         action=f"nothing is to be done, up to {HARMLESS_MM:g} mm count as rounding of the header",
     )
+
+
+def label_map_doubts(truth: Path | None, prediction: Path) -> tuple[str, ...]:
+    """Return sentences about what the headers of two label maps that are compared leave open.
+
+    Raises:
+        InputError: as `headers.read_header`.
+    """
+    doubts: list[str] = []
+    used = None
+    for path in (truth, prediction):
+        if path is not None:
+            header = read_header(path)
+            used = used or header.grid
+            aside = grid_doubt(header.grid, used)
+            found = (*header.doubts, *([aside] if aside else []))
+            doubts += [replace(doubt, path=str(path)).sentence for doubt in found]
+    return tuple(doubts)
 
 
 def _finding(doubt: Problem, slots: tuple[str, ...]) -> Finding:

@@ -62,6 +62,7 @@ _WHOLE = {"DimSize", "CompressedDataSize", "ElementNumberOfChannels"}
 _TRUTH = {"BinaryData", "CompressedData", *_BYTE_ORDER}
 _WORDS = {"NDims", "ElementType", "ElementDataFile", "HeaderSize", "DistanceUnits"}
 _KNOWN = {key.lower(): key for key in (*_NUMBERS, *_TRUTH, *_WORDS, "AnatomicalOrientation")}
+_CLEAR = 0.9  # cosine of an axis that is near one of the body
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[+-]?(nan|inf)", re.IGNORECASE)
 
 
@@ -130,10 +131,10 @@ def _grid(path: Path, fields: dict[str, str], size: tuple[int, ...]) -> tuple[Gr
     if units.lower() not in ("mm", "?"):
         raise unsupported(path, f"a MetaImage in {units[:20]}", "millimeters")
     grid, doubts = place(path, (*size, 1)[:3], steps, first)
-    return grid, [*_about(fields, key, spacing), *doubts]
+    return grid, [*_about(fields, key, spacing, grid), *doubts]
 
 
-def _about(fields: dict[str, str], key: str, spacing: np.ndarray) -> list[Problem]:
+def _about(fields: dict[str, str], key: str, spacing: np.ndarray, grid: Grid) -> list[Problem]:
     """Say what the header leaves open about sizes and axes."""
     doubts = []
     if key not in fields:
@@ -146,10 +147,22 @@ def _about(fields: dict[str, str], key: str, spacing: np.ndarray) -> list[Proble
             action = "check the volumes in mL, ElementSpacing is used, as in 3D Slicer"
             doubts.append(Problem(found, "one voxel size in the MetaImage header", action))
     if not set(_MATRIX) & set(fields):
-        named = fields.get("AnatomicalOrientation", "RAI").upper()
-        beside = f" (AnatomicalOrientation {named[:10]} is not used)" if named != "RAI" else ""
-        doubts.append(unstated(f"a MetaImage header without TransformMatrix{beside}"))
+        doubts.append(unstated("a MetaImage header without TransformMatrix"))
+    named = fields.get("AnatomicalOrientation", "").upper()
+    axes = np.reshape(grid.direction, (3, 3))
+    clear = np.abs(axes).max(axis=0).min() > _CLEAR
+    if re.fullmatch("[LRAPSI]{3}", named) and clear and named != _from_letters(axes):
+        found = f"an AnatomicalOrientation {named} that is not that of its axes"
+        action = "check left and right in the result, its axes are used, as in 3D Slicer"
+        doubts.append(Problem(found, f"{_from_letters(axes)} in the MetaImage header", action))
     return doubts
+
+
+def _from_letters(axes: np.ndarray) -> str:
+    """Return where each axis comes from, as MetaImage names it: RAI for x to the left and so on."""
+    letters = (("R", "L"), ("A", "P"), ("I", "S"))
+    main = np.abs(axes).argmax(axis=0)
+    return "".join(letters[row][int(axes[row, k] < 0)] for k, row in enumerate(main))
 
 
 def _compressed_size(fields: dict[str, str], payload: Payload) -> list[Problem]:

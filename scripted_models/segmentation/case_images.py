@@ -50,7 +50,7 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
                 expected="co-registered volumes",
                 action="resample them onto one grid first",
             )
-        image.CopyInformation(images[first])
+        reference.put_on(image)
     return images
 
 
