@@ -7,5 +7,5 @@ May be called from outside:
 
 Inside: `headers` judges the header of any file, with one module for each format: `nifti` (with
 `nifti_forms`), `meta_image` and `nrrd`. `placement` judges axes, `payload` is what a header
-announces. `voxels` reads exactly that, `integrity` checks the file itself.
+announces. `voxels` reads exactly that through `compression`; `integrity` checks the file itself.
 """

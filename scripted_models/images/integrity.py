@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.images.payload import damaged_header, wrong_type
+from scripted_models.images.payload import damaged_header
 
 MAX_VOXELS = 2**29  # 512 Mi voxels, 2 GiB as float32; clinical head volumes are 100 times smaller
 
@@ -18,11 +18,8 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, OSError) as error:
-        if "Not a gzipped file" in str(error):  # the words of `gzip`
-            raise wrong_type(path, "no gzip data", "a .nii.gz file") from error
-        reason = str(error).partition(" 0x")[0]  # without the checksums that `gzip` names
         raise InputError(
-            found=f"data that is truncated or damaged ({reason})",
+            found=f"data that is truncated or damaged ({error})",
             expected="a whole file",
             action="download or copy it again",
             path=path,

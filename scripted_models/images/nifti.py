@@ -5,17 +5,16 @@ chooses between contradictory fields without a word. nibabel would be one more p
 in 3D Slicer. Layouts: nifti.nimh.nih.gov, nifti1.h and nifti2.h.
 """
 
-import gzip
 import math
 import struct
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from scripted_models.errors import InputError, Problem
+from scripted_models.images.compression import first_bytes
 from scripted_models.images.nifti_forms import nifti_grid
 from scripted_models.images.payload import (
     Payload,
@@ -124,8 +123,7 @@ def nifti_header(path: Path, extension: str) -> VolumeHeader:
         InputError: no such file, voxels that are not one number each, or a damaged header.
         OSError, EOFError, zlib.error: the file cannot be read or decompressed.
     """
-    with _open(path) as stream:
-        content = stream.read(_HEADER_BYTES)
+    content = first_bytes(path, _HEADER_BYTES, packed=extension == ".nii.gz")
     header = NiftiFields.parse(content)
     if header is None:
         first = "first " if len(content) > 347 else ""
@@ -143,10 +141,6 @@ def nifti_header(path: Path, extension: str) -> VolumeHeader:
     grid, doubts = nifti_grid(path, size, header.fields, analyze=not header.magic)
     scale, about_scale = _scale(fields)
     return VolumeHeader(size, payload, grid, 1, scale, (*doubts, *about_scale))
-
-
-def _open(path: Path) -> BufferedIOBase:
-    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
 def _record(version: int, order: Order) -> np.dtype:

@@ -4,33 +4,21 @@ Hand-written because ITK reads on without a word where bytes are missing, left o
 a compressed MetaImage whose size is misstated it gives whatever lay in memory before.
 """
 
-import bz2
 import math
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import numpy as np
 
 from scripted_models.errors import InputError
+from scripted_models.images.compression import inflated
 from scripted_models.images.integrity import readable
-from scripted_models.images.payload import Payload, VolumeHeader, wrong_type
+from scripted_models.images.payload import Payload, VolumeHeader
 
 MOST_PADDING = 511  # bytes of 0 after the voxels, to the end of a block on a disk or tape
 _CHUNK = 1 << 22
-_PACKED_CHUNK = 1 << 16  # deflate grows at most about 1000-fold: 64 MiB
 _MOST_COUNTED = 1 << 26  # bytes too many that are counted
-
-
-class _Unpacker(Protocol):
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, /) -> bytes: ...
 
 
 def read_voxels(path: Path, header: VolumeHeader) -> np.ndarray:
@@ -100,7 +88,7 @@ def _exact_bytes(path: Path, file: BinaryIO, header: VolumeHeader) -> bytearray:
 def _unpacked(path: Path, file: BinaryIO, payload: Payload) -> Iterator[bytes]:
     """Give the bytes of the voxels, to the end of the file."""
     if payload.packing == "file":
-        yield from _after(payload.offset, _inflated(path, file, payload.packing))
+        yield from _after(payload.offset, inflated(path, file, payload.packing))
         return
     offset = payload.offset
     if payload.at_end:
@@ -112,57 +100,13 @@ def _unpacked(path: Path, file: BinaryIO, payload: Payload) -> Iterator[bytes]:
         text = b"".join(file.read(4 * payload.bytes_needed + _CHUNK).split())
         yield _from_hex(path, text)
     else:
-        yield from _inflated(path, file, payload.packing)
+        yield from inflated(path, file, payload.packing)
 
 
 def _after(offset: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         yield chunk[offset:]
         offset = max(0, offset - len(chunk))
-
-
-def _inflated(path: Path, file: BinaryIO, packing: str) -> Iterator[bytes]:
-    """Give what compressed streams hold; their checksums are compared at their ends."""
-    piece = file.read(_PACKED_CHUNK)
-    if packing in ("file", "gzip") and piece[:2] != b"\x1f\x8b":
-        raise wrong_type(path, "no gzip data", "gzipped voxels")
-    engine = _unpacker(packing)
-    while True:
-        if piece:
-            yield engine.decompress(piece)
-        if engine.eof:
-            piece = engine.unused_data
-            piece += b"" if len(piece) > 1 else file.read(_PACKED_CHUNK)
-            if packing == "zlib" or piece[:2] not in (b"\x1f\x8b", b"BZ"):
-                _check_tail(path, piece, file)
-                return
-            engine = _unpacker(packing)
-            continue
-        piece = file.read(_PACKED_CHUNK)
-        if not piece:
-            raise EOFError("the compressed voxels end early")
-
-
-def _unpacker(packing: str) -> _Unpacker:
-    if packing == "bzip2":
-        return bz2.BZ2Decompressor()
-    return zlib.decompressobj(wbits=47 if packing == "zlib" else 31)  # 47: zlib or gzip
-
-
-def _check_tail(path: Path, piece: bytes, file: BinaryIO) -> None:
-    """Refuse bytes after the compressed voxels, but for zeros, which are padding."""
-    count, padded = 0, True
-    while piece:
-        count += len(piece)
-        padded = padded and not any(piece)
-        piece = file.read(_CHUNK)
-    if not padded:
-        raise InputError(
-            found=f"{count} bytes after the end of its compressed data",
-            expected="none",
-            action="unpack and pack it again, or copy it again",
-            path=path,
-        )
 
 
 def _from_hex(path: Path, text: bytes) -> bytes:
