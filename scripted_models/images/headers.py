@@ -65,6 +65,17 @@ def header_doubts(path: Path) -> tuple[Problem, ...]:
     return read_header(path).doubts
 
 
+def volume_parts(path: Path) -> tuple[Path, ...]:
+    """Return the files that make up a volume: the file itself, or header and voxels.
+
+    Raises:
+        InputError: as `read_header`, where the voxels lie in another file.
+    """
+    if volume_extension(path) in (".mhd", ".nhdr", ".hdr") or path.suffix.lower() == ".img":
+        return tuple(dict.fromkeys((_header_file(path), read_header(path).payload.path)))
+    return (path,)
+
+
 def _header_file(path: Path) -> Path:
     """Return the .hdr file beside an .img file, any other path as it is."""
     if path.name.lower().endswith(".img"):

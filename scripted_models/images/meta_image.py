@@ -11,6 +11,7 @@ import numpy as np
 
 from scripted_models.errors import Problem
 from scripted_models.geometry import Grid
+from scripted_models.images.axes import place, unstated
 from scripted_models.images.payload import (
     Payload,
     VolumeHeader,
@@ -25,7 +26,6 @@ from scripted_models.images.payload import (
     whole_numbers,
     wrong_type,
 )
-from scripted_models.images.placement import place, unstated
 
 _TYPES = {
     "MET_CHAR": "i1",

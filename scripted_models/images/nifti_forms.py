@@ -17,13 +17,13 @@ import SimpleITK as sitk
 
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import HARMLESS_MM, Grid
-from scripted_models.images.payload import by, check_spacing, damaged_header
-from scripted_models.images.placement import (
+from scripted_models.images.axes import (
     corner_shift_mm,
     is_sheared,
     place,
     unstated,
 )
+from scripted_models.images.payload import by, check_spacing, damaged_header
 
 _TO_LPS = np.array([-1.0, -1.0, 1.0])
 _UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # not stated, meter, millimeter, micrometer

@@ -13,6 +13,7 @@ import numpy as np
 
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
+from scripted_models.images.axes import place, unstated
 from scripted_models.images.payload import (
     Packing,
     Payload,
@@ -27,7 +28,6 @@ from scripted_models.images.payload import (
     whole_numbers,
     wrong_type,
 )
-from scripted_models.images.placement import place, unstated
 
 _TYPE_NAMES = {
     "i1": "signed char,int8,int8_t",
