@@ -164,8 +164,8 @@ def coarse(inputs):
     "q-form and s-form that disagree",
     2,
     "{t2}: found another grid than in case_t1.nii.gz: origins -90x-0x0 and -20x-20x10 mm "
-    "(corners up to 73.5 mm apart), expected co-registered volumes; "
-    "resample them onto one grid first.",
+    "(corners up to 73.5 mm apart), t2.nii has a q-form and an s-form that lie 119 mm apart, "
+    "expected co-registered volumes; resample them onto one grid first.",
 )
 def two_forms(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))

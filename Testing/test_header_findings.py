@@ -34,8 +34,12 @@ def test_a_rounded_spacing_is_a_harmless_difference():
     assert 0.03 < EXACT.distance_mm(ROUNDED) < HARMLESS_MM
     assert not EXACT.matches(ROUNDED)
     assert EXACT.matches(ROUNDED, HARMLESS_MM)
-    assert "spacings" not in EXACT.difference(Grid((512, 512, 20), (0.47, 0.47, 6)), HARMLESS_MM)
     assert EXACT.difference(Grid((512, 512, 20), (0.47, 0.47, 6), (1, 2, 3)), HARMLESS_MM)
+
+
+def test_the_thickness_of_one_slice_is_no_rounding():
+    slice_, other = (Grid((40, 40, 1), (1, 1, thickness)) for thickness in (1, 1.05))
+    assert "spacings" in slice_.difference(other, HARMLESS_MM)
 
 
 def test_one_sentence_for_all_files_alike(tmp_path):
