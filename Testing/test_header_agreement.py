@@ -1,4 +1,4 @@
-"""Whatever byte of a header is spoilt: the volume is what ITK makes of it, or refused, or doubted."""
+"""A header with a spoilt byte gives the volume that ITK makes of it, a refusal, or a doubt."""
 
 import random
 

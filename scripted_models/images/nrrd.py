@@ -19,12 +19,12 @@ from scripted_models.images.payload import (
     Payload,
     VolumeHeader,
     check_spacing,
+    check_voxel_type,
     companion,
     damaged_header,
     type_words,
     unsupported,
     volume_size,
-    voxel_type,
     whole_numbers,
     wrong_type,
 )
@@ -98,7 +98,7 @@ def nrrd_header(path: Path, head: bytes) -> VolumeHeader:
     kind = _type(path, fields)
     payload = _payload(path, fields, end, kind, math.prod(sizes))
     order, components = _axes(fields, len(sizes))
-    voxel_type(path, type_words(kind), math.prod(sizes[k] for k in components))
+    check_voxel_type(path, type_words(kind), math.prod(sizes[k] for k in components))
     size = tuple(sizes[k] for k in order)
     grid, doubts = _grid(path, fields, order, size)
     return VolumeHeader(volume_size(size), payload, grid, 1, None, tuple(doubts), entries)
