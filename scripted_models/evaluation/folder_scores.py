@@ -25,7 +25,8 @@ from scripted_models.evaluation.pairing import (
     unused_predictions,
 )
 from scripted_models.evaluation.paper_tables import escaped, markdown_beside_paper
-from scripted_models.geometry import Grid
+from scripted_models.geometry import HARMLESS_MM, Grid
+from scripted_models.images.header_findings import label_map_doubts
 from scripted_models.images.volume_files import read_label_map
 from scripted_models.labels import LABELS, REGIONS, LabelCoding, decode_labels, region_mask
 from scripted_models.runtime.atomic_files import write_together
@@ -158,6 +159,7 @@ def evaluate_folders(
             case, found[case.name], truth_coding, prediction_coding
         )
         voxels += counted
+        warnings += label_map_doubts(case.truth, found[case.name])
         if on_case:
             on_case(done, len(cases), case.name)
     name = Path(predictions).resolve().name
@@ -210,7 +212,7 @@ def _score_case(
     known = _known_coding(case, truth_coding)
     coding = stated or assumed_coding(case.name, path, known)
     prediction, own_grid = _read_prediction(path, coding)
-    if difference := own_grid.difference(grid):
+    if difference := own_grid.difference(grid, HARMLESS_MM):
         raise InputError(
             found=f"a prediction of case {case.name} on another grid than its ground truth "
             f"{case.truth} "

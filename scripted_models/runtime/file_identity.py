@@ -13,7 +13,6 @@ from scripted_models.errors import InputError
 
 State = tuple[int, int, int]  # size, time of the last change in ns, number on the disk
 _BLOCK_BYTES = 1 << 20
-_HEADERS = (".mhd", ".nhdr", ".hdr", ".img")  # their voxels or header lie in a file beside them
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,20 @@ def _readable_digest(path: Path) -> str:
 
 
 def content_digest(path: Path) -> str:
-    """Return the SHA-256 of a file; of a volume in two files that of both.
+    """Return the SHA-256 of a file.
 
     Reading takes about 2 ms for each MB.
 
     Raises:
         OSError: it cannot be read, or is no ordinary file.
     """
-    parts = [Path(path), *_beside(Path(path))]
-    digests = [_sha256(part) for part in parts]
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError("no ordinary file")
+    total = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            total.update(block)
+    return total.hexdigest()
 
 
 def file_state(path: Path) -> State | None:
@@ -120,21 +121,3 @@ def doubles(names: Iterable[str]) -> list[str]:
     for name in names:
         groups.setdefault(same_on_any_disk(name), []).append(name)
     return sorted(name for group in groups.values() if len(group) > 1 for name in group)
-
-
-def _sha256(path: Path) -> str:
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError("no ordinary file")
-    total = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            total.update(block)
-    return total.hexdigest()
-
-
-def _beside(path: Path) -> list[Path]:
-    """Return the other files of a volume in several files: those of the same stem."""
-    if path.suffix.lower() not in _HEADERS:
-        return []
-    others = (p for p in path.parent.iterdir() if p.name.startswith(f"{path.stem}.") and p != path)
-    return sorted(p for p in others if p.is_file())

@@ -11,7 +11,8 @@ import SimpleITK as sitk
 from scripted_models.cases.case import Case
 from scripted_models.cases.phantom import phantom_case
 from scripted_models.errors import InputError
-from scripted_models.geometry import Grid
+from scripted_models.geometry import HARMLESS_MM, Grid
+from scripted_models.images.headers import volume_parts
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.labels import LabelCoding
 from scripted_models.runtime.file_identity import WatchedFiles
@@ -25,7 +26,7 @@ from scripted_models.training.task import CaseSource
 from scripted_models.training.training_case import IGNORED, TrainingCase, make_target
 from scripted_models.transforms.preprocessing import STEP_VERSIONS, build_preprocessing, preprocess
 
-VERSION = 1  # raise it when reading, moving into the space or the target gives other values
+VERSION = 2  # raise it when reading, moving into the space or the target gives other values
 PHANTOM_SEED = 100_000  # training phantoms never share a seed with those of `demo`
 LOW_GRADE_SEED = 200_000
 
@@ -81,7 +82,8 @@ def _case_source(
     case.require_images()
     coding = coding or case.coding
     images = [case.images[sequence] for sequence in SEQUENCES]
-    files = [*(image.path for image in images), *([case.truth] if case.truth else [])]
+    volumes = [*(image.path for image in images), *([case.truth] if case.truth else [])]
+    files = [part for path in volumes for part in volume_parts(path)]
     watched = WatchedFiles.of(files)
     contents = [watched.contents[path] for path in files]
     made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}
@@ -127,13 +129,14 @@ def _prepare(
     truth, label_grid = case.read_truth(coding)
     images = {sequence: case.images[sequence].read() for sequence in SEQUENCES}
     for sequence, volume in images.items():
-        if difference := Grid.of(volume).difference(label_grid):
+        if difference := Grid.of(volume).difference(label_grid, HARMLESS_MM):
             raise InputError(
                 found=f"{sequence} and the label map of case {case.name} on different grids "
                 f"({difference})",
                 expected="one grid",
                 action="resample them onto one",
             )
+        label_grid.put_on(volume)
     space = space_of(experiment.data)
     moved = [space.to_training(images[sequence]) for sequence in SEQUENCES]
     label_image = sitk.DICOMOrient(label_grid.image_from(truth), space.orientation)
