@@ -40,6 +40,8 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     add("--probabilities", action="store_true", help="write probabilities and uncertainty, too")
     text = "leave out cases whose very content the same model has segmented before into --output"
     add("--continue", action="store_true", dest="resume", help=text)
+    text = "remove skulls, register and resample raw volumes: what each needs, all, or nothing"
+    add("--prepare", choices=("auto", "always", "never"), default="auto", help=text)
     add_preparation(parser)
     text = "grid of the result of raw volumes: native (of the reference, of a sequence) or 1 mm"
     grids = ("reference", "working", *SEQUENCES)
@@ -53,8 +55,6 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
 
 def add_preparation(parser: ArgumentParser) -> None:
     """Add the options about raw volumes."""
-    text = "remove skulls, register and resample raw volumes: what each needs, all, or nothing"
-    parser.add_argument("--prepare", choices=("auto", "always", "never"), default="auto", help=text)
     text = "sequence to which the others are registered (default: t1c, or the first there is)"
     parser.add_argument("--reference", choices=SEQUENCES, help=text)
     text = "brain of the reference, instead of a brain extraction"
@@ -78,7 +78,7 @@ def run(options: Namespace, progress: Progress) -> int:
     if len(cases) == 1:
         cases[0].require_images(one_of)
     refuse_one_mask_for_many(options, cases)
-    _refuse_input_as_output(options.output, cases)
+    refuse_input_as_output(options.output, cases)
     progress.stage("load", 0.0)
     import torch
 
@@ -177,7 +177,7 @@ def refuse_one_mask_for_many(options: Namespace, cases: "Sequence[Case]") -> Non
             expected="one case",
             action="run the cases one by one, each with its mask",
         )
-    if options.prepare == "never":
+    if getattr(options, "prepare", "always") == "never":
         raise InputError(
             found="--brain-mask with --prepare never",
             expected="auto or always",
@@ -197,7 +197,7 @@ def _common_name(files: Mapping[str, Path]) -> str:
     return Path(os.path.realpath(next(iter(files.values())))).parent.name or "case"
 
 
-def _refuse_input_as_output(output: Path, cases: "Sequence[Case]") -> None:
+def refuse_input_as_output(output: Path, cases: "Sequence[Case]") -> None:
     """Writing `output/<case>` must never replace the folder that holds a case's own files."""
     for case in cases:
         target = Path(os.path.realpath(output / case.name))  # no error for links in a circle

@@ -64,7 +64,7 @@ def doubts_of(
     yield from _thick(native)
     yield from _volumes(brains, brain)
     for sequence, registration in registrations.items():
-        yield from _unsure(sequence, registration)
+        yield from registration_doubts(sequence, registration)
     inside = sitk.GetArrayViewFromImage(brain) > 0
     for sequence, seen in reached.items():
         unseen = float((inside & ~seen).sum() / max(1, inside.sum()))
@@ -130,7 +130,13 @@ def _volumes(brains: Mapping[str, sitk.Image], joined: sitk.Image) -> Iterable[F
             yield _about(WARNING, slots, found, expected, action)
 
 
-def _unsure(sequence: str, registration: Registration) -> Iterable[Finding]:
+def registration_doubts(sequence: str, registration: Registration) -> Iterable[Finding]:
+    """Say where a registration may have failed, or the sequence be of another patient.
+
+    Args:
+        sequence: that was moved.
+        registration: of it.
+    """
     action = _("check the alignment, or leave this sequence out")
     if registration.overlap is not None and registration.overlap < LEAST_OVERLAP:
         found = _("a brain that overlaps that of the reference with a Dice of only {dice}").format(

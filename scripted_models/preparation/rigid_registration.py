@@ -9,7 +9,7 @@ the mutual information. ITK sums it in the order in which its threads finish, so
 the same input gives the same bits. Several sequences are registered beside each other instead.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ import SimpleITK as sitk
 
 from scripted_models.errors import Cancelled
 from scripted_models.geometry import Grid
+from scripted_models.images.training_space import resample
 
 _COARSE_MM, _FINE_MM, _MASK_MM = 4.0, 2.5, 4.0
 _BINS = 32
@@ -100,39 +101,25 @@ def register(
     coarse = [pair.by_heads(start) for start in starts]
     told(0.6)
     fine = pair.fine_view()
-    best = min([*starts, *coarse], key=fine.cost)
+    costs = [(fine.cost(start), start) for start in (*starts, *coarse)]
+    least, best = min(costs, key=lambda known: known[0])
     found = pair.by_brain(fine, best)
-    start_cost = fine.cost(header)
-    if fine.cost(found) > fine.cost(best):
-        found = best
+    cost = fine.cost(found)
+    if cost > least:
+        cost, found = least, best
     moved = _mean_motion(found, pair.brain_points)
-    if moved < _SAME_POSITION_MM or fine.cost(found) >= start_cost:
-        found, moved = header, 0.0
+    start_cost = costs[0][0]
+    if moved < _SAME_POSITION_MM or cost >= start_cost:
+        cost, found, moved = start_cost, header, 0.0
     told(1.0)
     return Registration(
         transform=found,
         start_information=-start_cost,
-        information=-fine.cost(found),
-        start_overlap=overlap(fixed.brain, moving.brain, header),
-        overlap=overlap(fixed.brain, moving.brain, found),
+        information=-cost,
+        start_overlap=pair.overlap(header),
+        overlap=pair.overlap(found),
         moved_mm=moved,
     )
-
-
-def overlap(
-    fixed: sitk.Image | None, moving: sitk.Image | None, transform: sitk.Transform
-) -> float | None:
-    """Return the Dice of two masks where both fields of view reach; None without both."""
-    if fixed is None or moving is None:
-        return None
-    seen = sitk.Image(moving.GetSize(), sitk.sitkUInt8) + 1
-    seen.CopyInformation(moving)
-    there = sitk.Resample(moving, fixed, transform, sitk.sitkNearestNeighbor, 0)
-    inside = sitk.Resample(seen, fixed, transform, sitk.sitkNearestNeighbor, 0)
-    a = sitk.GetArrayViewFromImage(fixed) * sitk.GetArrayViewFromImage(inside) > 0
-    b = sitk.GetArrayViewFromImage(there) > 0
-    both = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / both if both else 0.0
 
 
 def _mean_motion(transform: sitk.Transform, points: np.ndarray) -> float:
@@ -170,10 +157,18 @@ class _Pair:
     """Two heads on the way to each other."""
 
     def __init__(self, fixed: Head, moving: Head, told: Told, cancelled: Asked) -> None:
-        self.fixed, self.moving = fixed, moving
         self.told, self.cancelled = told, cancelled
-        self.center = _center(fixed)
-        self.brain_points = _points(fixed)
+        self.is_stripped = fixed.is_stripped or moving.is_stripped
+        self.brains = [
+            None if head.brain is None else _at(head.brain, _FINE_MM) for head in (fixed, moving)
+        ]
+        self.heads = [head.image for head in (fixed, moving)]
+        self.centers = [
+            _center(_at(head, _COARSE_MM) if brain is None else brain)
+            for head, brain in zip(self.heads, self.brains, strict=True)
+        ]
+        self.brain_points = _points(self.brains[0] or _at(fixed.image, _COARSE_MM))
+        self._coarse: _View | None = None
 
     def at_header(self) -> sitk.Euler3DTransform:
         """Return the position that the headers tell, turning about the fixed brain."""
@@ -181,31 +176,42 @@ class _Pair:
 
     def centered(self) -> sitk.Euler3DTransform:
         """Return the shift of one center to the other."""
-        return self._shifted(np.array(_center(self.moving)) - self.center)
+        return self._shifted(np.subtract(self.centers[1], self.centers[0]))
 
     def by_masks(self, start: sitk.Euler3DTransform) -> sitk.Euler3DTransform:
         """Stage A; the start where a brain is not known."""
-        if self.fixed.brain is None or self.moving.brain is None:
+        fixed, moving = self.brains
+        if fixed is None or moving is None:
             return start
-        fixed, moving = (_at(_blurred(m), _MASK_MM) for m in (self.fixed.brain, self.moving.brain))
+        hills = [
+            sitk.SmoothingRecursiveGaussian(_at(m, _MASK_MM), _MASK_MM) for m in (fixed, moving)
+        ]
         method = _method()
         method.SetMetricAsMeanSquares()
-        return self._optimized(method, fixed, moving, start, step=4.0)
+        return self._optimized(method, hills[0], hills[1], start, step=4.0)
 
     def by_heads(self, start: sitk.Euler3DTransform) -> sitk.Euler3DTransform:
         """Stage B; of brains alone where one volume has no head any more."""
-        images = self._comparable(self.fixed), self._comparable(self.moving)
-        view = _View(_at(images[0], _COARSE_MM), _at(images[1], _COARSE_MM), None)
+        view = self._coarse = self._coarse or self._coarse_view()
         return self._optimized(view.method(), view.fixed, view.moving, start, step=2.0)
+
+    def _coarse_view(self) -> _View:
+        images = [_at(image, _COARSE_MM) for image in self.heads]
+        if self.is_stripped:
+            images = [
+                image if brain is None else image * sitk.Resample(brain, image)
+                for image, brain in zip(images, self.brains, strict=True)
+            ]
+        return _View(images[0], images[1], None)
 
     def fine_view(self) -> _View:
         """Return both volumes as stage C sees them."""
-        fixed, moving = _at(self.fixed.image, _FINE_MM), _at(self.moving.image, _FINE_MM)
-        mask = self.fixed.brain
-        if mask is None:
+        fixed, moving = (_at(image, _FINE_MM) for image in self.heads)
+        brain = self.brains[0]
+        if brain is None:
             return _View(fixed, moving, None)
-        near = sitk.BinaryThreshold(_at(sitk.Cast(mask, sitk.sitkFloat32), _FINE_MM), 0.5, 2.0)
-        if not (self.fixed.is_stripped or self.moving.is_stripped):
+        near = sitk.BinaryThreshold(brain, 0.5, 2.0)
+        if not self.is_stripped:
             near = sitk.BinaryDilate(near, [round(_NEAR_BRAIN_MM / _FINE_MM)] * 3)
         return _View(fixed, moving, near)
 
@@ -213,14 +219,21 @@ class _Pair:
         """Stage C."""
         return self._optimized(view.method(), view.fixed, view.moving, start, step=2.0)
 
-    def _comparable(self, head: Head) -> sitk.Image:
-        if not (self.fixed.is_stripped or self.moving.is_stripped) or head.brain is None:
-            return head.image
-        return sitk.Mask(head.image, head.brain)
+    def overlap(self, transform: sitk.Transform) -> float | None:
+        """Return the Dice of both brains where both fields of view reach; None without both."""
+        fixed, moving = self.brains
+        if fixed is None or moving is None:
+            return None
+        there = sitk.Resample(moving, fixed, transform, sitk.sitkLinear, -1.0)
+        reached = sitk.GetArrayViewFromImage(there)
+        a = (sitk.GetArrayViewFromImage(fixed) > 0.5) & (reached >= 0)
+        b = reached > 0.5
+        both = int(a.sum()) + int(b.sum())
+        return 2 * int((a & b).sum()) / both if both else 0.0
 
     def _shifted(self, shift: np.ndarray) -> sitk.Euler3DTransform:
         transform = sitk.Euler3DTransform()
-        transform.SetCenter(self.center)
+        transform.SetCenter(self.centers[0])
         transform.SetTranslation(shift.tolist())
         return transform
 
@@ -268,58 +281,41 @@ def _method() -> sitk.ImageRegistrationMethod:
     return method
 
 
-def _blurred(mask: sitk.Image) -> sitk.Image:
-    """Return a mask as a smooth hill; slices beyond the field of view repeat the last one."""
-    return _smoothed(sitk.Cast(mask, sitk.sitkFloat32), [_MASK_MM] * 3)
-
-
 def _at(image: sitk.Image, spacing_mm: float) -> sitk.Image:
-    """Return an image with cubic voxels over the same extent, smoothed where it loses."""
+    """Return a float32 image with cubic voxels over the same extent; smaller ones are averaged."""
+    image = sitk.Cast(image, sitk.sitkFloat32)
+    image = sitk.BinShrink(
+        image,
+        [
+            max(1, min(size // 4, int(spacing_mm / step + 1e-3)))
+            for size, step in zip(image.GetSize(), image.GetSpacing(), strict=True)
+        ],
+    )
     grid = Grid.of(image)
-    sigmas = [spacing_mm / 2 if size < spacing_mm else 0.0 for size in grid.spacing_xyz_mm]
-    image = _smoothed(sitk.Cast(image, sitk.sitkFloat32), sigmas)
     extent = np.multiply(grid.size_xyz, grid.spacing_xyz_mm)
-    size = np.maximum(4, np.ceil(extent / spacing_mm)).astype(int)
+    size = np.maximum(4, np.ceil(extent / spacing_mm - 1e-3)).astype(int)
     axes = np.array(grid.direction).reshape(3, 3)
     first = (extent - (size - 1) * spacing_mm) / 2 - np.array(grid.spacing_xyz_mm) / 2
     origin = np.array(grid.origin_lps_mm) + axes @ first
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(size.tolist())
-    resampler.SetOutputSpacing([spacing_mm] * 3)
-    resampler.SetOutputOrigin(origin.tolist())
-    resampler.SetOutputDirection(grid.direction)
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.SetUseNearestNeighborExtrapolator(True)
-    return resampler.Execute(image)
+    x, y, z = size.tolist()
+    target = Grid((x, y, z), (spacing_mm,) * 3, tuple(origin.tolist()), grid.direction)
+    return resample(image, target, sitk.sitkLinear, extend=True)
 
 
-def _smoothed(image: sitk.Image, sigmas_mm: Sequence[float]) -> sitk.Image:
-    for axis, sigma in enumerate(sigmas_mm):
-        if sigma and image.GetSize()[axis] >= 4:  # what the recursive filter needs
-            image = sitk.RecursiveGaussian(image, sigma, direction=axis)
-    return image
-
-
-def _center(head: Head) -> list[float]:
-    """Return the centroid of the brain, else that of the gray levels."""
-    weights = head.brain if head.brain is not None else sitk.Cast(head.image, sitk.sitkFloat32)
+def _center(weights: sitk.Image) -> list[float]:
+    """Return the centroid of a brain or of gray levels, LPS mm."""
     array = sitk.GetArrayFromImage(weights).astype(np.float64)
     array -= array.min()
-    total = array.sum()
-    if not total:
-        index = (np.array(weights.GetSize()) - 1) / 2
-    else:
-        sums = [array.sum(axis=tuple(i for i in range(3) if i != k)) for k in (2, 1, 0)]
-        index = np.array([np.arange(len(s)) @ s for s in sums]) / total
-    return list(weights.TransformContinuousIndexToPhysicalPoint(index.tolist()))
+    if not array.any():
+        array += 1.0
+    sums = [array.sum(axis=tuple(i for i in range(3) if i != k)) for k in (2, 1, 0)]
+    index = [float(np.arange(len(s)) @ s / s.sum()) for s in sums]
+    return list(weights.TransformContinuousIndexToPhysicalPoint(index))
 
 
-def _points(head: Head) -> np.ndarray:
-    """Return points over the brain (or the volume), (n, 3) LPS mm."""
-    image = head.brain if head.brain is not None else head.image
+def _points(image: sitk.Image) -> np.ndarray:
+    """Return points over a brain, (n, 3) LPS mm."""
     array = sitk.GetArrayViewFromImage(image)
-    hit = np.argwhere(array > 0) if head.brain is not None else np.argwhere(np.ones(array.shape))
-    if not len(hit):
-        hit = np.array([[0, 0, 0]])
-    some = hit[:: max(1, len(hit) // 500)][:, ::-1]
-    return np.array([image.TransformIndexToPhysicalPoint(p) for p in some.tolist()])
+    hit = np.argwhere(array > 0.5)
+    some = (hit if len(hit) else np.argwhere(array == array))[:: max(1, len(hit) // 500)]
+    return np.array([image.TransformIndexToPhysicalPoint(p) for p in some[:, ::-1].tolist()])

@@ -27,6 +27,7 @@ from scripted_models.preparation.resampling import moved_onto, probabilities_on
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.case_images import on_one_grid, read_images
 from scripted_models.segmentation.volume_steps import CaseVolumes
+from scripted_models.sequences import SEQUENCES
 
 _ = phrases(__name__)
 
@@ -133,19 +134,12 @@ def read_case(
     images = read_images(case, one_of)
     if options.when == "never":
         return ReadCase(on_one_grid(case, images))
-    if options.reference is not None and options.reference not in images:
-        raise InputError(
-            found=f"no {options.reference} in case {case.name}",
-            expected="the sequence that --reference names",
-            action="name another one, or add it",
-        )
-    needs = needs_of(images, options.reference, options.when == "always")
+    needs = case_needs(case, images, options)
     if needs.nothing and options.mask is None:
         return ReadCase(on_one_grid(case, images))
     if _lacks_extractor(needs, options) and not needs.on_other_grids and not needs.always:
         return ReadCase(on_one_grid(case, images), findings=(_no_extractor(needs),))
-    mask = None if options.mask is None else read_mask(options.mask, images, needs.reference)
-    prepared = prepare_images(images, needs, options.extractor, mask, progress, cancelled)
+    prepared = _prepared(images, needs, options, progress, cancelled)
     return ReadCase(
         images=prepared.images,
         findings=prepared.findings,
@@ -155,27 +149,66 @@ def read_case(
     )
 
 
+def prepare_case(
+    case: Case,
+    options: PreparationOptions,
+    progress: Progress,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Prepared:
+    """Read the images of a case and prepare them, also where they need nothing.
+
+    Raises:
+        InputError: images that cannot be read, or have no brain.
+        ResourceError: a skull, and no way to remove it.
+        Cancelled: `cancelled` returned true.
+    """
+    images = read_images(case, SEQUENCES)
+    return _prepared(images, case_needs(case, images, options), options, progress, cancelled)
+
+
+def _prepared(
+    images: Mapping[str, sitk.Image],
+    needs: Needs,
+    options: PreparationOptions,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> Prepared:
+    mask = None if options.mask is None else read_mask(options.mask, images, needs.reference)
+    return prepare_images(images, needs, options.extractor, mask, progress, cancelled)
+
+
+def case_needs(case: Case, images: Mapping[str, sitk.Image], options: PreparationOptions) -> Needs:
+    """Tell what the images of a case need.
+
+    Raises:
+        InputError: the case lacks the sequence that the options name.
+    """
+    known = (*images, "reference", "working")
+    for option, wanted in (
+        ("--reference", options.reference or "reference"),
+        ("--result-grid", options.result_grid),
+    ):
+        if wanted not in known:
+            raise InputError(
+                found=f"no {wanted} in case {case.name}",
+                expected=f"the sequence that {option} names",
+                action=f"name one of {', '.join(images)}",
+            )
+    return needs_of(images, options.reference, options.when == "always")
+
+
 def place_of(prepared: Prepared, wanted: ResultGrid) -> ResultPlace:
     """Return where the result of prepared volumes lies.
 
     Args:
         prepared: the volumes.
-        wanted: one of `RESULT_GRIDS`.
-
-    Raises:
-        InputError: the grid of a sequence that the case has not.
+        wanted: one of `RESULT_GRIDS`, a sequence that is there.
     """
     sequence = prepared.reference if wanted == "reference" else wanted
     if sequence == "working":
         grid, back = prepared.working, None
-    elif sequence in prepared.native:
-        grid, back = Grid.of(prepared.native[sequence]), prepared.transform_of(sequence)
     else:
-        raise InputError(
-            found=f"no {sequence} on whose grid the result could lie",
-            expected=f"one of {', '.join(prepared.native)}",
-            action="name another --result-grid",
-        )
+        grid, back = Grid.of(prepared.native[sequence]), prepared.transform_of(sequence)
     to_reference = back and back.GetInverse()
     volumes = {}
     for name, image in prepared.native.items():
