@@ -15,9 +15,13 @@ from scripted_models.preparation.rigid_registration import Registration
 
 _ = phrases(__name__)
 
+PICTURE = "preparation.png"
 LEAST_BRAIN_ML, MOST_BRAIN_ML = 900.0, 2100.0  # of adults
 NO_BRAIN_ML = 300.0  # less than a newborn's; what is found in other parts of the body
-LEAST_OVERLAP = 0.9  # Dice of two brains after registration
+# Dice of two brains after registration; 0.94 at least in one patient, 0.94 at most in two.
+LEAST_OVERLAP = 0.93
+# Together with a mutual information (nats) below it, an overlap below the other is doubted, too.
+DOUBTFUL_OVERLAP, LEAST_INFORMATION = 0.96, 0.2
 MOST_MOVED_DEGREES = 30.0  # more than a patient turns between two sequences
 MOST_MOVED_MM = 50.0
 _MOST_UNSEEN = 0.01  # of the brain
@@ -93,14 +97,14 @@ def _about(
 def _done(needs: Needs, registrations: Mapping[str, Registration]) -> Iterable[Finding]:
     """Say what was changed, so that nobody takes prepared volumes for those of the scanner."""
     if needs.with_skull:
-        action = _("it was removed, check the brain mask")
+        action = _("it was removed, check the brain mask in {picture}").format(picture=PICTURE)
         yield _about(NOTE, needs.with_skull, _("skull"), "", action)
     moved = {m: r for m, r in registrations.items() if not r.stays}
     if moved:
         by = [f"{m} by {r.moved_mm:.1f} mm" for m, r in moved.items()]
         found = _("another position than that of {reference}").format(reference=needs.reference)
-        action = _("registered and moved ({distances}), check the alignment").format(
-            distances=listed(by)
+        action = _("registered and moved ({distances}), check the alignment in {picture}").format(
+            distances=listed(by), picture=PICTURE
         )
         yield _about(NOTE, tuple(moved), found, "", action)
 
@@ -137,12 +141,19 @@ def registration_doubts(sequence: str, registration: Registration) -> Iterable[F
         sequence: that was moved.
         registration: of it.
     """
-    action = _("check the alignment, or leave this sequence out")
-    if registration.overlap is not None and registration.overlap < LEAST_OVERLAP:
+    action = _("check the alignment, and that it is of the same patient, or leave it out")
+    dice, information = registration.overlap, registration.information
+    if dice is not None and dice < LEAST_OVERLAP:
         found = _("a brain that overlaps that of the reference with a Dice of only {dice}").format(
-            dice=f"{registration.overlap:.2f}"
+            dice=f"{dice:.2f}"
         )
         expected = _("at least {dice} after registration").format(dice=f"{LEAST_OVERLAP:g}")
+        yield _about(WARNING, (sequence,), found, expected, action)
+    elif information < LEAST_INFORMATION and (dice is None or dice < DOUBTFUL_OVERLAP):
+        found = _("little in common with the reference (mutual information {value})").format(
+            value=f"{information:.2f}"
+        )
+        expected = _("at least {value} after registration").format(value=f"{LEAST_INFORMATION:g}")
         yield _about(WARNING, (sequence,), found, expected, action)
     if registration.degrees > MOST_MOVED_DEGREES or registration.moved_mm > MOST_MOVED_MM:
         found = _("a position that is turned by {degrees} degrees and {distance} mm away").format(

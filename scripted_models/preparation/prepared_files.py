@@ -10,15 +10,17 @@ import SimpleITK as sitk
 
 from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.pictures.check_pictures import render_alignment
+from scripted_models.pictures.render import write_png
 from scripted_models.preparation.brain_extraction import volume_ml
+from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.image_preparation import Prepared
 from scripted_models.preparation.resampling import moved_onto
 
-BRAIN_MASK, FACTS, PICTURE = "brain_mask.nii.gz", "preparation.json", "preparation.png"
+BRAIN_MASK, FACTS = "brain_mask.nii.gz", "preparation.json"
 
 
 def write_prepared(folder: Path, prepared: Prepared, facts: Mapping[str, object]) -> None:
-    """Write registered, stripped volumes, the brain mask and the transforms into a folder.
+    """Write registered, stripped volumes, brain mask, transforms and a picture into a folder.
 
     The transforms are ITK's: they map points of the reference to points of a sequence, LPS mm.
 
@@ -38,6 +40,7 @@ def write_prepared(folder: Path, prepared: Prepared, facts: Mapping[str, object]
         transform = prepared.transform_of(sequence) or sitk.Euler3DTransform()
         path = folder / f"{sequence}_to_{prepared.reference}.tfm"
         sitk.WriteTransform(transform, str(path))
+    write_png(folder / PICTURE, picture_of(prepared))
     text = json.dumps({**facts, **facts_of(prepared)}, indent=2) + "\n"
     (folder / FACTS).write_text(text, encoding="utf-8")
 

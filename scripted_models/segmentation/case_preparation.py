@@ -24,6 +24,7 @@ from scripted_models.preparation.image_preparation import Prepared, prepare_imag
 from scripted_models.preparation.mask_file import read_mask
 from scripted_models.preparation.needs import Needs, When, needs_of
 from scripted_models.preparation.resampling import moved_onto, probabilities_on
+from scripted_models.runtime.file_identity import content_digest
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.case_images import on_one_grid, read_images
 from scripted_models.segmentation.volume_steps import CaseVolumes
@@ -58,13 +59,16 @@ class PreparationOptions:
     @property
     def asked(self) -> dict[str, str]:
         """What decides about the result, for reports."""
-        mask = {} if self.mask is None else {"brain_mask": str(self.mask)}
+        mask = {} if self.mask is None else {"brain_mask_sha256": content_digest(self.mask)}
         return {
             "when": self.when,
             "reference": self.reference or "auto",
             "result_grid": self.result_grid,
             **mask,
         }
+
+
+AUTOMATIC = PreparationOptions()
 
 
 @dataclass(frozen=True, eq=False)

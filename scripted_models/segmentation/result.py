@@ -1,7 +1,7 @@
 """What the segmentation of a case consists of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -37,7 +37,10 @@ class Segmentation:
         form: how the network was evaluated, one of `inference.FORMS`.
         memory_steps: where the network went on after memory had run out; usually none.
         seconds: time per stage.
+        asked: what the user wanted of raw volumes.
         prepared: how the volumes were prepared; None where they are as in the files.
+        working_volumes_ml: label or region -> mL on the grid that the network saw; of prepared
+            volumes only.
     """
 
     labels: np.ndarray
@@ -52,7 +55,9 @@ class Segmentation:
     form: str
     memory_steps: tuple[Rung, ...]
     seconds: Mapping[str, float]
+    asked: Mapping[str, str] = field(default_factory=dict)
     prepared: Prepared | None = None
+    working_volumes_ml: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def sizes(self) -> tuple[Measurement, ...]:

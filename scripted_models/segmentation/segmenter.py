@@ -19,6 +19,7 @@ from scripted_models.inference import (
 )
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.case_preparation import (
+    AUTOMATIC,
     SHARE,
     PreparationOptions,
     ResultPlace,
@@ -30,7 +31,9 @@ from scripted_models.segmentation.quality_estimate import (
     result_problems,
 )
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
+from scripted_models.segmentation.tumor_size import measure
 from scripted_models.segmentation.volume_steps import (
+    CaseVolumes,
     NetworkInput,
     decide,
     look_at_case,
@@ -63,7 +66,7 @@ class Segmenter:
         self,
         model: Model,
         device: str = "auto",
-        preparation: PreparationOptions = PreparationOptions(),  # noqa: B008 - frozen
+        preparation: PreparationOptions = AUTOMATIC,
     ) -> None:
         self.model, self.preparation = model, preparation
         self.placement = place_network(model.network, device)
@@ -74,7 +77,7 @@ class Segmenter:
         cls,
         name_or_path: str,
         device: str = "auto",
-        preparation: PreparationOptions = PreparationOptions(),  # noqa: B008 - frozen
+        preparation: PreparationOptions = AUTOMATIC,
     ) -> "Segmenter":
         """Load a model after verifying it.
 
@@ -119,7 +122,9 @@ class Segmenter:
         stages.enter("network")
         inner, steps = self._predict(seen, progress, cancelled)
         stages.enter("postprocess")
-        probabilities = place.bring(to_input_grid(inner, seen, volumes.grid, self.model))
+        probabilities = to_input_grid(inner, seen, volumes.grid, self.model)
+        before = self._volumes_ml(probabilities, volumes) if read.prepared else {}
+        probabilities = place.bring(probabilities)
         labels = decide(probabilities, place.brain, place.grid, self.model)
         stages.leave()
         certainty = (labels, probabilities, self.model.known_labels)
@@ -142,8 +147,16 @@ class Segmenter:
             form=choose_form(self.model.network),
             memory_steps=steps,
             seconds=stages.seconds,
+            asked=self.preparation.asked,
             prepared=read.prepared,
+            working_volumes_ml=before,
         )
+
+    def _volumes_ml(self, probabilities: np.ndarray, volumes: CaseVolumes) -> dict[str, float]:
+        """Return the volumes of labels and regions on the grid that the network saw."""
+        labels = decide(probabilities, volumes.brain, volumes.grid, self.model)
+        sizes = measure(labels, volumes.grid, self.model.known_labels)
+        return {size.name: size.volume_ml for size in sizes}
 
     def _predict(
         self, seen: NetworkInput, progress: Progress, cancelled: Callable[[], bool]
