@@ -6,7 +6,6 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.errors import InputError, listed, phrases
-from scripted_models.geometry import Grid
 from scripted_models.images.checks import MAX_SLICE_RATIO, NOTE, WARNING, Finding, Severity
 from scripted_models.preparation.brain_extraction import volume_ml
 from scripted_models.preparation.mask_file import GivenMask
@@ -175,20 +174,18 @@ def _cut_off(reference: str, inside: np.ndarray) -> Iterable[Finding]:
             return
 
 
-def mask_border_finding(labels: np.ndarray, brain: np.ndarray, grid: Grid) -> Finding | None:
+def mask_border_finding(labels: np.ndarray, brain: np.ndarray) -> Finding | None:
     """Say that a tumor lies along the border of the brain mask, where the mask may cut it.
 
     Args:
         labels: (z, y, x).
         brain: bool (z, y, x).
-        grid: of both.
     """
-    tumor = sitk.GetImageFromArray((labels > 0).astype(np.uint8))
-    if not sitk.GetArrayViewFromImage(tumor).any():
-        return None
-    rim = sitk.GetArrayViewFromImage(sitk.BinaryDilate(tumor, [1, 1, 1])) > labels.astype(bool)
+    tumor = labels > 0
+    grown = sitk.BinaryDilate(sitk.GetImageFromArray(tumor.astype(np.uint8)), [1, 1, 1])
+    rim = (sitk.GetArrayFromImage(grown) > 0) & ~tumor
     share = float((rim & ~brain).sum() / max(1, rim.sum()))
-    if share <= _MOST_AT_BORDER:
+    if share <= _MOST_AT_BORDER:  # also without any tumor
         return None
     found = _("{share} of the tumor's surface at the border of the brain mask").format(
         share=f"{share:.0%}"

@@ -19,7 +19,7 @@ def working_grid(reference: Grid) -> Grid:
     working grid.
     """
     spacing = np.array(reference.spacing_xyz_mm)
-    wanted = np.where(np.abs(spacing - WORKING_MM) <= _NEARLY, spacing, WORKING_MM)
+    wanted = np.where(np.abs(spacing - WORKING_MM) <= _NEARLY + 1e-6, spacing, WORKING_MM)
     if (wanted == spacing).all():
         return reference
     extent = spacing * reference.size_xyz
@@ -51,6 +51,8 @@ def moved_onto(
     image = sitk.Cast(image, sitk.sitkFloat32)
     inside = sitk.Image(image.GetSize(), sitk.sitkUInt8) + 1
     inside.CopyInformation(image)
+    if transform is None and Grid.of(image) == grid:
+        return image, np.ones(grid.shape_zyx, bool)
     padded = sitk.ZeroFluxNeumannPad(image, [1] * 3, [1] * 3)
     resampler = sitk.ResampleImageFilter()
     resampler.SetReferenceImage(_blank(grid))

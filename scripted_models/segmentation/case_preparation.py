@@ -224,7 +224,7 @@ def place_of(prepared: Prepared, wanted: ResultGrid) -> ResultPlace:
     brain = sitk.GetArrayFromImage(moved_onto(prepared.brain, grid, to_reference)[0]) > 0.5
 
     def look_at(labels: np.ndarray) -> list[Finding]:
-        finding = mask_border_finding(labels, brain, grid)
+        finding = mask_border_finding(labels, brain)
         return [finding] if finding else []
 
     return ResultPlace(
