@@ -75,6 +75,8 @@ class DataConfig:
     validation_every: Count = 5  # 0: none
     test_every: Count = 0  # 0: none
     split_seed: int = 0
+    # Table (TSV or CSV) with the columns case and patient, where names do not tell the patient.
+    patients: str = ""
     folds: int = 0  # networks of an ensemble, each validated on another fold (BRATS 2015: 7)
     voting: Literal["hard", "soft"] = "hard"  # of the ensemble; the paper's is "voted average"
     validation_slices: Positive = 8  # axial slices per validation case, spread over the brain

@@ -73,6 +73,10 @@ class VocTask:
             found="folds for PASCAL VOC", expected="its own lists", action="set data.folds = 0"
         )
 
+    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Sequence[str]:
+        """Return nothing: the lists of VOC say what trains and what is tested."""
+        return ()
+
     def validate(
         self, network: SliceNetwork, cases: list[TrainingCase], experiment: Experiment
     ) -> dict[str, float]:
