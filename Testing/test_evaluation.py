@@ -262,8 +262,8 @@ def test_prediction_is_read_in_the_coding_of_the_report_beside_it(folders):
     (folder / "report.json").write_text('{"coding": "brats2023"}', encoding="utf-8")
     result = evaluate_folders(predictions, truth)
     assert result.cases[NAMES[0]]["ET"]["dice"] == 1
-    overridden = evaluate_folders(predictions, truth, prediction_coding=CODINGS["internal"])
-    assert overridden.cases[NAMES[0]]["ET"]["dice"] == 0
+    with pytest.raises(InputError, match=r"--prediction-coding internal.*3 non-enh.*report\.json"):
+        evaluate_folders(predictions, truth, prediction_coding=CODINGS["internal"])
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"coding": "mine"}', '{"coding": {}}'])

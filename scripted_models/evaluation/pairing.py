@@ -1,18 +1,15 @@
 """Which predicted label map belongs to which ground truth."""
 
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
+from scripted_models.cases.label_statements import PREDICTION_STEM, stated_coding
 from scripted_models.cases.naming import file_role
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import EXTENSIONS, volume_extension, volume_stem
 from scripted_models.labels import CODINGS, LabelCoding
-
-PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
-PREDICTION_REPORT = "report.json"
 
 
 def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
@@ -31,7 +28,7 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
         cases = find_cases(folder)
     except InputError:
         if written := _written_by_segment(folder) if folder.is_dir() else []:
-            return [Case(n, {}, p, coding or _written_coding(p)) for n, p in written]
+            return [Case(n, {}, p, CODINGS["internal"]) for n, p in written]
         if not files:
             raise
         cases = []
@@ -51,19 +48,19 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
 def _flat_truths(
     folder: Path, files: list[Path], cases: list[Case], coding: LabelCoding | None
 ) -> list[Case]:
-    if coding:
-        named = _by_case((_label_map_case(path), path) for path in files)
-        return [Case(name, {}, path, coding) for name, path in sorted(named.items())]
-    known = {case.truth for case in cases if case.coding}
-    unclear = [path for path in files if path not in known]
+    known = {case.truth: case.coding for case in cases if case.coding}
+    unclear = [path for path in files if path not in known and not (coding or stated_coding(path))]
     if unclear:
         raise InputError(
             found=f"label maps such as {unclear[0].name}",
-            expected="names that tell the label coding",
+            expected="names that tell the label coding, or a file that states it",
             action=f"choose one of {sorted(CODINGS)} with --coding",
             path=folder,
         )
-    return cases
+    if not coding and len(known) == len(files):
+        return cases
+    named = _by_case((_label_map_case(path), path) for path in files)
+    return [Case(name, {}, path, known.get(path)) for name, path in sorted(named.items())]
 
 
 def chosen_cases(cases: list[Case], only: Collection[str], folder: Path) -> list[Case]:
@@ -110,7 +107,7 @@ def _written_by_segment(folder: Path) -> list[tuple[str, Path]]:
         for child in sorted(folder.iterdir())
         if child.is_dir() and not child.name.startswith(".")
         for path in _volumes_in(child)
-        if volume_stem(path) == PREDICTION_STEM
+        if volume_stem(path).lower().removesuffix(".seg") == PREDICTION_STEM
     ]
 
 
@@ -159,14 +156,14 @@ def require_predictions(cases: list[Case], found: dict[str, Path], folder: Path)
 def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCoding:
     """Return the coding of a prediction that nobody stated, where only one is plausible.
 
-    What `segment` wrote states its coding in the report beside it. A flat label map beside a truth
-    of another coding may hold either; guessing would score the wrong tissue without a word.
+    A flat label map beside a truth of another coding may hold either; guessing would score the
+    wrong tissue without a word.
 
     Raises:
-        InputError: the coding must be stated, or the report is damaged.
+        InputError: the coding must be stated.
     """
     if volume_stem(path) == PREDICTION_STEM:
-        return _written_coding(path)
+        return CODINGS["internal"]
     if all(value == label for value, label in truth_coding.to_internal.items()):
         return CODINGS["internal"]
     raise InputError(
@@ -176,27 +173,6 @@ def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCod
         action="choose with --prediction-coding",
         path=path,
     )
-
-
-def _written_coding(path: Path) -> LabelCoding:
-    return _reported_coding(path.with_name(PREDICTION_REPORT)) or CODINGS["internal"]
-
-
-def _reported_coding(report: Path) -> LabelCoding | None:
-    """Return the coding that a prediction's report states; None without such a report."""
-    try:
-        content = json.loads(report.read_text(encoding="utf-8"))
-        name = content.get("coding")
-        return None if name is None else CODINGS[name]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-        raise InputError(
-            found=f"no label coding that can be read ({error})",
-            expected=f"'coding' to be one of {sorted(CODINGS)}",
-            action="segment the case again or state it with --prediction-coding",
-            path=report,
-        ) from error
 
 
 def unused_predictions(cases: list[Case], found: dict[str, Path]) -> tuple[str, ...]:

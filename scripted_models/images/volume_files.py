@@ -76,6 +76,16 @@ def read_channel(path: Path, channel: int) -> sitk.Image:
     return _checked(sitk.Extract(image, size, [0, 0, 0, channel]), Path(path))
 
 
+def read_layers(path: Path) -> list[sitk.Image]:
+    """Read a file that holds several numbers per voxel, as layers, or one; see `read_volume`."""
+    image = _read(Path(path))
+    count = image.GetNumberOfComponentsPerPixel()
+    if count == 1:
+        return [read_volume(path)]
+    layers = (sitk.VectorIndexSelectionCast(image, index) for index in range(count))
+    return [_checked(layer, Path(path)) for layer in layers]
+
+
 def read_label_map(path: Path) -> tuple[np.ndarray, Grid]:
     """Read a label map in its own coding.
 

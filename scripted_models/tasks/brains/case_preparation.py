@@ -12,7 +12,7 @@ from scripted_models.cases.phantom import phantom_case
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.training_space import TrainingSpace, resample
-from scripted_models.labels import LabelCoding
+from scripted_models.labels import CODINGS, LabelCoding
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains import contrast_suppression
@@ -77,7 +77,7 @@ def _case_source(
     experiment: Experiment, case: Case, coding: LabelCoding | None, suppressed: bool = False
 ) -> CaseSource:
     case.require_images()
-    coding = coding or case.coding
+    known = case.truth_coding(coding)
     images = [case.images[sequence] for sequence in SEQUENCES]
     files = [*(image.path for image in images), *([case.truth] if case.truth else [])]
     made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}
@@ -85,13 +85,20 @@ def _case_source(
         files,
         _versions(experiment, **made),
         channels=[image.channel for image in images],
-        coding=coding.name if coding else "",
+        coding=_identity(known),
         preprocessing=as_table(experiment.preprocessing, defaults=True),
         upper_share=experiment.data.upper_share,
         space=asdict(space_of(experiment.data)),
         name=case.name,
     )
     return CaseSource(case.name, key, lambda: _prepare(case, experiment, coding, suppressed))
+
+
+def _identity(coding: LabelCoding | None) -> str:
+    """Return what tells a coding from others: its name, and its values if a data set states it."""
+    if coding is None or CODINGS.get(coding.name) is coding:
+        return coding.name if coding else ""
+    return f"{coding.name} {sorted(coding.to_internal.items())} {coding.merged_necrosis}"
 
 
 def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) -> CaseSource:
@@ -111,7 +118,8 @@ def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) 
 def _prepare(
     case: Case, experiment: Experiment, coding: LabelCoding | None, suppressed: bool
 ) -> TrainingCase:
-    truth, label_grid = case.read_truth(coding)
+    truth = case.read_truth_map(coding)
+    label_grid = truth.grid
     images = {sequence: case.images[sequence].read() for sequence in SEQUENCES}
     for sequence, volume in images.items():
         if difference := Grid.of(volume).difference(label_grid):
@@ -123,14 +131,14 @@ def _prepare(
             )
     space = space_of(experiment.data)
     moved = [space.to_training(images[sequence]) for sequence in SEQUENCES]
-    label_image = sitk.DICOMOrient(label_grid.image_from(truth), space.orientation)
+    label_image = sitk.DICOMOrient(label_grid.image_from(truth.labels), space.orientation)
     if space.resamples(label_grid):
         label_image = resample(label_image, Grid.of(moved[0]), sitk.sitkNearestNeighbor)
     image = np.stack([sitk.GetArrayFromImage(volume) for volume in moved])
     labels = sitk.GetArrayFromImage(label_image)
     if suppressed:
         image, labels = contrast_suppression.remove_enhancement(image, labels)
-    merged = coding is not None and coding.merged_necrosis
+    merged = truth.coding.merged_necrosis
     return _training_case(case.name, image, labels, experiment, merged)
 
 
