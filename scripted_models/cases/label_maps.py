@@ -95,8 +95,8 @@ def _refuse_contradiction(
     if different:
         raise InputError(
             found=f"{option} {chosen.name}, which calls the value {listed(different)}",
-            expected=f"what {statement.by} states",
-            action=f"leave {option} out, or correct the statement",
+            expected=f"the meaning stated by {statement.by}",
+            action=f"leave {option} out, or correct what is stated there",
             path=path,
         )
 

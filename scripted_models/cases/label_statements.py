@@ -27,6 +27,7 @@ _BELOW_DATASET = re.compile(
 )
 _OF_ALL = "dseg.tsv"  # BIDS: of all label maps in the folder
 _TABLES = (".ctbl", ".txt", ".label", ".csv", ".tsv")
+_TABLE_ENDS = ("", ".labels", "_colortable", "-label_colortable", "-colortable", "_labels")
 _COLOR_LINE = re.compile(r"(\d+)\s+(.+?)((?:\s+[\d.]+){4})\s*")
 _SNAP_LINE = re.compile(r'(\d+)\s+(?:[\d.]+\s+){6}"(.*)"\s*')
 _VALUE_TITLES, _NAME_TITLES = {"labelvalue", "index", "value", "label"}, {"name", "structure"}
@@ -58,7 +59,7 @@ def stated_coding(path: Path, predicted: bool = False) -> Statement | None:
         InputError: a statement that cannot be read.
     """
     if segments := read_segments(path):
-        return Statement(segments_coding(segments), "the file by its segment names", segments)
+        return Statement(segments_coding(segments), "its segment names", segments)
     if volume_stem(path) == PREDICTION_STEM:
         report = path.with_name(PREDICTION_REPORT)
         if coding := _reported_coding(report):
@@ -85,7 +86,7 @@ def read_dataset(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            found=f"no description of a data set ({error})",
+            found=f"no table of channels or labels ({error})",
             expected="JSON as MSD and nnU-Net write it",
             action="restore the file of the data set",
             path=path,
@@ -158,8 +159,7 @@ def _table_beside(path: Path) -> Path | None:
         return None
     stem = volume_stem(path).lower()
     stems = {stem, stem.removesuffix("-label"), stem.removesuffix("_seg")}
-    ends = ("", ".labels", "_colortable", "-label_colortable", "_color_table", "-colortable", "_labels")
-    known = {start + end for start in stems for end in ends}
+    known = {start + end for start in stems for end in _TABLE_ENDS}
     named = [p for p in beside if p.stem.lower() in known]
     alone = [p for p in beside if p.suffix.lower() == ".ctbl" or p.name.lower() == _OF_ALL]
     volumes = [p for p in path.parent.iterdir() if volume_extension(p)]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _DATES = (
@@ -33,6 +34,7 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _GLUED = re.compile(r"(.*\d)(?:(?:visit|tp|fu|[vtmdw])\d{1,3}|pre|post|bl|fu)", re.IGNORECASE)
+_WEAK_ONLY = re.compile(rf"(?:{_WEAK}){_LABEL}", re.IGNORECASE)  # may be a patient's: W12
 _SIGNS = "-_ .+,"
 
 
@@ -67,6 +69,14 @@ def is_time_point(name: str) -> bool:
     while match := _PHRASE.search(rest):
         rest, count = rest[: match.start()] + rest[match.end() :], count + 1
     return count > 0 and not re.search("[0-9A-Za-z]", rest)
+
+
+def patient_folder(folder: Path) -> Path:
+    """Return the folder above those that are named by nothing but a time point, or the same."""
+    above = folder
+    while above.name and is_time_point(above.name) and not _WEAK_ONLY.fullmatch(above.name):
+        above = above.parent
+    return above if above.name else folder
 
 
 def _phrases(name: str) -> Iterator[tuple[str, int, int]]:

@@ -1,0 +1,66 @@
+"""Folders that are named by sequence: T1/p1.nii.gz for all patients, or p1/T1/anything.nii.gz."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scripted_models.cases.naming import FileRole, file_role
+from scripted_models.images.volume_files import volume_stem
+from scripted_models.sequences import SEQUENCES
+
+
+@dataclass(frozen=True)
+class FolderRole:
+    """What a file is by its folder.
+
+    Attributes:
+        home: folder of the case.
+        role: as `naming.file_role`, with the stem of the case.
+    """
+
+    home: Path
+    role: FileRole
+
+
+def roles_by_folder(paths: Iterable[Path], root: Path) -> dict[Path, FolderRole]:
+    """Return the roles of files whose folder tells them; their own names must not deny it.
+
+    Args:
+        paths: volumes.
+        root: folder that is searched; T1 and FLAIR in it are those of several patients.
+    """
+    told: dict[Path, list[tuple[Path, FileRole]]] = defaultdict(list)
+    for path in paths:
+        if role := _role(path):
+            told[path.parent.parent].append((path, role))
+    return {
+        path: FolderRole(container, replace(role, stem=stem))
+        for container, files in told.items()
+        if len({role.kind for _, role in files} & set(SEQUENCES)) > 1
+        for path, role, stem in _with_stems(files, container == root)
+    }
+
+
+def _role(path: Path) -> FileRole | None:
+    """Return what folder and name of a file tell together."""
+    folder = file_role(path.parent.name)
+    container = path.parent.parent.name.lower()
+    if folder is None or folder.stem.lower() not in ("", container):
+        return None
+    own = file_role(volume_stem(path))
+    if own is not None:
+        return own if own.kind == folder.kind else None
+    joined = file_role(f"{volume_stem(path)}_{path.parent.name}")
+    return joined if joined is not None and joined.kind == folder.kind else None
+
+
+def _with_stems(
+    files: Sequence[tuple[Path, FileRole]], is_root: bool
+) -> list[tuple[Path, FileRole, str]]:
+    """Give each file the stem of its case: none where all are of the patient that lies above."""
+    stems = Counter((role.stem.lower(), role.kind) for _, role in files)
+    shared = Counter(stem for stem, _ in stems)
+    several = max(Counter(role.kind for _, role in files).values()) > 1
+    of_patients = max(shared.values()) > 1 and (several or is_root)
+    return [(path, role, role.stem if of_patients else "") for path, role in files]
