@@ -124,7 +124,7 @@ def _entry(key: str, value: object) -> tuple[str, list[int]]:
     if isinstance(value, str) and not value.strip().isdecimal():
         return value, [int(key)] if key.strip().isdecimal() else []
     numbers = value if isinstance(value, list) else [value]
-    return key, [int(n) for n in numbers if _is_whole(n)]
+    return key, [int(str(number)) for number in numbers if _is_whole(number)]
 
 
 def _is_whole(number: object) -> bool:

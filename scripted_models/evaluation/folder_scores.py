@@ -155,12 +155,12 @@ def evaluate_folders(
     scores, voxels = {}, ConfusionMatrix.empty(_LABEL_NAMES)
     codings, seen = {}, SeenLabels()
     for done, case in enumerate(cases, start=1):
-        truth, prediction = _read_pair(case, found[case.name], truth_coding, prediction_coding)
-        scores[case.name], counted = _score_case(truth, prediction)
+        pair = _read_pair(case, found[case.name], truth_coding, prediction_coding)
+        scores[case.name], counted = _score_case(*pair)
         voxels += counted
-        codings[truth.coding.name] = truth.coding
-        seen.add(truth, prediction)
-        warnings = (*warnings, *truth.notes, *prediction.notes)
+        codings[pair[0].coding.name] = pair[0].coding
+        seen.add(*pair)
+        warnings = (*warnings, *pair[0].notes, *pair[1].notes)
         if on_case:
             on_case(done, len(cases), case.name)
     seen.refuse_exchanged()
@@ -238,9 +238,9 @@ def _score_case(truth: LabelMap, prediction: LabelMap) -> tuple[Scores, Confusio
     for region, row in scores.items():
         row["truth_ml"] = _volume_ml(truth.labels, region, grid)
         row["prediction_ml"] = _volume_ml(prediction.labels, region, grid)
-    if truth.coding.merged_necrosis:
-        maps = tuple(np.where(labels == 3, 1, labels) for labels in maps)
     predicted, true = maps
+    if truth.coding.merged_necrosis:
+        predicted, true = (np.where(labels == 3, 1, labels) for labels in maps)
     return scores, ConfusionMatrix.of(true, predicted, _LABEL_NAMES)
 
 
