@@ -149,4 +149,6 @@ def told_regions(meanings: Collection[Meaning], whole: bool) -> tuple[str, ...]:
         known -= {"ET"}
     if not named & {"TC"} and not labels & {NECROSIS, NON_ENHANCING}:
         known -= {"TC"}
+    if "TC" in known and EDEMA in labels:
+        known.add("WT")
     return tuple(region for region in REGIONS if region in known)

@@ -13,8 +13,7 @@ _DATES = (
 )
 _UP = r"follow[-_ ]?up|fup|fu"
 _NUMBERED = (
-    r"sessions?|sess|ses|visits?|vis|time[-_ ]?points?|tp|weeks?|wk|months?|mth|mo|years?|yr|days?|"
-    rf"{_UP}|baseline|bl"
+    r"sessions?|sess|ses|visits?|vis|time[-_ ]?points?|tp|weeks?|wk|months?|mth|mo|years?|yr|days?"
 )
 _OPERATION = r"op|operation|operative|surgery|surgical|rt|rx|radiotherapy|treatment|tx|chemo"
 _ALONE = (
@@ -27,9 +26,10 @@ _WEAK = (
     r"tag|woche|monat"
 )
 _LABEL = r"[-_ ]?(?:\d+[a-z]{0,3}(?:[-_]\d{1,2})?|[a-z]\b)"
+_FEW = r"(?:\d+[a-z]{0,3}|[-_ ]\d{1,2})?"  # more digits are a patient's: preop_001
 _PHRASE = re.compile(
     rf"(?<![0-9a-z])(?:(?P<date>{'|'.join(_DATES)})|(?P<session>ses-[0-9a-z]+)|"
-    rf"(?P<numbered>(?:{_NUMBERED}){_LABEL})|(?P<alone>{_ALONE})|"
+    rf"(?P<numbered>(?:{_NUMBERED}){_LABEL})|(?P<alone>(?:{_ALONE}){_FEW})|"
     rf"(?P<weak>(?:{_WEAK})(?:[-_ ]?d)?{_LABEL}))(?![0-9a-z])",
     re.IGNORECASE,
 )
