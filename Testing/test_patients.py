@@ -81,8 +81,8 @@ PATIENTS = {
     "HGG_0021": "HGG_0021",
 }
 TIME_POINTS = (  # noqa: SIM905 - so many are read more easily in lines
-    "20200131 2020-01-31 2020.01.31 2020_01_31 20200131T101500 31-01-2020 2020-01 ses-1 ses- "
-    "preop session2 visit1 visit_2 visit-03 Visit4 tp1 TP_2 Timepoint_1 timepoint-2 "
+    "20200131 2020-01-31 2020.01.31 2020_01_31 20200131T101500 31-01-2020 2020-01 ses-1 ses-preop "
+    " session2 visit1 visit_2 visit-03 Visit4 tp1 TP_2 Timepoint_1 timepoint-2 "
     "time_point_3 week-000 week-000-1 week_12 wk3 month6 M06 day30 d0129 baseline Baseline "
     "followup follow-up follow_up_2 fu FU1 FU001d preop postop pre-op post_op postop_1 "
     "early_postop intraop pre post scan1 scan_2 rescan exam3 mri2 t0 T1 v1 V02 initial "

@@ -10,7 +10,7 @@ from pathlib import Path
 from scripted_models.cases.case import TRUTH_KINDS, Case, FileProblem, ImageSource
 from scripted_models.cases.dicom_files import refuse_dicom
 from scripted_models.cases.loose_files import are_several_patients, guess_files
-from scripted_models.cases.msd import PARTS, data_sets, find_msd_cases
+from scripted_models.cases.msd import PARTS, data_sets, find_msd_cases, refuse_numbered
 from scripted_models.cases.naming import coding_from_name, file_role
 from scripted_models.cases.sequence_assignment import SURE
 from scripted_models.cases.sequence_folders import roles_by_folder
@@ -73,6 +73,7 @@ def find_cases(folder: Path) -> list[Case]:
         )
     cases = _unique([*find_msd_cases(folder), *_find_by_name(folder)])
     if not cases:
+        refuse_numbered(volumes_below(folder), folder)
         refuse_dicom(folder)
         raise InputError(
             found="no volumes named by sequence (t1, t1c or t1ce, t2, flair)",

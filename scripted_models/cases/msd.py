@@ -7,7 +7,7 @@ labels are those that dataset.json names.
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,18 @@ def data_sets(folder: Path, depth: int = _DEPTH) -> list[Path]:
         return []
     inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     return [found for child in inside for found in data_sets(child, depth - 1)]
+
+
+def refuse_numbered(paths: Iterable[Path], folder: Path) -> None:
+    """Raise InputError where volumes are numbered by channel, and nothing names the channels."""
+    numbered = [path for path in paths if volume_stem(path).endswith("_0000")]
+    if numbered:
+        raise InputError(
+            found=f"volumes numbered as nnU-Net does (such as {numbered[0].name})",
+            expected=f"a {DATASET} beside imagesTr that names the channels",
+            action="restore it, or name the files by sequence (t1, t1ce, t2, flair)",
+            path=folder,
+        )
 
 
 def _cases(folder: Path) -> list[tuple[Path, Case]]:

@@ -59,8 +59,7 @@ def _with_stems(
     files: Sequence[tuple[Path, FileRole]], is_root: bool
 ) -> list[tuple[Path, FileRole, str]]:
     """Give each file the stem of its case: none where all are of the patient that lies above."""
-    stems = Counter((role.stem.lower(), role.kind) for _, role in files)
-    shared = Counter(stem for stem, _ in stems)
-    several = max(Counter(role.kind for _, role in files).values()) > 1
-    of_patients = max(shared.values()) > 1 and (several or is_root)
+    stems = Counter(stem for stem, _ in {(role.stem.lower(), role.kind) for _, role in files})
+    shared = sum(count > 1 for count in stems.values())
+    of_patients = shared > 1 or (shared == 1 and is_root)
     return [(path, role, role.stem if of_patients else "") for path, role in files]
