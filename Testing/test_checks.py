@@ -45,6 +45,16 @@ def with_skull(volume, grid, thickness_mm=12.0):
     return np.where(shell, 0.8 * volume.max(), volume)
 
 
+def cut(volume, axis, upper, share):
+    """A field of view that ends inside the brain."""
+    moved = np.moveaxis(volume.copy(), axis, 0)
+    found = np.flatnonzero(moved.any(axis=(1, 2)))
+    lost = int(len(found) * share)
+    moved[found[-1] - lost + 1 :] *= not upper
+    moved[: found[0] + lost] *= upper
+    return np.moveaxis(moved, 0, axis)
+
+
 def with_noise(volume):
     """Rician noise where nothing is, as a scanner delivers it."""
     noise = np.hypot(*RNG.normal(0, 0.02 * volume.max(), (2, *volume.shape)))
@@ -192,6 +202,38 @@ class TestGrids:
         space = TrainingSpace(spacing_xyz_mm=(1.0, 1.0, 2.0))
         assert about(self.found(Grid((240, 240, 30), (1, 1, 5)), space), "warning") == []
         assert about(self.found(Grid((240, 240, 30), (1, 1, 7)), space), "warning")
+
+
+class TestFieldsOfView:
+    @settings(max_examples=40, deadline=None)
+    @given(
+        sequence=st.sampled_from(SEQUENCES),
+        axis=st.integers(0, 2),
+        upper=st.booleans(),
+        share=st.floats(0.2, 0.5),
+    )
+    def test_a_field_of_view_that_ends_inside_the_brain_is_told(
+        self, phantom, sequence, axis, upper, share
+    ):
+        volume = cut(phantom.volumes[sequence], axis, upper, share)
+        lost = np.mean(volume[phantom.volumes[sequence] != 0] == 0)
+        spoilt = {**phantom.volumes, sequence: volume}
+        (finding,) = voxel_findings(examined(spoilt, phantom.grid))
+        assert (finding.severity, finding.slots) == ("warning", (sequence,))
+        assert abs(float(finding.found.split()[2].rstrip("%")) / 100 - lost) < 0.03
+        assert "of the brain that the other sequences show" in finding.found
+
+    def test_two_fields_of_view_may_end_at_one_place(self, phantom):
+        spoilt = {m: cut(phantom.volumes[m], 0, True, 0.3) for m in ("t1", "t1c")}
+        found = voxel_findings(examined({**phantom.volumes, **spoilt}, phantom.grid))
+        assert [finding.slots for finding in found] == [("t1",), ("t1c",)]
+
+    def test_rims_of_masks_made_one_by_one_are_no_fields_of_view(self, phantom):
+        mask = sitk.GetImageFromArray((phantom.volumes["t1"] != 0).astype(np.uint8))
+        inside = sitk.GetArrayFromImage(sitk.BinaryErode(mask, [1, 1, 1]))
+        spoilt = {**phantom.volumes, "t1": phantom.volumes["t1"] * inside}
+        found = voxel_findings(examined(spoilt, phantom.grid))
+        assert not any("that the other sequences show" in finding.found for finding in found)
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ MAX_IN_PLANE_RATIO = 1.5  # of the training spacing
 MAX_SLICE_RATIO = 3.0
 # Dice between sequences; 0.98 to 1 in those 30, 0.96 at most between patients.
 MIN_BRAIN_OVERLAP = 0.97
+MOST_UNCOVERED = 0.01  # of the brain; rims of masks made one by one do not count
 MOST_LABELS = 10  # an image has more different values
 
 
@@ -86,7 +87,9 @@ def voxel_findings(volumes: Mapping[str, Examined]) -> list[Finding]:
     found += [*_skull(rest), *_background(rest), *_doubles(rest)]
     doubtful = {slot for finding in found for slot in finding.slots}
     rest = {m: volume for m, volume in rest.items() if volume.facts.look and m not in doubtful}
-    return [*found, *_other_patient(rest), *_exchanged(rest)]
+    cut = list(_cut(rest))
+    whole = {m: v for m, v in rest.items() if all(m not in finding.slots for finding in cut)}
+    return [*found, *cut, *_other_patient(whole), *_exchanged(rest)]
 
 
 def _about(
@@ -172,6 +175,27 @@ def _doubles(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
             parts = _("the same voxels in both"), _("two different sequences")
             action = _("choose another volume, or the result is unreliable")
             yield _about(WARNING, volumes, pair, *parts, action)
+
+
+def _cut(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
+    """A field of view that ends inside the brain; where it reaches, the brains are the same."""
+    for name, volume in volumes.items():
+        others = [
+            look
+            for m, v in volumes.items()
+            if m != name and v.grid.matches(volume.grid) and (look := v.facts.look)
+        ]
+        if not others or volume.facts.look is None:
+            continue
+        hidden = contrast.uncovered(volume.facts.look, others)
+        share = hidden.sum() / (hidden | volume.facts.look.brain).sum()
+        seen = [contrast.without(other, hidden) for other in others]
+        least = min(contrast.brain_overlap(volume.facts.look, other) for other in seen)
+        if share > MOST_UNCOVERED and least >= MIN_BRAIN_OVERLAP:
+            words = _("0 in {share} of the brain that the other sequences show")
+            found, expected = words.format(share=f"{share:.0%}"), _("the whole brain")
+            action = _("there the result rests on the other sequences, check it")
+            yield _about(WARNING, volumes, [name], found, expected, action)
 
 
 def _other_patient(volumes: Mapping[str, Examined]) -> Iterable[Finding]:

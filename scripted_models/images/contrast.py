@@ -9,9 +9,9 @@ volumes beats the other 23 by 0.97 or more. T1 and T1c alone are told apart by 0
 (80 x 80 x 52) lose by 0.12 at most. `MARGIN` lies between.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from itertools import combinations, permutations
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, permutations, product
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -151,6 +151,37 @@ def brain_overlap(a: Look, b: Look) -> float:
     """Return the Dice of the brains of two volumes on one grid."""
     both = np.count_nonzero(a.brain & b.brain)
     return 2 * both / (np.count_nonzero(a.brain) + np.count_nonzero(b.brain))
+
+
+def uncovered(look: Look, others: Sequence[Look]) -> np.ndarray:
+    """Return where most of the other volumes show brain and this one is background.
+
+    Parts that are a single voxel of the small volume thick are left out: they are the rims of brain
+    masks that were made one by one.
+
+    Args:
+        look: of one volume.
+        others: of volumes on its grid, one or more.
+
+    Returns:
+        Bool (z, y, x), of the shape of `look.values`.
+    """
+    votes = np.sum([other.brain for other in others], axis=0)
+    lacking = (2 * votes > len(others)) & ~look.brain
+    return lacking & ~_eroded(~_opened(lacking))
+
+
+def without(look: Look, hidden: np.ndarray) -> Look:
+    """Return a look whose brain ends where a mask begins."""
+    return replace(look, brain=look.brain & ~hidden)
+
+
+def _opened(mask: np.ndarray) -> np.ndarray:
+    """Keep what cubes of two voxels inside the mask cover."""
+    corners, cubes = list(product((0, -1), repeat=3)), np.pad(mask, ((0, 1),) * 3)
+    inside = np.logical_and.reduce([np.roll(cubes, shift, (0, 1, 2)) for shift in corners])
+    back = [np.roll(inside, tuple(-s for s in shift), (0, 1, 2)) for shift in corners]
+    return np.logical_or.reduce(back)[:-1, :-1, :-1]
 
 
 def _on_one_grid(looks: Mapping[Key, Look]) -> dict[Key, Look]:

@@ -15,14 +15,12 @@ def brain_box(brain: np.ndarray) -> tuple[slice, slice]:
 def slab(image: np.ndarray, z: int, context: int) -> np.ndarray:
     """Return a slice of (C, z, y, x) with its neighbors as channels, (C * (2 * context + 1), y, x).
 
-    Neighbors beyond the ends are zeros.
+    Beyond the ends the last slice is repeated: zeros there would say that the head ends.
     """
     if not context:
         return image[:, z]
-    first, last = max(z - context, 0), min(z + context + 1, image.shape[1])
-    out = np.zeros((len(image), 2 * context + 1, *image.shape[2:]), image.dtype)
-    out[:, first - z + context : last - z + context] = image[:, first:last]
-    return out.reshape(-1, *image.shape[2:])
+    neighbors = np.clip(np.arange(z - context, z + context + 1), 0, image.shape[1] - 1)
+    return image[:, neighbors].reshape(-1, *image.shape[2:])
 
 
 def padded_window(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripted_models.errors import Cancelled
+from scripted_models.errors import Cancelled, ModelError
 from scripted_models.inference.boxes import (
     SliceGroup,
     brain_box,
@@ -20,6 +20,7 @@ from scripted_models.inference.boxes import (
 )
 from scripted_models.inference.devices import GpuMemoryError
 from scripted_models.inference.spectral import SpectralNetwork, has_large_convolutions
+from scripted_models.networks.probabilities import class_probabilities
 from scripted_models.networks.slice_network import PLANES, SliceNetwork
 
 FORMS = ("direct", "spectral")
@@ -70,7 +71,8 @@ def predict_volume(
 
     Raises:
         Cancelled: `cancelled` returned true.
-        GpuMemoryError: the GPU ran out of memory.
+        GpuMemoryError: the GPU ran out of memory, or half precision gives no numbers.
+        ModelError: the network gives NaN or infinite values.
     """
     axes = [PLANES.index(plane) for plane in network.planes]
     form = form or choose_form(network)
@@ -205,10 +207,14 @@ class Predictor:
             autocast = torch.autocast(self.device.type, torch.float16, enabled=self.half)
             with torch.inference_mode(), autocast:
                 logits = self.network(torch.from_numpy(windows).to(self.device))
-                return logits.softmax(dim=1).float().cpu().numpy()
+                return class_probabilities(logits).float().cpu().numpy()
         except torch.cuda.OutOfMemoryError as error:
             if len(windows) == 1:
                 raise GpuMemoryError from error
+        except ModelError as error:
+            if self.half:  # the numbers are beyond float16, so it is no way out
+                raise GpuMemoryError from error
+            raise
         return None
 
 

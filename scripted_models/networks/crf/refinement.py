@@ -8,6 +8,7 @@ import torch
 
 from scripted_models.errors import ModelError
 from scripted_models.networks.crf.dense_crf import DenseCRF
+from scripted_models.networks.probabilities import class_probabilities
 
 # Of brains, in mm and standard deviations of the intensity. Pictures have the defaults of
 # `DenseCRF`.
@@ -58,11 +59,15 @@ def refine(
 
     Returns:
         float32 (classes, *S).
+
+    Raises:
+        ModelError: the CRF gives NaN or infinite values.
     """
     logits = torch.from_numpy(np.log(np.maximum(probabilities, TINY))).float()
     guide = torch.from_numpy(np.ascontiguousarray(image)).float()
     with torch.inference_mode():
-        return crf(logits[None], guide[None], tuple(spacing)).softmax(dim=1)[0].numpy()
+        refined = crf(logits[None], guide[None], tuple(spacing))
+        return class_probabilities(refined, "the CRF")[0].numpy()
 
 
 def refine_brain(
