@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripted_models.cases.naming import FileRole, coding_from_name, file_role
+from scripted_models.cases.sequence_names import sequence_from_name
 from scripted_models.labels import CODINGS
-from scripted_models.sequences import ALIASES, BY_ALIAS, name_tokens, sequence_from_name
+from scripted_models.sequences import ALIASES, BY_ALIAS, name_tokens
 
 ROLES = {
     # the challenges

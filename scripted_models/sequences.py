@@ -30,14 +30,3 @@ BY_ALIAS = {alias: sequence for sequence, names in ALIASES.items() for alias in 
 def name_tokens(name: str) -> list[str]:
     """Split a file name (without extension) into lower-case tokens at every separator."""
     return [token.lower() for token in re.findall(r"[0-9A-Za-z]+", name)]
-
-
-def sequence_from_name(name: str) -> str | None:
-    """Return the sequence that a file name states, or None when it states none or several.
-
-    Example:
-        >>> sequence_from_name("BraTS-GLI-00000-000-t2f"), sequence_from_name("x_t1ce")
-        ('flair', 't1c')
-    """
-    found = {BY_ALIAS[token] for token in name_tokens(name) if token in BY_ALIAS}
-    return found.pop() if len(found) == 1 else None

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from scripted_models.cases.ignored_files import IgnoredFile
 from scripted_models.cases.label_maps import LabelMap, read_labels
 from scripted_models.cases.label_statements import stated_coding
+from scripted_models.cases.naming import OF_NO_KNOWN_FORM
 from scripted_models.cases.sequence_assignment import Guess
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
@@ -24,6 +26,7 @@ TRUTH_KINDS: dict[str, str | None] = {
     "truth_atropos": "atropos",
     "truth_tissue": "brats2012sim",
 }
+_MOST_REASONS = 4  # in one sentence
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Case:
         problems: files that could not be placed.
         guesses: sequence -> guess with a path as key, where file names are loose; `images` holds
             the sure ones only.
+        ignored: files that look like a part of the case by their names and are none.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Case:
     coding: LabelCoding | None = None
     problems: tuple[FileProblem, ...] = ()
     guesses: dict[str, Guess[Path]] = field(default_factory=dict)
+    ignored: tuple[IgnoredFile, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -157,7 +162,8 @@ class Case:
             return
         have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
         sure = "sure " if self.guesses else ""
-        why = " | ".join(guess.why for guess in open_guesses)
+        left_out = [f"{f.path.name}: {f.why}" for f in self.ignored if f.why != OF_NO_KNOWN_FORM]
+        why = " | ".join([*(guess.why for guess in open_guesses), *left_out[:_MOST_REASONS]])
         raise InputError(
             found=f"{have} and no {sure}{', '.join(self.missing)}{f' ({why})' if why else ''}",
             expected=f"{' or '.join(one_of)} at least" if one_of else "all four sequences",

@@ -4,16 +4,19 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripted_models.cases.case import TRUTH_KINDS, Case, FileProblem, ImageSource
+from scripted_models.cases.case_files import choose_readings, split_doubtful, with_ignored
 from scripted_models.cases.dicom_files import refuse_dicom
 from scripted_models.cases.loose_files import are_several_patients, guess_files
 from scripted_models.cases.msd import PARTS, data_sets, find_msd_cases, refuse_numbered
-from scripted_models.cases.naming import coding_from_name, file_role
+from scripted_models.cases.naming import FileRole, coding_from_name, file_role, left_out
 from scripted_models.cases.sequence_assignment import SURE
 from scripted_models.cases.sequence_folders import roles_by_folder
+from scripted_models.cases.sequence_names import NameEvidence
+from scripted_models.cases.stray_truths import StrayTruths, is_stem_of
 from scripted_models.cases.time_points import is_time_point, patient_folder
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_extension, volume_stem
@@ -30,6 +33,7 @@ class _Group:
     folder: Path
     stem: str
     files: list[tuple[str, Path]]  # kind (a sequence or one of TRUTH_KINDS), path
+    told: dict[Path, NameEvidence] = field(default_factory=dict)  # of the sequences' files
 
     @property
     def sequences(self) -> set[str]:
@@ -105,24 +109,36 @@ def volumes_below(folder: Path) -> Iterator[Path]:
 def _find_by_name(folder: Path) -> list[tuple[Path, Case]]:
     groups: dict[tuple[Path, str], _Group] = {}
     files: dict[Path, list[Path]] = defaultdict(list)
+    roles: dict[Path, FileRole] = {}
+    ignored: list[tuple[Path, str]] = []
     root = Path(os.path.abspath(folder))
     inside = [root / part for part in _data_set_parts(folder)]
     paths = [p for p in volumes_below(root) if not any(map(p.is_relative_to, inside))]
     by_folder = roles_by_folder(paths, root)
     for path in paths:
         files[path.parent].append(path)
-        placed = by_folder.get(path)
-        role = placed.role if placed else file_role(volume_stem(path))
-        if role is None:
-            continue
+        if path in by_folder:
+            roles[path] = by_folder[path].role
+        elif role := file_role(volume_stem(path)):
+            roles[path] = role
+        elif why := left_out(volume_stem(path)):
+            ignored.append((path, why))
+    for path, role in choose_readings(roles).items():
         home = path.parent.parent if _has_own_folder(path) else path.parent
-        home = placed.home if placed else home
+        home = by_folder[path].home if path in by_folder else home
         group = groups.setdefault((home, role.stem.lower()), _Group(home, role.stem, []))
         group.files.append((role.kind, path))
-    strict = _with_adopted_truths(list(groups.values()))
-    loose = [found for parent, paths in files.items() if (found := _loose(parent, paths, strict))]
+        if role.kind in SEQUENCES:
+            group.told[path] = role.told
+    images = [(g.folder, g.stem) for g in groups.values() if g.has_images]
+    strays = StrayTruths(Path(os.path.abspath(folder)), images, ignored)
+    strict = _with_adopted_truths(list(groups.values()), strays)
+    loose = [
+        found for parent, paths in files.items() if (found := _loose(parent, paths, strict, strays))
+    ]
     taken = {parent for parent, _ in loose}
-    return [*((g.folder, _case(g)) for g in strict if g.folder not in taken), *loose]
+    cases = [*((g.folder, _case(g)) for g in strict if g.folder not in taken), *loose]
+    return with_ignored(cases, ignored)
 
 
 def _data_set_parts(folder: Path) -> list[Path]:
@@ -131,7 +147,9 @@ def _data_set_parts(folder: Path) -> list[Path]:
     return [Path(os.path.abspath(found / part)) for found in data_sets(folder) for part in parts]
 
 
-def _loose(folder: Path, paths: list[Path], strict: list[_Group]) -> tuple[Path, Case] | None:
+def _loose(
+    folder: Path, paths: list[Path], strict: list[_Group], strays: StrayTruths
+) -> tuple[Path, Case] | None:
     """Find a patient with loosely named files, where strict naming finds less."""
     here = [group for group in strict if group.folder == folder]
     parts = [group for group in here if group.has_images]
@@ -146,7 +164,15 @@ def _loose(folder: Path, paths: list[Path], strict: list[_Group]) -> tuple[Path,
     if len(told) <= max(placed, 1):
         return None
     sure = [(m, guess.key) for m, guess in told.items() if guess.key and guess.confidence == SURE]
-    truths = [file for part in here for file in part.files if file[0] in TRUTH_KINDS]
+    names = [volume_stem(guess.key).lower() for guess in told.values() if guess.key]
+    truths = []
+    for part in here:
+        found = [file for file in part.files if file[0] in TRUTH_KINDS]
+        shared = all(name.startswith(part.stem.lower()) for name in names)
+        if shared or not strays.leave_out_by_name(
+            part.stem, found, not is_stem_of(part.stem, folder)
+        ):
+            truths += found
     return folder, replace(_case(_Group(folder, "", sure + truths)), guesses=guesses)
 
 
@@ -157,22 +183,26 @@ def _has_own_folder(path: Path) -> bool:
     return vsd or parent in (path.name.lower(), volume_stem(path).lower())
 
 
-def _with_adopted_truths(groups: list[_Group]) -> list[_Group]:
+def _with_adopted_truths(groups: list[_Group], strays: StrayTruths) -> list[_Group]:
     """Give label maps that stand alone to the case without one that they must belong to.
 
     That is the case of the same name in another folder (2012: Images and Truth). Or it is the only
-    case of a folder with the case's name. BraTS 2020 case 355 is so; its label map is misnamed.
+    case of a folder with the case's name, if the label map has that name or none. What is of no
+    expert by its name or folder is ignored.
     """
     kept = [group for group in groups if group.has_images]
     for orphan in (group for group in groups if not group.has_images):
         homeless = [group for group in kept if not group.has_truth]
         same_name = [g for g in homeless if g.stem and g.stem.lower() == orphan.stem.lower()]
         beside = [g for g in kept if g.folder == orphan.folder]
+        own = len(beside) == 1 and _is_own_folder(beside[0])
+        if strays.leave_out_results(orphan.folder, orphan.files):
+            continue
         if len(same_name) == 1:
             same_name[0].files += orphan.files
-        elif len(beside) == 1 and beside[0] in homeless and _is_own_folder(beside[0]):
+        elif own and beside[0] in homeless and is_stem_of(orphan.stem, beside[0].folder):
             beside[0].files += orphan.files
-        else:
+        elif not strays.leave_out_by_name(orphan.stem, orphan.files, own):
             kept.append(orphan)
     return kept
 
@@ -183,17 +213,19 @@ def _is_own_folder(group: _Group) -> bool:
 
 def _case(group: _Group) -> Case:
     by_kind: dict[str, list[Path]] = defaultdict(list)
-    for kind, path in group.files:
+    sure, guesses, doubtful = split_doubtful(group.files, group.told)
+    for kind, path in sure:
         by_kind[kind].append(path)
     problems = tuple(_twice(kind, paths) for kind, paths in by_kind.items() if len(paths) > 1)
     name = _case_name(group)
     images = {m: ImageSource(by_kind[m][0]) for m in SEQUENCES if m in by_kind}
     kind = next((kind for kind in TRUTH_KINDS if kind in by_kind), "")
     if not kind:
-        return Case(name, images, problems=problems)
+        return Case(name, images, problems=problems, guesses=guesses, ignored=doubtful)
     known = (coding_from_name(name, path.as_posix()) for _, path in group.files)
     coding = TRUTH_KINDS[kind] or next((c for c in known if c), None)
-    return Case(name, images, by_kind[kind][0], CODINGS[coding] if coding else None, problems)
+    truth, stated = by_kind[kind][0], CODINGS[coding] if coding else None
+    return Case(name, images, truth, stated, problems, guesses, doubtful)
 
 
 def _twice(kind: str, paths: list[Path]) -> FileProblem:

@@ -1,29 +1,41 @@
 """What a BraTS file name tells: the sequence or ground truth in it, its case, its label coding."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from scripted_models.sequences import BY_ALIAS
+from scripted_models.cases.name_tokens import bids_stem, is_bids, name_words
+from scripted_models.cases.name_words import REGISTERED
+from scripted_models.cases.sequence_names import NameEvidence, read_name
+from scripted_models.errors import phrases
+from scripted_models.sequences import name_tokens
 
-_CONTRAST = {
-    "gd",
-    "ce",
-    "gad",
-    "gadolinium",
-    "contrast",
-    "postcontrast",
-    "postgd",
-    "post",
-    "km",
-    "enhanced",
+_ = phrases(__name__)
+
+OF_NO_KNOWN_FORM = _("no known form of name for an expert's label map of the tumor")
+_BETWEEN = " ._-+("
+# Words between a case's name and the sequence that are part of neither.
+_OF_IMAGES = REGISTERED | {
+    *("ax", "axial", "tra", "transversal", "transverse", "sag", "sagittal", "cor", "coronal"),
+    *("2d", "3d", "brain", "bet", "stripped", "n4"),
 }
-_CONTRAST_BEFORE = _CONTRAST - {"post"}  # 'patient_post_t1' may be after surgery
-_WITHOUT = {"pre", "non", "no", "without", "wo", "noncontrast", "precontrast", "nocontrast"}
-_DARK_FLUID = {"tirm", "dark", "darkfluid"}  # behind 'T2': FLAIR in Siemens' names
-_REFERENCE = {"to", "in", "on", "onto", "space"}  # 'flair_to_t1': registered to
-_PLANES = {"ax", "axial", "tra", "transversal", "sag", "sagittal", "cor", "coronal", "2d", "3d"}
-_TRUTH = {"seg", "segm", "truth", "label", "labels", "gt"}
-_TRUTH_QUALITY = {"complete", "expert", "manual", "final", "tumor", "tumour"}
+# Names of an expert's label map, as tokens behind the case's name. Words that say nothing of an
+# expert or of the tumor ('old', 'final', 'pred', 'ventricles') are in none of them.
+_WHO = "(?:(?:expert|manual|manually|corrected|tumou?r)_)*"
+_SLICE = r"(?:_slice\d+)?"
+_TRUTHS = (
+    ("truth5", r"seg5(?:_derived|_otmulticlass)?"),  # five classes of BRATS 2013
+    ("truth_atropos", f"atropos_truth{_SLICE}"),
+    ("truth", f"{_WHO}(?:seg|segm|truth|labels?|gt|ground_?truth)(?:_manual|_expert)?{_SLICE}"),
+    ("truth", "tumou?r_segmentations?|glistrboost_manuallycorrected"),  # UCSF-PDGM, BraTS-TCGA
+    ("truth", "(?:desc|seg|label)_(?:tumou?r|manual|expert)_dseg"),  # BIDS
+)
+_WHOLE_TRUTHS = (  # of collections whose form alone would be too loose
+    r"(?P<stem>patientid_\d+_timepoint_\d+)_tumormask",  # MU-Glioma-Post
+    r"(?P<stem>rhuh_\d+_\d+)_segmentations?",  # RHUH-GBM
+)
+_LABEL_LIKE = re.compile(
+    r"seg|label|mask|truth|annot|contour|parcel|glistr|tissue|(?:^|_)(?:roi|gtv|gt|lbl|lesion)(?:_|$)"
+)
 
 
 @dataclass(frozen=True)
@@ -34,25 +46,14 @@ class FileRole:
         kind: a sequence, or what kind of ground truth: "truth" (coding of the data set), "truth5"
             (five classes of BRATS 2013), "truth_atropos" or "truth_tissue" (with tissue classes).
         stem: what the name has before the role, the same in a whole case; empty for VSD names.
+        told: what the reader of names says of a sequence; a hint where it is not sure.
+        second: the other reading of 'pre' and 'post' before T1: time point or contrast medium.
     """
 
     kind: str
     stem: str
-
-
-@dataclass(frozen=True)
-class _Token:
-    word: str
-    start: int
-
-
-@dataclass(frozen=True)
-class _Statement:
-    """A sequence that tokens first to last of a name state."""
-
-    sequence: str
-    first: int
-    last: int
+    told: NameEvidence = field(default=NameEvidence(), compare=False)
+    second: "FileRole | None" = field(default=None, compare=False)
 
 
 def file_role(name: str) -> FileRole | None:
@@ -62,84 +63,85 @@ def file_role(name: str) -> FileRole | None:
         >>> file_role("BraTS20_Training_001_t1ce")
         FileRole(kind='t1c', stem='BraTS20_Training_001')
     """
-    tokens = [_Token(m[0].lower(), m.start()) for m in re.finditer(r"[0-9A-Za-z]+", name)]
-    words = [token.word for token in tokens]
-    if not tokens or any(word.endswith(("mask", "masks")) for word in words):
+    told = read_name(name)
+    tokens = name_tokens(name)
+    if tokens[:1] == ["vsd"]:
+        return _vsd_role(tokens, told)
+    kind, at = _truth(name)
+    if kind and (not told.mentions or kind in ("truth5", "truth_atropos")):
+        return FileRole(kind, bids_stem(name) if is_bids(name) else name[:at].rstrip(_BETWEEN))
+    if told.sequence is None or not told.mentions:
         return None
-    statement = _statement(words)
-    if words[0] == "vsd":
-        return _vsd_role(words, statement)
-    for kind, index in (("truth5", _seg5_index(words)), ("truth", _truth_index(words))):
-        if index is not None and (statement is None or kind == "truth5"):
-            if "atropos" in words[:index]:
-                kind, index = "truth_atropos", words.index("atropos")
-            elif words[0] == "simbrats" and words[index] == "complete":
-                kind = "truth_tissue"  # 2012: tissue and tumor; without 'complete' only the tumor
-            return FileRole(kind, _stem(name, tokens, index))
-    if statement is None or _truth_index(words, after=statement.last) is not None:
-        return None  # 't1_seg' may be tissue as well as tumor
-    return FileRole(statement.sequence, _stem(name, tokens, statement.first))
+    return _with_second(name, FileRole(told.sequence, _stem(name, told.first), told))
 
 
-def _vsd_role(words: list[str], statement: _Statement | None) -> FileRole | None:
-    if "ot" in words:
-        return FileRole("truth_tissue" if "matter" in words else "truth", "")
-    return FileRole(statement.sequence, "") if statement else None
+def left_out(name: str) -> str:
+    """Say why a volume has no role although its name looks as if it had one; "" for others."""
+    if file_role(name) is not None:
+        return ""
+    if _LABEL_LIKE.search("_".join(name_tokens(name))):
+        return OF_NO_KNOWN_FORM
+    told = read_name(name)
+    if told.mentions and told.other:
+        words = _("'{word}' in the name says that it is none of the four sequences")
+        return words.format(word=told.other)
+    if told.mentions and told.conflict:
+        return _("{conflict} in the name leave open what it is").format(conflict=told.conflict)
+    return ""
 
 
-def _seg5_index(words: list[str]) -> int | None:
-    return next((i for i, word in enumerate(words) if word.startswith("seg5")), None)
+def _vsd_role(tokens: list[str], told: NameEvidence) -> FileRole | None:
+    if "ot" in tokens:
+        return FileRole("truth_tissue" if "matter" in tokens else "truth", "")
+    return FileRole(told.sequence, "", told) if told.sequence else None
 
 
-def _truth_index(words: list[str], after: int = -1) -> int | None:
-    """Return the index of the first word of a label map's name among the last three words."""
-    first = max(len(words) - 3, after + 1)
-    index = next((i for i in range(first, len(words)) if words[i] in _TRUTH), None)
-    while index and words[index - 1] in _TRUTH_QUALITY:
-        index -= 1
-    return index
+def _truth(name: str) -> tuple[str, int]:
+    """Return the kind of ground truth, "" for none, and where its words begin in the name."""
+    tokens = [(m[0].lower(), m.start()) for m in re.finditer(r"[0-9A-Za-z]+", name)]
+    joined = "_".join(token for token, _start in tokens)
+    if found := re.search(rf"(?:^|_)complete_truth{_SLICE}$", joined):  # 2012: tissue and tumor
+        kind = "truth_tissue" if joined.startswith("simbrats") else ""
+        return kind, _offset(tokens, joined, found.start())
+    for form in _WHOLE_TRUTHS:
+        if found := re.fullmatch(form, joined):
+            return "truth", _offset(tokens, joined, found.end("stem"))
+    for kind, form in _TRUTHS:
+        if found := re.search(f"(?:^|_)(?:{form})$", joined):
+            return kind, _offset(tokens, joined, found.start())
+    return "", 0
 
 
-def _statement(words: list[str]) -> _Statement | None:
-    """Return the sequence stated last in a name, but not the one that another was registered to."""
-    found = [i for i, word in enumerate(words) if word in BY_ALIAS]
-    own = [i for i in found if i == found[0] or words[i - 1] not in _REFERENCE]
-    if not own:
-        return None
-    last = own[-1]
-    sequence = BY_ALIAS[words[last]]
-    if last and {BY_ALIAS.get(words[last - 1]), sequence} == {"t2", "flair"}:
-        return _Statement("flair", last - 1, last)
-    if sequence == "t2" and _DARK_FLUID & set(words[last + 1 :]):
-        return _Statement("flair", last, last)
-    if sequence == "t1":
-        return _t1_statement(words, last)
-    return _Statement(sequence, last, last)
+def _offset(tokens: list[tuple[str, int]], joined: str, at: int) -> int:
+    """Return where in the name the token begins that follows an index of the joined tokens."""
+    return tokens[joined.count("_", 0, at + 1)][1] if at else tokens[0][1]
 
 
-def _t1_statement(words: list[str], index: int) -> _Statement:
-    """Tell T1 with contrast medium from T1 by the words around it."""
-    first, tail = index, words[index + 1 :]
-    while first and words[first - 1] in _CONTRAST_BEFORE:
-        first -= 1
-    without = first > 0 and words[first - 1] in _WITHOUT
-    if not without and (first < index or _says_contrast(tail)):
-        return _Statement("t1c", first, len(words) - 1)
-    return _Statement("t1", first - without, index)
+def _stem(name: str, at: int) -> str:
+    """Return what stands before a place, less separators and words that tell of the image."""
+    if is_bids(name):
+        return bids_stem(name)
+    for word in reversed(name_words(name)):
+        if word.end <= at and not re.search(r"[^\W_]", name[word.end : at]):
+            if word.text not in _OF_IMAGES:
+                break
+            at = word.start
+    return name[:at].rstrip(_BETWEEN)
 
 
-def _says_contrast(tail: list[str]) -> bool:
-    """Tell whether the words behind 'T1' speak of contrast medium, and not of its absence."""
-    if _WITHOUT & set(tail):
-        return False
-    return tail[:1] == ["c"] or bool(_CONTRAST & set(tail))
+def _with_second(name: str, role: FileRole) -> FileRole:
+    """Add the other reading where 'pre' or 'post' stands before T1.
 
-
-def _stem(name: str, tokens: list[_Token], index: int) -> str:
-    """Return what stands before a token, less separators and the plane of the slices."""
-    while index and tokens[index - 1].word in _PLANES:
-        index -= 1
-    return name[: tokens[index].start].rstrip(" ._-+") if index else ""
+    'patient_post_t1' is a time point first, as other files may share the stem 'patient_post'.
+    """
+    before = re.search(r"[^0-9A-Za-z]*post[^0-9A-Za-z]*$", name[: role.told.first], re.I)
+    if before and role.told.doubt == "post" and role.kind == "t1c":
+        contrast = replace(role, stem=_stem(name, before.start()))
+        return FileRole("t1", role.stem, replace(role.told, sequence="t1"), contrast)
+    before = re.match(r"[ ._-]*pre(?![0-9A-Za-z])", name[len(role.stem) :], re.I)
+    if before and role.stem and role.kind == "t1":
+        return replace(role, second=replace(role, stem=role.stem + before[0]))
+    return role
 
 
 def coding_from_name(name: str, path: str) -> str | None:

@@ -10,7 +10,11 @@ from typing import Final, Generic, Literal, TypeVar
 
 import numpy as np
 
-from scripted_models.cases.sequence_names import NameEvidence, read_names
+from scripted_models.cases.sequence_names import (
+    NameEvidence,
+    read_names,
+    settled,
+)
 from scripted_models.errors import ScriptedModelsError, listed, phrases
 from scripted_models.images.contrast import MARGIN, Comparison, Look, look_at
 from scripted_models.sequences import SEQUENCES, TITLES
@@ -93,7 +97,9 @@ class _Group(Generic[Key]):
     """The volumes of one patient and study."""
 
     def __init__(self, members: list[Candidate[Key]]):
-        self.told = {c: read_names(c.name, c.description) for c in members}
+        self.told = settled(
+            {c: read_names(c.name, c.description) for c in members}, {c: c.name for c in members}
+        )
         self.guesses: dict[str, Guess[Key]] = {}
         self.chosen: dict[str, Candidate[Key]] = {}
         self._looks: dict[Candidate[Key], Look | None] = {}
@@ -111,7 +117,7 @@ class _Group(Generic[Key]):
         rank = max((self.told[c].rank for c in of_it), default=0)
         best = [c for c in of_it if self.told[c].rank == rank]
         if len(best) == 1:
-            self._take(sequence, best[0], *_by_name(sequence, best[0], self.told[best[0]]))
+            self._take(sequence, best[0], *judge_name(best[0], self.told[best[0]]))
         elif best:
             names = listed([f"'{c.name}'" for c in best])
             words = _("{names} all look like {sequence} by their names")
@@ -201,21 +207,22 @@ class _Group(Generic[Key]):
         self.guesses[sequence] = Guess(None, "", why, _("choose it yourself"))
 
 
-def _by_name(
-    sequence: str, candidate: Candidate[Key], told: NameEvidence
-) -> tuple[Confidence, str]:
+def judge_name(candidate: Candidate[Key], told: NameEvidence) -> tuple[Confidence, str]:
     """Return confidence and reason of a volume that alone has the best name for a sequence."""
     series = f" ({candidate.description})" if candidate.description else ""
-    described = f"'{candidate.name}'{series}"
+    described, title = f"'{candidate.name}'{series}", TITLES[str(told.sequence)]
     if told.rank > 1:
         words = _("{name} says {sequence}")
-        return SURE, words.format(name=described, sequence=TITLES[sequence])
+        return SURE, words.format(name=described, sequence=title)
+    if told.doubt and told.doubt not in ("post", "iv", "plus"):
+        words = _("{name} hints at {sequence}, but what '{word}' means is not known")
+        return LIKELY, words.format(name=described, sequence=title, word=told.doubt)
     hints = {
         "t1": _("{name} hints at T1, but it may be with contrast medium"),
         "t1c": _("{name} hints at T1c, but 'post' may mean surgery, or T1 is not said"),
         "flair": _("{name} hints at FLAIR, but it may be STIR"),
     }
-    return LIKELY, hints[sequence].format(name=described)
+    return LIKELY, hints[str(told.sequence)].format(name=described)
 
 
 def _look(candidate: Candidate[Key]) -> Look | None:

@@ -24,6 +24,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Print the cases; a case without all four sequences is listed with what it lacks."""
     from scripted_models.cases.discovery import find_cases
+    from scripted_models.cases.ignored_files import tell_ignored
     from scripted_models.cases.skipped_files import skipped_files
 
     found = find_cases(options.folder)
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     complete = sum(not case.missing for case in found)
     labeled = sum(case.truth is not None for case in found)
     print(f"{len(found)} cases, {complete} complete, {labeled} with ground truth")
+    print("".join(f"{text}\n" for text in tell_ignored(found)), end="")
     return 0
 
 
@@ -74,4 +76,5 @@ def _describe(case: "Case") -> dict[str, Any]:
             }
             for m, guess in case.guesses.items()
         },
+        "ignored": [{"path": str(file.path), "reason": file.why} for file in case.ignored],
     }

@@ -66,6 +66,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         prediction_coding=CODINGS[options.prediction_coding] if options.prediction_coding else None,
         on_case=lambda done, total, name: progress.update(done / total),
     )
+    for text in evaluation.warnings:
+        progress.warning(text)
     _tell(comparison_table(evaluation), options, progress)
     return 0
 

@@ -52,10 +52,13 @@ def run(options: Namespace, progress: Progress) -> int:
     give_way()
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
+    from scripted_models.cases.ignored_files import tell_ignored
     from scripted_models.cases.skipped_files import skipped_files
 
     one_of = read_description(find_model(options.model)).needs_one_of
     cases = chosen_cases(options, one_of)
+    for text in tell_ignored(cases):
+        progress.warning(text)
     if len(cases) == 1:
         cases[0].require_images(one_of)
     _refuse_input_as_output(options.output, cases)

@@ -22,6 +22,7 @@ from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS, regio
 from scripted_models.evaluation.pairing import (
     assumed_coding,
     chosen_cases,
+    doubtful_truths,
     find_predictions,
     find_truths,
     require_predictions,
@@ -147,11 +148,13 @@ def evaluate_folders(
         raise InputError(
             found="a file", expected="a folder for the reports", action="name another", path=output
         )
-    cases, found = find_truths(Path(truth), truth_coding), find_predictions(Path(predictions))
-    warnings = unused_predictions(cases, found)
+    cases, notes_on_truth = find_truths(Path(truth), truth_coding)
+    found = find_predictions(Path(predictions))
+    unused = unused_predictions(cases, found)
     if only is not None:
         cases = chosen_cases(cases, only, Path(truth))
     require_predictions(cases, found, Path(predictions))
+    warnings = [*notes_on_truth, *doubtful_truths(cases, found), *unused]
     scores, voxels = {}, ConfusionMatrix.empty(_LABEL_NAMES)
     codings, seen = {}, SeenLabels()
     for done, case in enumerate(cases, start=1):
@@ -160,7 +163,7 @@ def evaluate_folders(
         voxels += counted
         codings[pair[0].coding.name] = pair[0].coding
         seen.add(*pair)
-        warnings = (*warnings, *pair[0].notes, *pair[1].notes)
+        warnings += [*pair[0].notes, *pair[1].notes]
         if on_case:
             on_case(done, len(cases), case.name)
     seen.refuse_exchanged()

@@ -1,19 +1,26 @@
 """Which predicted label map belongs to which ground truth."""
 
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
-from scripted_models.cases.label_statements import PREDICTION_STEM, stated_coding
-from scripted_models.cases.naming import file_role
+from scripted_models.cases.ignored_files import ignored_file, tell_ignored
+from scripted_models.cases.label_statements import (
+    PREDICTION_REPORT,
+    PREDICTION_STEM,
+    stated_coding,
+)
+from scripted_models.cases.naming import OF_NO_KNOWN_FORM, file_role, left_out
+from scripted_models.cases.stray_truths import says_no_truth
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import EXTENSIONS, volume_extension, volume_stem
 from scripted_models.labels import CODINGS, LabelCoding
 
 
-def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
-    """Find the cases that have a truth.
+def find_truths(folder: Path, coding: LabelCoding | None) -> tuple[list[Case], list[str]]:
+    """Find the cases that have a truth, and say what was ignored.
 
     Args:
         folder: BraTS folder as `find_cases` reads it, a flat folder of label maps without images,
@@ -28,26 +35,31 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> list[Case]:
         cases = find_cases(folder)
     except InputError:
         if written := _written_by_segment(folder) if folder.is_dir() else []:
-            return [Case(n, {}, p, CODINGS["internal"]) for n, p in written]
+            return [Case(n, {}, p, CODINGS["internal"]) for n, p in written], []
         if not files:
             raise
         cases = []
     if files and not any(case.images for case in cases):
         return _flat_truths(folder, files, cases, coding)
-    with_truth = [case for case in cases if case.truth]
+    with_truth, ignored = [case for case in cases if case.truth], tell_ignored(cases)
     if not with_truth:
+        why = f" ({' '.join(ignored)})" if ignored else ""
         raise InputError(
-            found="cases but no ground truth in any",
+            found=f"cases but no ground truth in any{why}",
             expected="files such as <case>_seg.nii.gz beside the images",
             action="name the folder that holds it",
             path=folder,
         )
-    return with_truth
+    return with_truth, ignored
 
 
 def _flat_truths(
     folder: Path, files: list[Path], cases: list[Case], coding: LabelCoding | None
-) -> list[Case]:
+) -> tuple[list[Case], list[str]]:
+    strange = [(path, why) for path in files if (why := _why_no_truth(path))]
+    files = [path for path in files if path not in dict(strange)]
+    ignored = tuple(ignored_file(path, "", why) for path, why in strange)
+    notes = tell_ignored([Case("", {}, ignored=ignored)])
     known = {case.truth: case.coding for case in cases if case.coding}
     unclear = [path for path in files if path not in known and not (coding or stated_coding(path))]
     if unclear:
@@ -57,10 +69,42 @@ def _flat_truths(
             action=f"choose one of {sorted(CODINGS)} with --coding",
             path=folder,
         )
-    if not coding and len(known) == len(files):
-        return cases
     named = _by_case((_label_map_case(path), path) for path in files)
-    return [Case(name, {}, path, known.get(path)) for name, path in sorted(named.items())]
+    by_name = {case.truth: case.name for case in cases} if not coding else {}
+    return [
+        Case(by_name.get(path, name), {}, path, known.get(path))
+        for name, path in sorted(named.items())
+    ], notes
+
+
+def _why_no_truth(path: Path) -> str:
+    """Say why a label map of a flat folder is no ground truth; "" for one."""
+    stem = volume_stem(path)
+    role = file_role(stem)
+    if role is None:
+        return left_out(stem)
+    return OF_NO_KNOWN_FORM if says_no_truth(role.stem) else ""
+
+
+def doubtful_truths(cases: list[Case], found: dict[str, Path]) -> list[str]:
+    """Return sentences about truths that are predictions, as far as the files tell."""
+    truths = {case.name: case.truth for case in cases if case.truth}
+    same = [n for n, path in truths.items() if n in found and os.path.samefile(path, found[n])]
+    written = [n for n, path in truths.items() if _is_as_written(path)]
+    told = {
+        "The ground truth of {n} cases is the same file as the prediction, so all scores are "
+        "perfect.": same,
+        "The ground truth of {n} cases is what `segment` wrote, unchanged: the scores compare two "
+        "results, and none with an expert.": written,
+    }
+    return [words.format(n=len(names)) for words, names in told.items() if names]
+
+
+def _is_as_written(path: Path) -> bool:
+    """Tell whether a label map was not changed since `segment` wrote the report beside it."""
+    report = path.with_name(PREDICTION_REPORT)
+    is_result = volume_stem(path) == PREDICTION_STEM and report.is_file()
+    return is_result and path.stat().st_mtime_ns <= report.stat().st_mtime_ns
 
 
 def chosen_cases(cases: list[Case], only: Collection[str], folder: Path) -> list[Case]:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
+from scripted_models.cases.ignored_files import tell_ignored
 from scripted_models.cases.patient_table import patient_warnings, patients_of, some
 from scripted_models.cases.patients import split_patients
 from scripted_models.errors import InputError
 from scripted_models.training.experiment_config import DataConfig, Experiment
+
+_MOST_NAMES = 5  # of cases, in one sentence
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,21 @@ def usable_cases(folder: Path) -> dict[str, Case]:
 def usable(cases: Iterable[Case]) -> dict[str, Case]:
     """Return those cases that have four images and a label map, by name."""
     return {c.name: c for c in cases if c.truth is not None and not c.missing}
+
+
+def unused_cases(cases: Sequence[Case]) -> list[str]:
+    """Return a sentence for each reason why cases are not used, and for ignored files."""
+    lacks = {
+        "ground truth": [case.name for case in cases if case.truth is None],
+        "all four sequences": [case.name for case in cases if case.truth and case.missing],
+    }
+    told = [
+        f"{len(names)} of {len(cases)} cases lack {what} and are not used: "
+        f"{', '.join(names[:_MOST_NAMES])}{', ...' * (len(names) > _MOST_NAMES)}."
+        for what, names in lacks.items()
+        if names
+    ]
+    return [*told, *tell_ignored(cases)]
 
 
 def split_cases(data: DataConfig, names: Sequence[str]) -> Split:
@@ -103,10 +121,7 @@ def split_warnings(data: DataConfig, folder: Path, parted: bool = False) -> list
     names = sorted(usable(found))
     split = split_cases(data, names)
     parts = [part for part in (split.train, split.validation, split.test) if part]
-    said = []
-    unused = [_why_unused(case) for case in found if case.name not in names]
-    if unused:
-        said.append(f"{folder}: {some(unused)}; such cases are left out.")
+    said = unused_cases(found)
     spare = sorted(set(names) - {name for part in parts for name in part})
     if data.real and not data.train and spare:
         said.append(
@@ -116,11 +131,6 @@ def split_warnings(data: DataConfig, folder: Path, parted: bool = False) -> list
     if len(parts) > 1 or parted or data.folds:
         said += patient_warnings(names, data.patients)
     return said
-
-
-def _why_unused(case: Case) -> str:
-    lacks = [*case.missing, *(["the ground truth"] if case.truth is None else [])]
-    return f"case {case.name} lacks {', '.join(lacks)}"
 
 
 def _of_other_patients(
