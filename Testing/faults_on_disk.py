@@ -134,15 +134,16 @@ def link_loop(inputs):
     "wait until it is written and run again.",
 )
 def changing(inputs):
-    path, check = inputs.paths["t2"], volume_files.check_file_integrity
+    path, read = inputs.paths["t2"], volume_files.read_header
 
-    def check_before_a_change(checked, extension):
-        check(checked, extension)
-        if checked == path:
+    def read_before_a_change(of_path):
+        header = read(of_path)
+        if of_path == path:
             os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+        return header
 
-    volume_files.check_file_integrity = check_before_a_change
-    inputs.undo.append(lambda: setattr(volume_files, "check_file_integrity", check))
+    volume_files.read_header = read_before_a_change
+    inputs.undo.append(lambda: setattr(volume_files, "read_header", read))
 
 
 @fault(

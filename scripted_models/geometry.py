@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 # NIfTI keeps geometry to about 1e-7 of its numbers; rounding below one micrometer is no difference.
 TOLERANCE_MM = 1e-3
+HARMLESS_MM = 0.1  # what headers may differ by at the far corner of a volume, with a warning
 MAX_TURN = 1e-2  # of a direction cosine where no corner moves: an axis of one voxel
 
 
@@ -53,6 +54,11 @@ class Grid:
         steps = steps * (np.array(self.size_xyz) - 1) * np.array(self.spacing_xyz_mm)
         return steps @ np.array(self.direction).reshape(3, 3).T + np.array(self.origin_lps_mm)
 
+    def distance_mm(self, other: "Grid") -> float:
+        """Return how far apart two grids of one size put a corner voxel, at most."""
+        apart = self.corners_lps_mm() - other.corners_lps_mm()
+        return float(np.linalg.norm(apart, axis=1).max())
+
     def difference(self, other: "Grid", tolerance_mm: float = TOLERANCE_MM) -> str:
         """Say in words how two grids differ; empty when they are the same.
 
@@ -64,7 +70,7 @@ class Grid:
             return f"sizes {_by(self.size_xyz)} and {_by(other.size_xyz)} voxels"
         if not np.allclose(self.spacing_xyz_mm, other.spacing_xyz_mm, rtol=0, atol=tolerance_mm):
             return f"spacings {_by(self.spacing_xyz_mm)} and {_by(other.spacing_xyz_mm)} mm"
-        moved = np.linalg.norm(self.corners_lps_mm() - other.corners_lps_mm(), axis=1).max()
+        moved = self.distance_mm(other)
         turned = np.abs(np.subtract(self.direction, other.direction)).max()
         if moved <= tolerance_mm and turned <= MAX_TURN:
             return ""
@@ -90,10 +96,14 @@ class Grid:
         if array.dtype == bool:
             array = array.astype(np.uint8)
         image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+        self.put_on(image)
+        return image
+
+    def put_on(self, image: sitk.Image) -> None:
+        """Place an image of this size on this grid, for example where rounding moved it."""
         image.SetSpacing(self.spacing_xyz_mm)
         image.SetOrigin(self.origin_lps_mm)
         image.SetDirection(self.direction)
-        return image
 
 
 def _by(values: Iterable[float]) -> str:

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
-
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.cases.label_statements import DATASET, dataset_coding, read_dataset
 from scripted_models.cases.sequence_names import read_name
 from scripted_models.errors import InputError
-from scripted_models.images.volume_files import volume_extension, volume_stem
+from scripted_models.images.headers import read_header, volume_extension
+from scripted_models.images.volume_files import volume_stem
 from scripted_models.labels import CODINGS, LabelCoding
 from scripted_models.sequences import TITLES
 
@@ -96,12 +95,9 @@ def _is_channel(path: Path, case: str, stems: set[str], truths: set[str]) -> boo
     """Tell CASE_0001 of nnU-Net from BRATS_1000 of MSD."""
     if volume_stem(path) in truths or case in truths:
         return volume_stem(path) not in truths
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
-        return int(reader.GetDimension()) < 4
-    except (RuntimeError, OSError, UnicodeError):  # damaged: shows when it is read
+        return len(read_header(path).size) < 4
+    except InputError:  # shows when it is read
         return f"{case}_0000" in stems
 
 

@@ -4,7 +4,7 @@ The file numbers its segments itself. What a segment is, its name says, else its
 terminology as the Slicer module of this project writes them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import SimpleITK as sitk
 
 from scripted_models.errors import InputError, listed
 from scripted_models.geometry import Grid
+from scripted_models.images.headers import read_header
 from scripted_models.images.volume_files import read_label_map, read_layers
 from scripted_models.label_names import Meaning, meaning_of, told_regions
 from scripted_models.labels import LABELS, REGIONS, LabelCoding
@@ -55,28 +56,21 @@ def read_segments(path: Path) -> tuple[Segment, ...]:
     """Read what a file says of its segments; none where it is no segmentation of 3D Slicer."""
     if not path.name.lower().endswith(".nrrd"):
         return ()
-    fields = _text_fields(path)
+    try:
+        header = read_header(path)
+    except InputError:  # shows when it is read
+        return ()
+    fields = header.entries
     numbers = sorted(
         int(key[7:-3])
         for key in fields
         if key.startswith("Segment") and key.endswith("_ID") and key[7:-3].isdecimal()
     )
-    layered = "NRRD_kinds[pixel]" in fields  # the first versions had a layer for each segment
+    layered = header.components > 1  # the first versions had a layer for each segment
     return tuple(_segment(fields, number, layered) for number in numbers)
 
 
-def _text_fields(path: Path) -> dict[str, str]:
-    """Return the keys with values in a header; none where it cannot be read."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-    except (RuntimeError, OSError, UnicodeError):
-        return {}
-
-
-def _segment(fields: dict[str, str], number: int, layered: bool) -> Segment:
+def _segment(fields: Mapping[str, str], number: int, layered: bool) -> Segment:
     start = f"Segment{number}_"
     name = fields.get(f"{start}Name", "")
     layer, value = (

@@ -29,7 +29,8 @@ from scripted_models.evaluation.pairing import (
     unused_predictions,
 )
 from scripted_models.evaluation.paper_tables import markdown_beside_paper
-from scripted_models.geometry import Grid
+from scripted_models.geometry import HARMLESS_MM, Grid
+from scripted_models.images.header_findings import label_map_doubts
 from scripted_models.labels import LABELS, REGIONS, LabelCoding, region_mask
 from scripted_models.runtime.atomic_files import write_together
 
@@ -163,7 +164,8 @@ def evaluate_folders(
         voxels += counted
         codings[pair[0].coding.name] = pair[0].coding
         seen.add(*pair)
-        warnings += [*pair[0].notes, *pair[1].notes]
+        doubts = label_map_doubts(case.truth, found[case.name])
+        warnings += [*pair[0].notes, *pair[1].notes, *doubts]
         if on_case:
             on_case(done, len(cases), case.name)
     seen.refuse_exchanged()
@@ -222,7 +224,7 @@ def _read_pair(
         option="--prediction-coding",
         predicted=True,
     )
-    if difference := prediction.grid.difference(truth.grid):
+    if difference := prediction.grid.difference(truth.grid, HARMLESS_MM):
         raise InputError(
             found=f"a prediction of case {case.name} on another grid than its ground truth "
             f"{case.truth} "

@@ -2,9 +2,10 @@
 
 May be called from outside:
 `volume_files` reads and writes volumes and label maps. `checks` gives findings about volumes that
-`voxel_facts` has looked at. `training_space` is the way to a network and back. `contrast` compares
-the volumes of one patient. `nifti.forms_apart_mm` compares the two placements of a NIfTI header.
+`voxel_facts` has looked at. `header_findings` says what the headers of a case leave open.
+`training_space` is the way to a network and back. `contrast` compares the volumes of one patient.
 
-Inside: `integrity` compares the bytes of a file with its header, which `headers` reads. A
-`payload` is what a header announces; `nifti`, `meta_image` and `nrrd` know one format each.
+Inside: `headers` judges the header of any file, with one module for each format: `nifti` (with
+`nifti_forms`), `meta_image` and `nrrd`. `placement` judges axes, `payload` is what a header
+announces. `voxels` reads exactly that through `compression`; `integrity` checks the file itself.
 """

@@ -31,6 +31,8 @@ MIN_FOREGROUND_VOXELS = 100  # what preprocessing asks for
 MIN_FOREGROUND_SHARE = 0.01  # of the field of view; a newborn's brain in a cube of 256 mm has 2 %
 MIN_EXTENT_MM = 40.0
 TINY_EXTENT_MM, TINY_SPACING_MM = 30.0, 0.25  # a head whose header has no millimeters
+MAX_SPACING_MM = 20.0  # a head has a few such voxels; slices of 12 mm exist
+MAX_EXTENT_MM = 1000.0
 MAX_IN_PLANE_RATIO = 1.5  # of the training spacing
 MAX_SLICE_RATIO = 3.0
 # Dice between sequences; 0.98 to 1 in those 30, 0.96 at most between patients.
@@ -246,7 +248,7 @@ def grid_findings(
         space: what the network was trained on; None leaves spacings out.
         reference: sequence on whose grid the network's input lies.
     """
-    found = [*_tiny(volumes), *_thin(volumes)]
+    found = [*_tiny(volumes), *_huge(volumes), *_thin(volumes)]
     if space is None:
         return found
     found += _coarse(volumes, space)
@@ -265,6 +267,18 @@ def _tiny(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
             found = _("an extent of {size} mm").format(size=_by(extents))
             expected = _("a head of more than 100 mm")
             action = _("check whether the header gives centimeters or meters")
+            yield _about(STOP, volumes, [sequence], found, expected, action)
+
+
+def _huge(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
+    """Resampling such volumes to 1 mm takes all memory there is."""
+    for sequence, volume in volumes.items():
+        spacing = volume.grid.spacing_xyz_mm
+        extents = np.multiply(volume.grid.size_xyz, spacing)
+        if max(spacing) > MAX_SPACING_MM and max(extents) > MAX_EXTENT_MM:
+            found = _("voxels of {size} mm").format(size=_by(spacing))
+            expected = _("at most {size} mm").format(size=f"{MAX_SPACING_MM:g}")
+            action = _("check the voxel size and its unit in the header")
             yield _about(STOP, volumes, [sequence], found, expected, action)
 
 

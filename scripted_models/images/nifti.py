@@ -1,32 +1,39 @@
-"""The header of a NIfTI file, and a copy of files that ITK misplaces or cannot read.
+"""The header of a NIfTI or Analyze file: .nii, .nii.gz, and pairs of .hdr and .img.
 
-ITK forgets the third coordinate of a 2-D NIfTI slice and does not know NIfTI-2. Both are offered
-to it as NIfTI-1 volumes. Hand-written because nibabel would be one more package to install in
-3D Slicer for these two. Layouts: nifti.nimh.nih.gov, nifti1.h and nifti2.h.
+Hand-written because ITK forgets the third coordinate of a slice, does not know NIfTI-2, and
+chooses between contradictory fields without a word. nibabel would be one more package to install
+in 3D Slicer. Layouts: nifti.nimh.nih.gov, nifti1.h and nifti2.h.
 """
 
-import gzip
-import shutil
+import math
 import struct
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedIOBase
-from itertools import product
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import SimpleITK as sitk
+
+from scripted_models.errors import InputError, Problem
+from scripted_models.images.compression import first_bytes
+from scripted_models.images.nifti_forms import nifti_grid
+from scripted_models.images.payload import (
+    Payload,
+    VolumeHeader,
+    companion,
+    damaged_header,
+    type_words,
+    volume_size,
+    voxel_type,
+    wrong_type,
+)
 
 Order = Literal["<", ">"]
 
 # name: (type and offset in NIfTI-1, type and offset in NIfTI-2)
 _FIELDS = {
     "dim": (("8i2", 40), ("8i8", 16)),
+    "intent_code": (("i2", 68), ("i4", 504)),
     "datatype": (("i2", 70), ("i2", 12)),
-    "bitpix": (("i2", 72), ("i2", 14)),
     "pixdim": (("8f4", 76), ("8f8", 104)),
     "vox_offset": (("f4", 108), ("i8", 168)),
     "scl_slope": (("f4", 112), ("f8", 176)),
@@ -36,29 +43,104 @@ _FIELDS = {
     "sform_code": (("i2", 254), ("i4", 348)),
     "quaternion": (("6f4", 256), ("6f8", 352)),
     "sform": (("12f4", 280), ("12f8", 400)),
+    "magic": (("S4", 344), ("S4", 4)),
 }
 _SIZES = {1: 348, 2: 540}
-FIRST_VOXEL = {1: 352, 2: 544}  # at least 4 bytes after the header
-HEADER_BYTES = 544
+_FIRST_VOXEL = {1: 352, 2: 544}  # at least 4 bytes after the header
+_HEADER_BYTES = 544
 _ORDERS: tuple[Order, ...] = ("<", ">")
 
-# NIfTI datatype -> (bytes, NumPy type of its parts)
-DATATYPES = {
-    2: (1, "u1"),
-    4: (2, "i2"),
-    8: (4, "i4"),
-    16: (4, "f4"),
-    32: (8, "f4"),
-    64: (8, "f8"),
-    128: (3, "u1"),
-    256: (1, "i1"),
-    512: (2, "u2"),
-    768: (4, "u4"),
-    1024: (8, "i8"),
-    1280: (8, "u8"),
-    1792: (16, "f8"),
-    2304: (4, "u1"),
+# NIfTI datatype -> NumPy type
+_TYPES = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
 }
+_OTHER_TYPES = {
+    1: "1-bit",
+    32: "complex of 32-bit float",
+    128: "RGB",
+    1536: "128-bit float",
+    1792: "complex of 64-bit float",
+    2048: "complex of 128-bit float",
+    2304: "RGBA",
+}
+_VECTORS = {1006, 1007, 1008, 1011, 2003, 2004}  # intents: vectors, points, quaternions, colors
+
+
+@dataclass(frozen=True)
+class NiftiFields:
+    """The fields of a header that matter for reading.
+
+    Attributes:
+        version: 1 or 2.
+        order: byte order, "<" or ">".
+        fields: record with the names of the standard; "quaternion" holds b, c, d and the offsets,
+            "sform" the three rows.
+    """
+
+    version: int
+    order: Order
+    fields: np.void
+
+    @classmethod
+    def parse(cls, content: bytes) -> "NiftiFields | None":
+        """Return the header at the start of a decompressed file, None when it is no NIfTI file."""
+        for version, size in _SIZES.items():
+            for order in _ORDERS:
+                if content[:4] == struct.pack(order + "i", size) and len(content) >= size:
+                    record = np.frombuffer(content, _record(version, order), 1)[0]
+                    return cls(version, order, record)
+        return None
+
+    @property
+    def magic(self) -> str:
+        """What the header says it is: n+1 or n+2 in one file, ni1 or ni2 with another, or ''."""
+        magic = self.fields["magic"].decode("latin-1")
+        return magic if magic in (f"n+{self.version}", f"ni{self.version}") else ""
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Number of voxels along each stated dimension."""
+        return tuple(self.fields["dim"][1 : 1 + int(self.fields["dim"][0])].tolist())
+
+
+def nifti_header(path: Path, extension: str) -> VolumeHeader:
+    """Read and judge the header of a NIfTI or Analyze file.
+
+    Args:
+        path: the file with the header.
+        extension: .nii, .nii.gz or .hdr.
+
+    Raises:
+        InputError: no such file, voxels that are not one number each, or a damaged header.
+        OSError, EOFError, zlib.error: the file cannot be read or decompressed.
+    """
+    content = first_bytes(path, _HEADER_BYTES, packed=extension == ".nii.gz")
+    header = NiftiFields.parse(content)
+    if header is None:
+        first = "first " if len(content) > 347 else ""
+        found = f"no NIfTI header in its {first}{len(content)} bytes"
+        raise wrong_type(path, found, "a NIfTI image")
+    pair = extension == ".hdr"
+    _check_magic(path, header, pair)
+    kind = _voxel_type(path, header)
+    size = _size(path, header, kind)
+    offset = _first_voxel(path, header, pair)
+    data = companion(path, _image_name(path)) if pair else path
+    needed = math.prod(size) * kind.itemsize
+    payload = Payload(data, offset, "file" if extension == ".nii.gz" else "raw", kind, needed)
+    fields = header.fields if header.magic else None
+    grid, doubts = nifti_grid(path, size, header.fields, analyze=not header.magic)
+    scale, about_scale = _scale(fields)
+    return VolumeHeader(size, payload, grid, 1, scale, (*doubts, *about_scale))
 
 
 def _record(version: int, order: Order) -> np.dtype:
@@ -73,101 +155,70 @@ def _record(version: int, order: Order) -> np.dtype:
     ).newbyteorder(order)
 
 
-@dataclass(frozen=True)
-class NiftiHeader:
-    """The fields that matter for reading.
-
-    Attributes:
-        version: 1 or 2.
-        order: byte order, "<" or ">".
-        fields: record with the names of the standard; "quaternion" holds b, c, d and the offsets,
-            "sform" the three rows.
-    """
-
-    version: int
-    order: Order
-    fields: np.void
-
-    @classmethod
-    def parse(cls, content: bytes) -> "NiftiHeader | None":
-        """Return the header at the start of a decompressed file, None when it is no NIfTI file."""
-        for version, size in _SIZES.items():
-            for order in _ORDERS:
-                if content[:4] == struct.pack(order + "i", size) and len(content) >= size:
-                    record = np.frombuffer(content, _record(version, order), 1)[0]
-                    return cls(version, order, record)
-        return None
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Number of voxels along each stated dimension."""
-        return tuple(self.fields["dim"][1 : 1 + int(self.fields["dim"][0])].tolist())
-
-    @property
-    def forms_apart_mm(self) -> float:
-        """How far apart q-form and s-form put a corner; 0 where only one is stated."""
-        fields = self.fields
-        if not (fields["qform_code"] > 0 and fields["sform_code"] > 0):
-            return 0.0
-        offset = fields["quaternion"][3:].astype(float)
-        versor = fields["quaternion"][:3].astype(float)
-        versor /= max(1.0, float(np.linalg.norm(versor)))
-        rotation = sitk.VersorTransform([*versor, np.sqrt(max(0.0, 1.0 - versor @ versor))])
-        spacing = fields["pixdim"][1:4] * (1, 1, -1 if fields["pixdim"][0] < 0 else 1)
-        qform = np.reshape(rotation.GetMatrix(), (3, 3)) * spacing
-        sform = fields["sform"].astype(float).reshape(3, 4)
-        last = [n - 1 for n in (*self.size, 1, 1)[:3]]
-        corners = np.array(list(product(*((0, end) for end in last)))).T
-        apart = (qform - sform[:, :3]) @ corners + (offset - sform[:, 3])[:, np.newaxis]
-        return float(np.linalg.norm(apart, axis=0).max())
-
-    @property
-    def needs_copy(self) -> bool:
-        """True for files that ITK reads wrongly or not at all: 2-D slices and NIfTI-2."""
-        return self.version == 2 or len(self.size) == 2
-
-    def as_nifti1_volume(self) -> bytes:
-        """Return 352 bytes of a NIfTI-1 header for the same voxels, at least three dimensions."""
-        record = np.zeros(1, _record(1, self.order))
-        for name in _FIELDS:
-            record[name] = self.fields[name]
-        if len(self.size) == 2:
-            record["dim"][0, [0, 3]] = 3, 1
-            if not record["pixdim"][0, 3] > 0:
-                record["pixdim"][0, 3] = 1.0
-        record["vox_offset"] = FIRST_VOXEL[1]
-        content = bytearray(record.tobytes() + bytes(4))
-        content[:4] = struct.pack(self.order + "i", _SIZES[1])
-        content[344:348] = b"n+1\0"
-        return bytes(content)
+def _check_magic(path: Path, header: NiftiFields, pair: bool) -> None:
+    """An Analyze header has none of these marks, and is only known beside its .img file."""
+    if pair and header.magic[:2] != "n+":
+        return
+    if not pair and header.magic[:2] == "n+":
+        return
+    if header.magic:
+        found = "a NIfTI header whose voxels lie in " + ("its own" if pair else "an .img") + " file"
+        raise wrong_type(path, found, ".hdr with .img" if pair else "header and voxels together")
+    mark = f"n+{header.version}"
+    raise wrong_type(path, f"no mark '{mark}' in its header", "a NIfTI image")
 
 
-def open_nifti(path: Path) -> BufferedIOBase:
-    """Open a .nii or .nii.gz file for reading its decompressed bytes."""
-    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+def _voxel_type(path: Path, header: NiftiFields) -> np.dtype:
+    code = int(header.fields["datatype"])
+    if code in _OTHER_TYPES:
+        voxel_type(path, _OTHER_TYPES[code])
+    if code not in _TYPES:
+        raise InputError(
+            found=f"NIfTI voxel type {_OTHER_TYPES.get(code, code)}",
+            expected="whole or floating numbers",
+            action="convert the volume, for example to 32-bit float",
+            path=path,
+        )
+    return np.dtype(_TYPES[code]).newbyteorder(header.order)
 
 
-def forms_apart_mm(path: Path) -> float:
-    """Return `NiftiHeader.forms_apart_mm` of a file, 0 for files of other kinds."""
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return 0.0
-    with open_nifti(path) as source:
-        header = NiftiHeader.parse(source.read(HEADER_BYTES))
-    return header.forms_apart_mm if header else 0.0
+def _size(path: Path, header: NiftiFields, kind: np.dtype) -> tuple[int, ...]:
+    dim = header.fields["dim"]
+    if not 1 <= dim[0] <= 7 or min(header.size) < 1:
+        found = f"the NIfTI size {dim.tolist()}"
+        raise damaged_header(path, found, "positive numbers of voxels")
+    size = volume_size(header.size)
+    if len(size) == 5 and size[3] == 1 and int(header.fields["intent_code"]) in _VECTORS:
+        voxel_type(path, type_words(kind), size[4])
+    return size
 
 
-@contextmanager
-def readable_by_itk(path: Path) -> Iterator[Path]:
-    """Give the path of a file that ITK reads rightly: the file itself, or a copy for a moment."""
-    with open_nifti(path) as source:
-        header = NiftiHeader.parse(source.read(HEADER_BYTES))
-        if header is None or not header.needs_copy:
-            yield path
-            return
-        with tempfile.TemporaryDirectory(prefix="scripted-models-") as folder:
-            copy = Path(folder) / "volume.nii"
-            with copy.open("wb") as target:
-                target.write(header.as_nifti1_volume())
-                source.seek(int(header.fields["vox_offset"]))
-                shutil.copyfileobj(source, target)
-            yield copy
+def _first_voxel(path: Path, header: NiftiFields, pair: bool) -> int:
+    least, offset = 0 if pair else _FIRST_VOXEL[header.version], float(header.fields["vox_offset"])
+    if not least <= offset < 2**40 or offset != int(offset):
+        found = f"a NIfTI header that puts the first voxel at byte {offset:g}"
+        raise damaged_header(path, found, f"{least} or more")
+    return int(offset)
+
+
+def _image_name(path: Path) -> str:
+    """Return the name of the file with the voxels, with the capitals of the header's."""
+    ending = path.name[-3:]
+    return path.name[:-3] + ("IMG" if ending.isupper() else "img")
+
+
+def _scale(fields: np.void | None) -> tuple[tuple[float, float] | None, list[Problem]]:
+    """Return slope and intercept of the gray values; Analyze has none."""
+    if fields is None:
+        return None, []
+    slope, inter = float(fields["scl_slope"]), float(fields["scl_inter"])
+    if math.isfinite(slope) and math.isfinite(inter) and slope:
+        return ((slope, inter) if (slope, inter) != (1, 0) else None), []
+    if slope == 0 and inter == 0:
+        return None, []
+    doubt = Problem(
+        found=f"a gray value scale of {slope:g} and {inter:g} (scl_slope, scl_inter)",
+        expected="numbers and a slope other than 0",
+        action="nothing is to be done, the stored numbers are used, as the NIfTI standard says",
+    )
+    return None, [doubt]

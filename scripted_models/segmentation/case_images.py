@@ -10,24 +10,23 @@ from scripted_models.bundle.missing_sequences import missing_finding
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
-from scripted_models.geometry import Grid
+from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.checks import (
     STOP,
-    WARNING,
     Examined,
     Finding,
     grid_findings,
     voxel_findings,
 )
-from scripted_models.images.nifti import forms_apart_mm
+from scripted_models.images.header_findings import header_findings
 from scripted_models.images.voxel_facts import look_at
 from scripted_models.sequences import SEQUENCES
-
-MOST_APART_MM = 1.0  # of a volume's q-form and s-form
 
 
 def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.Image]:
     """Read the images of a case and make sure that they lie on one grid.
+
+    Grids that rounding has moved by at most `HARMLESS_MM` become that of the first image.
 
     Args:
         case: with the sequences that `Case.require_images` asks for.
@@ -44,13 +43,14 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
     first = next(iter(images))
     reference = Grid.of(images[first])
     for sequence, image in images.items():
-        if difference := Grid.of(image).difference(reference):
+        if difference := Grid.of(image).difference(reference, HARMLESS_MM):
             raise InputError(
                 path=case.images[sequence].path,
                 found=f"another grid than in {case.images[first].path.name}: {difference}",
                 expected="co-registered volumes",
                 action="resample them onto one grid first",
             )
+        reference.put_on(image)
     return images
 
 
@@ -77,7 +77,7 @@ def findings_of(
             way_out = _way_out(case, slot, model.description.needs_one_of)
             stop = replace(finding, action=finding.action + way_out)
             raise InputError.of(stop, case.images[slot].path)
-    found += _two_forms(case)
+    found += header_findings({m: source.path for m, source in case.images.items()}, grid)
     cost = missing_finding(model.description, examined)
     return [*found, cost] if cost else found
 
@@ -96,20 +96,3 @@ def _way_out(case: Case, sequence: str, one_of: Sequence[str]) -> str:
     if not rest & set(one_of):
         return ""
     return f", or leave {sequence} out (of a case folder with --without {sequence})"
-
-
-def _two_forms(case: Case) -> list[Finding]:
-    """Say which NIfTI headers name two places; ITK and 3D Slicer choose one without a word."""
-    apart = {m: forms_apart_mm(source.path) for m, source in case.images.items()}
-    slots = tuple(m for m, millimeters in apart.items() if millimeters > MOST_APART_MM)
-    if not slots:
-        return []
-    two = Finding(
-        found=f"a q-form and an s-form that lie {max(apart.values()):.3g} mm apart",
-        expected="one place in the NIfTI header",
-        action="check the result in your viewer, it is placed as 3D Slicer does",
-        severity=WARNING,
-        slots=slots,
-        volumes=slots,
-    )
-    return [two]

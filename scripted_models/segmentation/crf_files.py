@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.errors import InputError
-from scripted_models.geometry import Grid
+from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.volume_files import read_volume, write_labels
 from scripted_models.labels import LABELS
 from scripted_models.networks.crf.refinement import build_crf, refine_brain
@@ -43,7 +43,7 @@ def refine_case(
         )
     grid, classes = _on_one_grid(list(found.values()))
     own, volumes = _on_one_grid(images)
-    if difference := own.difference(grid):
+    if difference := own.difference(grid, HARMLESS_MM):
         raise InputError(
             found=f"another grid than that of the probabilities ({difference})",
             expected="the same",
@@ -64,7 +64,7 @@ def _on_one_grid(paths: Sequence[Path]) -> tuple[Grid, np.ndarray]:
     images = [read_volume(path) for path in paths]
     grid = Grid.of(images[0])
     for path, image in zip(paths, images, strict=True):
-        if difference := Grid.of(image).difference(grid):
+        if difference := Grid.of(image).difference(grid, HARMLESS_MM):
             raise InputError(
                 found=f"another grid than that of {paths[0].name} ({difference})",
                 expected="the same",

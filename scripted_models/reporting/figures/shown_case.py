@@ -12,7 +12,7 @@ from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.errors import InputError
-from scripted_models.geometry import Grid
+from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.inference import iterate_slices, predict_slice
 from scripted_models.labels import LabelCoding
@@ -46,15 +46,15 @@ class Placement:
         Raises:
             InputError: it lies on another grid than the images.
         """
-        if difference := grid.difference(self.original):
+        if difference := grid.difference(self.original, HARMLESS_MM):
             raise InputError(
                 path=str(source),
                 found=f"a label map on another grid than the images ({difference})",
                 expected="the same",
                 action="resample it first",
             )
-        image = sitk.DICOMOrient(grid.image_from(labels), self.space.orientation)
-        if self.space.resamples(grid):
+        image = sitk.DICOMOrient(self.original.image_from(labels), self.space.orientation)
+        if self.space.resamples(self.original):
             image = resample(image, self.shown, sitk.sitkNearestNeighbor)
         return sitk.GetArrayFromImage(image)
 

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from scripted_models.cases.case import Case
 from scripted_models.cases.phantom import phantom_case
 from scripted_models.errors import InputError
-from scripted_models.geometry import Grid
+from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.labels import CODINGS, LabelCoding
 from scripted_models.runtime.typed_tables import as_table
@@ -122,13 +122,14 @@ def _prepare(
     label_grid = truth.grid
     images = {sequence: case.images[sequence].read() for sequence in SEQUENCES}
     for sequence, volume in images.items():
-        if difference := Grid.of(volume).difference(label_grid):
+        if difference := Grid.of(volume).difference(label_grid, HARMLESS_MM):
             raise InputError(
                 found=f"{sequence} and the label map of case {case.name} on different grids "
                 f"({difference})",
                 expected="one grid",
                 action="resample them onto one",
             )
+        label_grid.put_on(volume)
     space = space_of(experiment.data)
     moved = [space.to_training(images[sequence]) for sequence in SEQUENCES]
     label_image = sitk.DICOMOrient(label_grid.image_from(truth.labels), space.orientation)
