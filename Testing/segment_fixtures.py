@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 
-def write_segments(path: Path, layers, segments, spacing=(1, 1, 1)) -> Path:
+def write_segments(path: Path, layers, segments, spacing=(1, 1, 1), origin=(0, 0, 0)) -> Path:
     """Write layers of shape (z, y, x) and what the header says of the segments.
 
     Each segment is a dictionary of fields; those that are missing are not written, but the ID.
@@ -26,7 +26,7 @@ def write_segments(path: Path, layers, segments, spacing=(1, 1, 1)) -> Path:
         f"space directions: {'none ' * several}{axes}",
         f"kinds: {'list ' * several}domain domain domain",
         "encoding: gzip",
-        "space origin: (0,0,0)",
+        f"space origin: ({','.join(map(str, origin))})",
     ]
     for number, fields in enumerate(segments):
         fields = {"ID": f"Segment_{number}", **fields}

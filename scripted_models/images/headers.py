@@ -56,6 +56,13 @@ def read_header(path: Path) -> VolumeHeader:
     return header
 
 
+def content_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that a volume consists of: its header, and its voxels if they lie beside."""
+    if volume_extension(path) not in (".mhd", ".nhdr", ".hdr"):
+        return (path,)
+    return (path, read_header(path).payload.path)
+
+
 def header_doubts(path: Path) -> tuple[Problem, ...]:
     """Return what the header of a volume leaves open, and how that was decided; for people.
 

@@ -11,6 +11,7 @@ from scripted_models.cases.case import Case
 from scripted_models.cases.phantom import phantom_case
 from scripted_models.errors import InputError
 from scripted_models.geometry import HARMLESS_MM, Grid
+from scripted_models.images.headers import content_files
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.labels import CODINGS, LabelCoding
 from scripted_models.runtime.typed_tables import as_table
@@ -79,7 +80,8 @@ def _case_source(
     case.require_images()
     known = case.truth_coding(coding)
     images = [case.images[sequence] for sequence in SEQUENCES]
-    files = [*(image.path for image in images), *([case.truth] if case.truth else [])]
+    named = [*(image.path for image in images), *([case.truth] if case.truth else [])]
+    files = [part for file in named for part in content_files(file)]
     made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}
     key = digest(
         files,
