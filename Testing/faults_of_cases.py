@@ -132,8 +132,8 @@ def layout_of_nnunet(inputs):
     "nnU-Net's raw layout without its dataset.json",
     2,
     "{IN}: found volumes numbered as nnU-Net does (such as p1_0000.nii.gz), expected a "
-    "dataset.json beside imagesTr that names the channels; restore it, or name the files by sequence (t1, t1ce, "
-    "t2, flair).",
+    "dataset.json beside imagesTr that names the channels; restore it, or name the files by "
+    "sequence (t1, t1ce, t2, flair).",
 )
 def nnunet_without_description(inputs):
     return nnunet(inputs)

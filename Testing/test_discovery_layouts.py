@@ -154,6 +154,24 @@ class TestFoldersOfSequences:
         for case in cases:
             check_images(case)
 
+    @pytest.mark.parametrize("patients", [("p1",), ("p1", "p2")])
+    def test_with_a_folder_for_each_patient_in_them(self, root, patients):
+        for number, sequence in enumerate(SEQUENCES):
+            for patient in patients:
+                write(root / sequence.upper() / patient / f"{number}.nii.gz", gray(sequence))
+        cases = find_cases(root)
+        assert tuple(case.name for case in cases) == patients
+        for case in cases:
+            check_images(case)
+
+    @pytest.mark.parametrize("extension", [".mhd", ".hdr", ".nhdr"])
+    def test_pairs_of_files(self, root, extension):
+        for sequence in SEQUENCES:
+            write(root / f"p1/p1_{sequence}{extension}", gray(sequence))
+        (case,) = find_cases(root)
+        check_images(case)
+        assert skipped_files(root, [case]) == []
+
     def test_names_that_tell_it_too(self, root):
         for sequence in SEQUENCES:
             for name in ("p1", "p2"):
@@ -234,6 +252,17 @@ class TestLeftOut:
         for name in ("brain_mask", "BraTS2021_00000_adc", "thing", "probability_edema"):
             assert f"{name}.nii.gz" in said or f"{name}.nii.gz" in ignored
         assert "_t1.nii.gz" not in said
+
+    def test_types_that_are_not_read(self, root):
+        plant(root, LAYOUTS["2021"])
+        for name in ("T1.mgz", "all.zip", "p.nii.bz2"):
+            (root / name).write_bytes(b"x")
+        (problem,) = skipped_files(root, find_cases(root))
+        assert "3 volume(s) left out because files of their type are not read" in problem.sentence
+
+    def test_a_data_set_in_a_folder_with_a_date(self, root):
+        plant(root / "2020-01-31", LAYOUTS["flat"])
+        assert [case.name for case in find_cases(root)] == ["BraTS2021_00000"]
 
     def test_the_command_says_so(self, root, capsys):
         plant(root, LAYOUTS["2021"])

@@ -142,6 +142,10 @@ class TestDataset:
         table = dataset_coding({"labels": TABLES[meanings]}).to_internal
         assert table == {value: int(label) for value, label in enumerate(meanings.strip())}
 
+    def test_numbers_of_other_kinds(self):
+        labels = {"background": 0.0, "NCR": "1", "ED": 2.0, "ET": 300, "x": True}
+        assert dataset_coding({"labels": labels}).to_internal == {0: 0, 1: 1, 2: 2}
+
     @pytest.mark.parametrize("labels", [None, [], {}, {"0": "background"}, {"liver": 1}, {"1": 2}])
     def test_no_statement(self, labels):
         assert dataset_coding({"labels": labels}) is None

@@ -16,6 +16,7 @@ from scripted_models.labels import (
     known_regions,
 )
 
+MOST = 255  # value of a label map
 BACKGROUND, NECROSIS, EDEMA, NON_ENHANCING = 0, 1, 2, 3
 
 
@@ -123,7 +124,7 @@ def coding_of(meanings: Mapping[int, Meaning], name: str, whole: bool = False) -
     """
     core = {m.label for m in meanings.values()} & {NECROSIS, NON_ENHANCING}
     merged = any(m.merged for m in meanings.values()) or (len(core) == 1 and not whole)
-    table = {value: m.label for value, m in meanings.items()}
+    table = {value: m.label for value, m in meanings.items() if value <= MOST}
     if core == {NON_ENHANCING} and not whole:
         table = {value: NECROSIS if m == NON_ENHANCING else m for value, m in table.items()}
     regions = told_regions(meanings.values(), whole)

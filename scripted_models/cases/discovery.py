@@ -241,7 +241,8 @@ def _twice(kind: str, paths: list[Path]) -> FileProblem:
 def _case_name(group: _Group) -> str:
     name = group.stem or group.folder.name
     above = patient_folder(group.folder)
-    if above != group.folder and above.name.lower() not in name.lower():  # p1/week-000/t1.nii.gz
+    vague = not group.stem or not re.search(r"\d", group.stem)
+    if vague and above != group.folder and above.name.lower() not in name.lower():  # p1/week-0/...
         parts = group.folder.relative_to(above.parent).parts
         return "_".join([*parts, *([group.stem] if group.stem else [])])
     if group.stem:

@@ -124,13 +124,15 @@ def _entry(key: str, value: object) -> tuple[str, list[int]]:
     if isinstance(value, str) and not value.strip().isdecimal():
         return value, [int(key)] if key.strip().isdecimal() else []
     numbers = value if isinstance(value, list) else [value]
-    return key, [int(str(number)) for number in numbers if _is_whole(number)]
+    return key, [int(float(str(number))) for number in numbers if _is_whole(number)]
 
 
 def _is_whole(number: object) -> bool:
     if isinstance(number, str):
         return number.strip().isdecimal()
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return False
+    return number >= 0 and number == number // 1
 
 
 def _reported_coding(report: Path) -> LabelCoding | None:
@@ -152,9 +154,11 @@ def _reported_coding(report: Path) -> LabelCoding | None:
 
 def _table_beside(path: Path) -> Path | None:
     """Return the table of names that belongs to a label map: it is named like it, or both alone."""
-    if not path.parent.is_dir():
+    try:
+        inside = sorted(path.parent.iterdir())
+    except OSError:
         return None
-    beside = [p for p in sorted(path.parent.iterdir()) if p.suffix.lower() in _TABLES]
+    beside = [p for p in inside if p.suffix.lower() in _TABLES]
     if not beside:
         return None
     stem = volume_stem(path).lower()
@@ -162,7 +166,7 @@ def _table_beside(path: Path) -> Path | None:
     known = {start + end for start in stems for end in _TABLE_ENDS}
     named = [p for p in beside if p.stem.lower() in known]
     alone = [p for p in beside if p.suffix.lower() == ".ctbl" or p.name.lower() == _OF_ALL]
-    volumes = [p for p in path.parent.iterdir() if volume_extension(p)]
+    volumes = [p for p in inside if volume_extension(p)]
     if not named and len(alone) == 1 and (len(volumes) == 1 or alone[0].name.lower() == _OF_ALL):
         return alone[0]
     return named[0] if named else None

@@ -1,4 +1,7 @@
-"""Folders that are named by sequence: T1/p1.nii.gz for all patients, or p1/T1/anything.nii.gz."""
+"""Folders that are named by sequence.
+
+T1/p1.nii.gz or T1/p1/anything.nii.gz for all patients, or p1/T1/anything.nii.gz for each.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -32,8 +35,10 @@ def roles_by_folder(paths: Iterable[Path], root: Path) -> dict[Path, FolderRole]
     """
     told: dict[Path, list[tuple[Path, FileRole]]] = defaultdict(list)
     for path in paths:
-        if role := _role(path):
-            told[path.parent.parent].append((path, role))
+        for folder in (path.parent, path.parent.parent):
+            if role := _role(path, folder):
+                told[folder.parent].append((path, role))
+                break
     return {
         path: FolderRole(container, replace(role, stem=stem))
         for container, files in told.items()
@@ -42,17 +47,16 @@ def roles_by_folder(paths: Iterable[Path], root: Path) -> dict[Path, FolderRole]
     }
 
 
-def _role(path: Path) -> FileRole | None:
-    """Return what folder and name of a file tell together."""
-    folder = file_role(path.parent.name)
-    container = path.parent.parent.name.lower()
-    if folder is None or folder.stem.lower() not in ("", container):
+def _role(path: Path, folder: Path) -> FileRole | None:
+    """Return what the names of a file and of a folder above it tell together."""
+    of_folder = file_role(folder.name)
+    if of_folder is None or of_folder.stem.lower() not in ("", folder.parent.name.lower()):
         return None
     own = file_role(volume_stem(path))
-    if own is not None:
-        return own if own.kind == folder.kind else None
-    joined = file_role(f"{volume_stem(path)}_{path.parent.name}")
-    return joined if joined is not None and joined.kind == folder.kind else None
+    joined = own or file_role(f"{volume_stem(path)}_{folder.name}")
+    if joined is None or joined.kind != of_folder.kind:
+        return None
+    return joined if folder == path.parent else replace(joined, stem=path.parent.name)
 
 
 def _with_stems(

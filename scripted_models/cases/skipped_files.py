@@ -1,5 +1,6 @@
 """Volumes of a folder that are part of no case, each kind with its reason."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,10 @@ from scripted_models.errors import Problem
 from scripted_models.images.volume_files import volume_stem
 
 _SHOWN = 5  # names in a sentence
+_OTHER_TYPES = (
+    *(".mgz", ".mgh", ".mnc", ".par", ".rec", ".nii.bz2", ".nii.zst", ".hdr.gz", ".img.gz"),
+    *(".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar"),
+)
 _OWN = (PREDICTION_STEM, "probability_", "probabilities", "uncertainty")
 
 
@@ -30,6 +35,9 @@ def skipped_files(folder: Path, cases: Iterable[Case]) -> list[Problem]:
     for path in volumes_below(root):
         if path not in used and path.name not in reported:
             left_out[_reason(path)].append(path.relative_to(root))
+    other = [path.relative_to(root) for path in _files_below(root)]
+    if other:
+        left_out["because files of their type are not read: convert or unpack them"] = other
     problems = [
         Problem(found=f"{len(paths)} volume(s) left out {why} ({_some(paths)})", path=str(folder))
         for why, paths in left_out.items()
@@ -45,6 +53,16 @@ def skipped_files(folder: Path, cases: Iterable[Case]) -> list[Problem]:
             )
         )
     return problems
+
+
+def _files_below(root: Path) -> list[Path]:
+    """Return files of types that are not read."""
+    return [
+        Path(parent) / name
+        for parent, _folders, names in os.walk(root)
+        for name in sorted(names)
+        if name.lower().endswith(_OTHER_TYPES) and not name.startswith(".")
+    ]
 
 
 def _files(case: Case) -> list[Path]:

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from scripted_models.errors import InputError, listed
 from scripted_models.geometry import Grid
 from scripted_models.images.headers import read_header
+from scripted_models.images.payload import damaged_header
 from scripted_models.images.volume_files import read_label_map, read_layers
 from scripted_models.label_names import Meaning, meaning_of, told_regions
 from scripted_models.labels import LABELS, REGIONS, LabelCoding
@@ -127,7 +128,9 @@ def decode_segments(path: Path, segments: Sequence[Segment]) -> tuple[np.ndarray
             of different labels overlap.
     """
     layers, grid = _layers(path)
-    masks = {s: layers[s.layer] == s.value for s in segments if s.layer < len(layers)}
+    if any(s.layer >= len(layers) or not s.value for s in segments):
+        raise damaged_header(path, "segments without layer or value", f"{len(layers)} layer(s)")
+    masks = {s: layers[s.layer] == s.value for s in segments}
     _refuse_unknown(path, layers, masks)
     names = {s: s.meaning for s in masks if s.meaning}
     labels = np.zeros(grid.shape_zyx, np.uint8)
