@@ -206,7 +206,7 @@ def test_truth_is_mapped_by_the_naming_of_its_data_set(tmp_path):
 
 
 @pytest.mark.parametrize("extension", [".nii.gz", ".mha", ".nrrd"])
-@pytest.mark.parametrize("suffix", ["", "_seg"])
+@pytest.mark.parametrize("suffix", ["", "_seg", ".seg", "_seg.seg"])
 def test_flat_folders_on_both_sides(tmp_path, extension, suffix):
     (tmp_path / "truth").mkdir()
     (tmp_path / "model").mkdir()

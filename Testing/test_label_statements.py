@@ -115,6 +115,17 @@ class TestSegments:
         assert np.array_equal(found.labels, np.where(ALL == 4, 4, 0))
         assert "'Ventricles' are read as background" in found.notes[0]
 
+    def test_a_prediction_of_one_region_says_what_is_left_out(self, tmp_path):
+        write_truth(tmp_path / "truth", CASE, tumor())
+        (tmp_path / "model").mkdir()
+        path = tmp_path / "model" / f"{CASE}.seg.nrrd"
+        write_segments(path, [tumor() > 0], [{"Name": "Tumor"}], GRID.spacing_xyz_mm)
+        result = evaluate_folders(tmp_path / "model", tmp_path / "truth")
+        assert list(result.mean) == ["WT"]
+        assert result.mean["WT"]["dice"] == 1
+        words = "Predictions: coding 'segment names' does not define TC, ET: left out."
+        assert words in result.notes
+
     def test_an_option_that_contradicts_the_names(self, tmp_path):
         segments = [{"Name": "ET", "LabelValue": 1}, {"Name": "edema", "LabelValue": 2}]
         path = write_segments(tmp_path / "a.seg.nrrd", [np.where(ALL < 3, ALL, 0)], segments)

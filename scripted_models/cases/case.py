@@ -12,10 +12,11 @@ from scripted_models.cases.label_maps import LabelMap, read_labels
 from scripted_models.cases.label_statements import stated_coding
 from scripted_models.cases.naming import OF_NO_KNOWN_FORM
 from scripted_models.cases.sequence_assignment import Guess
+from scripted_models.cases.slicer_segments import segment_notes
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import read_channel, read_volume
-from scripted_models.labels import CODINGS, LabelCoding
+from scripted_models.labels import CODINGS, REGIONS, LabelCoding
 from scripted_models.sequences import SEQUENCES
 
 # Kinds of files with a ground truth, the preferred one first, each with its coding.
@@ -106,6 +107,18 @@ class Case:
         """
         statement = stated_coding(self.truth) if self.truth else None
         return chosen or (statement.coding if statement else self.coding)
+
+    def truth_notes(self) -> list[str]:
+        """Return sentences about how the ground truth is read, without reading it."""
+        statement = stated_coding(self.truth) if self.truth else None
+        if statement is None:
+            return []
+        notes = [f"{self.truth}: {note}." for note in segment_notes(statement.segments)]
+        told = statement.coding.regions
+        if len(told) < len(REGIONS):
+            known = ", ".join(told) or "none of the regions"
+            notes.append(f"{self.truth}: its labels tell {known} only; others are left open.")
+        return notes
 
     def read_truth(self, coding: LabelCoding | None = None) -> tuple[np.ndarray, Grid]:
         """Read the ground truth as internal labels; see `read_truth_map`.

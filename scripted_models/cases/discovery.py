@@ -12,7 +12,7 @@ from scripted_models.cases.case_files import choose_readings, split_doubtful, wi
 from scripted_models.cases.dicom_files import refuse_dicom
 from scripted_models.cases.loose_files import are_several_patients, guess_files
 from scripted_models.cases.msd import PARTS, data_sets, find_msd_cases, refuse_numbered
-from scripted_models.cases.naming import FileRole, coding_from_name, file_role, left_out
+from scripted_models.cases.naming import FileRole, coding_from_name, file_role, label_stem, left_out
 from scripted_models.cases.sequence_assignment import SURE
 from scripted_models.cases.sequence_folders import roles_by_folder
 from scripted_models.cases.sequence_names import NameEvidence
@@ -119,7 +119,7 @@ def _find_by_name(folder: Path) -> list[tuple[Path, Case]]:
         files[path.parent].append(path)
         if path in by_folder:
             roles[path] = by_folder[path].role
-        elif role := file_role(volume_stem(path)):
+        elif role := file_role(label_stem(volume_stem(path))):
             roles[path] = role
         elif why := left_out(volume_stem(path)):
             ignored.append((path, why))

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import platform
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,12 +157,13 @@ def evaluate_folders(
     require_predictions(cases, found, Path(predictions))
     warnings = [*notes_on_truth, *doubtful_truths(cases, found), *unused]
     scores, voxels = {}, ConfusionMatrix.empty(_LABEL_NAMES)
-    codings, seen = {}, SeenLabels()
+    codings: list[tuple[str, LabelCoding]] = []
+    seen = SeenLabels()
     for done, case in enumerate(cases, start=1):
         pair = _read_pair(case, found[case.name], truth_coding, prediction_coding)
         scores[case.name], counted = _score_case(*pair)
         voxels += counted
-        codings[pair[0].coding.name] = pair[0].coding
+        codings += [("Ground truth", pair[0].coding), ("Predictions", pair[1].coding)]
         seen.add(*pair)
         doubts = label_map_doubts(case.truth, found[case.name])
         warnings += [*pair[0].notes, *pair[1].notes, *doubts]
@@ -253,15 +254,18 @@ def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:
     return int(np.count_nonzero(region_mask(labels, region))) * grid.voxel_volume_ml
 
 
-def _coding_notes(codings: Mapping[str, LabelCoding]) -> list[str]:
+def _coding_notes(codings: Iterable[tuple[str, LabelCoding]]) -> list[str]:
+    """Return sentences about what codings join and leave out, each once."""
     notes = []
-    for name, coding in sorted(codings.items()):
+    for whose, coding in codings:
         absent = [region for region in REGIONS if region not in coding.regions]
-        if coding.note:
-            notes.append(f"Ground truth of coding '{name}': {coding.note}.")
+        if coding.note and whose == "Ground truth":
+            notes.append(f"Ground truth of coding '{coding.name}': {coding.note}.")
         if absent:
-            notes.append(f"Coding '{name}' does not define {', '.join(absent)}: left out.")
-    return notes
+            notes.append(
+                f"{whose}: coding '{coding.name}' does not define {', '.join(absent)}: left out."
+            )
+    return sorted(dict.fromkeys(notes))
 
 
 def _counts(rows: list[dict[str, float]]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from scripted_models.cases.label_statements import (
     PREDICTION_STEM,
     stated_coding,
 )
-from scripted_models.cases.naming import OF_NO_KNOWN_FORM, file_role, left_out
+from scripted_models.cases.naming import OF_NO_KNOWN_FORM, file_role, label_stem, left_out
 from scripted_models.cases.stray_truths import says_no_truth
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import EXTENSIONS, volume_extension, volume_stem
@@ -79,7 +79,7 @@ def _flat_truths(
 
 def _why_no_truth(path: Path) -> str:
     """Say why a label map of a flat folder is no ground truth; "" for one."""
-    stem = volume_stem(path)
+    stem = label_stem(volume_stem(path))
     role = file_role(stem)
     if role is None:
         return left_out(stem)
@@ -164,7 +164,7 @@ def _volumes_in(folder: Path) -> list[Path]:
 
 def _label_map_case(path: Path) -> str:
     """Return the case that a flat label map is named by: its stem without 'seg' or so."""
-    role = file_role(volume_stem(path))
+    role = file_role(label_stem(volume_stem(path)))
     if role is not None and role.kind.startswith("truth") and role.stem:
         return role.stem
     return volume_stem(path)

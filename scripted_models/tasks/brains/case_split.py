@@ -128,6 +128,8 @@ def split_warnings(data: DataConfig, folder: Path, parted: bool = False) -> list
             f"The case(s) {some(spare)} are left out, because other cases of the same patients "
             "are named for another part."
         )
+    used = usable(found)
+    said += [note for part in parts for name in part for note in used[name].truth_notes()]
     if len(parts) > 1 or parted or data.folds:
         said += patient_warnings(names, data.patients)
     return said

@@ -20,7 +20,8 @@ from scripted_models.training.training_case import TrainingCase
 
 # Settings of [data] that are about cases; a picture has none of it.
 _OF_CASES = (
-    *("train", "validation", "test", "test_every", "folds", "slice_spacing_mm", "upper_share"),
+    *("train", "validation", "test", "test_every", "patients", "folds", "slice_spacing_mm"),
+    "upper_share",
     *("phantoms", "low_grade_phantoms", "phantoms_merged", "contrast_suppressed", "real"),
 )
 _STEPS = ("preprocessing", "postprocessing", "decision")
