@@ -68,11 +68,48 @@ def test_a_slab_has_the_neighbors_of_each_channel_in_their_order(context):
         np.testing.assert_array_equal(slab(image, z, context), np.stack(expected))
 
 
+@pytest.mark.parametrize("context", [1, 2])
+def test_a_single_slice_is_the_middle_of_its_copies(context):
+    network = make(context_slices=context, planes=("axial",))
+    image, brain = (array[..., 4:5, :, :] for array in make_volume())
+    copies = (np.repeat(array, 2 * context + 1, axis=-3) for array in (image, brain))
+    found, expected = predict_volume(network, image, brain), predict_volume(network, *copies)
+    np.testing.assert_array_equal(found[:, 0], expected[:, context])
+
+
+@pytest.mark.parametrize(
+    ("shape", "used"),
+    [
+        ((1, 20, 18), ["axial"]),
+        ((15, 20, 18), ["axial"]),
+        ((20, 15, 18), ["coronal"]),
+        ((20, 18, 2), ["sagittal"]),
+        ((3, 18, 2), ["sagittal"]),
+        ((16, 16, 16), ["axial", "coronal", "sagittal"]),
+        ((5, 5, 5), ["axial", "coronal", "sagittal"]),
+    ],
+)
+def test_planes_whose_slices_are_narrow_are_left_out(shape, used):
+    image = np.random.default_rng(0).standard_normal((4, *shape)).astype(np.float32)
+    brain = np.ones(shape, bool)
+    found = predict_volume(make(), image, brain)
+    np.testing.assert_allclose(found, predict_volume(make(planes=used), image, brain), atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_no_numbers_are_an_error(value):
+    network = make()
+    with torch.no_grad():
+        network.output.bias[2] = value
+    with pytest.raises(ModelError, match="NaN or infinite values from the network"):
+        predict_volume(network, *make_volume())
+
+
 @pytest.mark.parametrize("context", [0, 1])
 @pytest.mark.parametrize("planes", [("axial",), ("sagittal",), ("coronal", "axial"), PLANES])
 def test_a_volume_is_the_mean_over_planes_of_whole_slices(planes, context):
     network = make(context_slices=context, planes=planes)
-    image, brain = make_volume()
+    image, brain = make_volume((16, 19, 17))
     shares = []
     found = predict_volume(network, image, brain, shares.append)
     expected = []

@@ -38,6 +38,7 @@ MAX_SLICE_RATIO = 3.0
 # Dice between sequences; 0.98 to 1 in those 30, 0.96 at most between patients.
 MIN_BRAIN_OVERLAP = 0.97
 MOST_UNCOVERED = 0.01  # of the brain; rims of masks made one by one do not count
+SMALLEST_RANGE, LARGEST_RANGE = 1e-15, 1e15  # their squares fit into float32
 MOST_LABELS = 10  # an image has more different values
 
 
@@ -121,6 +122,12 @@ def _unusable(sequence: str, volume: Examined) -> Iterable[Finding]:
     elif facts.lowest == facts.highest:
         value = _("the same value ({value}) in all voxels").format(value=f"{facts.lowest:g}")
         parts = value, _("an MRI sequence"), _("choose another volume")
+    elif not SMALLEST_RANGE <= facts.highest - facts.lowest <= LARGEST_RANGE:
+        values = _("values from {low} to {high}")
+        found = values.format(low=f"{facts.lowest:g}", high=f"{facts.highest:g}")
+        words = _("a range from {small} to {large}, which 32-bit numbers can standardize")
+        expected = words.format(small=f"{SMALLEST_RANGE:g}", large=f"{LARGEST_RANGE:g}")
+        parts = found, expected, _("repair or rescale the volume")
     elif facts.background == 0 and facts.foreground < MIN_FOREGROUND_VOXELS:
         count = _("{count} voxels other than 0").format(count=facts.foreground)
         brain = _("a brain of at least {count}").format(count=MIN_FOREGROUND_VOXELS)

@@ -28,6 +28,9 @@ MOST_WORKERS = 4  # a slice takes about 150 MB; further threads work inside the 
 # Cost of a box size, in slices: spectra of the weights, and workers that wait for the last slice.
 _OVERHEAD = 1.3
 _GPU_BATCH = 8  # slices
+# Slices of 10 rows across a thin volume make its result worse (mean Dice of ET 0.58 in place of
+# 0.73 on three BraTS cases), those of 20 rows better.
+LEAST_SIDE = 16
 
 Box = tuple[slice, slice]  # rows and columns
 SliceResult = tuple[int, Box, np.ndarray]  # index, box, float32 (classes, rows, columns)
@@ -50,6 +53,9 @@ def predict_volume(
     half: bool = False,
 ) -> np.ndarray:
     """Compute class probabilities of a volume, slice by slice; the mean over the network's planes.
+
+    In a thin volume those planes are left out whose slices would have fewer than `LEAST_SIDE` rows
+    or columns.
 
     On the CPU as many threads work as `torch.get_num_threads()` says, on up to four slices at a
     time. While they do, the number that PyTorch uses inside one layer is smaller; it is set back
@@ -74,7 +80,7 @@ def predict_volume(
         GpuMemoryError: the GPU ran out of memory, or half precision gives no numbers.
         ModelError: the network gives NaN or infinite values.
     """
-    axes = [PLANES.index(plane) for plane in network.planes]
+    axes = _axes(network.planes, brain.shape)
     form = form or choose_form(network)
     counts = [int(brain.any(axis=tuple({0, 1, 2} - {axis})).sum()) for axis in axes]
     done = count(1)
@@ -216,6 +222,13 @@ class Predictor:
                 raise GpuMemoryError from error
             raise
         return None
+
+
+def _axes(planes: Sequence[str], shape: tuple[int, ...]) -> list[int]:
+    """Return the axes along which a volume is cut; planes with narrow images are left out."""
+    narrow = {PLANES.index(p): min(np.delete(shape, PLANES.index(p))) for p in planes}
+    least = min(LEAST_SIDE, max(narrow.values()))
+    return [axis for axis, side in narrow.items() if side >= least]
 
 
 def _on_cpu(network: nn.Module) -> bool:

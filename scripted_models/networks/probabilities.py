@@ -20,10 +20,9 @@ def class_probabilities(logits: torch.Tensor, origin: str = "the network") -> to
     Raises:
         ModelError: NaN or infinite logits.
     """
-    broken = logits.numel() - int(torch.isfinite(logits).sum())
-    if broken:
+    if not torch.isfinite(logits).all():
         raise ModelError(
-            found=f"{broken} of {logits.numel()} values from {origin} NaN or infinite",
+            found=f"NaN or infinite values from {origin}",
             expected="finite numbers",
             action="the model does not suit these images, or its weights are damaged; "
             "take another model",
