@@ -40,7 +40,17 @@ NAMES = {
         "P01_T1_FLAIR|AX T1 FLAIR PRE|T1 w/o Gd|T1 NON CON|T1 noncon|T1 w out contrast|"
         "T1 pre gad|T1 SIN CONTRASTE|T1_SENSE_axial_3mm|t1_v2|t1_final|T1_axial_2019-05-03|"
         "MRI BRAIN WITHOUT AND WITH CONTRAST AX T1|MRI BRAIN WO W CONTRAST_AX_T1|seg001_t1|"
-        "CT_017_t1|T1-weighted image|native T1"
+        "CT_017_t1|T1-weighted image|native T1|t1_tirm_tra_dark-fluid|T1FLAIR|T1_Nativ_FS|"
+        "sub-01_space-MNI152NLin2009cAsym_desc-preproc_T1w|sub-01_rec-norm_T1w|"
+        "sub-01_ses-preop_T1w|301_T1W_SE|T1_20190503093000_5|t1_axial_registered|"
+        "T1_MPRAGE_PRE_GD|T1 VOR KM|T1 -|t1n|T1 SENZA MDC ASSIALE|T1 AX SIMPLE|"
+        "T1 AX S/CONTRASTE|T1 SEM CONTRASTE|T1 PRÉ-CONTRASTE|T1 axial avant gado|"
+        "T1 zonder contrast|T1 blanco|T1 no contrast|T1_No_Gd|T1-no-contrast|T1_WO_GD|T1_woGd|"
+        "T1_withoutGd|T1 POST SURGERY AX|T1_3M_POST_RT|postop_t1|post-op-t1|T1_post_biopsy|"
+        "T1_Brain_n4_1mm_reg|T1_brain_to_MNI_2mm|MNI_T1|t1_mpr_ns_sag_p2_iso|"
+        "t1_mpr_sag_iso_MPR_Tra|t1_fl2d_tra_fs|T1 (1)|T1 Bias Corrected|T1-N4|AX T1 FS C-|"
+        "OAx T1|T1W_FFE|T1_reg_T1_post|AX T1 WO GAD|PRE T1|T1_native_space|p_pre_contrast_t1|"
+        "p_t1_precontrast|p_T1_noGd|p_t1_nongad|p_t1_non_enhanced|p_t1_nonenhanced|t1_w"
     ),
     "t1c": (
         "Ax T1 FLAIR +C|9_AX_T1_POSTa|AX_T1_GADa|AX T1 POSTCON|AX T1 POST CON|AX T1 W/ CONTRAST|"
@@ -56,19 +66,38 @@ NAMES = {
         "T1 POST 5 MIN|AX T1 POST RT GD|T1-Gd|T1-CE|T1 CE|T1KM|3D T1 MPRAGE GADO|"
         "BraTS-MEN-RT-0000-1_t1c|AX T1 FLAIR POST|POSTCON T1|+C T1|T1 with Gd|T1 CON GADOLINIO|"
         "MRI_BRAIN_W_WO_CONTRAST_AX_T1_POST|T1MPRPOST|AXT1POSTGAD|T1-weighted post-contrast|"
-        "T1 weighted with gadolinium|CT1_skull_strip"
+        "T1 weighted with gadolinium|CT1_skull_strip|AxT1FLAIR+C|"
+        "sub-01_acq-mprage_ce-Gd_run-02_T1w|T1 nach Kontrastmittelgabe|POST_T1_FLAIR|"
+        "T1_GD_registered_to_T1|T1C_T1_Warped|T1_ax_+_KM|3D T1 TFE SAG GADO|T1 SE +G|t1wce|"
+        "T1_CE_2mm|T1_MDC|T1 DOPO MDC ASSIALE|T1 AX CONTRASTADO|T1 AX C/CONTRASTE|"
+        "T1 POS CONTRASTE|T1 PÓS-CONTRASTE|T1 apres injection de gadolinium|T1 GADO AXIAL|"
+        "T1 met contrast|T1 na contrast|T1 IV contrast|T1_W_GD|T1W_GD|T1_wGd|T1_withGd|T1wC|"
+        "t1_c|T1.C|T1POST_a|T1_postgd_1|T1 POST SURGERY AX +C|post_op_t1c|T1 POST BIOPSY GD|"
+        "T1_post_contrast_post_op|reg_t1c|t1_space_sag_p2_iso_km|T1c [stripped]|AX T1 +C FLAIR|"
+        "AX T1 FS C+|+C Ax T1 FSE|POST-CONTRAST: AX T1|T1 3D ISO C+ (MPR)|T1W_3D_TFE_ce|"
+        "T1_post_Gd_reg_to_T1|T1_axial_post_contrast_fatsat_3mm_reg|ax t1 post fs|AX T1 W GAD|"
+        "GAD T1|T1 POST_GAD_2|t1ce_native_space|p_t1_Gadolinium_enhanced|"
+        "p_T1w_post_contrast_agent|t1gado|T1Gado|T1_c_e"
     ),
     "t2": (
         "Ax T2 PROPELLER|4_AX_T2|t2_reg_t1c|rT2|t22t1|sub-01_space-T1w_desc-preproc_T2w|"
-        "T2_Crop_1|T2W_TSE_SENSE|Ax T2 FRFSE"
+        "T2_Crop_1|T2W_TSE_SENSE|Ax T2 FRFSE|sub-01_part-mag_T2w|T2 TSE SAG|t2_aligned_to_flair|"
+        "t2_tse_rst_tra|T2 weighted_post_contrast"
     ),
     "flair": (
         "Ax T2 FLAIR|5_AX_FLAIR|flair_reg_t1c|wFLAIR|flair2t1c|FLAIR-in-T1c-space|"
         "reg_flair_to_t1c|flair_t1c_Warped|PatientID_0003_Timepoint_1_brain_t2f|"
         "sub-01_space-T1w_FLAIR|FLAIR_r2s_bet_reg|6_AX_FLAIRa|t2_spc_da-fl_sag_p2_iso|"
-        "t2_tirm_tra_dark-fluid_fs|Sag CUBE FLAIR|FLAIR_2|t2-flair-brain|T2weightedFLAIR"
+        "t2_tirm_tra_dark-fluid_fs|Sag CUBE FLAIR|FLAIR_2|t2-flair-brain|T2weightedFLAIR|"
+        "FLAIR + C|sub-01_ce-gadolinium_FLAIR|FLAIR_brain_to_T1|FLAIR_rigid_T1c|"
+        "FLAIR_coreg_to_T1|FLAIR coregistered with T1|flair_on_t1ce|FLAIR_into_T1|"
+        "flair-to-t1c_bet|t2_tse_dark_fluid_tra|FLAIR registered|FLAIR_in_T1c_space_brain|"
+        "flair_coregT1c|Ax T2 FLAIR FS +C|Ax T2/FLAIR|FLAIR_reg2t1c"
     ),
-    "t1c?": ("AX T1 W/|T1 IV|T1-C|T1 with|T1 CON|MRI_BRAIN_W_CONTRAST_AX_T1"),
+    "t1c?": (
+        "AX T1 W/|T1 IV|T1-C|T1 with|T1 CON|MRI_BRAIN_W_CONTRAST_AX_T1|T1+|t1_vibe_dixon_tra_W|"
+        "AX T1 W+"
+    ),
     "-": (
         "p_t1_gd_sub|p_t2_dsc|p_t1_tof|p_t1_prob|p_t2_star|p_swi|p_t2map|p_T2_map|T2*w|"
         "AX T2* GRE|t1_subtraction|t1c_minus|UPENN-GBM-00001_11_DSC_ap-rCBV|"
@@ -79,14 +108,28 @@ NAMES = {
         "T1_uncertainty|T1_pred|T1_bias_field|T1_template|atlas_T1|T1_MIP|t1_difference|sDWI|"
         "dDWI|T2W_FFE|SWIp|FILT_PHA: Ax SWAN|3Plane Loc|T1w_T2w_ratio|BraTS-MEN-RT-0000-1_gtv|"
         "S_templateT1_RESCALED_slice141|FG6692_hdbet_t1_mask|t1_sagittal_synthseg|t1_synthsr|"
-        "CT_t1|ct_2_t1c|t1_1Warp"
+        "CT_t1|ct_2_t1c|t1_1Warp|deltaT1|T1delta|dual_echo_t2|mean_t1|swi_t1|t2gre|rCBV_to_t1c|"
+        "t1c-t1_sub|adc_2_t1|mask_to_t1c|seg2t1c|sub-01_part-phase_T2w|"
+        "sub-01_from-T1w_to-MNI_mode-image_xfm|T1_post_op_mask|ADC (10^-6 mm²/s)|eADC|"
+        "Ax DWI b=1000|T1 MTC|3D TOF T1|T2 FLAIR mask|FLAIR_lesion_mask|flair_lesions|T2_GRASE|"
+        "T1 map MOLLI|T2 mapping|MRS T1|t1_average|T1_template_brain|p_t1_warp|"
+        "p_t1_jacobian_det|p_t1_logJacobian|p_t1_bias_field|p_t1_biasfield|t1_pve_0|"
+        "t1_posterior_1|t1_entropy|t1_diff_map|t1_residual|T1SEG|T1Mask|T1BrainMask|"
+        "t1_brain_pveseg|t1_roi|MNI152_T1_1mm_template|T1_Jac|T1_warpfield|t1_defField|t1_csf|"
+        "t1_gm|t1-wm-prob|t1_DWI_reg|t1_dti|T1_FA"
     ),
     "?": (
         "reg_t1c_flair|flair_t1|flair_t1c_reg|t1 mit und ohne KM|T1 +/- C|t1_t2|p_t1_t1c|"
-        "T1 W/WO|T1 without and with contrast"
+        "T1 W/WO|T1 without and with contrast|T1 nativ und nach KM|t1c-t1|t1_from_t1c|"
+        "T1 postcontrast_reg_to_pre|T1 post and pre|to_t1c|patient_to_t1c|rflair_t1|"
+        "T1_T1c_T2_FLAIR|FLAIR_T1c_reg_FLAIR"
     ),
-    "t1?": ("T1 привет|9_t1_mprage_tra_p2_iso_i00001|T1_zebra|T1 post 3 months"),
+    "t1?": (
+        "T1 привет|9_t1_mprage_tra_p2_iso_i00001|T1_zebra|T1 post 3 months|T1_masked|"
+        "T1 post week12|T1_day1_post|p_t1_n4_bias"
+    ),
     "t2?": ("T2_e1|T2_zebra"),
+    "flair?": ("t2_tirm_cor"),
 }
 EACH_NAME = [(name, told) for told, names in NAMES.items() for name in names.split("|")]
 PLAIN_WORDS = sorted(NEUTRAL - GRADIENT_ECHO)

@@ -68,6 +68,8 @@ OTHERS = (
     "truth_old",
     "my_truth",
     "annotation_draft",
+    "prediction",
+    "tumor",
 )
 
 
@@ -204,6 +206,14 @@ class TestCommands:
         scored = json.loads((tmp_path / "out/metrics.json").read_text("utf-8"))["cases"]
         assert list(scored) == [CASE]
 
+    @pytest.mark.parametrize("word", ["_pred", "_seg_pred", "-segmentation", "_labels_v2", "_seg"])
+    def test_flat_predictions_may_say_more_by_their_names(self, word, tmp_path, capsys):
+        plant(tmp_path / "data", f"{CASE}/{CASE}_seg")
+        write(tmp_path / f"pred/{CASE}{word}.nii.gz", values_of("brats2021"))
+        folders = ["--predictions", str(tmp_path / "pred"), "--truth", str(tmp_path / "data")]
+        assert main(["evaluate", *folders, "--output", str(tmp_path / "out")]) == 0
+        assert "1.00" in capsys.readouterr().out
+
     def test_a_result_as_truth_is_told(self, tmp_path, capsys):
         written = write(tmp_path / f"out/{CASE}/segmentation.nii.gz", values_of("internal"))
         written.with_name("report.json").write_text('{"coding": "internal"}', "utf-8")
@@ -212,6 +222,15 @@ class TestCommands:
         error = capsys.readouterr().err
         assert "1 cases is the same file as the prediction" in error
         assert "1 cases is what `segment` wrote, unchanged" in error
+
+    def test_predictions_of_nnunet_as_truth_are_told(self, tmp_path, capsys):
+        for side in ("truth", "pred"):
+            write(tmp_path / f"{side}/{CASE}.nii.gz", values_of("internal"))
+        (tmp_path / "truth/predict_from_raw_data_args.json").write_text("{}", "utf-8")
+        folders = ["--predictions", str(tmp_path / "pred"), "--truth", str(tmp_path / "truth")]
+        codings = ["--coding", "internal", "--output", str(tmp_path / "scores")]
+        assert main(["evaluate", *folders, *codings]) == 0
+        assert "which nnU-Net writes with its predictions" in capsys.readouterr().err
 
     def test_train_tells_which_cases_it_does_not_use(self, tmp_path, capsys):
         root = plant(tmp_path / "data", f"{CASE}/{CASE}_tissue_seg")

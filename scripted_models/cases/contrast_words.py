@@ -68,7 +68,7 @@ class ContrastWords:
             return end
         if word in _ABOUT and is_treatment(self.texts[at : at + 4]):
             return at + 1
-        if word == "post" and set(self.texts[at + 1 : at + 3]) & TIMES:
+        if word == "post" and TIMES & set(self.texts[max(at - 1, 0) : at + 3]):
             self.doubt = self.doubt or "post"
         elif word in NOT and (end := self._contrast_behind(at)):
             self.denied = True
@@ -79,7 +79,7 @@ class ContrastWords:
             self._give(word, at)
         elif word == "c" and at:
             self._give_by_letter(at)
-        elif word in ("plus", "iv") or (word in WITH and behind and at + 1 == len(self.texts)):
+        elif word in ("plus", "iv") or (word in WITH and self._ends_in_with(at)):
             self.given, self.doubt = True, self.doubt or word
         self.unclear |= word == "either"
         return at + 1
@@ -93,6 +93,11 @@ class ContrastWords:
             self._sure = True
         else:
             self.doubt = self.doubt or word
+
+    def _ends_in_with(self, at: int) -> bool:
+        """'T1 W/' leaves out the contrast medium; 'T1 W' is weighted."""
+        weighted = self.texts[at] == "w" and self.words[at - 1].is_sequence
+        return at > self.first and at + 1 == len(self.texts) and not weighted
 
     def _names_somebody(self, before: int) -> bool:
         """Tell whether words before 'post' may name a patient: then it may be a time point."""

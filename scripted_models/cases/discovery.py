@@ -23,6 +23,7 @@ from scripted_models.images.volume_files import volume_extension, volume_stem
 from scripted_models.labels import CODINGS
 from scripted_models.sequences import SEQUENCES
 
+_MOST_REASONS = 4  # in one sentence
 _MOST_LOOSE_FILES = 40  # in one folder; more are no patient
 
 
@@ -75,12 +76,14 @@ def find_cases(folder: Path) -> list[Case]:
             action="check its permissions",
             path=folder,
         )
-    cases = _unique([*find_msd_cases(folder), *_find_by_name(folder)])
+    ignored: list[tuple[Path, str]] = []
+    cases = _unique([*find_msd_cases(folder), *_find_by_name(folder, ignored)])
     if not cases:
         refuse_numbered(volumes_below(folder), folder)
         refuse_dicom(folder)
+        why = "".join(f"; {path.name}: {reason}" for path, reason in ignored[:_MOST_REASONS])
         raise InputError(
-            found="no volumes named by sequence (t1, t1c or t1ce, t2, flair)",
+            found=f"no volumes named by sequence (t1, t1c or t1ce, t2, flair{why})",
             expected="a BraTS or MSD folder",
             action="name the files so, or give them with --t1 --t1c --t2 --flair",
             path=folder,
@@ -106,11 +109,10 @@ def volumes_below(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _find_by_name(folder: Path) -> list[tuple[Path, Case]]:
+def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[Path, Case]]:
     groups: dict[tuple[Path, str], _Group] = {}
     files: dict[Path, list[Path]] = defaultdict(list)
     roles: dict[Path, FileRole] = {}
-    ignored: list[tuple[Path, str]] = []
     root = Path(os.path.abspath(folder))
     inside = [root / part for part in _data_set_parts(folder)]
     paths = [p for p in volumes_below(root) if not any(map(p.is_relative_to, inside))]
@@ -200,8 +202,8 @@ def _with_adopted_truths(groups: list[_Group], strays: StrayTruths) -> list[_Gro
             continue
         if len(same_name) == 1:
             same_name[0].files += orphan.files
-        elif own and beside[0] in homeless and is_stem_of(orphan.stem, beside[0].folder):
-            beside[0].files += orphan.files
+        elif own and is_stem_of(orphan.stem, beside[0].folder):
+            beside[0].files += orphan.files  # two are a problem of the case
         elif not strays.leave_out_by_name(orphan.stem, orphan.files, own):
             kept.append(orphan)
     return kept

@@ -30,11 +30,11 @@ class IgnoredFile:
 
 
 class HasIgnored(Protocol):
-    """A case, as far as it matters here."""
+    """A case, as far as its ignored files matter."""
 
     @property
     def ignored(self) -> tuple[IgnoredFile, ...]:
-        """What was left out of it."""
+        """Files that were left out."""
 
 
 def ignored_file(path: Path, stem: str, why: str) -> IgnoredFile:

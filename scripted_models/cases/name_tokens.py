@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 
 from scripted_models.cases.name_words import GLUABLE, KNOWN, OTHER, SEQUENCE_WORDS
@@ -16,7 +17,7 @@ _SIGNS = (
     (r"\bw(?:/ ?| )o(?:ut)?\b|\bs/(?!\w*\d)", "without"),
     (r"\b[wc]/", "with"),
     (r"\+ ?/ ?-|±", "either"),
-    (r"\+ ?c[em]?(?![a-z0-9])|\b(?:c|gd|km|ce) ?\+", "contrast"),
+    (r"\+ ?(?:c[em]?|g)(?![a-z0-9])|\b(?:c|gd|km|ce) ?\+", "contrast"),
     (r"\b(?:c|gd|km|ce)-(?=[ )]|$)|(?<=[ (])-(?:c|gd|km|ce)\b", "noncontrast"),
     (r"\bgd-dtpa\b|\bm\.d\.c\b|\bk\.m\b", "contrast"),
     (r"\b(?:dark|da)[ -]?(?:fluid|fl)\b", "darkfluid"),
@@ -28,7 +29,7 @@ _SCANNER = re.compile(
 )
 _ENTITY = re.compile(r"(?<![a-z0-9])([a-z]+)-([a-z0-9.+]+)(?=_|$)")  # of BIDS
 _PLACE = ("sub", "ses", "sample")  # entities that tell patient and time point
-_OF_NO_MEANING = (
+_OF_NO_MEANING = {
     *_PLACE,
     "run",
     "task",
@@ -40,11 +41,11 @@ _OF_NO_MEANING = (
     "flip",
     "inv",
     "mod",
-)
+}
 _LONGEST = max(map(len, GLUABLE))
 _LONGEST_PAIR = 32  # letters of two sequences glued together, 'flair2t1c'
 GIVEN, DENIED = "given", "denied"  # contrast medium, by an alias such as 't1ce' or 't1n'
-_DERIVED = ("mask", "masks", "maske", "seg", "segm", "map", "maps", "label", "labels", "field")
+_DERIVED = ("mask", "masks", "maske", "seg", "segm", "map", "maps", "label", "labels", "jacobian")
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,10 @@ def name_words(name: str) -> list[Word]:
     """Cut a name into words; the time is linear in its length.
 
     Example:
-        >>> [word.text for word in name_words("9_AXT1POSTa +C")]
-        ['9', 'ax', 't1', 'posta', 'contrast']
+        >>> [word.text for word in name_words("9_AXT1POSTa")]
+        ['9', 'ax', 't1', 'post']
     """
-    text = "".join(map(_plain_letter, name))
+    text = name.lower() if name.isascii() else "".join(map(_plain_letter, name))
     if is_bids(name):
         text = _ENTITY.sub(_without_key, text)
     text = text.replace("_", " ")
@@ -119,22 +120,21 @@ def _read(token: re.Match[str], is_last: bool) -> Iterator[Word]:
         yield Word(text, *token.span(), is_numbered=plain.removeprefix(text).isdigit())
 
 
-def _pieces(token: str, is_last: bool) -> list[str]:
+@lru_cache(maxsize=4096)
+def _pieces(token: str, is_last: bool) -> tuple[str, ...]:
     """Cut words that are glued together ('AXT1POST') or stand for several ('T1ce')."""
-    if found := _known(token):
-        return found
+    if token.isdigit():
+        return (token,)
+    forms = [token]
     bare = re.sub(r"^[0-9]+(?=[a-z]{3})|(?<=[a-z])[0-9]+$", "", token)  # '1warp', 'slice90'
-    if bare != token and len(bare) > 2 and not bare.startswith("sub") and (found := _known(bare)):
-        return found
-    if (
-        is_last
-        and re.search(r"(\w{3}|t[12]|gd|km|ce)[a-j]$", token)
-        and (found := _known(token[:-1]))
-    ):
-        return found  # converters give names that occur twice a letter
-    if token.endswith(_DERIVED) and token.isalpha():
-        return ["mask"]
-    return [token]
+    if len(bare) > 2 and not bare.startswith("sub"):
+        forms.append(bare)
+    if is_last and re.search(r"(\w{3}|t[12]|gd|km|ce)[a-j]$", token):
+        forms.append(token[:-1])  # converters give names that occur twice a letter
+    found = next((words for form in forms if (words := _known(form))), None)
+    if found is None and token.endswith(_DERIVED) and token.isalpha():
+        return ("mask",)
+    return tuple(found or (token,))
 
 
 def _known(token: str) -> list[str]:

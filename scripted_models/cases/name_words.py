@@ -19,19 +19,19 @@ CONTRAST = _bag(
     "contrast contraste postcon contrasto contrastado contrastada contrastata kontrast "
     "kontrastmittel kontrastmittelgabe kontrastem kontrastu kontrastie kontrasta postcontrast "
     "postcontraste poscontraste postkontrast postgd postgad postgado postkm poskm nachkm postmdc "
-    "postinj postgbca gd gad gado gadolinio gadolinium gadolino gadovist gadavist gadobutrol "
+    "postinj postgbca wgd gd gad gado gadolinio gadolinium gadolino gadovist gadavist gadobutrol "
     "gadoterate gadoterat gadobenate gadopentetate gadodiamide gadoteridol gadopiclenol "
     "gadoxetate dotarem clariscan magnevist multihance omniscan prohance vueway elucirem artirem "
     "cyclolux primovist eovist ablavar optimark gbca gbcm dtpa gdtpa gddtpa gddota km kmgabe ce "
     "cm mdc civ enhanced enhance enhancement enh post inj injected injecte injectee injection "
-    "inyectado iniettato pdc 造影 造影後 増強 增强 强化 контраст "
-    "контрастом контраста контрастирования"
+    "inyectado iniettato pdc 造影 造影後 増強 增强 强化 контраст контрастом контраста "
+    "контрастирования"
 )
 NATIVE = _bag(
     "pre precontrast precontraste prekontrast pregd pregad pregado prekm vorkm noncontrast "
     "noncontrasted nocontrast nongad nongd noncon precon nativ native nativa nativo natif "
-    "unenhanced nonenhanced vor basale blanco unverstarkt plain none nogad nogd nokm ohnekm "
-    "withoutcontrast nonce 平扫 単純"
+    "unenhanced nonenhanced vor basale blanco unverstarkt plain none nogad nogd nokm wogd simple "
+    "ohnekm withoutcontrast nonce 平扫 単純"
 )
 NOT = _bag(
     "non no not without wo pre vor before sans avant ohne senza prima sin sem antes zonder voor "
@@ -41,8 +41,8 @@ WITH = _bag("w with mit avec con com met z med с")
 AND = _bag("and und et e y en i och og")
 # Behind a word for contrast medium they mean nothing; alone they leave open what followed.
 AFTER = _bag(
-    "min nach gabe von after apres dopo despues tras pos efter etter following de di of del della "
-    "with mit avec con com met medio mezzo mezo produit produto produkt administration "
+    "min nach na po gabe von after apres dopo despues tras pos efter etter following de di of "
+    "del della with mit avec con com met medio mezzo mezo produit produto produkt administration "
     "administracion somministrazione application applikation apport agent medium dose single "
     "double half minutes delayed late delay"
 )
@@ -88,12 +88,13 @@ OTHER = _bag(
     "dwi dw dti ep2d adc eadc trace tracew tensor colfa fa md rd ad fieldmap swi swip swan mip "
     "mips minip venbold pha phase ph imaginary imag real perf perfusion perfusie pwi dsc dce "
     "dynamic dyn asl pcasl pasl cbf cbv rcbv rcbf ncbv mtt ttp tmax ktrans kep vp tof mra mrv "
-    "angio angiography angiografia angiographie loc localizer localiser localizador localizzatore "
-    "lokalizer scout survey aahscout ct cta cbct pet fdg fet spect epi bold fmri mrs mrsi csi svs "
-    "spectro spectroscopy press stir dir psir pd pdw t2star t2starw t2sw medic hemo haemo map "
-    "maps mapit mapping t1map t2map relaxometry relax r1 r2 r2star qsm susceptibility t1rho rho "
-    "inv1 inv2 ciss fiesta drive ssfp bssfp trufi dual noddi ihmt mtr mtsat cest apt fgatir pc3d "
-    "b0 calibration cal shim magnitude sbref report dose rtdose rtstruct rtss screenshot snapshot"
+    "angio angiography angiografia angiographie loc localizer localiser localizador "
+    "localizzatore lokalizer scout survey aahscout ct cta cbct pet fdg fet spect epi bold fmri "
+    "mrs mrsi csi svs spectro spectroscopy press stir dir psir pd pdw t2star t2starw t2sw medic "
+    "hemo haemo map maps mapit mapping t1map t2map relaxometry relax r1 r2 r2star qsm "
+    "susceptibility t1rho rho inv1 inv2 ciss fiesta drive ssfp bssfp trufi dual noddi ihmt mtr "
+    "mtc mtsat cest apt fgatir pc3d b0 calibration cal shim magnitude sbref report dose rtdose "
+    "rtstruct rtss screenshot snapshot"
 ) | _bag(
     "sub minus subtraction subtracted subtract subtr substraction subtraktion soustraction "
     "sustraccion sottrazione diff difference delta ratio divided residual residuals change "
@@ -102,50 +103,52 @@ OTHER = _bag(
     "label labels labelmap labelmaps lbl mask masks maske masque mascara maschera msk brainmaske "
     "annotation annotations prob probs probability probabilities probmap posterior posteriors "
     "probseg dseg softmax sigmoid logits heatmap saliency gradcam attention confidence entropy "
-    "uncertainty variance stdev sigma roi rois voi vois contour contours outline outlines overlay "
-    "overlays fused fusion checkerboard truth gt groundtruth atlas template templates average "
-    "averaged mean median tissue tissues pve pveseg mixeltype gm wm csf graymatter whitematter "
-    "greymatter ventricles ventricle gtv ctv ptv biasfield field fields warp warps deformation "
-    "displacement disp dispfield jacobian jac jacdet logjac xfm transform transforms trafo xform "
-    "velocity zscoremap zmap zstat tmap tstat pmap pval stat stats pred preds predicted "
-    "prediction predictions synthetic synthesized synthesised synth synthsr generated fake "
-    "simulated inpainted inpainting inverse inversewarped noise snr gradient gradients edge edges "
-    "edgemap laplacian hessian texture radiomics radiomic feature features histogram skull bone "
-    "distance sdf weightmap coverage error errors lesion lesions tumor tumour tumors tumours "
-    "edema oedema necrosis enhancing nonenhancing core"
+    "uncertainty variance stdev sigma roi rois voi vois contour contours outline outlines "
+    "overlay overlays fused fusion checkerboard truth gt groundtruth atlas template templates "
+    "average averaged mean median tissue tissues pve pveseg mixeltype gm wm csf graymatter "
+    "whitematter greymatter ventricles ventricle gtv ctv ptv biasfield field fields warp warps "
+    "deformation displacement disp dispfield jacobian jac jacdet logjac xfm transform transforms "
+    "trafo xform velocity zscoremap zmap zstat tmap tstat pmap pval stat stats pred preds "
+    "predicted prediction predictions synthetic synthesized synthesised synth synthsr generated "
+    "fake simulated inpainted inpainting inverse inversewarped noise snr gradient gradients edge "
+    "edges edgemap laplacian hessian texture radiomics radiomic feature features histogram skull "
+    "bone distance sdf weightmap coverage error errors lesion lesions tumor tumour tumors "
+    "tumours edema oedema necrosis enhancing nonenhancing core"
 )
 # Those that before the sequence are rather parts of a patient's or a collection's name.
 WEAK = _bag(
-    "sub md fa rd ad dw loc cal gt epi dyn vp ph real press mean field fields core tumor tumour "
-    "tumors tumours lesion lesions edema oedema edge noise change report error errors skull bone "
-    "delta r1 r2 dir drive dual dose apt stat stats bold survey median"
+    "sub md fa rd ad dw loc cal gt epi dyn vp ph real press field fields core tumor tumour "
+    "tumors tumours lesion lesions edema oedema edge change report skull bone r1 r2 dir dose"
 )
-GRADIENT_ECHO = _bag("gre ffe fl2d flash eg merge hemosiderin")  # behind 'T2' they make it T2*
+# Behind 'T2' they make it T2*.
+GRADIENT_ECHO = _bag("gre ffe fl2d flash eg merge grase hemosiderin")
 NEUTRAL = _bag(
-    "ax axial axiale axiales tra trans transv transversal transverse transversale sag sagittal "
-    "sagital sagittale cor coronal koronar coronale frontal obl oblique 2d 3d wi weighted "
-    "weighting wichtung gewichtet ponderado ponderada pesata pesate se tse fse frfse ssfse haste "
-    "mpr mprs ffe fl fl3d fl2d flash gre memp cube space spc vista view brainview brain brains "
-    "head heads kopf hirn gehirn schadel cerveau tete cerebro cerebral craneo encefalo cranio "
-    "hersenen neuro blade propeller multivane radial fs fatsat fatsup spir spair fc nofs iso "
-    "isotropic stealth navi navigation neuronav nav brainlab medtronic wip sense asset arc grappa "
-    "caipi cs clear prescan hypersense hyper ir mt nomt tr te ti et thin thick slice slices slab "
-    "vol volume volumes series serie study scan scans image images img session ses run rep repeat "
-    "rpt acq rec orig original raw nii nifti dicom dcm mr mri irm rm rmn mrt hr hires highres "
-    "high res resolution lowres low fast quick short long routine protocol proto eq tilt crop "
-    "cropped moco nd norm normal dis filt filtered unfiltered adapt fil motion corr corrected "
-    "correction biascorrected biascorr bc n4 n4itk n4corrected nu restore restored denoised "
-    "denoise degibbs bet bet2 hdbet betted stripped strip skullstripped skullstrip unstripped "
-    "defaced deface anon anonymized deid synthstrip robex extracted extraction mm rescaled scaled "
-    "zscore zscored zscoring standardized standardised whitestripe matched padded pad reoriented "
-    "reorient ras lps lpi oriented orient fslreorient final new old copy kopie version time gz "
-    "mha nrrd part full whole best first second third one two initial previous current recent "
-    "desc std siemens philips ge canon toshiba hitachi skyra prisma trio avanto verio aera signa "
-    "achieva ingenia premier the is der die das le la les el il nr number id at by from for"
+    "ax axial axiale assiale axiales tra trans transv transversal transverse transversale sag "
+    "sagittal sagital sagittale cor coronal koronar coronale frontal obl oblique 2d 3d wi "
+    "weighted weighting wichtung gewichtet ponderado ponderada pesata pesate se tse fse frfse "
+    "ssfse haste mpr mprs ffe fl fl3d fl2d flash gre memp cube space spc vista view brainview "
+    "brain brains head heads kopf hirn gehirn schadel cerveau tete cerebro cerebral craneo "
+    "encefalo cranio hersenen neuro blade propeller multivane radial fs fatsat fatsup spir spair "
+    "fc nofs iso isotropic stealth navi navigation neuronav nav brainlab medtronic wip sense "
+    "asset arc grappa caipi cs clear prescan hypersense hyper ir mt nomt tr te ti et thin thick "
+    "slice slices slab vol volume volumes series serie study scan scans image images img session "
+    "ses run rep repeat rpt acq rec orig original raw nii nifti dicom dcm mr mri irm rm rmn mrt "
+    "hr hires highres high res resolution lowres low fast quick short long routine protocol "
+    "proto eq tilt crop cropped moco nd norm normal dis filt filtered unfiltered adapt fil "
+    "motion corr corrected correction biascorrected biascorr bc n4 n4itk n4corrected nu restore "
+    "restored denoised denoise degibbs bet bet2 hdbet betted stripped strip skullstripped "
+    "skullstrip unstripped defaced deface anon anonymized deid synthstrip robex extracted "
+    "extraction mm rescaled scaled zscore zscored zscoring standardized standardised whitestripe "
+    "matched padded pad reoriented reorient ras lps lpi oriented orient fslreorient final new "
+    "old copy kopie version time gz mha nrrd part full whole best first second third one two "
+    "initial previous current recent desc std siemens philips ge canon toshiba hitachi skyra "
+    "prisma trio avanto verio aera signa achieva ingenia premier ns rst kurz lang dunn schicht "
+    "schichten pace trig bh atse dc the is der die das le la les el il nr number id at by from "
+    "for"
 )
 OF_PATIENTS = _bag(
-    "baseline bl fu followup follow up timepoint tp visit date site pat patient subject case exam "
-    "study"
+    "baseline bl fu followup follow up timepoint tp visit date site pat patient subject case "
+    "exam study"
 )
 # Of an examination: contrast medium behind them need not be the series' ('BRAIN W GD AX T1').
 OF_STUDIES = _bag(
@@ -153,7 +156,7 @@ OF_STUDIES = _bag(
     "hersenen neuro study exam examination"
 )
 # They may change what an image shows; only the user knows.
-DOUBTFUL = _bag("dixon mdixon ideal inphase outphase opp opposed water fat bias")
+DOUBTFUL = _bag("dixon mdixon ideal inphase outphase opp opposed water fat bias masked")
 
 SEQUENCE_WORDS = _bag("t1 t2 flair darkfluid")
 KNOWN = frozenset().union(

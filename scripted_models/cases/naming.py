@@ -35,6 +35,7 @@ _WHOLE_TRUTHS = (  # of collections whose form alone would be too loose
 )
 _LABEL_LIKE = re.compile(
     r"seg|label|mask|truth|annot|contour|parcel|glistr|tissue|(?:^|_)(?:roi|gtv|gt|lbl|lesion)(?:_|$)"
+    r"|(?:^|_)pred(?:ict\w*)?(?:_|$)|(?:^|_)(?:tumou?r|o?edema|necrosis)$"
 )
 
 
@@ -52,8 +53,8 @@ class FileRole:
 
     kind: str
     stem: str
-    told: NameEvidence = field(default=NameEvidence(), compare=False)
-    second: "FileRole | None" = field(default=None, compare=False)
+    told: NameEvidence = field(default=NameEvidence(), compare=False, repr=False)
+    second: "FileRole | None" = field(default=None, compare=False, repr=False)
 
 
 def file_role(name: str) -> FileRole | None:

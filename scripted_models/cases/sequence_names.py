@@ -28,11 +28,12 @@ from scripted_models.cases.name_words import (
 Key = TypeVar("Key", bound=Hashable)
 _CORRECTED = (["corrected"], ["correction"], ["corr"])
 _IMAGES = OTHER | T1_BY_METHOD
-_ONTO_THE = ONTO | REGISTERED | {"the"}
+_ONTO_THE = ONTO | REGISTERED | {"the", "with"}
 _OF_ALL = ATLASES | {"w", "wi", "weighted", "space", "flair"}  # words of a reference
 _OF_T1 = _OF_ALL | CONTRAST | NATIVE | T1_BY_METHOD | {GIVEN, DENIED, "c"}
 _BEFORE_T1 = (CONTRAST | NATIVE | NOT | WITH) - {"post", "w", "s"}
 _BEFORE_T1C = _BEFORE_T1 - {"pre", "vor"}
+_STATES_FLAIR = frozenset({"flair", "darkfluid", "dark", "fluid", "dafl"})
 _SIGNS = frozenset({"iv", GIVEN, DENIED, "star", "plus", "either"})
 
 
@@ -103,7 +104,7 @@ def settled(told: Mapping[Key, NameEvidence], names: Mapping[Key, str]) -> dict[
     """
     counted = {name[:-1] for name in names.values() if name.endswith("b")}
     found = {
-        key: NameEvidence("t1", 2) if names[key].endswith("c") and names[key][:-1] in counted else e
+        key: read_name(names[key][:-1]) if names[key][:-1] in counted else e
         for key, e in told.items()
         if e.sequence
     }
@@ -220,7 +221,8 @@ class _Reader:
             return self._t1(stated=t1)
         if flair or t2:
             doubt = self._doubt(clear=True)
-            return NameEvidence("flair" if flair else "t2", 1 if doubt else 2, doubt=doubt)
+            hint = doubt or (flair and not self.said & _STATES_FLAIR)
+            return NameEvidence("flair" if flair else "t2", 1 if hint else 2, doubt=doubt)
         if self.said & INVERSION:
             return NameEvidence("flair", 1)
         agent = self.said & CONTRAST - {"post", "contrast", "enhanced", "ce", "cm", "inj", "enh"}
@@ -245,8 +247,9 @@ class _Reader:
             return False  # a subject; an image
         # before a sequence's name they are rather a patient's ('seg001', 'CT_017')
         named = self.words[at].is_numbered or re.fullmatch(r"\d{2,}|[013-9]", following)
+        glued = self.first >= 0 and self.words[at].start == self.words[self.first].start
         weak = numbered or word in WEAK or (named and word in OTHER)
-        return at > self.first if weak else word in OTHER
+        return at > self.first or glued if weak else word in OTHER
 
     def _is_t1_flair(self) -> bool:
         """GE's 'T1 FLAIR' is a T1; 'FLAIR T1' may be one of two that were registered."""

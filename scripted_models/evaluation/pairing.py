@@ -1,6 +1,7 @@
 """Which predicted label map belongs to which ground truth."""
 
 import os
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from scripted_models.cases.stray_truths import says_no_truth
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import EXTENSIONS, volume_extension, volume_stem
 from scripted_models.labels import CODINGS, LabelCoding
+
+_OF_NNUNET = "predict_from_raw_data_args.json"
+_MORE = r"(?:[ ._-]+(?!\d+(?:[ ._-]|$))[^ ._-]+)"  # a word, and no number
+_LABEL_WORDS = "(?:seg|segm|segmentation|labels?|pred|prediction)"
 
 
 def find_truths(folder: Path, coding: LabelCoding | None) -> tuple[list[Case], list[str]]:
@@ -91,7 +96,10 @@ def doubtful_truths(cases: list[Case], found: dict[str, Path]) -> list[str]:
     truths = {case.name: case.truth for case in cases if case.truth}
     same = [n for n, path in truths.items() if n in found and os.path.samefile(path, found[n])]
     written = [n for n, path in truths.items() if _is_as_written(path)]
+    by_nnunet = [n for n, path in truths.items() if path.with_name(_OF_NNUNET).exists()]
     told = {
+        f"The ground truth of {{n}} cases lies beside {_OF_NNUNET}, which nnU-Net writes with "
+        "its predictions: the scores may compare two results.": by_nnunet,
         "The ground truth of {n} cases is the same file as the prediction, so all scores are "
         "perfect.": same,
         "The ground truth of {n} cases is what `segment` wrote, unchanged: the scores compare two "
@@ -140,7 +148,7 @@ def find_predictions(folder: Path) -> dict[str, Path]:
             action="check the path",
             path=folder,
         )
-    flat = ((_label_map_case(path), path) for path in _volumes_in(folder))
+    flat = ((_predicted_case(path), path) for path in _volumes_in(folder))
     return _by_case([*_written_by_segment(folder), *flat])
 
 
@@ -168,6 +176,13 @@ def _label_map_case(path: Path) -> str:
     if role is not None and role.kind.startswith("truth") and role.stem:
         return role.stem
     return volume_stem(path)
+
+
+def _predicted_case(path: Path) -> str:
+    """Return the case of a flat prediction, whose name may say more ('X_seg_pred')."""
+    case = _label_map_case(path)
+    words = re.fullmatch(rf"(.+?)[ ._-]+{_LABEL_WORDS}{_MORE}{{0,2}}", case, re.I)
+    return words[1] if words else case
 
 
 def _by_case(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
