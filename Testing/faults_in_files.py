@@ -117,8 +117,8 @@ def flipped_byte(inputs):
     6,
     "one flipped byte in compressed .mha",
     2,
-    "{t2}: found data that is truncated or damaged (Error -3 while decompressing data: incorrect "
-    "data check), expected a whole file; download or copy it again.",
+    "{t2}: found data that is truncated or damaged (CRC check failed), expected a whole file; "
+    "download or copy it again.",
 )
 def flipped_byte_mha(inputs):
     path = inputs.write("t2", inputs.image("t2"), "t2.mha")
@@ -193,7 +193,8 @@ def huge_header(inputs):
     10,
     ".mhd without its .raw",
     2,
-    "{t2}: found an unknown file type, expected .nii, .nii.gz, .mha or .nrrd; convert it.",
+    "{t2}: found no file t2.raw beside it, which has the voxels, expected both files; copy them "
+    "together.",
 )
 def detached_without_voxels(inputs):
     inputs.write("t2", inputs.image("t2"), "t2.mhd")
@@ -202,10 +203,10 @@ def detached_without_voxels(inputs):
 
 @fault(
     10,
-    ".mha that names a file beside it",
+    ".mha that names a file beside it, which is missing",
     2,
-    "{t2}: found MetaImage voxels that lie elsewhere (t2.raw), expected them in the file itself; "
-    "save the volume as one .mha file.",
+    "{t2}: found no file t2.raw beside it, which has the voxels, expected both files; copy them "
+    "together.",
 )
 def detached_mha(inputs):
     header = ("ObjectType = Image", "NDims = 3", "DimSize = 40 40 14", "ElementType = MET_FLOAT")
@@ -215,14 +216,15 @@ def detached_mha(inputs):
 
 @fault(
     10,
-    ".nrrd that names a file beside it",
+    ".nrrd that names a file beside it, which is missing",
     2,
-    "{t2}: found NRRD voxels that lie elsewhere (data file), expected them in the file itself; "
-    "save the volume as one .nrrd file.",
+    "{t2}: found no file t2.raw beside it, which has the voxels, expected both files; copy them "
+    "together.",
 )
 def detached_nrrd(inputs):
     header = ("NRRD0004", "type: float", "dimension: 3", "sizes: 40 40 14", "encoding: raw")
-    inputs.put("t2", "\n".join((*header, "data file: t2.raw\n\n")).encode(), "t2.nrrd")
+    rest = ("endian: little", "data file: t2.raw\n\n")
+    inputs.put("t2", "\n".join((*header, *rest)).encode(), "t2.nrrd")
 
 
 @fault(

@@ -21,8 +21,8 @@ def regrid(inputs, names=NAMES, **fields):
     19,
     "axes that are not perpendicular (.mha)",
     2,
-    "{t2}: found axes that are not perpendicular (sheared orientation), expected an orthonormal "
-    "direction; resample the volume onto a regular grid first.",
+    "{t2}: found axes that are not perpendicular (sheared orientation, corners 7.6 mm off), "
+    "expected an orthonormal direction to 0.5 mm; resample the volume onto a regular grid first.",
 )
 def sheared(inputs):
     path = inputs.write("t2", inputs.image("t2"), "t2.mha")
@@ -34,8 +34,8 @@ def sheared(inputs):
     19,
     "axes that are not perpendicular (s-form of NIfTI)",
     2,
-    "{t2}: found axes that are not perpendicular (sheared orientation), expected an orthonormal "
-    "direction; resample the volume onto a regular grid first.",
+    "{t2}: found axes that are not perpendicular (sheared orientation, corners 7.6 mm off), "
+    "expected an orthonormal direction to 0.5 mm; resample the volume onto a regular grid first.",
 )
 def sheared_nifti(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))
@@ -164,8 +164,8 @@ def coarse(inputs):
     "q-form and s-form that disagree",
     2,
     "{t2}: found another grid than in case_t1.nii.gz: origins -90x-0x0 and -20x-20x10 mm "
-    "(corners up to 73.5 mm apart), expected co-registered volumes; "
-    "resample them onto one grid first.",
+    "(corners up to 73.5 mm apart), t2.nii has a q-form and an s-form that lie 119 mm apart, "
+    "expected co-registered volumes; resample them onto one grid first.",
 )
 def two_forms(inputs):
     array = sitk.GetArrayFromImage(inputs.image("t2"))
@@ -185,8 +185,8 @@ def two_forms(inputs):
     "q-form and s-form that disagree in all four",
     0,
     "case: t1, t1c, t2 and flair: found a q-form and an s-form that lie 10 mm apart, expected "
-    "one place in the NIfTI header; check the result in your viewer, it is placed as 3D Slicer "
-    "does.",
+    "one place in the NIfTI header; check the result in your viewer, it is placed by the s-form, "
+    "as in 3D Slicer.",
 )
 def two_forms_in_all(inputs):
     for name in NAMES:

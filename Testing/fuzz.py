@@ -90,6 +90,8 @@ READERS: dict[str, Callable] = {
     ".nii.gz": read_volume,
     ".mha": read_volume,
     ".nrrd": read_label_map,
+    ".mhd": read_volume,
+    ".nhdr": read_volume,
     ".png": read_mask,
     ".jpg": read_image,
     ".mat": read_mask,
@@ -121,6 +123,12 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
             path = folder / f"a{kind}"
             sitk.WriteImage(typed, str(path), useCompression=bool(compressed))
             found[kind].append(path.read_bytes())
+    for kind, line, last in (
+        (".mha", b"ElementDataFile = LOCAL", b"HeaderSize = -1\nElementDataFile = file.mhd"),
+        (".nrrd", b"encoding: raw", b"encoding: raw\nbyte skip: -1\ndata file: file.nhdr"),
+    ):  # headers that name themselves as the file whose last bytes are the voxels
+        detached = [content.replace(line, last) for content in found[kind][:2]]
+        found[".mhd" if kind == ".mha" else ".nhdr"] += detached
     for kind in (".png", ".jpg"):
         stream = io.BytesIO()
         mode = "L" if kind == ".png" else "RGB"

@@ -111,7 +111,7 @@ def test_a_step_gives_what_belongs_to_its_version(step):
 
 def test_makers_give_what_belongs_to_their_versions(tmp_path):
     case = brain_case(tmp_path / "brain")
-    assert (case_preparation.VERSION, summary(case.image, case.target)) == (1, near(CASE))
+    assert (case_preparation.VERSION, summary(case.image, case.target)) == (2, near(CASE))
     copy = summary(*suppressed_case())[:-1]
     assert (contrast_suppression.VERSION, copy) == (1, near(SUPPRESSED))
     picture = picture_case(tmp_path)

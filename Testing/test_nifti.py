@@ -69,7 +69,9 @@ def test_nan_in_nifti_2_is_reported(tmp_path):
         ({"offset": 0}, "first voxel"),
         ({"offset": 400}, "bytes of voxels"),
         ({"datatype": 7}, "voxel type"),
-        ({"slope": 1e38}, "infinite"),
+        ({"slope": 1e38}, "scale of 1e+38"),
+        ({"slope": 1e-40}, "scale of"),
+        ({"slope": 1, "inter": 1e30}, "scale of 1 and 1e+30"),
     ],
 )
 def test_nifti_headers_that_cannot_be_true(tmp_path, fields, word):

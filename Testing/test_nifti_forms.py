@@ -112,7 +112,7 @@ def test_any_header_is_placed_by_the_stated_choice_or_refused(
         assert "sheared" in refusal(path)
         return
     apart = off_by(place["s-form"], place["q-form"]) > HARMLESS_MM
-    rescaled = (abs(factor - 1) * pixdim * LAST).max() > HARMLESS_MM
+    rescaled = factor != 1
     chosen = "s-form"
     if not s_code:
         chosen = "q-form" if q_code else "neither"
@@ -167,11 +167,11 @@ def test_the_thickness_of_one_slice_is_compared_too(tmp_path, axis):
     shape = [4, 3, 2]
     shape[axis] = 1
     sform = np.column_stack([np.diag([1.0, 1, 1]), [0, 0, 0]])
-    sform[axis, axis] = 5
+    sform[axis, axis] = 1.05
     array = np.ones(shape[::-1], "f4")
     path = write_nifti(tmp_path / "a.nii", array, sform=sform.tolist())
     assert "one voxel size" in words(path)
-    assert read_volume(path).GetSpacing()[axis] == 5
+    assert read_volume(path).GetSpacing()[axis] == pytest.approx(1.05)
 
 
 @pytest.mark.parametrize(

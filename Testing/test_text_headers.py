@@ -7,7 +7,7 @@ from volume_fixtures import RAMP, axis_directions, meta_image, nrrd, refusal, ro
 
 from scripted_models.geometry import Grid
 from scripted_models.images.headers import header_doubts
-from scripted_models.images.volume_files import read_volume
+from scripted_models.images.volume_files import read_channel, read_volume
 
 DATA = RAMP.tobytes()
 TURN = "0 1 0 0 0 1 1 0 0"
@@ -16,7 +16,7 @@ TURN = "0 1 0 0 0 1 1 0 0"
 def same_as_itk(path):
     ours, theirs = read_volume(path), sitk.ReadImage(str(path))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(ours), sitk.GetArrayFromImage(theirs))
-    assert Grid.of(ours).difference(Grid.of(theirs), 1e-6) == ""
+    assert Grid.of(ours).difference(Grid.of(theirs), 1e-3) == ""
     return " ".join(doubt.sentence for doubt in header_doubts(path))
 
 
@@ -24,6 +24,7 @@ def same_as_itk(path):
     ("fields", "doubt"),
     [
         ({"TransformMatrix": TURN, "Offset": "1 2 3", "ElementSpacing": "1 2 3"}, ""),
+        ({"TransformMatrix": "0.707 0.707 0 -0.707 0.707 0 0 0 1", "ElementSpacing": "1 2 3"}, ""),
         ({"TransformMatrix": None, "Orientation": TURN}, ""),
         ({"TransformMatrix": None, "Rotation": TURN}, ""),
         ({"Offset": None, "Position": "1 2 3"}, ""),
@@ -70,7 +71,9 @@ def test_byte_order_of_meta_images(tmp_path):
         ({"BinaryData": "False"}, "written as text"),
         ({"ElementType": "MET_STRING"}, "MET_STRING voxels"),
         ({"CompressedData": "perhaps"}, "CompressedData = perhaps"),
-        ({"TransformMatrix": "1 0 0 0 1 0 0 0 0"}, "spacing"),
+        ({"TransformMatrix": "1 0 0 0 1 0 0 0 0"}, "axes of length 1 x 1 x 0"),
+        ({"TransformMatrix": "9 0 0 0 1 0 0 0 1"}, "axes of length 9 x 1 x 1"),
+        ({"TransformMatrix": "nan 0 0 0 1 0 0 0 1"}, "NaN"),
     ],
 )
 def test_meta_images_that_contradict_themselves(tmp_path, fields, word):
@@ -175,3 +178,11 @@ def test_layers_are_a_vector_wherever_their_axis_is(tmp_path, position):
     fields = {"dimension": "4", "sizes": " ".join(sizes), "kinds": " ".join(kinds)}
     path = nrrd(tmp_path / "a.nrrd", DATA, space_directions=" ".join(vectors), **fields)
     assert "vector of 32-bit float pixels" in refusal(path)
+
+
+def test_a_series_of_volumes_is_called_so(tmp_path):
+    fields = {"dimension": "4", "sizes": "4 3 1 2", "kinds": "domain domain domain time"}
+    fields["space_directions"] = "(1,0,0) (0,1,0) (0,0,1) none"
+    path = nrrd(tmp_path / "a.nrrd", DATA, **fields)
+    assert "a 4-D image of 2 volumes" in refusal(path)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_channel(path, 1))[0], RAMP[1])

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 # NIfTI keeps geometry to about 1e-7 of its numbers; rounding below one micrometer is no difference.
 TOLERANCE_MM = 1e-3
 HARMLESS_MM = 0.1  # what headers may differ by at the far corner of a volume, with a warning
+HARMLESS_SHARE = 1e-3  # of a voxel size, where an axis is so short that no corner moves
 MAX_TURN = 1e-2  # of a direction cosine where no corner moves: an axis of one voxel
 
 
@@ -68,7 +69,9 @@ class Grid:
         """
         if self.size_xyz != other.size_xyz:
             return f"sizes {_by(self.size_xyz)} and {_by(other.size_xyz)} voxels"
-        if not np.allclose(self.spacing_xyz_mm, other.spacing_xyz_mm, rtol=0, atol=tolerance_mm):
+        sizes = np.array([self.spacing_xyz_mm, other.spacing_xyz_mm])
+        rounding = np.maximum(TOLERANCE_MM, HARMLESS_SHARE * sizes.max(axis=0))
+        if (np.abs(sizes[0] - sizes[1]) > np.minimum(tolerance_mm, rounding)).any():
             return f"spacings {_by(self.spacing_xyz_mm)} and {_by(other.spacing_xyz_mm)} mm"
         moved = self.distance_mm(other)
         turned = np.abs(np.subtract(self.direction, other.direction)).max()

@@ -6,6 +6,6 @@ May be called from outside:
 `training_space` is the way to a network and back. `contrast` compares the volumes of one patient.
 
 Inside: `headers` judges the header of any file, with one module for each format: `nifti` (with
-`nifti_forms`), `meta_image` and `nrrd`. `placement` judges axes, `payload` is what a header
+`nifti_forms`), `meta_image` and `nrrd`. `axes` judges where they lead, `payload` is what a header
 announces. `voxels` reads exactly that through `compression`; `integrity` checks the file itself.
 """

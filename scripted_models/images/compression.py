@@ -58,7 +58,7 @@ def inflated(path: Path, file: BinaryIO, packing: str) -> Iterator[bytes]:
     engine = _unpacker(packing)
     while True:
         if piece:
-            yield engine.decompress(piece)
+            yield _unpacked(engine, piece)
         if engine.eof:
             piece = engine.unused_data
             piece += b"" if len(piece) > 1 else file.read(_PACKED_CHUNK)
@@ -69,7 +69,16 @@ def inflated(path: Path, file: BinaryIO, packing: str) -> Iterator[bytes]:
             continue
         piece = file.read(_PACKED_CHUNK)
         if not piece:
-            raise EOFError("the compressed data end early")
+            raise EOFError("Compressed file ended before the end-of-stream marker was reached")
+
+
+def _unpacked(engine: _Unpacker, piece: bytes) -> bytes:
+    try:
+        return engine.decompress(piece)
+    except zlib.error as error:
+        # zlib's words for a wrong checksum are hard to understand
+        wrong = "incorrect data check" in str(error)
+        raise OSError("CRC check failed" if wrong else error) from error
 
 
 def _unpacker(packing: str) -> _Unpacker:
@@ -83,7 +92,7 @@ def _check_tail(path: Path, piece: bytes, file: BinaryIO) -> None:
     count, padded = 0, True
     while piece:
         count += len(piece)
-        padded = padded and not any(piece)
+        padded = padded and piece.count(0) == len(piece)
         piece = file.read(_CHUNK)
     if not padded:
         raise InputError(

@@ -56,13 +56,6 @@ def read_header(path: Path) -> VolumeHeader:
     return header
 
 
-def content_files(path: Path) -> tuple[Path, ...]:
-    """Return the files that a volume consists of: its header, and its voxels if they lie beside."""
-    if volume_extension(path) not in (".mhd", ".nhdr", ".hdr"):
-        return (path,)
-    return (path, read_header(path).payload.path)
-
-
 def header_doubts(path: Path) -> tuple[Problem, ...]:
     """Return what the header of a volume leaves open, and how that was decided; for people.
 
@@ -70,6 +63,17 @@ def header_doubts(path: Path) -> tuple[Problem, ...]:
         InputError: as `read_header`.
     """
     return read_header(path).doubts
+
+
+def volume_parts(path: Path) -> tuple[Path, ...]:
+    """Return the files that make up a volume: the file itself, or header and voxels.
+
+    Raises:
+        InputError: as `read_header`, where the voxels lie in another file.
+    """
+    if volume_extension(path) in (".mhd", ".nhdr", ".hdr") or path.suffix.lower() == ".img":
+        return tuple(dict.fromkeys((_header_file(path), read_header(path).payload.path)))
+    return (path,)
 
 
 def _header_file(path: Path) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 
 from scripted_models.errors import Problem
 from scripted_models.geometry import Grid
+from scripted_models.images.axes import place, unstated
 from scripted_models.images.payload import (
     Payload,
     VolumeHeader,
@@ -25,7 +26,6 @@ from scripted_models.images.payload import (
     whole_numbers,
     wrong_type,
 )
-from scripted_models.images.placement import place, unstated
 
 _TYPES = {
     "MET_CHAR": "i1",
@@ -62,6 +62,7 @@ _WHOLE = {"DimSize", "CompressedDataSize", "ElementNumberOfChannels"}
 _TRUTH = {"BinaryData", "CompressedData", *_BYTE_ORDER}
 _WORDS = {"NDims", "ElementType", "ElementDataFile", "HeaderSize", "DistanceUnits"}
 _KNOWN = {key.lower(): key for key in (*_NUMBERS, *_TRUTH, *_WORDS, "AnatomicalOrientation")}
+_ROUNDING = 1e-3  # of the length of an axis, which some programs write with three digits
 _CLEAR = 0.9  # cosine of an axis that is near one of the body
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[+-]?(nan|inf)", re.IGNORECASE)
 
@@ -120,7 +121,11 @@ def _grid(path: Path, fields: dict[str, str], size: tuple[int, ...]) -> tuple[Gr
     spacing = _numbers(fields, key, np.ones(n))
     check_spacing(path, spacing)
     matrix = _numbers(fields, _one_of(fields, _MATRIX), np.eye(n)).reshape(n, n)
-    origin = np.resize(_numbers(fields, _one_of(fields, _OFFSET), np.zeros(n)), n)
+    lengths = np.linalg.norm(matrix, axis=1)
+    if np.abs(lengths - 1).max() > _ROUNDING:
+        raise _damaged(path, f"a TransformMatrix with axes of length {by(lengths)}", "axes of 1")
+    matrix = matrix / lengths[:, np.newaxis]
+    origin = _numbers(fields, _one_of(fields, _OFFSET), np.zeros(n))
     steps, first = np.eye(3), np.zeros(3)
     m = min(n, 3)
     steps[:m, :m] = (matrix.T * spacing)[:m, :m]  # a row of the file is an axis
@@ -169,13 +174,13 @@ def _compressed_size(fields: dict[str, str], payload: Payload) -> list[Problem]:
     """Say that ITK, which trusts the size, reads something else."""
     if payload.packing != "zlib":
         return []
-    stated = fields.get("CompressedDataSize", "none")
+    stated = fields.get("CompressedDataSize")
     there = payload.path.stat().st_size - payload.offset
     if stated == str(there):
         return []
     doubt = Problem(
-        found=f"a CompressedDataSize of {stated} and {there} bytes of compressed voxels",
-        expected="the same",
+        found="no CompressedDataSize" if stated is None else f"a CompressedDataSize of {stated}",
+        expected="the size of the compressed voxels",
         action="save the volume again for other programs, here all of it is read",
     )
     return [doubt]

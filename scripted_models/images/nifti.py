@@ -72,6 +72,7 @@ _OTHER_TYPES = {
     2048: "complex of 128-bit float",
     2304: "RGBA",
 }
+_MOST_SCALE = 1e12  # beyond it gray values get lost in 32-bit float
 _VECTORS = {1006, 1007, 1008, 1011, 2003, 2004}  # intents: vectors, points, quaternions, colors
 
 
@@ -139,7 +140,7 @@ def nifti_header(path: Path, extension: str) -> VolumeHeader:
     payload = Payload(data, offset, "file" if extension == ".nii.gz" else "raw", kind, needed)
     fields = header.fields if header.magic else None
     grid, doubts = nifti_grid(path, size, header.fields, analyze=not header.magic)
-    scale, about_scale = _scale(fields)
+    scale, about_scale = _scale(path, fields)
     return VolumeHeader(size, payload, grid, 1, scale, (*doubts, *about_scale))
 
 
@@ -207,12 +208,16 @@ def _image_name(path: Path) -> str:
     return path.name[:-3] + ("IMG" if ending.isupper() else "img")
 
 
-def _scale(fields: np.void | None) -> tuple[tuple[float, float] | None, list[Problem]]:
+def _scale(path: Path, fields: np.void | None) -> tuple[tuple[float, float] | None, list[Problem]]:
     """Return slope and intercept of the gray values; Analyze has none."""
     if fields is None:
         return None, []
     slope, inter = float(fields["scl_slope"]), float(fields["scl_inter"])
-    if math.isfinite(slope) and math.isfinite(inter) and slope:
+    stated = math.isfinite(slope) and math.isfinite(inter) and slope
+    if stated and not (1 / _MOST_SCALE < abs(slope) < _MOST_SCALE and abs(inter) < _MOST_SCALE):
+        found = f"a gray value scale of {slope:g} and {inter:g} (scl_slope, scl_inter)"
+        raise damaged_header(path, found, f"numbers up to {_MOST_SCALE:g}")
+    if stated:
         return ((slope, inter) if (slope, inter) != (1, 0) else None), []
     if slope == 0 and inter == 0:
         return None, []

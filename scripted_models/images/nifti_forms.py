@@ -16,14 +16,14 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.errors import InputError, Problem
-from scripted_models.geometry import HARMLESS_MM, Grid
-from scripted_models.images.payload import by, check_spacing, damaged_header
-from scripted_models.images.placement import (
+from scripted_models.geometry import HARMLESS_MM, HARMLESS_SHARE, Grid
+from scripted_models.images.axes import (
     corner_shift_mm,
     is_sheared,
     place,
     unstated,
 )
+from scripted_models.images.payload import by, check_spacing, damaged_header
 
 _TO_LPS = np.array([-1.0, -1.0, 1.0])
 _UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # not stated, meter, millimeter, micrometer
@@ -97,13 +97,16 @@ def _chosen_form(
     steps = np.maximum(1, np.array(size[:3]) - 1) * (pixdim > 0) * (sizes > 0)
     if int(fields["dim"][0]) < 3:
         steps[2] = 0  # a picture states no thickness
-    if (np.abs(sizes - pixdim) * steps > HARMLESS_MM).any():
+    apart = np.abs(sizes - pixdim)
+    if (apart * steps > HARMLESS_MM).any() or (apart * (steps > 0) > HARMLESS_SHARE * pixdim).any():
         return s, [_two_sizes(sizes, pixdim)]
     if q is None:
         return s, []
-    apart = corner_shift_mm(size, s[0], q[0], s[1] - q[1])
-    chosen = s if fields["sform_code"] == _SCANNER or apart <= HARMLESS_MM else q
-    return chosen, [_apart(apart, "s-form" if chosen is s else "q-form")][: apart > HARMLESS_MM]
+    moved = corner_shift_mm(size, s[0], q[0], s[1] - q[1])
+    if moved <= HARMLESS_MM:
+        return s, []
+    name, chosen = ("s-form", s) if fields["sform_code"] == _SCANNER else ("q-form", q)
+    return chosen, [_apart(moved, name)]
 
 
 def _s_form(path: Path, fields: np.void, unit: float) -> Form:

@@ -13,6 +13,7 @@ import numpy as np
 
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
+from scripted_models.images.axes import place, unstated
 from scripted_models.images.payload import (
     Packing,
     Payload,
@@ -27,7 +28,6 @@ from scripted_models.images.payload import (
     whole_numbers,
     wrong_type,
 )
-from scripted_models.images.placement import place, unstated
 
 _TYPE_NAMES = {
     "i1": "signed char,int8,int8_t",
@@ -215,10 +215,13 @@ def _stated_axes(
     origin = _vector(fields.get("space origin", "").strip("()"))
     length = len(origin)
     chosen = [vectors[k] for k in order if k < len(vectors)]
+    if len(chosen) == 4 and not chosen[3]:
+        chosen.pop()  # time has no direction
     doubled = [n for k in order for n in fields.get("spacings", "").lower().split()[k : k + 1]]
     if any(n != "nan" for n in doubled):
         raise _damaged(path, "spacings beside space directions", "one of them")
-    if len(chosen) != len(order) or {len(v) for v in chosen} != {length} or length not in (2, 3, 4):
+    lengths, axes = {len(v) for v in chosen}, (len(order), min(3, len(order)))
+    if len(chosen) not in axes or lengths != {length} or length not in (2, 3, 4):
         shown = f"{fields['space directions'][:80]} and {fields.get('space origin', 'none')[:80]}"
         raise _damaged(path, f"space directions and origin {shown}", "a vector for each axis")
     steps, first = np.eye(4), np.zeros(4)

@@ -64,7 +64,7 @@ def _exact_bytes(path: Path, file: BinaryIO, header: VolumeHeader) -> bytearray:
         found += chunk[:room]
         rest = chunk[max(0, room) :]
         extra += len(rest)
-        padded = padded and not any(rest)
+        padded = padded and rest.count(0) == len(rest)
         if extra > _MOST_COUNTED:
             break
     if len(found) < needed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -19,6 +20,7 @@ from scripted_models.images.checks import (
     voxel_findings,
 )
 from scripted_models.images.header_findings import header_findings
+from scripted_models.images.headers import header_doubts
 from scripted_models.images.voxel_facts import look_at
 from scripted_models.sequences import SEQUENCES
 
@@ -46,7 +48,8 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
         if difference := Grid.of(image).difference(reference, HARMLESS_MM):
             raise InputError(
                 path=case.images[sequence].path,
-                found=f"another grid than in {case.images[first].path.name}: {difference}",
+                found=f"another grid than in {case.images[first].path.name}: {difference}"
+                + _cause([case.images[sequence].path, case.images[first].path]),
                 expected="co-registered volumes",
                 action="resample them onto one grid first",
             )
@@ -88,6 +91,12 @@ def _read(case: Case, sequence: str, one_of: Sequence[str]) -> sitk.Image:
     except InputError as error:
         action = error.action + _way_out(case, sequence, one_of)
         raise InputError.of(replace(error.problem, action=action)) from error
+
+
+def _cause(paths: Sequence[Path]) -> str:
+    """Say what the headers leave open of volumes that should lie on one grid."""
+    said = [f"{path.name} has {d.found}" for path in paths for d in header_doubts(path)]
+    return "".join(f", {words}" for words in said)
 
 
 def _way_out(case: Case, sequence: str, one_of: Sequence[str]) -> str:

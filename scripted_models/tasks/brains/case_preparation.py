@@ -11,7 +11,7 @@ from scripted_models.cases.case import Case
 from scripted_models.cases.phantom import phantom_case
 from scripted_models.errors import InputError
 from scripted_models.geometry import HARMLESS_MM, Grid
-from scripted_models.images.headers import content_files
+from scripted_models.images.headers import volume_parts
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.labels import CODINGS, LabelCoding
 from scripted_models.runtime.typed_tables import as_table
@@ -24,7 +24,7 @@ from scripted_models.training.task import CaseSource
 from scripted_models.training.training_case import IGNORED, TrainingCase, make_target
 from scripted_models.transforms.preprocessing import STEP_VERSIONS, build_preprocessing, preprocess
 
-VERSION = 1  # raise it when reading, moving into the space or the target gives other values
+VERSION = 2  # raise it when reading, moving into the space or the target gives other values
 PHANTOM_SEED = 100_000  # training phantoms never share a seed with those of `demo`
 LOW_GRADE_SEED = 200_000
 
@@ -80,8 +80,8 @@ def _case_source(
     case.require_images()
     known = case.truth_coding(coding)
     images = [case.images[sequence] for sequence in SEQUENCES]
-    named = [*(image.path for image in images), *([case.truth] if case.truth else [])]
-    files = [part for file in named for part in content_files(file)]
+    volumes = [*(image.path for image in images), *([case.truth] if case.truth else [])]
+    files = [part for path in volumes for part in volume_parts(path)]
     made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}
     key = digest(
         files,
