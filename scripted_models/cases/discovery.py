@@ -130,7 +130,7 @@ def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[P
         home = by_folder[path].home if path in by_folder else home
         group = groups.setdefault((home, role.stem.lower()), _Group(home, role.stem, []))
         group.files.append((role.kind, path))
-        if role.kind in SEQUENCES:
+        if role.kind in SEQUENCES and path not in by_folder:
             group.told[path] = role.told
     images = [(g.folder, g.stem) for g in groups.values() if g.has_images]
     strays = StrayTruths(Path(os.path.abspath(folder)), images, ignored)

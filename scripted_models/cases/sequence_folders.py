@@ -56,6 +56,8 @@ def _role(path: Path, folder: Path) -> FileRole | None:
     joined = own or file_role(f"{volume_stem(path)}_{folder.name}")
     if joined is None or joined.kind != of_folder.kind:
         return None
+    if joined.kind in SEQUENCES and joined.told.rank < 2:  # the names only hint at it
+        return None
     return joined if folder == path.parent else replace(joined, stem=path.parent.name)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     with distributed.process_group(options.device):
         progress = progress if distributed.rank() == 0 else Progress()
         task = task_of(experiment)
-        for sentence in task.warnings(experiment, data) if trains(experiment) else ():
-            progress.warning(sentence)
+        with suppress(InputError):  # the run says so itself, after what is checked first
+            for sentence in task.warnings(experiment, data) if trains(experiment) else ():
+                progress.warning(sentence)
         run = TrainingRun(
             data, output, progress, options.resume, options.device, coding, options.cache
         )
