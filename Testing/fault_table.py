@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from faults_elsewhere import ELSEWHERE
 
 from scripted_models.cases.phantom.phantom_case import make_phantom
+from scripted_models.runtime.processor_cores import usable_cores
 
 NAMES = ("t1", "t1c", "t2", "flair")
 MODEL = "TwoPathCNN"  # the quickest
@@ -135,7 +136,13 @@ class Inputs:
 
     def named(self, says: str) -> str:
         """Put the paths into a sentence of the table."""
-        places = {**self.paths, "OUT": self.output, "IN": self.folder, "ROOT": self.root}
+        places = {
+            **self.paths,
+            "CORES": usable_cores(),
+            "OUT": self.output,
+            "IN": self.folder,
+            "ROOT": self.root,
+        }
         for name, path in places.items():
             says = says.replace("{" + name + "}", str(path))
         return says

@@ -120,4 +120,28 @@ ELSEWHERE = (
         "the same weights",
         "test_recipe.py::test_loader_processes_change_nothing",
     ),
+    Elsewhere(
+        68,
+        "an input replaced by a file with an older date, --continue",
+        "segmented again",
+        "test_batch.py::test_fewer_or_other_inputs_are_not_whatever_their_dates",
+    ),
+    Elsewhere(
+        68,
+        "more, fewer or changed cases, --resume",
+        "one sentence names them",
+        "test_resumed_data.py::test_more_cases",
+    ),
+    Elsewhere(
+        68,
+        "another folder of pictures of the same names into one output",
+        "one sentence names both",
+        "test_voc_training.py::test_another_folder_with_pictures_of_the_same_names",
+    ),
+    Elsewhere(
+        73,
+        "weights that grow beyond all numbers",
+        "one sentence, no model is left",
+        "test_first_checks.py::test_a_network_that_grows_beyond_numbers_leaves_no_model",
+    ),
 )

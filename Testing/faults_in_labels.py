@@ -156,8 +156,9 @@ def rgb_mask(inputs):
     59,
     "a prediction of VOC as RGB picture in other colors",
     2,
-    "{ROOT}/predictions/a.png: found colors that are not in the palette of VOC, expected indices; "
-    "save the label map as a palette PNG.",
+    "{ROOT}/predictions/a.png: found colors that are not in the palette of VOC, such as (1, 2, 3), "
+    "expected VOC's colors, or gray values that are indices; save the label map with VOC's "
+    "palette, or its indices as 8 bits of gray.",
 )
 def other_colors(inputs):
     return voc(inputs, Image.new("RGB", (8, 6), (1, 2, 3)))

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 from fault_table import make_inputs
 from PIL import Image
 from scipy.io import savemat
@@ -37,10 +38,12 @@ from BrainTumorSegLib.protocol import parse_line
 
 from scripted_models.bundle.archive import copy_model
 from scripted_models.bundle.registry import shipped_models
+from scripted_models.bundle.state_dicts import read_state_dict
 from scripted_models.bundle.weights import load_model
 from scripted_models.errors import ScriptedModelsError
 from scripted_models.images.volume_files import read_label_map, read_volume
-from scripted_models.tasks.voc.masks import read_image, read_mask
+from scripted_models.tasks.voc.masks import read_mask
+from scripted_models.tasks.voc.picture_files import read_image
 from scripted_models.training.experiment_config import load_experiment
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -85,6 +88,11 @@ def read_description(path: Path) -> None:
         load_model(folder)
 
 
+def read_weights(path: Path) -> None:
+    """Read the weights of a model."""
+    read_state_dict(path.read_bytes())
+
+
 READERS: dict[str, Callable] = {
     ".nii": read_volume,
     ".nii.gz": read_volume,
@@ -99,6 +107,7 @@ READERS: dict[str, Callable] = {
     ".jsonl": read_events,
     ".json": read_description,
     ".zip": import_zip,
+    ".pt": read_weights,
 }
 
 
@@ -151,6 +160,9 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
         for path in sorted(p for p in small_model().rglob("*") if p.is_file()):
             archive.write(path, path.relative_to(small_model()).as_posix())
     found[".zip"].append(stream.getvalue())
+    stream = io.BytesIO()
+    torch.save({"a": torch.ones(3, 4), "b": torch.arange(5), "c": torch.zeros(2).half()}, stream)
+    found[".pt"].append(stream.getvalue())
     return found
 
 
@@ -163,7 +175,11 @@ def mutated(content: bytes, rng: random.Random, kind: str) -> bytes:
         # headers stand in front, the directory of a zip file at the end
         reach = rng.choice((400, len(data), len(data)))
         place = rng.randrange(min(reach, len(data))) if data else 0
-        place = len(data) - 1 - place if kind == ".zip" and rng.random() < 0.5 and data else place
+        place = (
+            len(data) - 1 - place
+            if kind in (".zip", ".pt") and rng.random() < 0.5 and data
+            else place
+        )
         how = rng.randrange(6)
         if how == 0 and data:
             data[place] ^= 1 << rng.randrange(8)

@@ -54,6 +54,18 @@ def act_error():
     sys.exit(3)
 
 
+HOSTILE = '<img src="file://host/share/x.png"><a href="http://host/">y</a>\x1b[31m\u202e'
+
+
+def act_hostile():
+    emit(event="stage", stage=HOSTILE, fraction=0.1)
+    emit(event="message", text=HOSTILE)
+    emit(event="warning", text=HOSTILE, found=HOSTILE, path=HOSTILE)
+    sys.stderr.write(HOSTILE + "\n")
+    emit(event="error", code="input", text=HOSTILE, found=HOSTILE, path=HOSTILE)
+    sys.exit(2)
+
+
 def act_sentence():
     text = "The model folder is damaged."
     emit(event="error", code="model", text=text, found=text)

@@ -236,7 +236,7 @@ class TestFolder:
         assert "setup.py" in refused(folder, capsys)
 
     def test_nothing_at_the_path_is_said(self, home, tmp_path, capsys):
-        assert "no such folder or file" in refused(tmp_path / "none", capsys)
+        assert "No such file or directory" in refused(tmp_path / "none", capsys)
 
     def test_the_run_folder_around_a_model_will_do(self, folder, tmp_path):
         (tmp_path / "run").mkdir()

@@ -221,19 +221,21 @@ def test_jitter_is_a_normal_scale_and_shift_for_each_channel(patch):
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"step": "mirror"}, "step 'mirror', expected one of"),
-        ({"step": "flip", "axis": "z"}, "expected the axis 'x' or 'y', not 'z'"),
-        ({"step": "affine", "angle": 3}, "'affine' with {'angle': 3}"),
-        ({"step": "intensity_jitter"}, "'intensity_jitter' with {}"),
-        ({"step": "gaussian_noise", "sigma": 3}, "'gaussian_noise' with {'sigma': 3}"),
-        (
-            {"step": "flip", "prob": 50},
-            "prob = 50 in the augmentation step 'flip', expected a number",
-        ),
-        (
-            {"step": "flip", "prob": "often"},
-            "prob = 'often' in the augmentation step 'flip', expected",
-        ),
+        ({"step": "mirror"}, "'mirror', expected one of"),
+        ({}, r"no 'augmentation\[0\].step', expected one of"),
+        ({"step": "flip", "axis": "z"}, "'z', expected 'x' or 'y'"),
+        ({"step": "affine", "angle": 3}, r"unknown key 'augmentation\[0\].angle'"),
+        ({"step": "affine", "scale": 1.0}, "at least 0 and below 1"),
+        ({"step": "intensity_jitter"}, r"no 'augmentation\[0\].std'"),
+        ({"step": "gaussian_noise", "sigma": 3}, "unknown key"),
+        ({"step": "gaussian_noise", "std": float("nan")}, "= nan, expected a number from 0"),
+        ({"step": "gaussian_smooth", "sigma_x": [1.5]}, "two numbers, from and to"),
+        ({"step": "adjust_contrast", "gamma": [2, 1]}, "the smaller number first"),
+        ({"step": "adjust_contrast", "gamma": [0, 1]}, "above 0"),
+        ({"step": "scale_intensity", "factors": [-1e9, 1]}, "from -100 to 100"),
+        ({"step": "bias_field", "degree": 2.5}, "a whole number from 1 to 5"),
+        ({"step": "flip", "prob": 50}, "= 50, expected a number from 0 to 1"),
+        ({"step": "flip", "prob": "often"}, "= 'often', expected a number"),
     ],
 )
 def test_unknown_steps_and_parameters_are_refused_in_one_sentence(step, message):

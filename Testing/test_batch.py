@@ -3,9 +3,12 @@
 import io
 import json
 import os
+import shutil
+import unicodedata
 from dataclasses import replace
 
 import pytest
+import SimpleITK as sitk
 from training_fixtures import write_small_case
 
 from scripted_models.cases.discovery import find_cases
@@ -68,11 +71,31 @@ class TestDone:
         model = replace(segmenter.model, checksum="0" * 64)
         assert not replace(batch, segmenter=Segmenter(model, "cpu")).is_done(case)
 
-    def test_fewer_or_newer_inputs_are_not(self, batch, case):
+    def test_fewer_or_other_inputs_are_not_whatever_their_dates(self, batch, case):
         assert not batch.is_done(case.without(["t2"]))
-        report = batch.output / case.name / "report.json"
-        later = report.stat().st_mtime + 10
-        os.utime(case.images["t2"].path, (later, later))
+        path = case.images["t2"].path
+        before = path.stat().st_mtime
+        image = sitk.ReadImage(str(path))
+        sitk.WriteImage(image + 1, str(path))
+        for date in (before - 1e6, before, before + 1e6):
+            os.utime(path, (date, date))
+            assert not batch.is_done(case)
+        events = events_of(replace(batch, resume=True), [case])
+        assert "input, model or options differ" in str(events)
+        assert batch.is_done(case)
+
+    def test_the_same_content_is_done_wherever_and_whenever(self, batch, case, tmp_path):
+        shutil.move(tmp_path / "data", tmp_path / "elsewhere")
+        (moved, *_) = find_cases(tmp_path / "elsewhere")
+        os.utime(moved.images["t1"].path)
+        assert batch.is_done(moved)
+        batch.run([moved], Progress())  # and may be done again
+
+    def test_exchanged_inputs_are_not(self, batch, case):
+        paths = [case.images[m].path for m in ("t1", "t1c")]
+        contents = [path.read_bytes() for path in paths]
+        for path, content in zip(paths, reversed(contents), strict=True):
+            path.write_bytes(content)
         assert not batch.is_done(case)
 
     @pytest.mark.parametrize("file", ["segmentation.nii.gz", "report.json"])
@@ -94,6 +117,74 @@ class TestDone:
         assert before.items() <= after.items()
         batch.run([case], Progress())
         assert written_at(batch)[next(iter(before))] > next(iter(before.values()))
+
+
+class TestOthers:
+    """A folder of a case is only replaced by results of this case."""
+
+    @pytest.fixture
+    def other(self, tmp_path):
+        write_small_case(tmp_path / "others", NAMES[0], 7)
+        return find_cases(tmp_path / "others")[0]
+
+    def test_results_of_another_patient_stay(self, batch, cases, other):
+        batch.run(cases[:1], Progress())
+        before = written_at(batch)
+        for again in (batch, replace(batch, resume=True)):
+            with pytest.raises(InputError, match=r"results of another input, .*data"):
+                again.run([other], Progress())
+        assert written_at(batch) == before
+
+    @pytest.mark.parametrize("spelling", [str.upper, str.lower, lambda name: name + "."])
+    def test_on_other_systems_these_names_are_one(self, batch, cases, other, spelling):
+        batch.run([replace(other, name=spelling(other.name))], Progress())
+        with pytest.raises(InputError, match="results of another input"):
+            batch.run(cases[:1], Progress())
+
+    def test_accents_may_be_stored_in_two_ways(self, batch, cases, other):
+        one, two = (unicodedata.normalize(form, "Schädel") for form in ("NFC", "NFD"))
+        assert one != two
+        batch.run([replace(other, name=one)], Progress())
+        with pytest.raises(InputError, match="results of another input"):
+            batch.run([replace(cases[0], name=two)], Progress())
+        with pytest.raises(InputError, match="would share a folder"):
+            batch.run([replace(cases[0], name=one), replace(cases[1], name=two)], Progress())
+
+    def test_a_label_map_of_the_user_stays(self, batch, cases):
+        folder = batch.output / cases[0].name
+        folder.mkdir(parents=True)
+        (folder / "segmentation.nii.gz").write_bytes(b"by hand")
+        with pytest.raises(InputError, match="without a report"):
+            batch.run(cases[:1], Progress())
+        assert (folder / "segmentation.nii.gz").read_bytes() == b"by hand"
+        (folder / "segmentation.nii.gz").rename(folder / "mine.nii.gz")
+        batch.run(cases[:1], Progress())
+        assert (folder / "mine.nii.gz").read_bytes() == b"by hand"
+
+    def test_results_of_the_same_files_are_replaced(self, batch, cases):
+        batch.run(cases[:1], Progress())
+        cases[0].images["t2"].path.write_bytes(cases[0].images["t1"].path.read_bytes())
+        batch.run(cases[:1], Progress())
+        report = json.loads((batch.output / cases[0].name / "report.json").read_text())
+        assert report["inputs_sha256"]["t2"] == report["inputs_sha256"]["t1"]
+
+    def test_others_of_a_batch_are_written(self, batch, cases, other):
+        batch.run([other], Progress())
+        with pytest.raises(InputError, match="1 of 3 cases that were skipped"):
+            batch.run(cases, Progress())
+        assert len(written_at(batch)) == 3
+
+    def test_an_input_that_changes_meanwhile_gives_no_result(self, batch, cases, segmenter):
+        class Changing(Segmenter):
+            def segment(self, case, progress, cancelled=lambda: False):
+                found = super().segment(case, progress, cancelled)
+                os.utime(case.images["t2"].path, ns=(0, 1))
+                return found
+
+        changing = replace(batch, segmenter=Changing(segmenter.model, "cpu"))
+        with pytest.raises(InputError, match="changed while it was read"):
+            changing.run(cases[:1], Progress())
+        assert not written_at(batch)
 
 
 class TestSkipped:

@@ -115,7 +115,7 @@ def test_makers_give_what_belongs_to_their_versions(tmp_path):
     copy = summary(*suppressed_case())[:-1]
     assert (contrast_suppression.VERSION, copy) == (1, near(SUPPRESSED))
     picture = picture_case(tmp_path)
-    assert (picture_cases.VERSION, summary(picture.image, picture.target)) == (1, near(PICTURE))
+    assert (picture_cases.VERSION, summary(picture.image, picture.target)) == (2, near(PICTURE))
     phantom = phantom_case.make_phantom(3, (40, 40, 14))
     found = summary(phantom.volumes["t1c"], phantom.labels)
     assert (phantom_case.VERSION, found) == (1, near(PHANTOM))

@@ -55,6 +55,13 @@ def test_post_alone_leaves_t1_to_the_user(plant):
         case.require_images()
 
 
+def test_t1_flair_may_be_a_flair_at_time_point_1(plant):
+    found = {case.name: case for case in plant("P_T0_T1 P_T0_T1c P_T0_T2 P_T1_FLAIR")}
+    assert set(images(found["P_T0"])) == {"t1", "t1c", "t2"}
+    assert images(found["P"]) == {}
+    assert "what 'T1' means is not known" in found["P"].guesses["t1"].reason
+
+
 def test_a_word_of_all_files_is_no_doubt(plant):
     (case,) = plant(each("p_{}_klinikum"))
     assert images(case) == {m: f"p_{m}_klinikum" for m in FOUR.split()}

@@ -1,5 +1,7 @@
 """The dense CRF in use: on brains, after networks, on files from the shell, in model folders."""
 
+import os
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -120,6 +122,14 @@ class TestCommand:
         assert set(np.unique(labels)) <= {0, 2}
         before, after = (tumor > 0.5) != truth, (labels == 2) != truth
         assert after.sum() < 0.3 * before.sum()
+        os.link(images[0], tmp_path / "hard.nii.gz")
+        (tmp_path / "soft.nii.gz").symlink_to(images[0])
+        (tmp_path / "segmentation.nii.gz").write_bytes(b"of segment")
+        contents = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        for name in ("hard", "soft", "t2", "probability_edema", "segmentation"):
+            again = ["--output", str(tmp_path / f"{name}.nii.gz"), "--progress", "none"]
+            assert main(["crf", str(tmp_path), *images, *again]) == 2
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == contents
 
     @pytest.mark.parametrize(
         ("arguments", "code", "said"),

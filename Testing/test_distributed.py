@@ -142,6 +142,7 @@ def test_two_processes_share_the_cases_of_a_list_of_experiments(tmp_path):
     small = [
         "data.test_every=2",
         "data.validation_every=0",
+        "training.phase1.patience=0",
         "training.phases=1",
         "training.threads=1",
         "training.batch_size=1",

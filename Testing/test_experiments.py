@@ -49,7 +49,8 @@ def run_rows(rows, data, output, *options):
 def run_folds(data, output, *options):
     paths = [str(EXPERIMENTS / "havaei2017" / f"{row}.toml") for row in FOLDED]
     start = ["experiments", *paths, "--data", str(data), "--output", str(output), *options]
-    small = ["--set", *SMALL, "data.validation_every=0"]
+    no_validation = ["data.validation_every=0", *(f"training.phase{n}.patience=0" for n in (1, 2))]
+    small = ["--set", *SMALL, *no_validation]
     return main([*start, "--progress", "none", *small])
 
 

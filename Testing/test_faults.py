@@ -52,7 +52,7 @@ def test_fault(fault, inputs, capsys):
     wanted = "error" if fault.code else "warning"
     said = [e["text"] for e in events if e["event"] == wanted]
     said += [line.removeprefix("Error: ") for line in text.err.splitlines()]
-    print(code, said, text.err, [e for e in events if e["event"] == "error"])
+    print(code, said, text.err)
     assert code == fault.code, said
     assert "Traceback" not in text.err
     if fault.says:

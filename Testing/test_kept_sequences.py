@@ -47,6 +47,7 @@ epochs = 1
 steps_per_epoch = 3
 learning_rate = 0.001
 final_learning_rate = 0.001
+patience = 0
 """
 UNET = "{ in_channels = %d, widths = [4, 8] }"
 SEGRESNET = "{ in_channels = 1, filters = 8, blocks_down = [1, 1], blocks_up = [1] }"

@@ -169,13 +169,13 @@ def test_python_and_environment_inside_slicer(tmp_path, monkeypatch):
         slicerHome = str(home)  # noqa: N815 - Slicer's name
 
         def startupEnvironment(self):  # noqa: N802 - Slicer's name
-            return Variables(PATH="x", PYTHONPATH="mine")
+            return Variables(PATH="x", PYTHONPATH=os.path.abspath("mine") + os.pathsep + ".")
 
     monkeypatch.setattr(slicer, "app", App(), raising=False)
     assert python_child.find_python() == str(home / "bin" / name)
     environment = python_child.child_environment()
     assert environment["PATH"] == "x"
-    assert environment["PYTHONPATH"] == os.pathsep.join([str(ROOT), "mine"])
+    assert environment["PYTHONPATH"] == os.pathsep.join([str(ROOT), os.path.abspath("mine")])
 
 
 @pytest.fixture(params=["untrained", "shipped"])

@@ -174,7 +174,7 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("setting", "words"),
         [
-            ("training.batch_size=0", "'training.batch_size' = 0, expected .* at least 1"),
+            ("training.batch_size=0", "'training.batch_size' = 0, expected .* from 1 to"),
             ("training.average_decay=1.0", "below 1"),
             ("training.start_share=1.0", "below 1"),
             ("training.start_share=0.5", "without a network to start from"),

@@ -19,8 +19,9 @@ from scripted_models.tasks.voc.image_lists import (
     scored_images,
     voc_images,
 )
-from scripted_models.tasks.voc.masks import read_image, read_mask, write_mask, write_overlay
+from scripted_models.tasks.voc.masks import read_mask, write_mask, write_overlay
 from scripted_models.tasks.voc.mat_files import read_struct_field
+from scripted_models.tasks.voc.picture_files import read_image
 
 
 def score(truth, predicted, classes=CLASSES):

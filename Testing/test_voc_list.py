@@ -2,14 +2,21 @@
 
 import csv
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from voc_fixtures import write_experiment, write_voc
 
+from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
 from scripted_models.commands.train import EXPERIMENTS
 from scripted_models.evaluation.confusion import SUMMARIES, ConfusionMatrix
+from scripted_models.runtime.progress import Progress
+from scripted_models.tasks.list_run import ListRun
+from scripted_models.tasks.voc.held_out_pictures import HeldOutPictures
 from scripted_models.tasks.voc.masks import read_mask, write_mask
 from scripted_models.tasks.voc.paper_rows import PAPER_ROWS
 from scripted_models.training.experiment_config import load_experiment
@@ -104,6 +111,7 @@ class TestTable:
 
     def test_pictures_that_train_are_told(self, voc, listed, tmp_path):
         settings = ["data.voc_train=''", "data.voc_test=''", "data.voc_validation=''"]
+        settings += ["training.phase1.patience=0"]
         assert run_list(listed[:1], voc, tmp_path, "--set", *settings) == 0
         (row,) = content_of(tmp_path)["rows"]
         assert row["notes"][0].startswith("short: 4 of the 4 test images also train it.")
@@ -133,15 +141,30 @@ class TestResume:
 
     def test_label_maps_of_other_weights_are_replaced(self, finished, voc, listed):
         folder = finished / "long" / "test"
-        mine, content = folder / "model.json", (folder / "d.png").read_bytes()
-        stated = json.loads(mine.read_text())
-        mine.write_text(json.dumps({**stated, "weights_sha256": "0" * 64}))
+        record, content = folder / "predictions.json", (folder / "d.png").read_bytes()
+        stated = json.loads(record.read_text())
+        other = {"d": {**stated["d"], "weights_sha256": "0" * 64}}
+        record.write_text(json.dumps(other))
         write_mask(folder / "d.png", read_mask(folder / "d.png") * 0 + 9)
         (folder / ".writing-abc").touch()  # of a run that was killed
         assert run_list(listed, voc, finished) == 0
         assert (folder / "d.png").read_bytes() == content
-        assert json.loads(mine.read_text()) == stated
-        assert sorted(path.name for path in folder.iterdir()) == ["d.png", "model.json"]
+        assert json.loads(record.read_text()) == stated
+        assert sorted(path.name for path in folder.iterdir()) == ["d.png", "predictions.json"]
+
+    def test_a_label_map_of_another_picture_is_replaced(self, finished, voc, listed, tmp_path):
+        shutil.copytree(voc, tmp_path / "VOC2012")
+        runs = tmp_path / "runs"
+        shutil.copytree(finished, runs)
+        path = runs / "long" / "test" / "d.png"
+        before = path.read_bytes()
+        picture = tmp_path / "VOC2012" / "JPEGImages" / "d.png"
+        Image.fromarray(255 - np.asarray(Image.open(picture))).save(picture)
+        os.utime(picture, (1, 1))
+        only = HeldOutPictures.of([load_experiment(listed[1])], tmp_path / "VOC2012")
+        run = ListRun(tmp_path / "VOC2012", runs, Progress())
+        only.predict(load_model(str(runs / "long" / "model"), task="voc"), runs / "long", run)
+        assert path.read_bytes() != before
 
 
 class TestRefusals:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from test_voc import make_sbd
 from torch.nn import functional as F
 from voc_fixtures import UNET, write_experiment, write_voc
@@ -64,7 +65,7 @@ def test_an_fcn_goes_the_same_way_and_starts_from_another(voc, tmp_path):
     assert train(voc, tmp_path / "16s", *start, network="FCN16s", arguments=FCN, steps=1) == 0
     options = ["--split", "val", "--scales", "0.75", "1.25"]
     assert predict(voc, tmp_path / "16s" / "model", tmp_path / "p", *options) == 0
-    assert [path.name for path in (tmp_path / "p").iterdir()] == ["d.png"]
+    assert sorted(p.name for p in (tmp_path / "p").iterdir()) == ["d.png", "predictions.json"]
     assert read_mask(tmp_path / "p" / "d.png").shape == (40, 44)
 
 
@@ -169,3 +170,56 @@ class TestRefusals:
         write_mask(voc / "SegmentationClass" / "a.png", np.zeros((3, 3), np.uint8))
         assert train(voc, tmp_path / "run") == 2
         assert "(3, 3) pixels for a picture of (40, 44)" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    assert train(write_voc(folder / "VOC2012"), folder / "run", steps=1) == 0
+    return folder / "run" / "model"
+
+
+class TestPredictions:
+    """Label maps of other pictures, and some that nobody knows, are never replaced."""
+
+    def test_again_with_the_same_or_a_changed_picture(self, voc, trained, tmp_path):
+        out = tmp_path / "p"
+        assert predict(voc, trained, out) == 0
+        before = (out / "d.png").read_bytes()
+        picture = voc / "JPEGImages" / "d.png"
+        Image.fromarray(255 - np.asarray(Image.open(picture))).save(picture)
+        assert predict(voc, trained, out) == 0
+        assert (out / "d.png").read_bytes() != before
+
+    def test_another_folder_with_pictures_of_the_same_names(self, voc, trained, tmp_path, capsys):
+        out, other = tmp_path / "p", write_voc(tmp_path / "other" / "VOC2012")
+        assert predict(voc, trained, out) == 0
+        for folder in (other, voc):  # the very same pictures
+            assert predict(folder, trained, out) == 0
+        for path in (other / "JPEGImages").iterdir():
+            Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+        before = {path: path.read_bytes() for path in out.iterdir()}
+        assert predict(other, trained, out, "--split", "val") == 2
+        assert "the label map of another picture" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+    def test_a_label_map_of_the_user_stays(self, voc, trained, tmp_path, capsys):
+        (tmp_path / "p").mkdir()
+        (tmp_path / "p" / "a.png").write_bytes(b"by hand")
+        assert predict(voc, trained, tmp_path / "p") == 2
+        assert "predictions.json does not know" in capsys.readouterr().err
+        assert (tmp_path / "p" / "a.png").read_bytes() == b"by hand"
+
+    @pytest.mark.parametrize("scale", ["nan", "0", "-1", "inf", "1e9"])
+    def test_sizes_that_cannot_be(self, scale, voc, trained, tmp_path, capsys):
+        assert predict(voc, trained, tmp_path / "p", f"--scales={scale}") == 2
+        assert "--scales" in capsys.readouterr().err
+
+    def test_overlays_do_not_replace_predictions(self, voc, trained, tmp_path, capsys):
+        out = tmp_path / "scores" / "overlays"
+        assert predict(voc, trained, out) == 0
+        before = (out / "a.png").read_bytes()
+        options = ["--predictions", str(out), "--output", str(out.parent), "--overlays"]
+        assert main(["evaluate", "--voc", str(voc), *options, "--progress", "none"]) == 2
+        assert "where the overlays would lie" in capsys.readouterr().err
+        assert (out / "a.png").read_bytes() == before

@@ -15,7 +15,7 @@ from model_fixtures import described, renew_checksums, restate
 from scripted_models.bundle.model_folders import (
     DEFAULT_MODEL,
     shipped_models,
-    verify_checksums,
+    verify_files,
 )
 from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cli import main
@@ -122,7 +122,7 @@ class TestShipped:
     def test_the_default_is_there_and_sound(self):
         assert DEFAULT_MODEL in [path.name for path in shipped_models()]
         for path in shipped_models():
-            verify_checksums(path)
+            verify_files(path)
             load_model(str(path))
 
     def test_its_card_names_data_and_limits(self):

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +27,7 @@ from scripted_models.commands import (
 )
 from scripted_models.errors import Cancelled, InputError, ResourceError, ScriptedModelsError
 from scripted_models.runtime.memory import is_shortage
+from scripted_models.runtime.printable_text import on_one_line, printable
 from scripted_models.runtime.progress import Progress, make_progress
 
 COMMANDS = (
@@ -39,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports wrong options as input errors (exit code 2) in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"Error: {message} (see '{self.prog} --help')\n")
+        self.exit(2, f"Error: {on_one_line(message)} (see '{self.prog} --help')\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,12 +61,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = build_parser().parse_args(arguments)
-    for name, value in vars(options).items():
-        if isinstance(value, Path) and str(value).startswith("~"):  # as in --t1=~/a.nii
-            setattr(options, name, value.expanduser())
     progress = make_progress(getattr(options, "progress", "bar"))
     _cancel_on_signals()
     try:
+        _expand_home(options)
         return int(options.run(options, progress) or 0)
     except ScriptedModelsError as error:
         return _fail(progress, error)
@@ -75,8 +75,19 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         expected = _expected(error)
         if not expected:
-            traceback.print_exc()
+            _tell(printable(traceback.format_exc()))
         return _fail(progress, expected or _fault(error))
+
+
+def _expand_home(options: argparse.Namespace) -> None:
+    for name, value in vars(options).items():
+        if isinstance(value, Path) and str(value).startswith("~"):  # as in --t1=~/a.nii
+            try:
+                setattr(options, name, value.expanduser())
+            except RuntimeError as error:
+                raise InputError(
+                    found="no home folder", action="write the path without ~", path=value
+                ) from error
 
 
 def _expected(error: Exception) -> ScriptedModelsError | None:
@@ -105,17 +116,27 @@ def _fault(error: Exception) -> ScriptedModelsError:
 
 
 def _fail(progress: Progress, error: ScriptedModelsError) -> int:
-    progress.error(error)
+    with suppress(BrokenPipeError):  # nobody reads it any more
+        progress.error(error)
     if progress.is_silent:  # the reason must still reach the user
-        print(f"Error: {error}", file=sys.stderr)
+        _tell(f"Error: {on_one_line(str(error))}\n")
     return error.exit_code
 
 
+def _tell(text: str) -> None:
+    if sys.stderr is not None:
+        with suppress(BrokenPipeError):
+            sys.stderr.write(text)
+
+
 def _cancel_on_signals() -> None:
-    """Let SIGTERM end the run like Ctrl-C, so that clean-up code runs."""
+    """Let SIGTERM, or a terminal that closes, end the run like Ctrl-C, so that clean-up runs."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, interrupt)
+        hangup = getattr(signal, "SIGHUP", None)
+        if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:  # not under nohup
+            signal.signal(hangup, interrupt)

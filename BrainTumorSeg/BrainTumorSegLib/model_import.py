@@ -14,7 +14,7 @@ from .child_errors import ChildOutput, ended_early, not_started, stated_error
 from .model_list import ModelEntry, entry_of
 from .process_tree import ask_tree_to_end, close_pipes, kill_tree, start_process
 from .protocol import parse_line
-from .python_child import child_environment, find_python
+from .python_child import child_environment, find_python, program
 from .translation import _
 
 POLL_S = 0.05
@@ -45,7 +45,7 @@ def import_model(
         ResourceError: the child could not be started, took too long, or could not write.
     """
     command = [
-        *(python or find_python(), "-m", "scripted_models", "models", "--import", str(source)),
+        *(*program(python or find_python()), "models", "--import", str(source)),
         *(() if name is None else ("--name", name)),
         "--json",
     ]

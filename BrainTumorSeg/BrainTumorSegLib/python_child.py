@@ -10,6 +10,18 @@ import slicer
 
 from . import package_parent
 
+# As ``-m scripted_models``, which takes modules from the folder that Slicer was started in first.
+# Python before 3.11 does not know PYTHONSAFEPATH. ``-c`` puts an empty entry there, and it goes.
+_START = (
+    "import sys; sys.path[:] = [p for p in sys.path if p]; import runpy; "
+    "runpy.run_module('scripted_models', run_name='__main__', alter_sys=True)"
+)
+
+
+def program(python: str) -> tuple[str, ...]:
+    """Return the start of a command line that runs the program ``scripted_models``."""
+    return python, "-c", _START
+
 
 def find_python() -> str:
     """Return the Python to start: Slicer's launcher inside Slicer, else the running interpreter.
@@ -36,8 +48,8 @@ def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
         base = slicer.util.startupEnvironment() if inside_slicer else os.environ
     environment = dict(base)
     paths = [str(package_parent()), *environment.get("PYTHONPATH", "").split(os.pathsep)]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    # a folder of that name where Slicer was started is not ours
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if os.path.isabs(path))
+    # what lies in the folder where Slicer was started is not ours
     environment["PYTHONSAFEPATH"] = "1"
     environment["PYTHONUNBUFFERED"] = "1"
     environment["PYTHONIOENCODING"] = "utf-8"
@@ -57,7 +69,7 @@ def segment_command(
     inputs = [part for m in files for part in (f"--{m}", str(files[m]))]
     extra = ["--probabilities"] if probabilities else []
     return [
-        *(python, "-m", "scripted_models", "segment"),
+        *(*program(python), "segment"),
         *inputs,
         *("--output", str(output), "--case-name", case_name),
         *("--model", model, "--device", device, "--progress", "json", *extra),

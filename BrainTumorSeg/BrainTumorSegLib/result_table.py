@@ -1,7 +1,5 @@
 """Sizes of segments and regions as a table node, measured on the segmentation as it is now."""
 
-import csv
-import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +13,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.labels import known_regions
 from scripted_models.runtime.atomic_files import write_file
+from scripted_models.runtime.csv_text import csv_text
 from scripted_models.segmentation.tumor_size import axial_diameters
 
 from .resampling import parent_matrix, ras_grid
@@ -119,13 +118,13 @@ def write_csv(table_node: TableNode, path: Path) -> None:
     Raises:
         ResourceError: the file cannot be written; a former one is as it was.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = range(table_node.GetNumberOfColumns())
-    writer.writerow([table_node.GetColumnName(column) for column in columns])
-    for row in range(table_node.GetNumberOfRows()):
-        writer.writerow([table_node.GetCellText(row, column) for column in columns])
-    write_file(path, text.getvalue())
+    head = [table_node.GetColumnName(column) for column in columns]
+    lines = (
+        [table_node.GetCellText(row, column) for column in columns]
+        for row in range(table_node.GetNumberOfRows())
+    )
+    write_file(path, csv_text([head, *lines]))
 
 
 def _segment_masks(node: SegmentationNode) -> tuple[dict[int, np.ndarray], Grid]:

@@ -1,7 +1,6 @@
 """Texts of the program in the user's language: problems as sentences, names of stages."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from scripted_models.errors import Phrase, Problem, ScriptedModelsError
 
@@ -64,15 +63,6 @@ def error_in_words(error: Exception) -> str:
     if isinstance(error, ScriptedModelsError) and error.problem.sentence == str(error):
         return in_words(error.problem)
     return str(error)
-
-
-@contextmanager
-def errors_in_words() -> Iterator[None]:
-    """Give expected errors the user's words on their way to a dialog."""
-    try:
-        yield
-    except ScriptedModelsError as error:
-        raise type(error)(error_in_words(error)) from error
 
 
 def stage_in_words(name: str) -> str:

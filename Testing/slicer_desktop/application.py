@@ -62,13 +62,16 @@ class Dialogs:
 
     def __init__(self):
         self.errors, self.details, self.questions, self.answer = [], [], [], True
+        self.formats = []
 
     def error(self, text, windowTitle=None, parent=None, **options):
         self.errors.append(text)
+        self.formats.append(options.get("textFormat"))
         self.details.append(options.get("detailedText", ""))
 
     def confirm(self, text, windowTitle=None, parent=None, **options):
         self.questions.append(text)
+        self.formats.append(options.get("textFormat"))
         return self.answer
 
 

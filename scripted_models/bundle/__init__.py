@@ -6,7 +6,7 @@
     model_folders      paths, shipped and user models, checksums
     weights            `Model`: load a folder, write one (`skeleton`, `state_dicts` check first)
     card, monai_files  the model card, and the files of the MONAI bundle
-    registry           list, import (`archive`) and remove models
+    registry           list, import (`archive`, `zip_files`) and remove models
     shipped/           the weights that come with the package
 
 Outside of this package use the names below. Those that load weights import PyTorch when they are
@@ -25,17 +25,19 @@ from scripted_models.bundle.description import (
     RegionScores,
     TaskName,
     TrainingRecord,
+    parse_description,
     read_description,
 )
 from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
 from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
 from scripted_models.bundle.model_folders import (
+    MODEL_JSON,
     WEIGHTS,
     find_model,
     shipped_models,
     user_models,
     user_models_folder,
-    verify_checksums,
+    verify_files,
 )
 from scripted_models.bundle.registry import (
     StoredModel,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMAGE_SCALES",
+    "MODEL_JSON",
     "WEIGHTS",
     "CrfSettings",
     "Decision",
@@ -69,13 +72,14 @@ __all__ = [
     "load_model",
     "missing_finding",
     "needs_one_of",
+    "parse_description",
     "read_description",
     "remove_model",
     "shipped_models",
     "stored_model",
     "user_models",
     "user_models_folder",
-    "verify_checksums",
+    "verify_files",
     "write_model",
 ]
 _WITH_TORCH = ("Model", "assemble_model", "load_model", "write_model")

@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
+from scripted_models.bundle.model_folders import MAX_OTHER_BYTES, MAX_WEIGHTS_BYTES
+from scripted_models.bundle.zip_files import open_zip
 from scripted_models.errors import ModelError
+from scripted_models.runtime.plain_files import open_file
 
 MAX_ENTRIES = 100
-MAX_WEIGHTS_BYTES = 1 << 30  # a RefineNet with two trunks has 0.9 GB
-MAX_OTHER_BYTES = 4 << 20
+_DIRECTORY_BYTES = 1 << 20  # what a zip file says about its files
 _FILES = re.compile(
     r"LICENSE(\.txt|\.md)?|configs/[\w-]+\.json|models/(model\.pt|SHA256SUMS)|"
     r"docs/[\w-]+\.(md|txt|png|jpg)",
@@ -55,24 +57,29 @@ def copy_model(source: Path, target: Path) -> None:
     if source.is_dir():
         _copy_entries(source, list(_folder_entries(source)), target)
         return
-    if not source.is_file():
+    try:
+        with open_file(source) as stream:
+            _copy_zip(source, stream, target)
+    except _DAMAGE as error:
+        raise _damaged(source, str(error)) from error
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) != source:
+            raise  # about the copy
+        if error.errno == errno.EINVAL and error.filename is None:
+            raise _damaged(source, str(error)) from error  # an offset before its start
         raise ModelError(
-            found="no such folder or file",
+            found=f"no readable folder or file ({error.strerror})",
             expected="a model folder or a zip file of one",
             action="check the path",
             path=source,
-        )
-    if source.stat().st_size > MAX_WEIGHTS_BYTES + MAX_OTHER_BYTES:
+        ) from error
+
+
+def _copy_zip(source: Path, stream: BinaryIO, target: Path) -> None:
+    if os.fstat(stream.fileno()).st_size > MAX_WEIGHTS_BYTES + MAX_OTHER_BYTES:
         raise _refusal(source, f"more than {(MAX_WEIGHTS_BYTES + MAX_OTHER_BYTES) >> 20} MiB")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            _copy_entries(source, list(_zip_entries(source, archive)), target)
-    except _DAMAGE as error:
-        raise _damaged(source, error) from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # an offset before the start of the file
-            raise
-        raise _damaged(source, error) from error
+    with open_zip(stream, _DIRECTORY_BYTES) as archive:
+        _copy_entries(source, list(_zip_entries(source, archive)), target)
 
 
 def _folder_entries(source: Path) -> Iterator[_Entry]:
@@ -89,13 +96,9 @@ def _folder_entries(source: Path) -> Iterator[_Entry]:
                 if found.is_dir(follow_symlinks=False):
                     waiting.append(path)
                 elif found.is_file(follow_symlinks=False):
-                    yield _Entry(name, partial(_opened, path))
+                    yield _Entry(name, partial(open_file, path))
                 else:
                     raise _refusal(source, f"the link or special file {_shown(name)}")
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return path.open("rb")
 
 
 def _zip_entries(source: Path, archive: zipfile.ZipFile) -> Iterator[_Entry]:
@@ -164,9 +167,9 @@ def _refusal(source: Path, found: str) -> ModelError:
     )
 
 
-def _damaged(source: Path, error: Exception) -> ModelError:
+def _damaged(source: Path, reason: str) -> ModelError:
     return ModelError(
-        found=f"a damaged or incomplete file ({error})",
+        found=f"a damaged or incomplete file ({reason})",
         expected="a zip file of a model folder",
         action="get it again",
         path=source,

@@ -3,19 +3,20 @@
 `docs/model-description.schema.json` shows the same as JSON Schema.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 from scripted_models.bundle.image_scales import ImageScale
-from scripted_models.bundle.model_folders import MODEL_JSON
+from scripted_models.bundle.model_folders import MAX_OTHER_BYTES, MODEL_JSON
 from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS, REGIONS
+from scripted_models.runtime.plain_files import read_bytes
+from scripted_models.runtime.structured_text import parse_json
 from scripted_models.runtime.table_hints import Choice, Complete, Pattern, Range
 from scripted_models.runtime.typed_tables import UnfitError, as_table, read_table
 from scripted_models.sequences import SEQUENCES
@@ -29,7 +30,6 @@ from scripted_models.transforms.steps import (
 )
 
 FORMAT_VERSION: Literal[1] = 1
-MAX_BYTES = 4 << 20  # the shipped ones have 15 kB
 ACTION = "get the model folder again"
 
 TaskName = Literal["brains", "voc"]
@@ -272,7 +272,7 @@ def _check_pictures(stated: ModelDescription) -> None:
 
 
 def read_description(folder: Path, task: TaskName = "brains") -> ModelDescription:
-    """Read model.json without loading weights.
+    """Read model.json without loading weights, and without asking whether it was changed.
 
     Args:
         folder: of the model.
@@ -283,17 +283,28 @@ def read_description(folder: Path, task: TaskName = "brains") -> ModelDescriptio
     """
     path = Path(folder) / MODEL_JSON
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"more than {MAX_BYTES >> 20} MiB")
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-        description = read_table(ModelDescription, content, ModelError, path, ACTION)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            found=f"no readable model description ({error})",
-            expected="JSON written by this program",
-            action=ACTION,
-            path=path,
-        ) from error
+        content = read_bytes(path, MAX_OTHER_BYTES)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return parse_description(content, path, task)
+
+
+def parse_description(content: bytes, path: Path, task: TaskName = "brains") -> ModelDescription:
+    """Return the description in the bytes of a model.json.
+
+    Args:
+        content: of the file.
+        path: of the file, for errors.
+        task: what the model must be for.
+
+    Raises:
+        ModelError: as `read_description`.
+    """
+    try:
+        table = parse_json(content)
+        description = read_table(ModelDescription, table, ModelError, path, ACTION)
+    except ValueError as error:
+        raise _unreadable(path, error) from error
     if description.task != task:
         raise ModelError(
             found=f"a model for {description.task}",
@@ -304,5 +315,11 @@ def read_description(folder: Path, task: TaskName = "brains") -> ModelDescriptio
     return description
 
 
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"the number {text}")
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return ModelError(
+        found=f"no readable model description ({reason})",
+        expected="JSON written by this program",
+        action=ACTION,
+        path=path,
+    )

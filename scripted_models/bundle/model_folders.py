@@ -13,12 +13,17 @@ Layout (a valid MONAI bundle plus ours)::
 Shipped models lie in the package, the user's in a folder of the user (`user_models_folder`).
 """
 
+import errno
 import hashlib
+import io
 import os
 import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripted_models.errors import ModelError, ResourceError
+from scripted_models.runtime.plain_files import open_file, read_text
 
 SHIPPED = Path(__file__).parent / "shipped"
 DEFAULT_MODEL = "default"
@@ -28,6 +33,8 @@ MODEL_JSON, WEIGHTS, CHECKSUMS, CARD = (
     "models/SHA256SUMS",
     "docs/README.md",
 )
+MAX_WEIGHTS_BYTES = 1 << 30  # a RefineNet with two trunks has 0.9 GB
+MAX_OTHER_BYTES = 4 << 20  # the shipped descriptions have 15 kB
 CHECKED = ("configs/metadata.json", "configs/inference.json", MODEL_JSON, WEIGHTS)
 
 
@@ -88,7 +95,8 @@ def find_model(name_or_path: str) -> Path:
 def is_user_model(folder: Path) -> bool:
     """True when a folder lies in the user's models folder; its name is then the model's."""
     try:
-        return folder.parent.resolve() == user_models_folder().resolve()
+        # no error for links in a circle
+        return os.path.realpath(folder.parent) == os.path.realpath(user_models_folder())
     except ResourceError:
         return False
 
@@ -112,18 +120,60 @@ def user_models() -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
-def verify_checksums(folder: Path) -> dict[str, str]:
-    """Compare every file that a prediction depends on with its checksum.
+@dataclass(frozen=True)
+class VerifiedFiles:
+    """What was verified of a model folder; what is used of it is used from here.
 
-    Returns:
-        Path inside the folder -> SHA-256, as verified.
+    A file could be exchanged between its check and a second look at it.
+
+    Attributes:
+        folder: of the model.
+        checksums: path inside the folder -> SHA-256.
+        contents: path inside the folder -> the bytes that were verified, of the files asked for.
+    """
+
+    folder: Path
+    checksums: Mapping[str, str]
+    contents: Mapping[str, bytes]
+
+
+def verify_files(folder: Path, keep: Collection[str] = ()) -> VerifiedFiles:
+    """Compare every file that a prediction depends on with its checksum; each is read once.
+
+    Args:
+        folder: of the model.
+        keep: names of the files whose content is wanted.
 
     Raises:
         ModelError: the list is absent, lacks a file, or a file differs.
     """
+    stated, contents = _stated_checksums(folder), {}
+    for name in CHECKED:
+        path = Path(folder) / name
+        if name not in stated or not path.exists():
+            raise ModelError(
+                found=f"no {name}",
+                expected="all files of a model",
+                action="get the complete model folder again",
+                path=folder,
+            )
+        digest, content = _digest(path, name in keep)
+        if digest != stated[name]:
+            raise ModelError(
+                found="another checksum",
+                expected=f"that of {CHECKSUMS}",
+                action="the file was damaged or changed, get the model folder again",
+                path=path,
+            )
+        if name in keep:
+            contents[name] = content
+    return VerifiedFiles(Path(folder), {name: stated[name] for name in CHECKED}, contents)
+
+
+def _stated_checksums(folder: Path) -> dict[str, str]:
     listing = Path(folder) / CHECKSUMS
     try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
+        lines = read_text(listing, MAX_OTHER_BYTES).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
             found="no readable list of checksums",
@@ -131,29 +181,27 @@ def verify_checksums(folder: Path) -> dict[str, str]:
             path=listing,
         ) from error
     pairs = (line.split("  ", 1) for line in lines if "  " in line)
-    stated = {name: digest for digest, name in pairs}
-    for name in CHECKED:
-        path = Path(folder) / name
-        if name not in stated or not path.is_file():
-            raise ModelError(
-                found=f"no {name}",
-                expected="all files of a model",
-                action="get the complete model folder again",
-                path=folder,
-            )
-        if _sha256(path) != stated[name]:
-            raise ModelError(
-                found="another checksum",
-                expected=f"that of {CHECKSUMS}",
-                action="the file was damaged or changed, get the model folder again",
-                path=path,
-            )
-    return {name: stated[name] for name in CHECKED}
+    return {name: digest for digest, name in pairs}
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _digest(path: Path, is_kept: bool) -> tuple[str, bytes]:
+    """Return the SHA-256 of a file, and its content if that is wanted."""
+    limit = MAX_WEIGHTS_BYTES if path.name.endswith(".pt") else MAX_OTHER_BYTES
+    digest, kept, count = hashlib.sha256(), io.BytesIO(), 0
+    try:
+        with open_file(path) as stream:
+            while block := stream.read(1 << 20):
+                count += len(block)
+                if count > limit:
+                    raise OSError(errno.EFBIG, f"It has more than {limit >> 20} MiB")
+                digest.update(block)
+                if is_kept:
+                    kept.write(block)
+    except OSError as error:
+        raise ModelError(
+            found=f"a file that cannot be used ({error.strerror})",
+            expected="a file of a model",
+            action="get the complete model folder again",
+            path=path,
+        ) from error
+    return digest.hexdigest(), kept.getvalue()

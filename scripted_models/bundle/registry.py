@@ -13,17 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripted_models.bundle.archive import copy_model
-from scripted_models.bundle.description import ModelDescription, read_description
+from scripted_models.bundle.description import (
+    ModelDescription,
+    parse_description,
+    read_description,
+)
 from scripted_models.bundle.model_folders import (
     CARD,
     DEFAULT_MODEL,
+    MAX_OTHER_BYTES,
+    MODEL_JSON,
     is_user_model,
     shipped_models,
     user_models,
     user_models_folder,
-    verify_checksums,
+    verify_files,
 )
 from scripted_models.errors import InputError, ModelError, Problem, ResourceError
+from scripted_models.runtime.plain_files import read_bytes
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9_-])?")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -61,10 +68,10 @@ def list_models() -> list[StoredModel]:
 def stored_model(folder: Path) -> StoredModel:
     """Describe a model folder; its checksums are verified, its weights are not loaded."""
     user = is_user_model(folder)
-    description, problem, card = None, None, folder / CARD
+    description, problem = None, None
     try:
-        verify_checksums(folder)
-        description = read_description(folder)
+        files = verify_files(folder, (MODEL_JSON,))
+        description = parse_description(files.contents[MODEL_JSON], folder / MODEL_JSON)
         if user and folder.name.lower() in _shipped_names():
             raise ModelError(
                 found="the name of a shipped model",
@@ -74,9 +81,15 @@ def stored_model(folder: Path) -> StoredModel:
             )
     except ModelError as error:
         problem = error.problem
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     name = folder.name if user or description is None else description.name
-    return StoredModel(name, folder, user, description, text, problem)
+    return StoredModel(name, folder, user, description, _card(folder), problem)
+
+
+def _card(folder: Path) -> str:
+    try:
+        return read_bytes(folder / CARD, MAX_OTHER_BYTES).decode("utf-8-sig", errors="replace")
+    except OSError:
+        return ""
 
 
 def import_model(source: Path, name: str | None = None) -> StoredModel:

@@ -45,7 +45,7 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
     if expected != shapes:
         wrong = sorted(set(expected.items()) ^ set(shapes.items()))[:3]
         raise ModelError(
-            found=f"weights that do not fit {stated.name} (for example {wrong})",
+            found=f"weights that do not fit {stated.name} (for example {shown(wrong)})",
             expected="those of this network",
             action="the folder mixes files of different models",
         )

@@ -1,7 +1,7 @@
 """The model folder with its weights: loaded after every check, written whole.
 
-Loading verifies the checksums first, reads weights with `weights_only=True` and strict keys,
-refuses NaN, and executes nothing.
+Loading verifies the checksums first and uses the bytes that were verified. It reads weights with
+`weights_only=True` and strict keys, refuses NaN, and executes nothing.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from scripted_models.bundle.description import (
     Decision,
     ModelDescription,
     TaskName,
-    read_description,
+    parse_description,
 )
 from scripted_models.bundle.model_folders import (
     CARD,
@@ -28,11 +28,11 @@ from scripted_models.bundle.model_folders import (
     WEIGHTS,
     find_model,
     is_user_model,
-    verify_checksums,
+    verify_files,
 )
 from scripted_models.bundle.monai_files import monai_files
 from scripted_models.bundle.skeleton import build_fitting
-from scripted_models.bundle.state_dicts import read_state_dict, require_finite, shapes_of
+from scripted_models.bundle.state_dicts import as_types_of, read_state_dict, shapes_of
 from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.networks.crf.dense_crf import DenseCRF
@@ -104,13 +104,13 @@ def load_model(name_or_path: str, task: TaskName = "brains") -> Model:
         ModelError: not found, damaged, or made for other channels, labels or networks.
     """
     folder = find_model(name_or_path)
-    checksum = verify_checksums(folder)[WEIGHTS]
-    description = read_description(folder, task)
+    files = verify_files(folder, (MODEL_JSON, WEIGHTS))
+    description = parse_description(files.contents[MODEL_JSON], folder / MODEL_JSON, task)
     try:
-        network = _load_network(folder, description)
+        network = _load_network(files.contents[WEIGHTS], description)
     except ModelError as error:
         raise error.at(folder) from error
-    return assemble_model(folder, description, network.eval(), checksum)
+    return assemble_model(folder, description, network.eval(), files.checksums[WEIGHTS])
 
 
 def assemble_model(
@@ -130,12 +130,11 @@ def assemble_model(
     )
 
 
-def _load_network(folder: Path, description: ModelDescription) -> SliceNetwork:
-    weights = read_state_dict((folder / WEIGHTS).read_bytes())
+def _load_network(content: bytes, description: ModelDescription) -> SliceNetwork:
+    weights = read_state_dict(content)
     network = build_fitting(description.network, shapes_of(weights))
     _require_size(network, description)
-    require_finite(weights)
-    network.load_state_dict({key: value.float() for key, value in weights.items()})
+    network.load_state_dict(as_types_of(weights, network.state_dict()))
     return network
 
 

@@ -1,5 +1,6 @@
 """The files of one case: what they are together, where each alone leaves a doubt."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,13 +15,18 @@ from scripted_models.errors import listed, phrases
 from scripted_models.images.volume_files import volume_stem
 from scripted_models.sequences import TITLES
 
+_TIME_POINT = re.compile(r"(?:^|[ _-])t[03-9][ _-]", re.I)
 Kinds = Sequence[tuple[str, Path]]
 
 _ = phrases(__name__)
 
 
 def choose_readings(roles: Mapping[Path, FileRole]) -> dict[Path, FileRole]:
-    """Decide whether 'pre' and 'post' before T1 are a time point, by the stems of other files."""
+    """Decide whether 'pre' and 'post' before T1 are a time point, by the stems of other files.
+
+    Beside names with 'T0' or 'T3', 'T1_FLAIR' may be a FLAIR at time point 1: that is a doubt.
+    """
+    counted = {path.parent for path in roles if _TIME_POINT.search(volume_stem(path))}
     stems = {(path.parent, role.stem.lower()) for path, role in roles.items() if not role.second}
     chosen = {}
     for path, role in roles.items():
@@ -28,6 +34,8 @@ def choose_readings(roles: Mapping[Path, FileRole]) -> dict[Path, FileRole]:
         known = (path.parent, role.stem.lower()) in stems
         if second and not known and (path.parent, second.stem.lower()) in stems:
             role = second
+        if path.parent in counted and role.kind == "t1" and "flair" in path.name.lower():
+            role = replace(role, told=replace(role.told, rank=1, doubt="T1"))
         chosen[path] = role
     return chosen
 

@@ -5,7 +5,6 @@ beside the file (color tables of 3D Slicer and ITK-SNAP, BIDS), `dataset.json` o
 """
 
 import csv
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_extension, volume_stem
 from scripted_models.label_names import Meaning, coding_of, meaning_of
 from scripted_models.labels import CODINGS, LabelCoding
+from scripted_models.runtime.plain_files import read_bytes
+from scripted_models.runtime.structured_text import read_json
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
 PREDICTION_REPORT = "report.json"
@@ -83,7 +84,7 @@ def read_dataset(path: Path) -> dict[str, Any]:
         InputError: it cannot be read as JSON.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             found=f"no table of channels or labels ({error})",
@@ -138,7 +139,7 @@ def _is_whole(number: object) -> bool:
 def _reported_coding(report: Path) -> LabelCoding | None:
     """Return the coding that a prediction's report states; None without such a report."""
     try:
-        content = json.loads(report.read_text(encoding="utf-8"))
+        content = read_json(report)
         name = content.get("coding")
         return None if name is None else CODINGS[name]
     except FileNotFoundError:
@@ -175,8 +176,8 @@ def _table_beside(path: Path) -> Path | None:
 def _read_table(path: Path) -> dict[int, Meaning]:
     """Read values and names; of names that are not known the value stays out."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = read_bytes(path).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError):
         return {}
     named: list[tuple[str, str]] = []
     if path.suffix.lower() in (".csv", ".tsv"):

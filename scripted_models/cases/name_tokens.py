@@ -45,7 +45,7 @@ _OF_NO_MEANING = {
 _LONGEST = max(map(len, GLUABLE))
 _LONGEST_PAIR = 32  # letters of two sequences glued together, 'flair2t1c'
 GIVEN, DENIED = "given", "denied"  # contrast medium, by an alias such as 't1ce' or 't1n'
-_DERIVED = ("mask", "masks", "maske", "seg", "segm", "map", "maps", "label", "labels", "jacobian")
+_DERIVED = ("mask", "masks", "seg", "segm", "map", "maps", "label", "labels", "field", "jacobian")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scripted_models.sequences import name_tokens
 # map, and in which state it is.
 _RESULTS = re.compile(
     r"pred\w*|auto\w*|nnu?net\w*|\w*unet|models?|infer\w*|outputs?|out|results?|submissions?|"
-    r"ensemble\w*|deep\w*|glistrboost|hdglio|hd|synthseg|raidionics|runs?"
+    r"\w*ensemble\w*|deep\w*|glistrboost|hdglio|hd|synthseg|raidionics|runs?"
 )
 _NO_TRUTH = re.compile(
     _RESULTS.pattern

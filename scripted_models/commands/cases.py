@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripted_models.runtime.printable_text import on_one_line
 from scripted_models.runtime.progress import Progress
+from scripted_models.runtime.standard_streams import say
 
 if TYPE_CHECKING:
     from scripted_models.cases.case import Case
@@ -31,15 +33,16 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     for problem in skipped_files(options.folder, found):
         progress.warning(problem.sentence, **problem.fields)
     if options.json:
-        print(json.dumps([_describe(case) for case in found], indent=2))
+        say(json.dumps([_describe(case) for case in found], indent=2))
         return 0
     width = max(len(case.name) for case in found)
     for case in found:
-        print("\n".join(_lines(case, width)))
+        say("\n".join(map(on_one_line, _lines(case, width))))
     complete = sum(not case.missing for case in found)
     labeled = sum(case.truth is not None for case in found)
-    print(f"{len(found)} cases, {complete} complete, {labeled} with ground truth")
-    print("".join(f"{text}\n" for text in tell_ignored(found)), end="")
+    say(f"{len(found)} cases, {complete} complete, {labeled} with ground truth")
+    for text in tell_ignored(found):
+        say(on_one_line(text))
     return 0
 
 

@@ -44,16 +44,11 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Write the label map."""
     settings = _settings([text for group in options.set for text in group])
-    if not options.probabilities.exists():
+    if not (options.probabilities.is_dir() or options.probabilities.is_file()):
         raise InputError(
             found="no such file or folder", action="check the path", path=options.probabilities
         )
-    if options.output.resolve() in [path.resolve() for path in options.images]:
-        raise InputError(
-            found=f"--output {options.output}, which would replace an input",
-            expected="another file",
-            action="choose another name",
-        )
+    _refuse_input_as_output(options.output, [options.probabilities, *options.images])
     progress.stage("crf", 0.0)
     if options.probabilities.is_dir():
         from scripted_models.segmentation.crf_files import refine_case
@@ -66,6 +61,23 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     progress.update(1.0)
     progress.result(labels=str(options.output), text=f"label map: {options.output}")
     return 0
+
+
+def _refuse_input_as_output(output: Path, inputs: list[Path]) -> None:
+    """Refuse to replace an input, or what `segment` wrote beside the probabilities."""
+    from scripted_models.runtime.file_identity import is_same_file
+    from scripted_models.segmentation.outputs import own_files
+
+    inputs = [
+        *inputs,
+        *(path for folder in inputs if folder.is_dir() for path in own_files(folder)),
+    ]
+    if any(is_same_file(output, path) for path in inputs):
+        raise InputError(
+            found=f"--output {output}, which would replace an input or a result of `segment`",
+            expected="another file",
+            action="choose another name",
+        )
 
 
 def _settings(texts: list[str]) -> dict[str, int | float | str]:

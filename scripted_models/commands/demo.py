@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
 from scripted_models.runtime.progress import FORMATS, Progress
+from scripted_models.runtime.standard_streams import say
 
 
 def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
@@ -30,7 +31,7 @@ def run(options: Namespace, progress: Progress) -> int:
         options.output, options.seed, tuple(options.size), options.model, options.device, progress
     )
     if options.progress != "json":
-        print(table)
+        say(table)
     progress.result(report=str(report))
     progress.message(f"report: {report}")
     return 0

@@ -1,11 +1,13 @@
 """`scripted-models evaluate`: predictions against ground truth, of brains or of PASCAL VOC."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.progress import FORMATS, Progress
+from scripted_models.runtime.standard_streams import say
 
 
 def add_parser(subparsers: Any) -> None:
@@ -46,6 +48,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Score all cases or images, write the metrics and print them beside the papers'."""
+    _refuse_run_as_output(options.output)
     progress.stage("score", 0.0)
     if options.voc:
         return _voc(options, progress)
@@ -72,20 +75,54 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return 0
 
 
+def _refuse_run_as_output(output: Path) -> None:
+    """Refuse the folder of a training run, whose metrics.csv would be replaced."""
+    if not output.exists():
+        return
+    from scripted_models.training.checkpoint import FILE_NAME
+
+    if (output / FILE_NAME).exists():
+        raise InputError(
+            found="a training run, whose metrics.csv the scores would replace",
+            expected="another folder for the scores",
+            action="choose another --output",
+            path=output,
+        )
+
+
+def _refuse_inputs_as_overlays(folder: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to draw overlays over pictures and label maps of the same names."""
+    from scripted_models.runtime.file_identity import is_same_file
+
+    for path in dict.fromkeys(inputs):
+        if is_same_file(folder, path):
+            raise InputError(
+                found="inputs where the overlays would lie",
+                expected="an --output where they replace nothing",
+                action="choose another folder",
+                path=folder,
+            )
+
+
 def _tell(table: str, options: argparse.Namespace, progress: Progress) -> None:
     """Print the table; programs get it as an event."""
     progress.result(output=str(options.output), table=table)
     if options.progress != "json":
-        print(table)
+        say(table)
 
 
 def _voc(options: argparse.Namespace, progress: Progress) -> int:
     from scripted_models.runtime.atomic_files import make_folder
     from scripted_models.tasks.voc.image_lists import scored_images
-    from scripted_models.tasks.voc.masks import read_image, read_mask, write_overlay
+    from scripted_models.tasks.voc.masks import read_mask, write_overlay
+    from scripted_models.tasks.voc.picture_files import read_image
     from scripted_models.tasks.voc.scoring import comparison, evaluate_voc
 
     images = scored_images(options.voc, options.split, options.sbd)
+    if options.overlays:
+        files = [path for image in images for path in (image.picture, image.label_map)]
+        inputs = [options.predictions, *(path.parent for path in files)]
+        _refuse_inputs_as_overlays(options.output / "overlays", inputs)
     scores = evaluate_voc(
         options.predictions,
         images,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from scripted_models.commands.train import EXPERIMENTS, PATIENTS_HELP, overrides
 from scripted_models.errors import InputError
+from scripted_models.runtime.plain_files import read_text
 from scripted_models.runtime.progress import FORMATS, Progress
+from scripted_models.runtime.standard_streams import say
 
 if TYPE_CHECKING:
     from scripted_models.tasks.list_run import ListRun
@@ -114,7 +116,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     if main:
         table = options.output / TABLE
         if options.progress != "json":
-            print((table / "table.md").read_text(encoding="utf-8"))
+            say(read_text(table / "table.md"))
         progress.result(table=str(table / "table.html"), text=f"table: {table / 'table.html'}")
     return 0
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scripted_models.errors import InputError, ModelError, ScriptedModelsError
 from scripted_models.runtime.progress import Progress, make_progress
+from scripted_models.runtime.standard_streams import say
 
 if TYPE_CHECKING:
     from scripted_models.bundle.registry import StoredModel
@@ -64,7 +65,7 @@ def _import(options: Namespace) -> int:
 
     model = import_model(options.source, options.name)
     text = f"imported {model.name}  ({model.folder})"
-    print(json.dumps(_record(model), indent=2) if options.json else text)
+    say(json.dumps(_record(model), indent=2) if options.json else text)
     return 0
 
 
@@ -73,7 +74,7 @@ def _remove(options: Namespace) -> int:
 
     folder = remove_model(options.remove)
     record = {"removed": options.remove, "path": str(folder)}
-    print(json.dumps(record, indent=2) if options.json else f"removed {folder}")
+    say(json.dumps(record, indent=2) if options.json else f"removed {folder}")
     return 0
 
 
@@ -89,11 +90,11 @@ def _list(options: Namespace) -> int:
             raise ModelError.of(model.problem)
     models = expected + [model for model in listed if model.user]
     if options.json:
-        print(json.dumps([_record(model) for model in models], indent=2))
+        say(json.dumps([_record(model) for model in models], indent=2))
         return 0
     for model in models:
-        print(f"{model.name}  ({model.folder})\n")
-        print(f"Not usable: {model.problem.sentence}\n" if model.problem else model.card)
+        say(f"{model.name}  ({model.folder})\n")
+        say(f"Not usable: {model.problem.sentence}\n" if model.problem else model.card)
     return 0
 
 

@@ -4,6 +4,7 @@ import json
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 
 from scripted_models.runtime.progress import Progress
+from scripted_models.runtime.standard_streams import say
 
 
 def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
@@ -19,14 +20,12 @@ def run(options: Namespace, progress: Progress) -> int:
 
     rows = [entry.describe() for entry in NETWORKS.values()]
     if options.json:
-        print(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return 0
-    print(
-        f"{'network':<18}{'axes':<5}{'parameters':>12}{'field':>7}{'stride':>8}  margins   source"
-    )
+    say(f"{'network':<18}{'axes':<5}{'parameters':>12}{'field':>7}{'stride':>8}  margins   source")
     for row in rows:
         margins = f"{row['margins'][0]}+{row['margins'][1]}"
-        print(
+        say(
             f"{row['name']:<18}{row['dimensions']}-D  {row['trainable_parameters']:>12,}"
             f"{row['receptive_field']:>7}{row['output_stride']:>8}  {margins:<8}  {row['source']}"
         )

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from scripted_models.errors import InputError
+from scripted_models.runtime.printable_text import on_one_line
 from scripted_models.runtime.progress import Progress
+from scripted_models.runtime.standard_streams import say
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -40,5 +42,5 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             output, options.seed + index, tuple(options.size), options.low_grade
         )
         progress.update((index + 1) / options.cases)
-        print(folder)
+        say(on_one_line(str(folder)))
     return 0

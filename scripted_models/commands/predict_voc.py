@@ -1,11 +1,14 @@
 """`scripted-models predict-voc`: label maps of pictures by a network trained on PASCAL VOC."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.progress import FORMATS, Progress
+
+LARGEST_SCALE = 10
 
 
 def add_parser(subparsers: Any) -> None:
@@ -16,7 +19,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--split", default="", help="list of images (val, or a file; default: all with labels)"
     )
-    parser.add_argument("--output", type=Path, required=True, help="receives NAME.png")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="receives NAME.png, and predictions.json"
+    )
     parser.add_argument(
         "--scales",
         type=float,
@@ -46,22 +51,24 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Predict all images of the list."""
-    if min(options.scales) <= 0:
+    if not all(0 < scale <= LARGEST_SCALE for scale in options.scales):  # NaN neither
         raise InputError(
-            found=f"--scales {min(options.scales):g}",
-            expected="factors above 0",
+            found=f"--scales {' '.join(f'{scale:g}' for scale in options.scales)}",
+            expected=f"factors above 0, at most {LARGEST_SCALE}",
             action="correct it",
         )
     from scripted_models.bundle.weights import load_model
     from scripted_models.inference import place_network
     from scripted_models.runtime.atomic_files import make_folder, only_writer
     from scripted_models.tasks.voc.image_lists import find_voc, voc_images
-    from scripted_models.tasks.voc.masks import read_image, write_mask, write_overlay
+    from scripted_models.tasks.voc.masks import write_mask, write_overlay
+    from scripted_models.tasks.voc.picture_files import read_image
     from scripted_models.tasks.voc.prediction import PicturePredictor, write_probabilities
+    from scripted_models.tasks.voc.prediction_record import PredictionRecord, entries_of
 
     images = voc_images(options.voc, options.split, with_masks=False)
-    root = find_voc(options.voc).resolve()
-    if root in (options.output.resolve(), *options.output.resolve().parents):
+    root, target = (Path(os.path.realpath(p)) for p in (find_voc(options.voc), options.output))
+    if root in (target, *target.parents):
         raise InputError(
             found=f"--output {options.output} in the folder of VOC",
             expected="a folder where no label maps of VOC are replaced",
@@ -71,7 +78,11 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     _, reason = place_network(model.network, options.device)
     progress.message(f"model {model.name} on {reason}")
     predictor = PicturePredictor(model, options.scales, options.crf)
+    wanted = entries_of(images, model, options.scales, options.crf)
     with only_writer(options.output) as output:
+        record = PredictionRecord.of(output)
+        record.refuse_others(wanted)
+        record.begin(wanted)
         for done, image in enumerate(images, start=1):
             picture = read_image(image.picture)
             probabilities = predictor.probabilities(picture)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.parent_process import end_with
+from scripted_models.runtime.printable_text import on_one_line
 from scripted_models.runtime.process_priority import give_way
+from scripted_models.runtime.processor_cores import useful_threads
 from scripted_models.runtime.progress import FORMATS, Progress
 from scripted_models.sequences import SEQUENCES
 
@@ -36,7 +38,7 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     writable = [name for name, coding in CODINGS.items() if coding.from_internal]
     add("--coding", choices=writable, default="internal", help="label coding of the result")
     add("--probabilities", action="store_true", help="write probabilities and uncertainty, too")
-    text = "leave out cases that the same model has segmented before into --output"
+    text = "leave out cases whose very content the same model has segmented before into --output"
     add("--continue", action="store_true", dest="resume", help=text)
     add("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     add("--progress", choices=FORMATS, default="bar")
@@ -50,6 +52,7 @@ def run(options: Namespace, progress: Progress) -> int:
     if options.end_with is not None:
         end_with(options.end_with)
     give_way()
+    threads = _threads(options, progress)
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
     from scripted_models.cases.ignored_files import tell_ignored
@@ -72,14 +75,24 @@ def run(options: Namespace, progress: Progress) -> int:
     from scripted_models.segmentation.outputs import OutputOptions
     from scripted_models.segmentation.segmenter import Segmenter
 
-    if options.threads > 0:
-        torch.set_num_threads(options.threads)
+    if threads:
+        torch.set_num_threads(threads)
     segmenter = Segmenter.load(options.model, options.device)
     progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
     wanted = OutputOptions(CODINGS[options.coding], options.probabilities)
     batch = Batch(segmenter, options.output, wanted, options.resume)
     batch.run(cases, progress, lambda written: _tell(written, progress))
     return 0
+
+
+def _threads(options: Namespace, progress: Progress) -> int:
+    """Return how many threads to take; 0 leaves the choice to PyTorch."""
+    if not options.threads:
+        return 0
+    threads, problem = useful_threads(options.threads, "--threads")
+    if problem:
+        progress.warning(problem.sentence, **problem.fields)
+    return threads
 
 
 def _tell(written: "WrittenCase", progress: Progress) -> None:
@@ -130,8 +143,11 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
         needed = f"{' or '.join(one_of)} at least" if one_of else "all four sequences"
         raise InputError(found=f"no {' '.join(missing)}", expected=f"{needed} for this model")
     name = options.case_name or _common_name(files)
-    if Path(name).name != name or name in (".", ".."):
-        raise InputError(found=f"--case-name {name}", expected="a plain name without folders")
+    if Path(name).name != name or name in (".", "..") or on_one_line(name) != name:
+        raise InputError(
+            found=f"--case-name {on_one_line(name)}",
+            expected="a plain name without folders and control characters",
+        )
     return [Case(name, {m: ImageSource(path) for m, path in files.items()})]
 
 

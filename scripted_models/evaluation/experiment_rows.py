@@ -1,7 +1,5 @@
 """Scores of a list of experiments beside the rows that Havaei et al. 2017 print."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,6 +27,7 @@ from scripted_models.evaluation.paper_tables import (
     paper_row,
     paper_row_cells,
 )
+from scripted_models.runtime.csv_text import csv_of_lines
 
 INTERVAL_NOTE = (
     "The interval is the 95 % bootstrap interval of the mean Dice: 2.5th to 97.5th percentile over "
@@ -179,15 +178,11 @@ def experiment_texts(rows: Sequence[ExperimentRow], facts: Mapping[str, object])
 
 def _csv_text(rows: Sequence[ExperimentRow]) -> str:
     """Return one line per method and region; what is not known is empty."""
-    text = io.StringIO()
     own = [column for metric in METRICS for column in (metric, f"{metric}_std")]
     paper = ["paper_method", "paper_table", *(f"paper_{metric}" for metric in COMPARED)]
     columns = ["method", "region", "cases", *own, "dice_low", "dice_high", *paper]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerows(_csv_line(row, region) for region in REGION_ORDER)
-    return text.getvalue()
+    lines = (_csv_line(row, region) for row in rows for region in REGION_ORDER)
+    return csv_of_lines(columns, lines)
 
 
 def _csv_line(row: ExperimentRow, region: str) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """Scores of a folder of predicted label maps against the ground truth."""
 
-import csv
-import io
 import json
 import platform
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -28,11 +26,12 @@ from scripted_models.evaluation.pairing import (
     require_predictions,
     unused_predictions,
 )
-from scripted_models.evaluation.paper_tables import markdown_beside_paper
+from scripted_models.evaluation.paper_tables import escaped, markdown_beside_paper
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.header_findings import label_map_doubts
 from scripted_models.labels import LABELS, REGIONS, LabelCoding, region_mask
 from scripted_models.runtime.atomic_files import write_together
+from scripted_models.runtime.csv_text import csv_text
 
 COLUMNS = (*METRICS, "truth_ml", "prediction_ml")
 _LABEL_NAMES = tuple(LABELS.values())
@@ -190,7 +189,7 @@ def join_evaluations(name: str, parts: Sequence[Evaluation]) -> Evaluation:
 def comparison_table(evaluation: Evaluation) -> str:
     """Return the mean scores beside the paper's rows as Markdown."""
     table = markdown_beside_paper(evaluation.mean, evaluation.name, len(evaluation.cases))
-    notes = "".join(f"- {note}\n" for note in comparison_notes(evaluation))
+    notes = "".join(f"- {escaped(note)}\n" for note in comparison_notes(evaluation))
     return f"{table}\n{notes}" if notes else table
 
 
@@ -299,13 +298,12 @@ def _voxel_notes(evaluation: Evaluation) -> list[str]:
 
 
 def _csv_text(evaluation: Evaluation) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("case", "region", *COLUMNS))
-    for case, scores in (*evaluation.cases.items(), ("mean", evaluation.mean)):
-        for region, row in scores.items():
-            writer.writerow((case, region, *(f"{row[column]:.6f}" for column in COLUMNS)))
-    return text.getvalue()
+    lines = (
+        (case, region, *(f"{row[column]:.6f}" for column in COLUMNS))
+        for case, scores in (*evaluation.cases.items(), ("mean", evaluation.mean))
+        for region, row in scores.items()
+    )
+    return csv_text([("case", "region", *COLUMNS), *lines])
 
 
 def _json_text(evaluation: Evaluation) -> str:

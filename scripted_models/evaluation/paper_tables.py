@@ -7,11 +7,13 @@ with the printed sensitivity it gives the printed Dice, which a true negative ra
 never could.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from scripted_models.errors import InputError
+from scripted_models.runtime.printable_text import on_one_line
 
 REGION_ORDER = ("WT", "TC", "ET")
 PPV_TITLE = "Specificity (PPV as printed)"
@@ -205,8 +207,8 @@ def markdown_table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a text as Markdown, where its asterisks and bars are no markup."""
-    return text.replace("*", r"\*").replace("|", r"\|")
+    """Return a text on one line as Markdown, in which nothing is markup, link or picture."""
+    return re.sub(r"([*|<>\[\]`])", r"\\\1", on_one_line(text))
 
 
 def _triple(mean: Mapping[str, Mapping[str, float]], metric: str) -> _Triple:

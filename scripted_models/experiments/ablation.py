@@ -1,7 +1,5 @@
 """What missing sequences cost: test cases segmented again without some of theirs."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -12,6 +10,7 @@ from scripted_models.evaluation.folder_scores import Evaluation, evaluate_folder
 from scripted_models.evaluation.paper_tables import markdown_table
 from scripted_models.labels import REGIONS
 from scripted_models.runtime.atomic_files import make_folder, write_file
+from scripted_models.runtime.csv_text import csv_text
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES, TITLES
 from scripted_models.tasks.brains.shared_batch import segment_shared
@@ -76,9 +75,7 @@ def write_sequence_table(scores: Mapping[str, Evaluation], folder: Path, name: s
         ResourceError: the folder cannot be written.
     """
     make_folder(folder)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*SEQUENCES, "region", "cases", "dice", "dice_std"))
+    table: list[tuple[object, ...]] = [(*SEQUENCES, "region", "cases", "dice", "dice_std")]
     lines = []
     for key, evaluation in scores.items():
         held = [m in key.split("+") for m in SEQUENCES]
@@ -86,11 +83,11 @@ def write_sequence_table(scores: Mapping[str, Evaluation], folder: Path, name: s
         for region in mean:
             count = evaluation.counts[region]["cases"]
             numbers = (f"{part[region]['dice']:.6f}" for part in (mean, std))
-            writer.writerow((*map(int, held), region, count, *numbers))
+            table.append((*map(int, held), region, count, *numbers))
         cells = [
             f"{mean[r]['dice']:.3f} ± {std[r]['dice']:.3f}" if r in mean else "-" for r in REGIONS
         ]
         lines.append([*("x" if there else "" for there in held), *cells])
     titles = [*(TITLES[m] for m in SEQUENCES), *REGIONS]
-    write_file(folder / f"{name}_sequences.csv", text.getvalue())
+    write_file(folder / f"{name}_sequences.csv", csv_text(table))
     write_file(folder / f"{name}_sequences.md", markdown_table(titles, lines))

@@ -4,7 +4,6 @@ Each fold is a list run of its own, which tests on the fold and trains on the ot
 everything that such a run can do, resuming included, holds for folds, too.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,6 +34,7 @@ from scripted_models.experiments.runner import (
     run_list,
 )
 from scripted_models.reporting.experiment_table import write_experiment_table
+from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.outputs import REPORT
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.tasks.brains.case_split import usable_cases
@@ -217,7 +217,7 @@ def _expected_dice(
 ) -> dict[str, dict[str, float]]:
     """Return the Dice that the tested networks promised, by case and region."""
     return {
-        name: json.loads((folder / REPORT).read_text(encoding="utf-8"))["estimated_dice"]
+        name: read_json(folder / REPORT)["estimated_dice"]
         for name, folder in _results(row, folds, output).items()
     }
 

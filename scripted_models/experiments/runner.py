@@ -26,6 +26,7 @@ from scripted_models.reporting.voc_table import write_voc_table
 from scripted_models.tasks.known_tasks import common_task
 from scripted_models.tasks.list_run import ListRun
 from scripted_models.training import distributed
+from scripted_models.training.assembly import check_tables
 from scripted_models.training.checkpoint import FILE_NAME
 from scripted_models.training.experiment_config import Experiment, PhaseConfig, load_experiment
 from scripted_models.training.task import Task
@@ -124,6 +125,7 @@ def run_list(experiments: Sequence[Experiment], run: ListRun) -> list[FactRow]:
     task = common_task(experiments)
     for experiment in experiments:
         task.check(experiment)
+        check_tables(experiment, task)
     held_out = task.held_out(experiments, run.data)
     rows: list[FactRow] = []
     for index, experiment in enumerate(experiments):

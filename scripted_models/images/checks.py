@@ -198,8 +198,8 @@ def _cut(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
             continue
         hidden = contrast.uncovered(volume.facts.look, others)
         share = hidden.sum() / (hidden | volume.facts.look.brain).sum()
-        seen = [contrast.without(other, hidden) for other in others]
-        least = min(contrast.brain_overlap(volume.facts.look, other) for other in seen)
+        mine, *seen = (contrast.without(look, hidden) for look in (volume.facts.look, *others))
+        least = min(contrast.brain_overlap(mine, other) for other in seen)
         if share > MOST_UNCOVERED and least >= MIN_BRAIN_OVERLAP:
             words = _("0 in {share} of the brain that the other sequences show")
             found, expected = words.format(share=f"{share:.0%}"), _("the whole brain")

@@ -16,6 +16,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from scripted_models.brain_mask import lacking, shows
+
 Key = TypeVar("Key")  # what the caller knows a volume by; hashable
 MARGIN = 0.5
 MAX_SIDE = 48
@@ -161,14 +163,14 @@ def uncovered(look: Look, others: Sequence[Look]) -> np.ndarray:
 
     Args:
         look: of one volume.
-        others: of volumes on its grid, one or more.
+        others: of volumes on its grid.
 
     Returns:
         Bool (z, y, x), of the shape of `look.values`.
     """
-    votes = np.sum([other.brain for other in others], axis=0)
-    lacking = (2 * votes > len(others)) & ~look.brain
-    return lacking & ~_eroded(~_opened(lacking))
+    shown = {index: other.brain for index, other in enumerate(others)}
+    lacks = lacking({**shown, "look": look.brain & shows(look.values)}, "look")
+    return lacks & ~_eroded(~_opened(lacks))
 
 
 def without(look: Look, hidden: np.ndarray) -> Look:

@@ -17,12 +17,12 @@ from scripted_models.images.payload import (
     VolumeHeader,
     by,
     check_spacing,
+    check_voxel_type,
     companion,
     damaged_header,
     type_words,
     unsupported,
     volume_size,
-    voxel_type,
     whole_numbers,
     wrong_type,
 )
@@ -79,7 +79,7 @@ def meta_image_header(path: Path, head: bytes) -> VolumeHeader:
     if 0 in size:
         raise _damaged(path, f"DimSize = {fields['DimSize']}", "positive numbers of voxels")
     kind = _type(path, fields)
-    voxel_type(path, type_words(kind), int(fields.get("ElementNumberOfChannels", "1")))
+    check_voxel_type(path, type_words(kind), int(fields.get("ElementNumberOfChannels", "1")))
     payload = _payload(path, fields, end, kind, math.prod(size))
     grid, doubts = _grid(path, fields, size)
     doubts += _compressed_size(fields, payload)

@@ -19,11 +19,11 @@ from scripted_models.images.nifti_forms import nifti_grid
 from scripted_models.images.payload import (
     Payload,
     VolumeHeader,
+    check_voxel_type,
     companion,
     damaged_header,
     type_words,
     volume_size,
-    voxel_type,
     wrong_type,
 )
 
@@ -172,7 +172,7 @@ def _check_magic(path: Path, header: NiftiFields, pair: bool) -> None:
 def _voxel_type(path: Path, header: NiftiFields) -> np.dtype:
     code = int(header.fields["datatype"])
     if code in _OTHER_TYPES:
-        voxel_type(path, _OTHER_TYPES[code])
+        check_voxel_type(path, _OTHER_TYPES[code])
     if code not in _TYPES:
         raise InputError(
             found=f"NIfTI voxel type {_OTHER_TYPES.get(code, code)}",
@@ -190,7 +190,7 @@ def _size(path: Path, header: NiftiFields, kind: np.dtype) -> tuple[int, ...]:
         raise damaged_header(path, found, "positive numbers of voxels")
     size = volume_size(header.size)
     if len(size) == 5 and size[3] == 1 and int(header.fields["intent_code"]) in _VECTORS:
-        voxel_type(path, type_words(kind), size[4])
+        check_voxel_type(path, type_words(kind), size[4])
     return size
 
 

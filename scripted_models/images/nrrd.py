@@ -19,12 +19,12 @@ from scripted_models.images.payload import (
     Payload,
     VolumeHeader,
     check_spacing,
+    check_voxel_type,
     companion,
     damaged_header,
     type_words,
     unsupported,
     volume_size,
-    voxel_type,
     whole_numbers,
     wrong_type,
 )
@@ -100,7 +100,7 @@ def nrrd_header(path: Path, head: bytes) -> VolumeHeader:
     order, components = _axes(fields, len(sizes))
     layers = math.prod(sizes[k] for k in components)
     if components != [0] or "Segment0_ID" not in entries:  # a Slicer segmentation may have layers
-        voxel_type(path, type_words(kind), layers)
+        check_voxel_type(path, type_words(kind), layers)
     size = tuple(sizes[k] for k in order)
     grid, doubts = _grid(path, fields, order, size)
     return VolumeHeader(volume_size(size), payload, grid, layers, None, tuple(doubts), entries)

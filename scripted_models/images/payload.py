@@ -111,7 +111,7 @@ def check_spacing(path: Path, spacing_mm: Iterable[float]) -> None:
         )
 
 
-def voxel_type(path: Path, kind: str, components: int = 1) -> None:
+def check_voxel_type(path: Path, kind: str, components: int = 1) -> None:
     """Refuse voxels that are not one real number.
 
     Args:

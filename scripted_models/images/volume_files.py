@@ -13,7 +13,7 @@ from scripted_models.images.headers import read_header, volume_extension
 from scripted_models.images.integrity import check_file_name, not_finite
 from scripted_models.images.payload import VolumeHeader
 from scripted_models.images.voxels import read_voxels
-from scripted_models.runtime.atomic_files import BEGUN
+from scripted_models.runtime.atomic_files import BEGUN, replace_file
 
 EXTENSIONS = (".nii.gz", ".nii", ".mha", ".nrrd")  # what is written; more is read
 LABEL_ROUNDING = 1e-3
@@ -137,7 +137,7 @@ def write_volume(path: Path, image: sitk.Image) -> None:
             partial = Path(folder) / f"volume{extension}"
             sitk.WriteImage(image, str(partial), useCompression=extension != ".nii")
             _check_written(partial)
-            os.replace(partial, path)
+            replace_file(partial, path)
     except (OSError, RuntimeError) as error:
         raise ResourceError(
             found=f"no way to write the file ({_last_line(error)})",

@@ -13,6 +13,7 @@ from torch import nn
 
 from scripted_models.errors import ModelError
 from scripted_models.networks.trunks import TRUNKS, Trunk, layers_of
+from scripted_models.runtime.plain_files import open_file
 
 CAFFE, TORCHVISION, SYMMETRIC = "caffe", "torchvision", "symmetric"  # see bundle.image_scales
 
@@ -61,7 +62,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         ModelError: not readable, or more than tensors.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with open_file(path) as stream:
+            content = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for foreign content
         raise ModelError(
             found=f"no file of weights alone ({type(error).__name__})",

@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from scripted_models import __version__
 from scripted_models.reporting.cell_text import bar_percent, fact_label, fact_text, shown
+from scripted_models.runtime.printable_text import printable
 
 
 def render(template: str, **values: object) -> str:
@@ -18,6 +19,11 @@ def render(template: str, **values: object) -> str:
         values: all that the template names; a missing one raises `jinja2.UndefinedError`.
     """
     return _environment().get_template(template).render(values)
+
+
+def _seen(value: object) -> object:
+    """Return what a page shows of a value: no character that hides or turns around the others."""
+    return printable(value) if type(value) is str else value
 
 
 @cache
@@ -35,5 +41,6 @@ def _environment() -> Environment:
         "fact_text": fact_text,
         "shown": shown,
     }
+    environment.finalize = _seen
     environment.globals["version"] = __version__
     return environment

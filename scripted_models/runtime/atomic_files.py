@@ -1,7 +1,9 @@
 """Files that appear whole or not at all."""
 
 import os
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +20,8 @@ BEGUN = ".writing-"  # start of the names of what is not whole yet
 def write_file(path: Path, content: bytes | str) -> None:
     """Write a file beside its place, flush it to disk, then put it there in one step.
 
+    It gets the mode that `open` gives (the umask decides); one that it replaces hands its own on.
+
     Args:
         path: destination in an existing folder; text is written as UTF-8.
         content: bytes or text.
@@ -28,16 +32,15 @@ def write_file(path: Path, content: bytes | str) -> None:
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        handle, partial = tempfile.mkstemp(prefix=BEGUN, dir=path.parent)
+        partial = path.parent / f"{BEGUN}{secrets.token_hex(8)}"
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with open(partial, "xb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(partial, 0o644)
-            os.replace(partial, path)
+            replace_file(partial, path)
         except BaseException:
-            Path(partial).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise ResourceError(
@@ -45,6 +48,21 @@ def write_file(path: Path, content: bytes | str) -> None:
             found=f"no way to write the file ({error.strerror})",
             action="check that the folder exists, is writable and has space left",
         ) from error
+
+
+def replace_file(new: Path, path: Path) -> None:
+    """Move a file to its place in one step; one that is there hands its mode on.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    _keep_mode(new, path)
+    os.replace(new, path)
+
+
+def _keep_mode(new: Path, old: Path) -> None:
+    with suppress(OSError):  # there is none, or it is another user's
+        new.chmod(stat.S_IMODE(old.stat().st_mode))
 
 
 def make_folder(path: Path) -> Path:
@@ -81,7 +99,7 @@ def only_writer(folder: Path) -> Iterator[Path]:
     Raises:
         ResourceError: the folder cannot be made or written, or another run writes there.
     """
-    is_new = not Path(folder).exists()
+    is_new = not os.path.exists(folder)
     folder = make_folder(folder)
     lock = filelock.FileLock(folder / LOCK)
     try:
@@ -116,17 +134,23 @@ def _remove_remains(folder: Path, below: int = 0) -> None:
     """Remove what a run that was killed had begun to write.
 
     In subfolders, as deep as those of a model folder, only files go: a folder there may be one that
-    another run writes into a cache. A subfolder with a lock belongs to a run of its own.
+    another run writes into a cache. A subfolder with a lock belongs to a run of its own. What is
+    closed to this user stays: a run that needs it says so.
     """
-    for path in folder.iterdir():
-        is_folder = path.is_dir() and not path.is_symlink()
-        if path.name.startswith(BEGUN):
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if entry.name.startswith(BEGUN):
             if not is_folder:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    os.unlink(entry.path)
             elif not below:
-                shutil.rmtree(path, ignore_errors=True)
-        elif is_folder and below < 2 and not (path / LOCK).exists():
-            _remove_remains(path, below + 1)
+                shutil.rmtree(entry.path, ignore_errors=True)
+        elif is_folder and below < 2 and not os.path.exists(os.path.join(entry.path, LOCK)):
+            _remove_remains(Path(entry.path), below + 1)
 
 
 def write_together(folder: Path, contents: Mapping[str, str]) -> None:
@@ -160,6 +184,8 @@ def put_in_place(folder: Path, target: Path, stale: Iterable[Path]) -> None:
         stale: files of the target that belong to a former run.
     """
     paths = sorted(folder.iterdir())
+    for path in paths:
+        _keep_mode(path, target / path.name)
     for path in (*(target / path.name for path in paths), *stale):
         path.unlink(missing_ok=True)
     for path in paths:

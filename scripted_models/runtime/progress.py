@@ -12,6 +12,7 @@ import time
 from typing import TextIO
 
 from scripted_models.errors import ScriptedModelsError
+from scripted_models.runtime.printable_text import on_one_line
 
 FORMATS = ("bar", "json", "none")
 
@@ -186,7 +187,7 @@ class BarProgress(Progress):
         bar = "#" * done + "." * (self.WIDTH - done)
         text = f"[{bar}] {self._fraction:4.0%} {self._stage}{eta}"
         if self._is_terminal:
-            self.stream.write("\r" + text.ljust(78))
+            self.stream.write("\r" + on_one_line(text).ljust(78))
             self._open_line = True
             self.stream.flush()
         else:
@@ -196,15 +197,16 @@ class BarProgress(Progress):
         if self._open_line:
             self.stream.write("\n")
             self._open_line = False
-        self.stream.write(text + "\n")
+        self.stream.write(on_one_line(text) + "\n")
         self.stream.flush()
 
 
 def make_progress(form: str) -> Progress:
     """Return the form for 'bar', 'json' or 'none'."""
-    if form == "json":
-        return JsonProgress(sys.stdout)
-    return BarProgress(sys.stderr) if form == "bar" else Progress()
+    stream = {"json": sys.stdout, "bar": sys.stderr}.get(form)
+    if stream is None:  # also where the caller has closed it
+        return Progress()
+    return JsonProgress(stream) if form == "json" else BarProgress(stream)
 
 
 def _duration(seconds: float) -> str:

@@ -8,12 +8,16 @@ from pathlib import Path
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import only_writer
+from scripted_models.runtime.file_identity import doubles
 from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.outputs import (
     INTERNAL,
     OutputOptions,
     WrittenCase,
+    check_place,
     is_written,
+    refuse_others,
     write_outputs,
 )
 from scripted_models.segmentation.segmenter import STAGES, Segmenter
@@ -40,9 +44,12 @@ class Batch:
     def is_done(self, case: Case) -> bool:
         """Tell whether the folder holds all that is wanted of a case, by this model.
 
-        The inputs must be the same files, not changed since; edited results count as results.
+        The inputs must have the same content; edited results count as results.
         """
-        return is_written(self.output, case, self.segmenter.model, self.options)
+        return self._is_written(case, CaseInputs.of(case))
+
+    def _is_written(self, case: Case, inputs: CaseInputs) -> bool:
+        return is_written(self.output, case, self.segmenter.model, self.options, inputs)
 
     def run(
         self,
@@ -61,16 +68,16 @@ class Batch:
             InputError: cases that cannot be used; all others are written by then.
             ResourceError: too little memory, or a folder that cannot be written.
         """
+        _refuse_shared_folders(cases)
         skipped = []
         with self.writer(self.output):
             for index, case in enumerate(cases):
                 part = progress.part(index / len(cases), (index + 1) / len(cases))
-                if self.resume and self.is_done(case):
-                    progress.message(f"{case.name}: segmented before")
-                    part.skip(1.0)
+                inputs = CaseInputs.of(case)
+                if self.resume and self._was_done(case, inputs, part):
                     continue
                 try:
-                    written = self._segment(case, part)
+                    written = self._segment(case, inputs, part)
                 except InputError as error:
                     if len(cases) == 1:
                         raise
@@ -89,9 +96,32 @@ class Batch:
                 + ("" if self.resume else " with --continue"),
             )
 
-    def _segment(self, case: Case, progress: Progress) -> WrittenCase:
+    def _was_done(self, case: Case, inputs: CaseInputs, progress: Progress) -> bool:
+        """Tell whether a case is done, and say so, or that it is done once more."""
+        done = self._is_written(case, inputs)
+        if done:
+            progress.message(f"{case.name}: segmented before")
+            progress.skip(1.0)
+        elif (self.output / case.name).exists():
+            progress.message(f"{case.name}: input, model or options differ, once more")
+        return done
+
+    def _segment(self, case: Case, inputs: CaseInputs, progress: Progress) -> WrittenCase:
+        check_place(self.output, case)
+        refuse_others(self.output, case, inputs)
         found = self.segmenter.segment(case, progress)
         progress.stage("write", STAGES["write"])
         for problem in found.problems:
             progress.warning(f"{case.name}: {problem.sentence}", **problem.fields)
-        return write_outputs(self.output, case, found, self.segmenter.model, self.options)
+        model = self.segmenter.model
+        return write_outputs(self.output, case, found, model, self.options, inputs)
+
+
+def _refuse_shared_folders(cases: Sequence[Case]) -> None:
+    """Refuse cases whose folders would be one, on some systems at least."""
+    if names := doubles(case.name for case in cases):
+        raise InputError(
+            found=f"cases whose results would share a folder ({', '.join(names[:6])})",
+            expected="names that differ in more than capitals and how accents are stored",
+            action="rename one, or segment them into different folders",
+        )

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from monai.transforms import MapTransform
 
-from scripted_models.bundle.description import read_description
-from scripted_models.bundle.model_folders import WEIGHTS, verify_checksums
+from scripted_models.bundle.description import parse_description
+from scripted_models.bundle.model_folders import MODEL_JSON, WEIGHTS, verify_files
 from scripted_models.bundle.weights import Model, assemble_model
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
@@ -49,8 +49,9 @@ def read_model(bundle_root: str, network: SliceNetwork) -> Model:
         ModelError: a file is missing, damaged or says what cannot be.
     """
     folder = Path(bundle_root).absolute()
-    checksum = verify_checksums(folder)[WEIGHTS]
-    return assemble_model(folder, read_description(folder), network, checksum)
+    files = verify_files(folder, (MODEL_JSON,))
+    description = parse_description(files.contents[MODEL_JSON], folder / MODEL_JSON)
+    return assemble_model(folder, description, network, files.checksums[WEIGHTS])
 
 
 def case_items(dataset_dir: str) -> list[dict[str, Case]]:

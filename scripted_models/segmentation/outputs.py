@@ -1,6 +1,7 @@
 """What a segmented case leaves on disk: label map, report, picture; they appear as one folder."""
 
 import json
+import os
 import platform
 import tempfile
 import time
@@ -15,12 +16,15 @@ import torch
 from scripted_models import __version__
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
-from scripted_models.errors import ResourceError
+from scripted_models.errors import InputError, ResourceError
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
 from scripted_models.pictures.render import render_overlay, write_png
 from scripted_models.runtime.atomic_files import BEGUN, make_folder, put_in_place
+from scripted_models.runtime.file_identity import same_on_any_disk
+from scripted_models.runtime.structured_text import read_json
+from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.quality_estimate import uncertainty
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 
@@ -61,10 +65,43 @@ class WrittenCase:
     seconds: Mapping[str, float]
 
 
+def check_place(output: Path, case: Case) -> None:
+    """Ask before the work whether the result of a case can be put in its place.
+
+    Raises:
+        InputError: something is there that this user cannot read and write, or the name cannot be.
+    """
+    target = Path(output) / case.name
+    try:
+        if os.path.lexists(target):
+            os.listdir(target)
+            with tempfile.TemporaryDirectory(prefix=BEGUN, dir=target):
+                pass
+        else:
+            target.lstat()  # raises for names that are too long
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(
+            found=f"a place that cannot hold the result ({error.strerror})",
+            expected="a folder of former results, or none",
+            action="move it away, change its permissions, or choose another --output",
+            path=target,
+        ) from error
+
+
 def write_outputs(
-    output: Path, case: Case, segmentation: Segmentation, model: Model, options: OutputOptions
+    output: Path,
+    case: Case,
+    segmentation: Segmentation,
+    model: Model,
+    options: OutputOptions,
+    inputs: CaseInputs | None = None,
 ) -> WrittenCase:
     """Write the folder of one case; a new folder appears as a whole.
+
+    Of a former result the report is replaced first, the label map last. So no label map ever lies
+    beside the report of another one, and a folder of results always tells whose they are.
 
     Args:
         output: folder that receives the folder of the case.
@@ -72,11 +109,14 @@ def write_outputs(
         segmentation: of the case.
         model: that made it.
         options: what to write.
+        inputs: files of the case as they were before they were read; None: as they are now.
 
     Raises:
+        InputError: an input that has changed meanwhile.
         ResourceError: the folder cannot be written.
     """
     started = time.monotonic()
+    inputs = inputs or CaseInputs.of(case)
     target = make_folder(output) / case.name
     try:
         with tempfile.TemporaryDirectory(prefix=BEGUN, dir=output) as scratch:
@@ -86,11 +126,10 @@ def write_outputs(
             pictured = picture_input(segmentation.volumes, segmentation.labels, segmentation.grid)
             write_png(folder / OVERLAY, render_overlay(*pictured))
             seconds = {**segmentation.seconds, "write": round(time.monotonic() - started, 3)}
-            report = _report(case, segmentation, model, options.coding, seconds)
+            report = _report(case, inputs, segmentation, model, options.coding, seconds)
             (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             if target.exists():
-                stale = [*target.glob("probability_*.nii.gz"), *target.glob(UNCERTAINTY)]
-                put_in_place(folder, target, stale)
+                _replace(folder, target)
             else:
                 folder.rename(target)
     except ResourceError as error:  # about a file that is gone by now
@@ -98,26 +137,90 @@ def write_outputs(
     return WrittenCase(case, segmentation, target, seconds)
 
 
-def is_written(output: Path, case: Case, model: Model, options: OutputOptions) -> bool:
+def _replace(folder: Path, target: Path) -> None:
+    """Put new results in the place of former ones, see `write_outputs`."""
+    for path in own_files(target):
+        if path.name != REPORT:
+            path.unlink(missing_ok=True)
+    (folder / REPORT).replace(target / REPORT)
+    put_in_place(folder, target, ())
+
+
+def is_written(
+    output: Path, case: Case, model: Model, options: OutputOptions, inputs: CaseInputs
+) -> bool:
     """Tell whether this model has segmented these inputs before, and written what is wanted.
 
-    Edited results count as results.
+    The content of the inputs decides, not their place or date. Edited results count as results.
     """
     folder = Path(output) / case.name
     wanted = [SEGMENTATION, *([UNCERTAINTY] if options.probabilities else [])]
-    try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        written_at = (folder / REPORT).stat().st_mtime
-        is_newer = any(s.path.stat().st_mtime > written_at for s in case.images.values())
-    except (OSError, ValueError):
+    report = _report_in(folder)
+    if report is None or not all((folder / name).is_file() for name in wanted):
         return False
-    expected = {
-        "inputs": _inputs(case),
-        "model": _identity(model),
-        "coding": options.coding.name,
-    }
-    same = isinstance(report, dict) and expected.items() <= report.items()
-    return same and not is_newer and all((folder / name).is_file() for name in wanted)
+    expected = {"model": _identity(model), "coding": options.coding.name}
+    if not expected.items() <= report.items():
+        return False
+    try:
+        return report.get("inputs_sha256") == inputs.contents
+    except InputError:  # reading it will say why
+        return False
+
+
+def refuse_others(output: Path, case: Case, inputs: CaseInputs) -> None:
+    """Refuse to replace results of another input, or files that nobody knows.
+
+    The folder of a case is its own when its report names one of the case's files, or the content of
+    one. On some systems names are one that differ in capitals alone; so they count as one.
+
+    Args:
+        output: folder that receives the folder of the case.
+        case: names its folder.
+        inputs: files of the case.
+
+    Raises:
+        InputError: the folder holds results of another input.
+    """
+    for folder in _folders_named(Path(output), case.name):
+        report, found = _report_in(folder), [path.name for path in own_files(folder)]
+        if not found or (report is not None and inputs.shares_file_with(report)):
+            continue
+        places = report.get("inputs") if report else None
+        other = next(iter(places.values()), "") if isinstance(places, dict) else ""
+        raise InputError(
+            found=f"results of another input{f', {other}' if other else ''}"
+            if report
+            else f"{', '.join(sorted(found)[:3])} without a report that says of what",
+            expected=f"a folder for the results of {case.name}, empty or with former ones of it",
+            action="choose another --output, or move this folder away",
+            path=folder,
+        )
+
+
+def _folders_named(output: Path, name: str) -> list[Path]:
+    """Return the folders of a name, however it is spelled."""
+    key = same_on_any_disk(name)
+    try:
+        names = [entry.name for entry in os.scandir(output)]
+    except OSError:  # not there yet, or writing will say why
+        return []
+    return [output / other for other in sorted(names) if same_on_any_disk(other) == key]
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Return the files of a folder with names that the program gives."""
+    names = (SEGMENTATION, REPORT, OVERLAY, UNCERTAINTY)
+    written = [folder / name for name in names]
+    return [p for p in (*written, *folder.glob("probability_*.nii.gz")) if os.path.lexists(p)]
+
+
+def _report_in(folder: Path) -> dict[str, object] | None:
+    """Return the content of a folder's report, None where there is none to be read."""
+    try:
+        report = read_json(folder / REPORT)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return report if isinstance(report, dict) else None
 
 
 def picture_input(
@@ -167,6 +270,7 @@ def _write_volumes(folder: Path, segmentation: Segmentation, options: OutputOpti
 
 def _report(
     case: Case,
+    inputs: CaseInputs,
     segmentation: Segmentation,
     model: Model,
     coding: LabelCoding,
@@ -175,7 +279,8 @@ def _report(
     promised = segmentation.estimated_dice
     return {
         "case": case.name,
-        "inputs": _inputs(case),
+        "inputs": inputs.paths,
+        "inputs_sha256": inputs.contents,
         "missing": list(case.missing),
         "model": _identity(model),
         "labels": _label_table(coding, segmentation.known_labels),
@@ -197,10 +302,6 @@ def _report(
             "python": platform.python_version(),
         },
     }
-
-
-def _inputs(case: Case) -> dict[str, str]:
-    return {m: str(source.path) for m, source in case.images.items()}
 
 
 def _identity(model: Model) -> dict[str, str]:

@@ -87,7 +87,9 @@ def prepare(images: Mapping[str, sitk.Image], model: Model) -> NetworkInput:
     for sequence, image in moved.items():
         stack[SEQUENCES.index(sequence)] = sitk.GetArrayViewFromImage(image)
     missing = [m for m in SEQUENCES if m not in images]
-    done = preprocess(model.preprocessing, stack, missing=missing)
+    done = preprocess(
+        model.preprocessing, stack, missing=missing, spacing_zyx_mm=grid.spacing_xyz_mm[::-1]
+    )
     z, y, x = (axis.start for axis in done["box"])
     return NetworkInput(done["image"], done["brain"], (z, y, x), grid)
 

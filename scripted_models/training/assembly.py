@@ -20,6 +20,8 @@ from scripted_models.networks import NETWORKS, build_network, build_slice_networ
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.networks.weight_files import load_published
+from scripted_models.runtime.memory import is_shortage
+from scripted_models.runtime.typed_tables import refusing
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.experiment_config import Experiment, NetworkConfig
 from scripted_models.training.task import Task
@@ -51,7 +53,7 @@ def make_network(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict
     config = experiment.network
     arguments = {name: dict(model.description.network.arguments) for name, model in loaded.items()}
     arguments.update(config.arguments)
-    network = build_slice_network(config.name, **arguments)
+    network = _build(config.name, arguments)
     _refuse_other_sizes(experiment, network, task)
     if config.start:
         _start_from(network, config.start, task)
@@ -59,6 +61,20 @@ def make_network(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict
         getattr(network, name).load_state_dict(model.network.state_dict())
     arguments.pop("initialization", None)
     return network, arguments
+
+
+def _build(name: str, arguments: dict[str, Any]) -> SliceNetwork:
+    """Build a network; what PyTorch says of sizes below 0 is an error of the user's, too."""
+    try:
+        return build_slice_network(name, **arguments)
+    except (RuntimeError, ArithmeticError) as error:
+        if is_shortage(error):
+            raise
+        raise InputError(
+            found=f"network.arguments that a {name} cannot have ({str(error).splitlines()[0]})",
+            expected="those that it takes",
+            action="correct them",
+        ) from error
 
 
 def _refuse_other_sizes(experiment: Experiment, network: SliceNetwork, task: Task) -> None:
@@ -177,6 +193,9 @@ def describe(
         arguments: of the network.
         names: training and validation cases.
         state: of the run, finished or after a phase.
+
+    Raises:
+        InputError: settings that a model cannot have.
     """
     real = list(dict.fromkeys(name for name in names[0] if not name.startswith("phantom_")))
     epochs = (sum(row["phase"] == phase for row in state.history) for phase in (1, 2))
@@ -191,15 +210,25 @@ def describe(
         seconds=round(state.seconds, 1),
         validation_dice=_kept_dice(experiment, state),
     )
-    return ModelDescription(
-        name=experiment.name,
-        summary=experiment.description,
-        task=task.name,
-        network=NetworkDescription(experiment.network.name, arguments),
-        crf=experiment.crf,
-        training=training,
-        **task.describe(experiment),
-    )
+    with refusing(InputError):
+        return ModelDescription(
+            name=experiment.name,
+            summary=experiment.description,
+            task=task.name,
+            network=NetworkDescription(experiment.network.name, arguments),
+            crf=experiment.crf,
+            training=training,
+            **task.describe(experiment),
+        )
+
+
+def check_tables(experiment: Experiment, task: Task) -> None:
+    """Refuse tables that no model of this task can have, before anything is built or trained.
+
+    Raises:
+        InputError: steps, decisions or a CRF that `segment` would refuse.
+    """
+    describe(experiment, task, experiment.network.arguments, ((), ()), TrainingState({}))
 
 
 def _kept_dice(experiment: Experiment, state: TrainingState) -> dict[Region, float]:

@@ -23,7 +23,8 @@ drop_sequences     prob; channels become 0 as if missing; one of `keep` always s
 =================  ================================================================================
 
 The six before the last are MONAI's transforms of the like name with its defaults, but for `prob`,
-which is 0.5 in all steps except intensity_jitter, where it is 1.
+which is 0.5 in all steps except intensity_jitter, where it is 1. The bounds of all values stand in
+`augmentation_steps`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +51,9 @@ from monai.transforms import (
 
 from scripted_models.brain_mask import brain_mask
 from scripted_models.errors import InputError
+from scripted_models.runtime.typed_tables import refusing
 from scripted_models.sequences import SEQUENCES
+from scripted_models.training.augmentation_steps import check_steps
 
 _MOVED = ("image", "target", "brain")
 KEPT = ("t1c", "flair")  # without both, neither enhancing tumor nor edema can be told
@@ -85,8 +88,6 @@ class DropSequences(Randomizable):
     """
 
     def __init__(self, prob: float = 0.5, keep: Sequence[str] = KEPT):
-        if not keep or set(keep) - set(SEQUENCES):
-            raise ValueError(f"expected 'keep' to name one or more of {list(SEQUENCES)}")
         self.prob, self.keep = prob, [SEQUENCES.index(name) for name in keep]
 
     def __call__(self, data: Data) -> Data:
@@ -125,8 +126,6 @@ class PerChannel(Randomizable):
 
 
 def _flip(prob: float = 0.5, axis: str = "x") -> RandFlipd:
-    if axis not in ("y", "x"):
-        raise ValueError(f"expected the axis 'x' or 'y', not {axis!r}")
     return RandFlipd(_MOVED, prob, ("y", "x").index(axis))
 
 
@@ -243,8 +242,8 @@ def build_augmentation(
         channels: image channels of the patches.
 
     Raises:
-        InputError: unknown step or parameter, a probability outside 0 to 1, or sequences to drop
-            from images that do not have all four.
+        InputError: unknown step or parameter, a value out of range, or sequences to drop from
+            images that do not have all four.
     """
     if channels != len(SEQUENCES) and "drop_sequences" in [step.get("step") for step in steps]:
         raise InputError(
@@ -252,31 +251,11 @@ def build_augmentation(
             expected=f"one of all {len(SEQUENCES)} sequences",
             action="take the step out",
         )
-    for step in steps:
-        prob = step.get("prob", 0)
-        if not isinstance(prob, int | float) or not 0 <= prob <= 1:
-            raise InputError(
-                found=f"prob = {prob!r} in the augmentation step '{step.get('step')}'",
-                expected="a number from 0 to 1",
-                action="correct it",
-            )
+    with refusing(InputError):
+        check_steps(steps)
     return Augmentation([_build_step(step) for step in steps], channels)
 
 
 def _build_step(step: Mapping[str, Any]) -> Any:
     options = {key: value for key, value in step.items() if key != "step"}
-    name = step.get("step")
-    if name not in STEPS:
-        raise InputError(
-            found=f"the augmentation step '{name}'",
-            expected=f"one of {sorted(STEPS)}",
-            action="correct its name",
-        )
-    try:
-        return STEPS[name](**options)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            found=f"the augmentation step '{name}' with {options} ({error})",
-            expected="options that it has",
-            action="correct them",
-        ) from error
+    return STEPS[step["step"]](**options)

@@ -106,27 +106,17 @@ def open_cases(
     return [cache.get(source.key, source.make) for source in sources]
 
 
-def digest(files: Sequence[Path], versions: Mapping[str, int], **facts: object) -> str:
+def digest(contents: Sequence[str], versions: Mapping[str, int], **facts: object) -> str:
     """Return a digest of the content of files, of versions and facts, and of the libraries.
 
     Args:
-        files: read whole.
+        contents: digests of the files, see `runtime.file_identity`.
         versions: part of the program that has a hand in the result -> its version number.
         facts: whatever else decides the result, JSON values.
     """
     total = hashlib.blake2b(_libraries(), digest_size=20)
-    total.update(json.dumps([dict(versions), facts], sort_keys=True).encode())
-    for path in files:
-        total.update(_file_digest(path))
+    total.update(json.dumps([dict(versions), facts, *contents], sort_keys=True).encode())
     return total.hexdigest()
-
-
-def _file_digest(path: Path) -> bytes:
-    with open(path, "rb") as stream:
-        content = hashlib.blake2b()
-        while block := stream.read(1 << 20):
-            content.update(block)
-    return content.digest()
 
 
 @lru_cache(maxsize=1)

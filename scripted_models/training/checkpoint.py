@@ -9,6 +9,8 @@ import torch
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import write_file
+from scripted_models.runtime.plain_files import open_file
+from scripted_models.training.data_record import Record
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.records import Row
 
@@ -38,6 +40,7 @@ class TrainingState:
         best_epoch: epoch of `best_network`.
         history: one row per finished epoch, for metrics.csv.
         seconds: time spent in the epochs.
+        cases: that train and validate, compared on resume; empty in checkpoints of former versions.
     """
 
     experiment: dict[str, Any]
@@ -54,6 +57,7 @@ class TrainingState:
     best_epoch: int = 0
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
+    cases: Record = field(default_factory=dict)
 
 
 _FIELDS = tuple(TrainingState.__dataclass_fields__)
@@ -80,7 +84,9 @@ def load_state(folder: Path, experiment: dict[str, Any], processes: int = 1) -> 
     """
     path = Path(folder) / FILE_NAME
     try:
-        state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
+        with open_file(path) as stream:
+            content = torch.load(stream, map_location="cpu", weights_only=True)
+        state = TrainingState(**content)
     except Exception as error:  # torch raises many kinds for damaged files
         raise InputError(
             found=f"a checkpoint that cannot be read ({type(error).__name__})",

@@ -1,7 +1,6 @@
 """Experiment files: TOML into frozen dataclasses, unknown keys refused with the nearest name."""
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,19 +8,17 @@ from typing import Annotated, Any, Literal
 
 from scripted_models.bundle.description import CrfSettings, Decision, TaskName
 from scripted_models.errors import InputError
+from scripted_models.runtime.plain_files import read_text
+from scripted_models.runtime.structured_text import parse_toml
 from scripted_models.runtime.table_hints import Range
 from scripted_models.runtime.typed_tables import UnfitError, as_table, read_table
+from scripted_models.training.augmentation_steps import check_steps
 from scripted_models.transforms.steps import (
     DEFAULT_POSTPROCESSING,
     DEFAULT_PREPROCESSING,
     PostprocessingStep,
     PreprocessingStep,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 HIGHEST_RATE_OF_SUMS, LOWEST_RATE_OF_MEANS = 1e-7, 1e-8
 LEAST_SPACING_MM = 0.1  # of slices
@@ -30,10 +27,15 @@ LEAST_SPACING_MM = 0.1  # of slices
 _NAME = re.compile(r"\w([\w .+-]{0,98}[\w+-])?")
 _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 
-Count = Annotated[int, Range(at_least=0)]
-Positive = Annotated[int, Range(at_least=1)]
-NotNegative = Annotated[float, Range(at_least=0)]
+MOST_THREADS, MOST_WORKERS = 1024, 64  # more stop a machine instead of being faster
+
+Count = Annotated[int, Range(0, 100_000)]
+Positive = Annotated[int, Range(1, 10_000_000)]
+Factor = Annotated[float, Range(0, 1_000)]
+RateFactor = Annotated[float, Range(0, 1e9)]
 BelowOne = Annotated[float, Range(at_least=0, below=1)]
+Rate = Annotated[float, Range(above=0, at_most=10)]  # of learning
+Seed = Annotated[int, Range(0, 2**63 - 1)]
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,12 @@ class DataConfig:
     test: tuple[str, ...] = ()
     validation_every: Count = 5  # 0: none
     test_every: Count = 0  # 0: none
-    split_seed: int = 0
+    split_seed: Seed = 0
     # Table (TSV or CSV) with the columns case and patient, where names do not tell the patient.
     patients: str = ""
-    folds: int = 0  # networks of an ensemble, each validated on another fold (BRATS 2015: 7)
+    folds: Annotated[int, Range(0, 1_000)] = (
+        0  # networks of an ensemble, each validated on another fold (BRATS 2015: 7)
+    )
     voting: Literal["hard", "soft"] = "hard"  # of the ensemble; the paper's is "voted average"
     validation_slices: Positive = 8  # axial slices per validation case, spread over the brain
     # Distance of slices that cases are resampled to; 0: as it is.
@@ -110,11 +114,11 @@ class PhaseConfig:
     epochs: Count = 55  # figure 6 shows 55 epochs of phase 1 and 10 of phase 2
     steps_per_epoch: Positive = 200
     schedule: Literal["linear", "literal"] = "linear"  # of the learning rate
-    learning_rate: float = 0.005  # at the first step
-    final_learning_rate: float = 0.0005  # 'linear': at the last step
-    decay: float = 0.1  # 'literal': factor after every epoch
-    momentum: float = 0.5
-    final_momentum: float = 0.9  # at the last step, reached linearly
+    learning_rate: Rate = 0.005  # at the first step
+    final_learning_rate: Annotated[float, Range(0, 10)] = 0.0005  # 'linear': at the last step
+    decay: Annotated[float, Range(above=0, at_most=1)] = 0.1  # 'literal': factor after every epoch
+    momentum: BelowOne = 0.5
+    final_momentum: BelowOne = 0.9  # at the last step, reached linearly
     # Epochs without improvement before the phase stops and its best epoch is kept; 0: no early
     # stopping, the last epoch is kept.
     patience: Count = 10
@@ -124,17 +128,21 @@ class PhaseConfig:
 class TrainingConfig:
     """Sampling, optimizer and augmentation; the defaults are the paper's where it states them."""
 
-    seed: int = 0
-    threads: Count = 0  # 0 leaves the choice to torch
-    workers: Count = 0  # processes that draw patches beside the training one
+    seed: Seed = 0
+    threads: Annotated[int, Range(0, MOST_THREADS)] = 0  # 0 leaves the choice to torch
+    workers: Annotated[int, Range(0, MOST_WORKERS)] = (
+        0  # processes that draw patches beside the training one
+    )
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of hidden layers
     snapshot_every: Count = 0  # epochs between snapshots of the weights; 0: none
-    batch_size: Positive = 8  # patches of one step, of each process
-    output_size: Positive = 32  # edge of the patches' output in pixels; 1: the paper's patches
+    batch_size: Annotated[int, Range(1, 65_536)] = 8  # patches of one step, of each process
+    output_size: Annotated[int, Range(1, 2_048)] = (
+        32  # edge of the patches' output in pixels; 1: the paper's patches
+    )
     # Where patches lie: around the drawn pixel, also over the edge, or inside of the image as far
     # as they fit.
     patches: Literal["anywhere", "inside"] = "anywhere"
-    pixels_per_patch: Count = 250  # that enter the loss; 0: all
+    pixels_per_patch: Annotated[int, Range(0, 10_000_000)] = 250  # that enter the loss; 0: all
     average_decay: BelowOne = 0.0  # of the moving average of the weights, which is kept; 0: none
     # Share of the weights at the start in those that are kept at the end, so that a network that is
     # trained further on other cases does not forget (Wortsman et al. 2022, "Robust fine-tuning of
@@ -147,22 +155,20 @@ class TrainingConfig:
     balance: Literal["labels", "patches", "none"] = "labels"
     balance_cases: bool = True  # draw the case first, all equally often; false: voxels of all cases
     healthy_share: BelowOne = 0.0  # phase 2: share of healthy pixels (below 1); 0: as in the brain
-    dice: NotNegative = (
-        0.0  # factor of the regions' soft Dice beside the cross-entropy; paper: none
-    )
+    dice: Factor = 0.0  # factor of the regions' soft Dice beside the cross-entropy; paper: none
     # Of the cross-entropy: the mean over all chosen pixels, over those with a label, or the sum,
     # whose rate is smaller by the number of pixels (Long et al.'s release: 1e-10).
     reduction: Literal["pixels", "labeled", "sum"] = "pixels"
     # Factors of the learning rate of weights with this part of a name: { bias = 2.0, trunk = 0.1 }.
-    rates: dict[str, NotNegative] = field(default_factory=dict)
+    rates: dict[str, RateFactor] = field(default_factory=dict)
     # When the logarithms of the label frequencies are added to the output bias: at the start, as
     # the paper's sentence says, or when the labels begin to be drawn with these frequencies.
     output_bias: Literal["phase1", "phase2", "zero"] = "phase2"
     optimizer: Literal["sgd", "adam"] = "sgd"  # the paper's is 'sgd'
-    l1: NotNegative = 0.0  # factor of |W|_1; the paper's is not printed
-    l2: NotNegative = 0.0  # factor of |W|^2; the paper's is not printed
+    l1: Factor = 0.0  # factor of |W|_1; the paper's is not printed
+    l2: Factor = 0.0  # factor of |W|^2; the paper's is not printed
     # Bound on the norm of every kernel; 0: none; the paper's is not printed.
-    max_norm: NotNegative = 0.0
+    max_norm: Factor = 0.0
     augmentation: tuple[
         dict[str, Any], ...
     ] = ()  # steps of training/augmentation.py; the paper's are none
@@ -171,6 +177,7 @@ class TrainingConfig:
     phase2: PhaseConfig = field(default_factory=lambda: PhaseConfig(epochs=10))
 
     def __post_init__(self) -> None:
+        check_steps(self.augmentation)
         if self.optimizer == "sgd":
             self._check_rate("phase1.learning_rate", self.phase1.learning_rate)
             if self.phases == 2:
@@ -238,12 +245,12 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(read_text(path))
     except FileNotFoundError as error:
         raise InputError(
             found="no such file", expected="an experiment", action="check the path", path=path
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             found=f"no readable TOML ({error})",
             expected="an experiment",
@@ -264,8 +271,8 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
             action="write it as in training.seed=1",
         )
     try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"v = {text}")["v"]
+    except ValueError:
         value = text
     *parents, last = key.strip().split(".")
     for parent in parents:

@@ -1,6 +1,5 @@
 """metrics.csv of a run, TensorBoard events when it is installed, snapshots of the weights."""
 
-import csv
 import io
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import torch
 
 from scripted_models.runtime.atomic_files import make_folder, write_file
+from scripted_models.runtime.csv_text import csv_of_lines
 
-SNAPSHOTS = "snapshots"
+METRICS, SNAPSHOTS = "metrics.csv", "snapshots"
 Row = dict[str, Any]  # one finished epoch: its number, loss and scores
 
 
@@ -20,11 +20,8 @@ def write_records(folder: Path, history: list[Row]) -> None:
         folder: run folder.
         history: one dictionary per finished epoch; all rows have the same keys.
     """
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, history[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_file(Path(folder) / "metrics.csv", buffer.getvalue())
+    table = csv_of_lines(list(history[0]), history)
+    write_file(Path(folder) / METRICS, table)
     _write_tensorboard(Path(folder), history)
 
 

@@ -26,11 +26,14 @@ class CaseSource:
         name: case name.
         key: of the cache, a digest of all that the case depends on (`cache.digest`).
         make: makes the case, called without arguments when the cache lacks it.
+        content: what the case is, whatever the program makes of it: digests of its files and how
+            they are read. A run is resumed with cases of the same content only.
     """
 
     name: str
     key: str
     make: Callable[[], TrainingCase]
+    content: str = ""
 
 
 class Task(Protocol):

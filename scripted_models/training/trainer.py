@@ -20,10 +20,12 @@ from torch.utils.data import DataLoader
 from scripted_models.errors import InputError
 from scripted_models.networks.havaei import set_output_bias
 from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.runtime.processor_cores import useful_threads
 from scripted_models.runtime.progress import Progress
 from scripted_models.training import distributed
 from scripted_models.training.checkpoint import TrainingState, Weights, save_state
 from scripted_models.training.experiment_config import Experiment, PhaseConfig
+from scripted_models.training.first_checks import refuse_two_phases
 from scripted_models.training.losses import (
     pixel_cross_entropy,
     region_dice_loss,
@@ -112,9 +114,12 @@ class Trainer:
             InputError: two phases of a network that has no output layer of its own, or a loss of
                 NaN.
         """
-        self._refuse_two_phases()
+        refuse_two_phases(self.settings, self.network)
         if self.settings.threads:
-            torch.set_num_threads(self.settings.threads)
+            threads, problem = useful_threads(self.settings.threads, "training.threads")
+            if problem:
+                self.progress.warning(problem.sentence, **problem.fields)
+            torch.set_num_threads(threads)
         if state.network:
             self.network.load_state_dict(state.network)
         self.progress.skip(self._fraction(state, 0))
@@ -159,14 +164,6 @@ class Trainer:
         if self.settings.average_decay:
             self.average = self._start_average(state)
         return optimizer
-
-    def _refuse_two_phases(self) -> None:
-        if self.settings.phases == 2 and not self.network.has_two_phases:
-            raise InputError(
-                found=f"a {type(self.network).__name__}, which has no output layer to train alone",
-                expected="training.phases = 1",
-                action="set it",
-            )
 
     def _start_average(self, state: TrainingState) -> AveragedModel:
         decay = get_ema_multi_avg_fn(self.settings.average_decay)
@@ -222,7 +219,7 @@ class Trainer:
 
     def _step(self, module: nn.Module, batch: Patch, optimizer: torch.optim.Optimizer) -> float:
         images, chosen, targets = (part.to(self.device, non_blocking=True) for part in batch)
-        logits, targets = self._logits(module, images, chosen), targets.flatten()
+        logits, targets = module(images, chosen), targets.flatten()
         loss = pixel_cross_entropy(logits, targets, self.settings.reduction)
         if self.settings.dice:
             loss = loss + self.settings.dice * region_dice_loss(logits, targets)
@@ -242,21 +239,6 @@ class Trainer:
                 "training.phase2.learning_rate)",
             )
         return value
-
-    def _logits(
-        self, module: nn.Module, images: torch.Tensor, chosen: torch.Tensor
-    ) -> torch.Tensor:
-        try:
-            return cast(torch.Tensor, module(images, chosen))
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise InputError(
-                found=f"patches of {self.settings.output_size} pixels, which leave a "
-                f"{type(self.network).__name__} a single value in its coarsest maps",
-                expected="more, for its normalization",
-                action="raise training.output_size",
-            ) from error
 
     def _validate(self, loss: float) -> dict[str, float]:
         if not self.validation_cases:

@@ -1,5 +1,6 @@
 """From an experiment to a trained model folder."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -15,10 +16,11 @@ from scripted_models.errors import InputError
 from scripted_models.inference import choose_device
 from scripted_models.labels import LabelCoding
 from scripted_models.networks.slice_network import SliceNetwork
-from scripted_models.runtime.atomic_files import only_writer
+from scripted_models.runtime.atomic_files import BEGUN, only_writer
 from scripted_models.runtime.progress import Progress
 from scripted_models.training import distributed
 from scripted_models.training.assembly import (
+    check_tables,
     describe,
     join_folds,
     join_parts,
@@ -27,11 +29,22 @@ from scripted_models.training.assembly import (
 )
 from scripted_models.training.cache import CaseCache, open_cases
 from scripted_models.training.checkpoint import FILE_NAME, TrainingState, load_state
+from scripted_models.training.data_record import record_of, refuse_other_cases
 from scripted_models.training.experiment_config import Experiment
-from scripted_models.training.task import Task
+from scripted_models.training.first_checks import (
+    check_cases,
+    check_model,
+    check_settings,
+    check_sources,
+    refuse_broken_weights,
+)
+from scripted_models.training.records import METRICS
+from scripted_models.training.task import CaseSource, Task
 from scripted_models.training.trainer import Cases, Trainer
 
 MODEL, MODEL_PHASE1, CASES = "model", "model_phase1", "cases"
+MODEL_PARTS = ("configs", "models", "docs", "LICENSE")  # of a model folder
+_WRITTEN = (MODEL, MODEL_PHASE1, METRICS)  # not before the first checkpoint
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,7 @@ def train_experiment(experiment: Experiment, run: TrainingRun, task: Task) -> Pa
             set.
     """
     task.check(experiment)
+    check_tables(experiment, task)
     if experiment.data.folds:
         with _only_writer(run):
             return _train_folds(experiment, run, task)
@@ -99,8 +113,9 @@ def _train(experiment: Experiment, run: TrainingRun, task: Task) -> Path:
     torch.manual_seed(experiment.training.seed)
     network, arguments = make_network(experiment, task)
     network.to(choose_device(run.device)[0])
-    cases = _read_cases(experiment, run, task)
-    names = [[case.name for case in part] for part in cases]
+    check_settings(experiment, network)
+    sources = _find_cases(experiment, run, task, state)
+    names = [[source.name for source in part] for part in sources]
 
     def write(folder: str) -> Path:
         description = describe(experiment, task, arguments, names, state)
@@ -111,20 +126,43 @@ def _train(experiment: Experiment, run: TrainingRun, task: Task) -> Path:
             write(MODEL_PHASE1)
 
     with _only_writer(run):
+        if distributed.rank() == 0:
+            described = describe(experiment, task, arguments, names, state)
+            check_model(experiment, network, described)
+        cases = _read_cases(sources, run)
         run.progress.stage("train", 0.0)
         Trainer(experiment, network, cases, task, output, run.progress, after_phase).run(state)
         return write(MODEL)
 
 
-def _read_cases(experiment: Experiment, run: TrainingRun, task: Task) -> Cases:
-    """Open the training and the validation cases, preprocessed."""
+def _find_cases(
+    experiment: Experiment, run: TrainingRun, task: Task, state: TrainingState
+) -> tuple[list[CaseSource], list[CaseSource]]:
+    """Find the training and the validation cases, those of the checkpoint if there is one."""
     run.progress.stage("read", 0.0)
     train, validation = task.sources(experiment, run.data, run.coding)
+    check_sources(experiment, train, validation)
+    record = record_of(train, validation)
+    if state.cases:
+        refuse_other_cases(state.cases, record)
+    elif state.history:
+        run.progress.warning(
+            f"{run.output}: the checkpoint is of a former version, which did not note its cases. "
+            f"The run goes on with {len(train)} that train and {len(validation)} that validate."
+        )
+    state.cases = record
+    return train, validation
+
+
+def _read_cases(sources: tuple[list[CaseSource], list[CaseSource]], run: TrainingRun) -> Cases:
+    """Open the training and the validation cases, preprocessed."""
+    train, validation = sources
     cases = open_cases(
         [*train, *validation],
         CaseCache(run.cache_folder),
         lambda name: run.progress.message(f"reading {name}"),
     )
+    check_cases(cases[: len(train)], cases[len(train) :])
     return cases[: len(train)], cases[len(train) :]
 
 
@@ -136,6 +174,7 @@ def _only_writer(run: TrainingRun) -> AbstractContextManager[object]:
 def _first_state(output: Path, plain: dict[str, Any], run: TrainingRun) -> TrainingState:
     processes = distributed.processes()
     if not (output / FILE_NAME).exists():
+        _refuse_files_of_others(run)
         if run.resume:  # a run that was stopped in its first epoch
             run.progress.message(f"{output}: no checkpoint yet, the run starts from the beginning")
         return TrainingState(plain, processes=processes)
@@ -149,6 +188,38 @@ def _first_state(output: Path, plain: dict[str, Any], run: TrainingRun) -> Train
     state = load_state(output, plain, processes)
     tell_batch(state, plain, run.progress)
     return state
+
+
+def _refuse_files_of_others(run: TrainingRun) -> None:
+    """Refuse a new run where it would replace files: its own ones come after a checkpoint."""
+    output = Path(run.output)
+    if os.path.realpath(output) == os.path.realpath(run.data):
+        raise InputError(
+            found="the run folder in the place of the data",
+            expected="a folder of its own",
+            action="choose another --output",
+            path=output,
+        )
+    if there := [name for name in _WRITTEN if (output / name).exists()]:
+        raise InputError(
+            found=f"{', '.join(there)} without the checkpoint of a run",
+            expected="an empty folder",
+            action="choose another --output, or move them away",
+            path=output,
+        )
+
+
+def _refuse_other_folder(folder: Path) -> None:
+    """Refuse a folder that holds more than a model, or a part of one from a run that was killed."""
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    others = sorted(n for n in there - {*MODEL_PARTS} if not n.startswith(BEGUN))
+    if others:
+        raise InputError(
+            found=f"other files than those of a model ({', '.join(others[:3])})",
+            expected="an empty folder, or a model to replace",
+            action="choose another --output",
+            path=folder,
+        )
 
 
 def tell_batch(state: TrainingState, plain: dict[str, Any], progress: Progress) -> None:
@@ -210,6 +281,9 @@ def _write(
     folder: Path, network: SliceNetwork, description: ModelDescription, experiment: Experiment
 ) -> Path:
     if distributed.rank() == 0:
-        write_model(folder, network, description, getattr(torch, experiment.weights))
+        kernels = getattr(torch, experiment.weights)
+        refuse_broken_weights(network, kernels)
+        _refuse_other_folder(folder)
+        write_model(folder, network, description, kernels)
     distributed.wait_for_all()
     return folder

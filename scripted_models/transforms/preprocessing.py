@@ -24,6 +24,7 @@ from monai.transforms import (
 from scripted_models.brain_mask import brain_mask
 from scripted_models.errors import InputError
 from scripted_models.sequences import SEQUENCES
+from scripted_models.transforms.coverage import clear_uncovered
 from scripted_models.transforms.steps import PreprocessingStep, options_of, read_preprocessing
 
 Data = dict[str, Any]  # what the pipelines work on
@@ -31,7 +32,7 @@ MIN_BRAIN_VOXELS = 100  # percentiles and standard deviation mean nothing below
 
 
 class MarkBraind(MapTransform):
-    """Add the brain mask (see `scripted_models.brain_mask`).
+    """Add the brain mask (see `scripted_models.brain_mask`), and clear what is not covered.
 
     Raises:
         InputError: fewer than 100 voxels of brain, or a channel that is constant inside and not
@@ -43,7 +44,7 @@ class MarkBraind(MapTransform):
         self.channels = tuple(channels)
 
     def __call__(self, data: Data) -> Data:
-        """Return the dictionary with 'brain', bool (1, z, y, x)."""
+        """Return the dictionary with 'brain', bool (1, z, y, x), and 'image'."""
         image = np.asarray(data["image"])
         brain = brain_mask(image)[None]
         if brain.sum() < MIN_BRAIN_VOXELS:
@@ -60,7 +61,8 @@ class MarkBraind(MapTransform):
                     expected="an MRI sequence",
                     action="check that the right file was given",
                 )
-        return {**data, "brain": brain}
+        spacing = data.get("spacing_zyx_mm", (1.0, 1.0, 1.0))
+        return {**data, "image": clear_uncovered(image, brain[0], spacing), "brain": brain}
 
 
 class ClipPercentilesd(MapTransform):
@@ -218,7 +220,7 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {
 # Raise the number of a step when it gives other values: cases that were preprocessed before are
 # then preprocessed again (training/cache.py).
 STEP_VERSIONS = {
-    "mark_brain": 1,
+    "mark_brain": 2,
     "clip_percentiles": 1,
     "n4": 1,
     "crop_to_brain": 1,
@@ -255,6 +257,7 @@ def preprocess(
     image: np.ndarray,
     labels: np.ndarray | None = None,
     missing: Sequence[str] = (),
+    spacing_zyx_mm: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> Data:
     """Run a pipeline.
 
@@ -263,12 +266,17 @@ def preprocess(
         image: float32 (C, z, y, x), 0 outside the brain.
         labels: optional uint8 (z, y, x), cropped like the image.
         missing: sequences whose channels are 0 on purpose; they stay so.
+        spacing_zyx_mm: of the voxels.
 
     Returns:
         Dictionary with NumPy arrays 'image', 'brain' (bool, (z, y, x)), 'labels' if given, and
         'box', the slices of the crop inside the input.
     """
-    data = {"image": image, "missing": tuple(missing)}
+    data: Data = {
+        "image": image,
+        "missing": tuple(missing),
+        "spacing_zyx_mm": tuple(spacing_zyx_mm),
+    }
     if labels is not None:
         data["labels"] = labels[None]
     try:

@@ -1,6 +1,5 @@
 """Section Inputs: four slots that fill themselves, swap buttons, and the findings."""
 
-import html
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -19,6 +18,7 @@ from ..input_check import InputCheck
 from ..model_list import ModelEntry
 from ..slicer_types import Parameters, Ui, VolumeNode, VtkObject
 from ..translation import _
+from .plain_text import show_text, show_tool_tip
 
 REFRESH_DELAY_MS = 200
 MARKS = {"sure": "\u2713", "likely": "?"}
@@ -168,25 +168,24 @@ class InputSection(VTKObservationMixin):
         for sequence in SEQUENCES:
             node, guess = self._nodeOf(sequence), self._guesses.get(sequence)
             mark = getattr(self.ui, f"{sequence}Mark")
-            mark.text = ""
-            mark.toolTip = _("Your choice.") if node is not None else _("No volume is chosen.")
+            sign, tip = "", _("Your choice.") if node is not None else _("No volume is chosen.")
             if guess is not None and node is guess.node:
-                mark.text = MARKS.get(guess.confidence, "") if node is not None else ""
-                mark.toolTip = guess.reason or mark.toolTip
+                sign = MARKS.get(guess.confidence, "") if node is not None else ""
+                tip = guess.reason or tip
+            show_text(mark, sign)
+            show_tool_tip(mark, tip)
 
     def _showFindings(self) -> None:
         description = self._model.description if self._model is not None else None
         space = description.training_space if description is not None else None
         self.findings = self._check.check(self._chosen, space, description=description)
-        self.ui.findingsLabel.text = findingsHtml(self.findings)
+        show_text(self.ui.findingsLabel, findings_text(self.findings))
         self.onFindings()
 
 
-def findingsHtml(findings: list[Finding]) -> str:
-    """Return the findings as a short list; names of nodes are no markup."""
+def findings_text(findings: list[Finding]) -> str:
+    """Return the findings as a short list."""
     titles = {STOP: _("Stop:"), WARNING: _("Warning:"), NOTE: _("Note:")}
-    lines = [
-        f"<b>{titles[finding.severity]}</b> {html.escape(finding_in_words(finding))}"
-        for finding in findings
-    ]
-    return "<br>".join(lines)
+    return "\n".join(
+        f"{titles[finding.severity]} {finding_in_words(finding)}" for finding in findings
+    )

@@ -6,11 +6,14 @@ from pathlib import Path
 import qt
 import slicer
 
+from scripted_models.runtime.printable_text import on_one_line, printable
+
 from ..model_import import import_model
 from ..model_list import ModelEntry, list_models, remove_model
 from ..slicer_types import Parameters, Ui
 from ..translation import _
-from ..words import errors_in_words, in_words
+from ..words import in_words
+from .plain_text import confirmed, errors_shown, show_text
 
 
 class ModelSection:
@@ -55,7 +58,7 @@ class ModelSection:
         combo.clear()
         for entry in self.entries:
             damaged = _("{name} (damaged)").format(name=entry.name)
-            combo.addItem(damaged if entry.problem else entry.name)
+            combo.addItem(on_one_line(damaged if entry.problem else entry.name))
         combo.blockSignals(wasBlocked)
         self._showChosen()
 
@@ -67,8 +70,8 @@ class ModelSection:
         if self._parameters is not None and self._parameters.model != entry.name:
             self._parameters.model = entry.name
         problem = in_words(entry.problem) if entry.problem else ""
-        self.ui.modelSummaryLabel.text = problem or "\n".join(entry.lines)
-        self.ui.cardText.setMarkdown(entry.card)
+        show_text(self.ui.modelSummaryLabel, problem or "\n".join(entry.lines))
+        self.ui.cardText.setPlainText(printable(entry.card))
         self.ui.removeModelButton.enabled = entry.user
         self.onModel(entry)
 
@@ -89,10 +92,10 @@ class ModelSection:
         if entry is None:
             return
         question = _("Delete the model {name} from your user folder?").format(name=entry.name)
-        if not slicer.util.confirmOkCancelDisplay(question):
+        if not confirmed(question):
             return
         failed = _("The model could not be removed.")
-        with slicer.util.tryWithErrorDisplay(failed), errors_in_words():
+        with errors_shown(failed):
             remove_model(entry)
         self.refresh()
 
@@ -109,7 +112,7 @@ class ModelSection:
         if not path:
             return
         failed = _("The model was not imported.")
-        with slicer.util.tryWithErrorDisplay(failed, waitCursor=True), errors_in_words():
+        with errors_shown(failed, waitCursor=True):
             entry = import_model(Path(path), on_wait=slicer.app.processEvents)
             if self._parameters is not None:
                 self._parameters.model = entry.name

@@ -9,7 +9,7 @@ from ..previous_result import has_previous, restore_previous
 from ..result_table import SEGMENTATION_ROLE, update_table, write_csv
 from ..slicer_types import Parameters, SegmentationNode, Ui
 from ..translation import _
-from ..words import errors_in_words
+from .plain_text import errors_shown
 
 
 class ResultSection:
@@ -61,14 +61,14 @@ class ResultSection:
     def onMeasure(self, checked: bool = False) -> None:
         """Fill the table from the segmentation as it is now."""
         failed = _("The segmentation could not be measured.")
-        with slicer.util.tryWithErrorDisplay(failed, waitCursor=True), errors_in_words():
+        with errors_shown(failed, waitCursor=True):
             if self._parameters is not None:
                 self.measure(self._parameters)
 
     def onRestore(self, checked: bool = False) -> None:
         """Exchange the present and the previous result."""
         failed = _("The previous result could not be restored.")
-        with slicer.util.tryWithErrorDisplay(failed), errors_in_words():
+        with errors_shown(failed):
             restore_previous(self.segmentation)
         self.onMeasure()
 
@@ -92,5 +92,5 @@ class ResultSection:
         path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, kinds)
         if path:
             failed = _("The table could not be exported.")
-            with slicer.util.tryWithErrorDisplay(failed), errors_in_words():
+            with errors_shown(failed):
                 write_csv(table, Path(path))

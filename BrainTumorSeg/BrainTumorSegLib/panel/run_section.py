@@ -7,6 +7,7 @@ import qt
 import slicer
 
 from scripted_models.errors import Cancelled
+from scripted_models.runtime.printable_text import printable
 
 from ..child_errors import written_lines
 from ..diagnostics import diagnostics
@@ -14,7 +15,8 @@ from ..logic import SegmentationJob
 from ..protocol import LOG, Event
 from ..slicer_types import Parameters, SegmentationNode, Ui
 from ..translation import _
-from ..words import error_in_words, errors_in_words, in_words, stage_in_words
+from ..words import error_in_words, in_words, stage_in_words
+from .plain_text import errors_shown, show_error, show_text, show_tool_tip
 
 POLL_INTERVAL_MS = 100
 SAID = ("message", "warning", LOG)  # errors and results are told when the run has ended
@@ -75,12 +77,13 @@ class RunSection:
         """Say on the button what a click does, or what is missing for it."""
         button = self.ui.segmentButton
         if self.job is not None:
-            button.text, button.toolTip = _("Cancel"), _("End the running segmentation.")
+            button.text = _("Cancel")
+            show_tool_tip(button, _("End the running segmentation."))
             button.enabled = not self.job.cancelling
             return
         problems = self.problems()
         button.text = _("Segment")
-        button.toolTip = "\n".join(problems) or _("Segment the tumor in the four volumes.")
+        show_tool_tip(button, "\n".join(problems) or _("Segment the tumor in the four volumes."))
         button.enabled = self._parameters is not None and not problems
 
     def onSegmentButton(self, checked: bool = False) -> None:
@@ -91,10 +94,10 @@ class RunSection:
             self.updateButton()
             return
         self.ui.logText.clear()
-        self.ui.statusLabel.text = ""
+        show_text(self.ui.statusLabel, "")
         failed = _("The segmentation could not be started.")
         try:
-            with slicer.util.tryWithErrorDisplay(failed), errors_in_words():
+            with errors_shown(failed):
                 self._start()
         finally:
             self.updateButton()
@@ -148,7 +151,7 @@ class RunSection:
         sentence, details = error_in_words(error), "\n".join(written_lines(error))
         self._say(sentence, isStatus=True)
         self._say(details)
-        slicer.util.errorDisplay(sentence, detailedText=details)
+        show_error(sentence, details)
 
     def _tell(self, event: Event) -> None:
         text = event.text if event.problem is None else in_words(event.problem)
@@ -170,6 +173,6 @@ class RunSection:
 
     def _say(self, text: str, isStatus: bool = False) -> None:
         if text:
-            self.ui.logText.appendPlainText(text)
+            self.ui.logText.appendPlainText(printable(text))
         if isStatus:
-            self.ui.statusLabel.text = text
+            show_text(self.ui.statusLabel, text)

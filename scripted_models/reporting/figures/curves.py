@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from scripted_models.errors import InputError
 from scripted_models.labels import REGION_NAMES
 from scripted_models.reporting.figures.canvas import FAINT, INK, SLIDE_IN, Style, new_figure
+from scripted_models.runtime.plain_files import read_text
 
 # Okabe and Ito's colors, which stay apart for color-blind eyes, without their yellow.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -53,8 +54,8 @@ def read_run(folder: Path) -> Run:
             path=folder, found="no metrics.csv", expected="a training run", action=hint
         )
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+        lines = read_text(path).splitlines()
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
         if not rows or not {"phase", "epoch", "loss"} <= rows[0].keys():
             raise ValueError("no rows with phase, epoch and loss")
     except (ValueError, TypeError, csv.Error) as error:

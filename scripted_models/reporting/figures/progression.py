@@ -15,6 +15,7 @@ from scripted_models.pictures.panels import fullest_index
 from scripted_models.reporting.figures.methods import slice_note
 from scripted_models.reporting.figures.panel_grid import TRUTH_TITLE, Cell, Painter, Row, draw_rows
 from scripted_models.reporting.figures.shown_case import ShownCase, SlicePredictor, tumor_mask
+from scripted_models.runtime.plain_files import open_file
 from scripted_models.sequences import TITLES
 from scripted_models.training.records import SNAPSHOTS
 
@@ -100,7 +101,8 @@ def _spread(snapshots: list[Snapshot]) -> list[Snapshot]:
 
 def _load(model: Model, snapshot: Snapshot) -> None:
     try:
-        weights = torch.load(snapshot.path, map_location="cpu", weights_only=True)
+        with open_file(snapshot.path) as stream:
+            weights = torch.load(stream, map_location="cpu", weights_only=True)
         model.network.load_state_dict(weights)
     except Exception as error:  # torch raises many kinds for foreign content
         raise InputError(

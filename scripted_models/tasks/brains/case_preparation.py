@@ -1,5 +1,6 @@
 """From cases and phantoms to what trains and validates: read, resampled, preprocessed."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.headers import volume_parts
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.labels import CODINGS, LabelCoding
+from scripted_models.runtime.file_identity import WatchedFiles
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains import contrast_suppression
@@ -82,18 +84,29 @@ def _case_source(
     images = [case.images[sequence] for sequence in SEQUENCES]
     volumes = [*(image.path for image in images), *([case.truth] if case.truth else [])]
     files = [part for path in volumes for part in volume_parts(path)]
+    watched = WatchedFiles.of(files)
+    contents = [watched.contents[path] for path in files]
     made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}
+    read_as = {
+        "channels": [image.channel for image in images],
+        "coding": _identity(known),
+    }
     key = digest(
-        files,
+        contents,
         _versions(experiment, **made),
-        channels=[image.channel for image in images],
-        coding=_identity(known),
+        **read_as,
         preprocessing=as_table(experiment.preprocessing, defaults=True),
         upper_share=experiment.data.upper_share,
         space=asdict(space_of(experiment.data)),
         name=case.name,
     )
-    return CaseSource(case.name, key, lambda: _prepare(case, experiment, coding, suppressed))
+
+    def make() -> TrainingCase:
+        prepared = _prepare(case, experiment, coding, suppressed)
+        watched.refuse_changes()
+        return prepared
+
+    return CaseSource(case.name, key, make, json.dumps([*contents, read_as, suppressed]))
 
 
 def _identity(coding: LabelCoding | None) -> str:
@@ -114,7 +127,7 @@ def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) 
         merged=experiment.data.phantoms_merged,
     )
     name = f"phantom_{seed}"
-    return CaseSource(name, key, lambda: _prepare_phantom(name, seed, experiment, low_grade))
+    return CaseSource(name, key, lambda: _prepare_phantom(name, seed, experiment, low_grade), name)
 
 
 def _prepare(
@@ -142,7 +155,8 @@ def _prepare(
     if suppressed:
         image, labels = contrast_suppression.remove_enhancement(image, labels)
     merged = truth.coding.merged_necrosis
-    return _training_case(case.name, image, labels, experiment, merged)
+    spacing = Grid.of(moved[0]).spacing_xyz_mm[::-1]
+    return _training_case(case.name, image, labels, experiment, merged, spacing)
 
 
 def _prepare_phantom(name: str, seed: int, experiment: Experiment, low_grade: bool) -> TrainingCase:
@@ -153,9 +167,15 @@ def _prepare_phantom(name: str, seed: int, experiment: Experiment, low_grade: bo
 
 
 def _training_case(
-    name: str, image: np.ndarray, labels: np.ndarray, experiment: Experiment, merged: bool
+    name: str,
+    image: np.ndarray,
+    labels: np.ndarray,
+    experiment: Experiment,
+    merged: bool,
+    spacing_zyx_mm: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> TrainingCase:
-    done = preprocess(build_preprocessing(experiment.preprocessing), image, labels)
+    steps = build_preprocessing(experiment.preprocessing)
+    done = preprocess(steps, image, labels, spacing_zyx_mm=spacing_zyx_mm)
     target = make_target(done["labels"], done["brain"], merged)
     target[: lower_slices(done["brain"], experiment.data.upper_share)] = IGNORED
     return TrainingCase.of(name, done["image"], target)

@@ -1,6 +1,5 @@
 """Test cases of a list of experiments: segmented, scored, and made a row of the table."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from scripted_models.errors import InputError
 from scripted_models.evaluation.experiment_rows import ExperimentRow
 from scripted_models.evaluation.folder_scores import evaluate_folders
 from scripted_models.networks import NETWORKS
+from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.outputs import REPORT
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.tasks.brains.case_split import Split, split_cases, usable_cases
@@ -63,10 +63,7 @@ class HeldOutCases:
         evaluation = evaluate_folders(
             folder / TEST, run.data, folder / SCORES, truth_coding=run.coding, only=names
         )
-        reports = [
-            json.loads((folder / TEST / name / REPORT).read_text(encoding="utf-8"))
-            for name in names
-        ]
+        reports = [read_json(folder / TEST / name / REPORT) for name in names]
         seconds = [sum(report["seconds"].values()) for report in reports]
         training = model.description.training
         network = NETWORKS[experiment.network.name].describe()

@@ -8,8 +8,10 @@ import numpy as np
 
 from scripted_models.errors import InputError
 from scripted_models.networks.crf.refinement import build_crf, refine
+from scripted_models.runtime.plain_files import open_file
 from scripted_models.tasks.voc.classes import CLASSES
-from scripted_models.tasks.voc.masks import read_image, write_mask
+from scripted_models.tasks.voc.masks import write_mask
+from scripted_models.tasks.voc.picture_files import read_image
 
 
 def refine_picture(
@@ -50,7 +52,8 @@ def refine_picture(
 def _read_array(path: Path) -> np.ndarray:
     """Read probabilities of a picture, float32 (classes, H, W)."""
     try:
-        array = np.load(path, allow_pickle=False)
+        with open_file(path) as stream:
+            array = np.load(stream, allow_pickle=False)
         usable = array.ndim == 3 and array.dtype.kind == "f" and np.isfinite(array).all()
     except (OSError, ValueError, EOFError) as error:
         raise InputError(

@@ -1,6 +1,5 @@
 """Test images of a list of experiments: predicted, scored, and made a row of the table."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,18 +7,17 @@ from pathlib import Path
 from scripted_models.bundle.weights import Model
 from scripted_models.errors import InputError
 from scripted_models.inference import place_network
-from scripted_models.runtime.atomic_files import write_file
 from scripted_models.tasks.list_run import SCORES, TEST, ListRun
 from scripted_models.tasks.voc.image_lists import VocImage, scored_images
 from scripted_models.tasks.voc.list_table import VocResult
-from scripted_models.tasks.voc.masks import read_image, write_mask
+from scripted_models.tasks.voc.masks import write_mask
 from scripted_models.tasks.voc.picture_cases import training_images
+from scripted_models.tasks.voc.picture_files import read_image
 from scripted_models.tasks.voc.prediction import PicturePredictor
+from scripted_models.tasks.voc.prediction_record import PredictionRecord, entries_of
 from scripted_models.tasks.voc.scoring import evaluate_voc
 from scripted_models.training import distributed
 from scripted_models.training.experiment_config import DataConfig, Experiment
-
-MADE_BY = "model.json"  # beside the label maps: checksums of the model that made them
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,16 @@ class HeldOutPictures:
         return {"test list": self.listed, "test images": len(self.images)}
 
     def predict(self, model: Model, folder: Path, run: ListRun) -> None:
-        """Write the label maps that this model has not written yet; processes share them."""
+        """Write the label maps that are not made yet by this model from these pictures.
+
+        Processes share them.
+        """
         place_network(model.network, run.device)
         predictor = PicturePredictor(model)
         with distributed.only_writers(folder / TEST) as output:
             if distributed.rank() == 0:
-                _remove_those_of_others(output, model)
+                record = PredictionRecord.of(output)
+                record.begin(entries_of(self.images, model))
             distributed.wait_for_all()
             left = [i for i in self.images if not (output / f"{i.name}.png").is_file()]
             distributed.wait_for_all()  # all have counted before one writes
@@ -113,20 +115,3 @@ class HeldOutPictures:
 
 def _test_images(data: DataConfig, folder: Path) -> list[VocImage]:
     return scored_images(folder, data.voc_test, Path(data.sbd) if data.sbd else None)
-
-
-def _remove_those_of_others(output: Path, model: Model) -> None:
-    """Leave only label maps of this model in a folder, and the note whose they are.
-
-    Those of other weights go first: whatever stops the program, none of them is taken for ours.
-    """
-    own = {"weights_sha256": model.checksum, "method_sha256": model.method_checksum}
-    try:
-        stated = json.loads((output / MADE_BY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        stated = None
-    if stated == own:
-        return
-    for path in output.glob("*.png"):
-        path.unlink()
-    write_file(output / MADE_BY, json.dumps(own, indent=2) + "\n")

@@ -4,13 +4,16 @@ VOC: `VOCdevkit/VOC2012/{JPEGImages,SegmentationClass,ImageSets/Segmentation}`. 
 et al. 2011): `benchmark_RELEASE/dataset/{img,cls,train.txt,val.txt}`.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripted_models.errors import InputError
+from scripted_models.tasks.voc.name_lists import names_of
 
 LISTS = "ImageSets/Segmentation"
+PICTURES, LABEL_MAPS = (".jpg", ".jpeg", ".png"), (".png",)
 SEG11VALID = "seg11valid"  # the "subset of VOC 2011 val" of Long et al. 2015
 
 
@@ -85,29 +88,6 @@ def find_sbd(folder: Path) -> Path:
     )
 
 
-def names_of(path: Path) -> list[str]:
-    """Read a list of names, one on each line; what follows a name is left out.
-
-    Raises:
-        InputError: not there, empty, or a name twice.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            found=f"no readable list of images ({error})", action="name another", path=path
-        ) from error
-    names = [line.split()[0] for line in lines if line.strip()]
-    if not names or len(set(names)) < len(names):
-        raise InputError(
-            found=f"{len(names)} names",
-            expected="at least one and each once",
-            action="correct the list",
-            path=path,
-        )
-    return names
-
-
 def voc_images(folder: Path, split: str = "", with_masks: bool = True) -> list[VocImage]:
     """Return the images of a split of VOC.
 
@@ -121,15 +101,13 @@ def voc_images(folder: Path, split: str = "", with_masks: bool = True) -> list[V
         InputError: a list, picture or label map that is not there.
     """
     root = find_voc(folder)
-    masks = {path.stem: path for path in sorted((root / "SegmentationClass").glob("*.png"))}
+    masks = _files(root / "SegmentationClass", LABEL_MAPS)
     listed = Path(split) if Path(split).is_file() else root / LISTS / f"{split}.txt"
     names = names_of(listed) if split else sorted(masks)
-    files = sorted((root / "JPEGImages").iterdir())
-    pictures = {p.stem: p for p in files if p.suffix.lower() in (".jpg", ".jpeg", ".png")}
-    _refuse_absent(root / "JPEGImages", names, pictures)
-    if with_masks:
-        _refuse_absent(root / "SegmentationClass", names, masks)
-    return [VocImage(name, pictures[name], masks.get(name)) for name in names]
+    pictures = _only_files(root / "JPEGImages", names, PICTURES)
+    wanted = names if with_masks else [name for name in names if name in masks]
+    chosen = _only_files(root / "SegmentationClass", wanted, LABEL_MAPS)
+    return [VocImage(name, pictures[name], chosen.get(name)) for name in names]
 
 
 def sbd_images(folder: Path, split: str = "train", without: Sequence[str] = ()) -> list[VocImage]:
@@ -146,10 +124,8 @@ def sbd_images(folder: Path, split: str = "train", without: Sequence[str] = ()) 
     root = find_sbd(folder)
     left_out = set(without)
     names = [name for name in names_of(root / f"{split}.txt") if name not in left_out]
-    pictures = {path.stem: path for path in (root / "img").glob("*.jpg")}
-    masks = {path.stem: path for path in (root / "cls").glob("*.mat")}
-    _refuse_absent(root / "img", names, pictures)
-    _refuse_absent(root / "cls", names, masks)
+    pictures = _only_files(root / "img", names, PICTURES)
+    masks = _only_files(root / "cls", names, (".mat",))
     return [VocImage(name, pictures[name], masks[name]) for name in names]
 
 
@@ -177,11 +153,34 @@ def scored_images(voc: Path, split: str, sbd: Path | None = None) -> list[VocIma
     return [image for image in voc_images(voc, "val") if image.name not in trained]
 
 
-def _refuse_absent(folder: Path, names: Sequence[str], there: dict[str, Path]) -> None:
+def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
+    """Return the files of a folder with one of these suffixes in small or capital letters."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            found[path.stem].append(path)
+    return found
+
+
+def _only_files(folder: Path, names: Sequence[str], suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Return the file of each name.
+
+    Raises:
+        InputError: none, or several for one name.
+    """
+    there = _files(folder, suffixes)
     if absent := [name for name in names if name not in there]:
         raise InputError(
             found=f"no file for {len(absent)} of {len(names)} images ({', '.join(absent[:5])})",
-            expected="one for each",
+            expected=f"one for each, ending in {' or '.join(suffixes)}",
             action="complete the folder or take them out of the list",
             path=folder,
         )
+    if several := [path.name for name in names if len(there[name]) > 1 for path in there[name]]:
+        raise InputError(
+            found=f"several files of one name ({', '.join(several[:5])})",
+            expected="one for each image",
+            action="remove the others",
+            path=folder,
+        )
+    return {name: there[name][0] for name in names}

@@ -1,7 +1,5 @@
 """The table of a list of experiments on PASCAL VOC, beside the rows that papers print."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from scripted_models.evaluation.paper_tables import (
     markdown_cells,
     markdown_table,
 )
+from scripted_models.runtime.csv_text import csv_of_lines
 from scripted_models.tasks.voc.paper_rows import PAPER_ROWS, VocRow
 from scripted_models.tasks.voc.scoring import (
     IMAGES_DIFFER,
@@ -120,18 +119,16 @@ def class_columns(results: Sequence[VocResult]) -> list[list[str]]:
 
 def _csv_text(results: Sequence[VocResult]) -> str:
     """Return one line per row, ours and printed, in percent; what is not known is empty."""
-    text = io.StringIO()
     classes = results[0].scores.classes
     columns = ["method", "source", "images", *SUMMARIES, *(f"iu_{name}" for name in classes)]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
+    lines: list[dict[str, object]] = []
     for own, printed in groups(results):
-        writer.writerows(_csv_line(result) for result in own)
+        lines += (_csv_line(result) for result in own)
         for row in printed:
             values = {key: getattr(row, key) for key in SUMMARIES}
             head = {"method": row.method, "source": row.source, "images": row.images}
-            writer.writerow({**head, **values})
-    return text.getvalue()
+            lines.append({**head, **values})
+    return csv_of_lines(columns, lines)
 
 
 def _csv_line(result: VocResult) -> dict[str, object]:

@@ -1,8 +1,6 @@
-"""Label maps of images as files: palette PNG of VOC, .mat of SBD; pictures of them."""
+"""Label maps of images as files: PNG of VOC, .mat of SBD; pictures of them."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +8,35 @@ import numpy as np
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import write_file
+from scripted_models.runtime.plain_files import LARGEST_TEXT, read_bytes
 from scripted_models.tasks.voc.classes import CLASSES, VOID, palette
+from scripted_models.tasks.voc.label_colors import (
+    classes_of_palette,
+    classes_of_pixels,
+    refuse_mask,
+)
 from scripted_models.tasks.voc.mat_files import read_struct_field
-
-INSTALL = 'install it with: pip install "scripted-models[voc]"'
+from scripted_models.tasks.voc.picture_files import (
+    is_shallow_gray,
+    opened_picture,
+    pillow,
+    refuse,
+    refuse_transparency,
+)
 
 
 def read_mask(path: Path) -> np.ndarray:
     """Read a label map as indices, uint8 (H, W): 0 to 20, and 255 for void.
 
-    A PNG holds indices, with a palette or as gray values, or the colors of the palette; a .mat file
-    is SBD's.
+    A PNG tells the classes by the colors of VOC, in pixels or in a palette of any order, or by gray
+    values that are indices; a .mat file is SBD's.
 
     Raises:
-        InputError: not readable, colors that the palette does not have, or other indices.
+        InputError: not readable, colors of other data sets, or other indices.
     """
     path = Path(path)
-    indices = _read_sbd(path) if path.suffix == ".mat" else _read_picture(path)
+    is_sbd = path.suffix.lower() == ".mat"
+    indices = _read_sbd(path) if is_sbd else _read_png(path)
     wrong = np.setdiff1d(np.unique(indices), [*range(len(CLASSES)), VOID])
     if wrong.size:
         raise InputError(
@@ -38,53 +48,39 @@ def read_mask(path: Path) -> np.ndarray:
     return indices.astype(np.uint8)
 
 
-def _read_picture(path: Path) -> np.ndarray:
-    with _opened(path, "label map", "a PNG of indices") as image:
-        if image.mode in ("P", "L"):
-            return np.array(image, np.uint8)
-        return _indices_of_colors(np.array(image.convert("RGB")), path)
-
-
-@contextmanager
-def _opened(path: Path, kind: str, expected: str) -> Iterator[Any]:
-    """Open a picture file with Pillow, read whole."""
-    image_module = _pillow()
-    try:
-        with image_module.open(path) as image:
-            image.load()
-            yield image
-    except InputError:
-        raise
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise InputError(
-            found=f"a {kind} that cannot be read ({error})",
-            expected=expected,
-            action="get the file again",
-            path=path,
-        ) from error
-
-
-def _indices_of_colors(colors: np.ndarray, path: Path) -> np.ndarray:
-    """Return the indices of colors (H, W, 3) that are all in the palette."""
-    table = palette().astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    codes = colors.astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    order = np.argsort(table)
-    places = np.searchsorted(table[order], codes).clip(max=255)
-    indices = order[places]
-    if (table[indices] != codes).any():
-        raise InputError(
-            found="colors that are not in the palette of VOC",
-            expected="indices",
-            action="save the label map as a palette PNG",
-            path=path,
-        )
-    return indices.astype(np.uint8)
+def _read_png(path: Path) -> np.ndarray:
+    """Read what a PNG says of classes, integers (H, W)."""
+    with opened_picture(path, "label map", "a PNG of classes", ("PNG", "JPEG")) as image:
+        if image.format != "PNG":
+            refuse(
+                path,
+                "a JPEG, which blurs the borders of classes into others",
+                "a PNG",
+                "export the label map again",
+            )
+        refuse_transparency(image, path)
+        if is_shallow_gray(path):
+            refuse(
+                path,
+                "gray values of fewer than 8 bits, which can be read as indices or as brightness",
+                "8 bits of gray, or VOC's palette",
+                "save it so",
+            )
+        if image.mode in ("P", "PA"):
+            colors = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+            indices = np.array(image.getchannel(0) if image.mode == "PA" else image)
+            return classes_of_palette(indices, colors, path)
+        if image.mode in ("L", "LA", "I", "I;16", "I;16B"):  # the last three have 16 bits
+            values = np.array(image.getchannel(0) if image.mode == "LA" else image)
+            refuse_mask(values, path)
+            return values
+        return classes_of_pixels(np.array(image.convert("RGB")), path)
 
 
 def _read_sbd(path: Path) -> np.ndarray:
     """Read GTcls.Segmentation (Hariharan et al. 2011, "Semantic contours from inverse ...")."""
     try:
-        indices = read_struct_field(path.read_bytes(), "GTcls", "Segmentation")
+        indices = read_struct_field(read_bytes(path, LARGEST_TEXT), "GTcls", "Segmentation")
     except (OSError, ValueError) as error:
         raise InputError(
             found=f"no GTcls.Segmentation ({error})",
@@ -108,19 +104,9 @@ def write_mask(path: Path, indices: np.ndarray) -> None:
     Raises:
         ResourceError: the file cannot be written.
     """
-    image = _pillow().fromarray(np.ascontiguousarray(indices, np.uint8), mode="P")
+    image = pillow().fromarray(np.ascontiguousarray(indices, np.uint8), mode="P")
     image.putpalette(palette().tobytes())
     write_file(path, _png(image))
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read a picture as RGB, uint8 (H, W, 3); a rotation in its EXIF data is not applied.
-
-    Raises:
-        InputError: not readable.
-    """
-    with _opened(path, "picture", "a JPEG or PNG") as image:
-        return np.array(image.convert("RGB"))
 
 
 def write_overlay(
@@ -155,22 +141,10 @@ def write_overlay(
         before = tuple(slice(0, -1) if a == axis else slice(None) for a in (0, 1))
         edge[before] |= changes
     out[edge] = 255
-    write_file(path, _png(_pillow().fromarray(out)))
+    write_file(path, _png(pillow().fromarray(out)))
 
 
 def _png(image: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise InputError(
-            found="no Pillow",
-            expected="it for label maps and pictures of VOC",
-            action=INSTALL,
-        ) from error
-    return Image

@@ -9,9 +9,11 @@ from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confusion import ConfusionMatrix
 from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.runtime.file_identity import WatchedFiles
 from scripted_models.tasks.voc.classes import CLASSES, VOID
 from scripted_models.tasks.voc.image_lists import VocImage, sbd_images, voc_images
-from scripted_models.tasks.voc.masks import read_image, read_mask
+from scripted_models.tasks.voc.masks import read_mask
+from scripted_models.tasks.voc.picture_files import read_image
 from scripted_models.tasks.voc.prediction import predict_picture, scaled
 from scripted_models.training import distributed
 from scripted_models.training.cache import digest
@@ -19,7 +21,7 @@ from scripted_models.training.experiment_config import DataConfig, Experiment
 from scripted_models.training.task import CaseSource
 from scripted_models.training.training_case import TrainingCase
 
-VERSION = 1  # raise it when reading or scaling gives other values
+VERSION = 2  # raise it when reading or scaling gives other values
 
 
 def training_images(data: DataConfig, folder: Path) -> tuple[list[VocImage], list[VocImage]]:
@@ -47,8 +49,16 @@ def picture_sources(
 
 def _source(image: VocImage, scale: ImageScale) -> CaseSource:
     files = [image.picture, image.label_map]
-    key = digest(files, {"picture": VERSION}, scale=asdict(scale), name=image.name)
-    return CaseSource(image.name, key, lambda: _make(image, scale))
+    watched = WatchedFiles.of(files)
+    contents = [watched.contents[path] for path in files]
+    key = digest(contents, {"picture": VERSION}, scale=asdict(scale), name=image.name)
+
+    def make() -> TrainingCase:
+        made = _make(image, scale)
+        watched.refuse_changes()
+        return made
+
+    return CaseSource(image.name, key, make, " ".join(contents))
 
 
 def _make(image: VocImage, scale: ImageScale) -> TrainingCase:

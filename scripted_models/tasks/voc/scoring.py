@@ -1,7 +1,5 @@
 """Scores of a folder of predicted label maps against those of VOC."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -16,6 +14,8 @@ from scripted_models.evaluation.paper_tables import (
     markdown_table,
 )
 from scripted_models.runtime.atomic_files import write_together
+from scripted_models.runtime.csv_text import csv_text
+from scripted_models.runtime.file_identity import is_same_file
 from scripted_models.tasks.voc.classes import CLASSES, VOID
 from scripted_models.tasks.voc.image_lists import VocImage
 from scripted_models.tasks.voc.masks import read_mask
@@ -73,6 +73,13 @@ def evaluate_voc(
 
 
 def _score_image(path: Path, image: VocImage) -> ConfusionMatrix:
+    if is_same_file(path, image.label_map):
+        raise InputError(
+            found="the ground truth itself",
+            expected="a prediction",
+            action="name the folder of the predictions",
+            path=path,
+        )
     truth, predicted = read_mask(image.label_map), read_mask(path)
     try:
         return ConfusionMatrix.of(truth, predicted, CLASSES, VOID)
@@ -114,13 +121,11 @@ def known_scores(scores: ConfusionMatrix) -> dict[str, float | None]:
 
 
 def _write(scores: ConfusionMatrix, images: int, name: str, output: Path) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("class", "iu", "accuracy", "pixels"))
+    table: list[Sequence[object]] = [("class", "iu", "accuracy", "pixels")]
     pixels = scores.counts.sum(axis=1)
     lines = zip(scores.classes, scores.class_iu, scores.class_accuracy, pixels, strict=True)
     for title, iu, accuracy, number in lines:
-        writer.writerow((title, _number(iu), _number(accuracy), int(number)))
+        table.append((title, _number(iu), _number(accuracy), int(number)))
     content = {
         "name": name,
         "images": images,
@@ -129,7 +134,7 @@ def _write(scores: ConfusionMatrix, images: int, name: str, output: Path) -> Non
         "confusion": scores.counts.tolist(),
     }
     texts = {
-        "voc_metrics.csv": text.getvalue(),
+        "voc_metrics.csv": csv_text(table),
         "voc_metrics.json": json.dumps(content, indent=2) + "\n",
         "voc_comparison.md": comparison(scores, images, name),
     }

@@ -1,0 +1,59 @@
+"""The one way for texts from outside into labels, tool tips and dialogs: as plain text.
+
+Names of volumes and cases, what a model says of itself and what the child writes are such texts.
+Qt takes a text with tags for a page otherwise, and loads the pictures in it, from a network share
+too. The labels that such texts go to are plain by the .ui file; a test compares.
+"""
+
+import html
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import qt
+import slicer
+
+from scripted_models.runtime.printable_text import printable
+
+from ..slicer_types import Widget
+from ..words import error_in_words
+
+
+def show_text(label: Widget, text: str) -> None:
+    """Show a text in a label."""
+    label.setTextFormat(qt.Qt.PlainText)
+    label.text = printable(text)
+
+
+def show_tool_tip(widget: Widget, text: str) -> None:
+    """Give a widget a tool tip; Qt has no plain ones, so the text is escaped."""
+    escaped = html.escape(printable(text), quote=False)
+    widget.toolTip = "<qt>" + escaped.replace("\n", "<br>") + "</qt>"
+
+
+def show_error(text: str, details: str = "") -> None:
+    """Show a dialog about an error."""
+    slicer.util.errorDisplay(
+        printable(text), detailedText=printable(details), textFormat=qt.Qt.PlainText
+    )
+
+
+def confirmed(question: str) -> bool:
+    """Ask a question with OK and Cancel."""
+    return bool(slicer.util.confirmOkCancelDisplay(printable(question), textFormat=qt.Qt.PlainText))
+
+
+@contextmanager
+def errors_shown(failed: str, waitCursor: bool = False) -> Iterator[None]:
+    """Show a dialog about an error in the user's words, and let it go on.
+
+    Args:
+        failed: what has failed.
+        waitCursor: show it meanwhile.
+    """
+    with slicer.util.tryWithErrorDisplay(show=False, waitCursor=waitCursor):
+        try:
+            yield
+        except Exception as error:
+            show_error(f"{failed}\n\n{error_in_words(error)}", traceback.format_exc())
+            raise

@@ -1,0 +1,76 @@
+"""The identity of what is segmented: the content of each sequence's file."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from scripted_models.cases.case import Case, ImageSource
+from scripted_models.errors import InputError
+from scripted_models.images.headers import volume_parts
+from scripted_models.runtime.file_identity import WatchedFiles
+
+
+@dataclass(frozen=True)
+class CaseInputs:
+    """The files of a case at the moment when they were looked at.
+
+    Attributes:
+        sources: sequence -> where it lies.
+        parts: sequence -> its file, or header and voxels where they are two.
+        files: all of them.
+    """
+
+    sources: Mapping[str, ImageSource]
+    parts: Mapping[str, tuple[Path, ...]]
+    files: WatchedFiles
+
+    @classmethod
+    def of(cls, case: Case) -> "CaseInputs":
+        """Look at the files of a case; nothing but detached headers is read yet."""
+        parts = {m: _parts(source.path) for m, source in case.images.items()}
+        return cls(case.images, parts, WatchedFiles.of(p for some in parts.values() for p in some))
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Sequence -> absolute path."""
+        return {m: os.path.abspath(source.path) for m, source in self.sources.items()}
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """Sequence -> SHA-256 of its file or files, of a 4-D file with the number of its volume.
+
+        Raises:
+            InputError: a file that cannot be read, or has changed since it was looked at.
+        """
+        digests = self.files.contents
+        joined = {m: "+".join(digests[part] for part in parts) for m, parts in self.parts.items()}
+        found = {m: (joined[m], source.channel) for m, source in self.sources.items()}
+        return {m: d if c is None else f"{d} volume {c}" for m, (d, c) in found.items()}
+
+    def shares_file_with(self, report: Mapping[str, object]) -> bool:
+        """Tell whether the result of a report comes from a file of this case.
+
+        It does where a sequence has the same content, or lies where the report found it: then the
+        user has changed the file.
+
+        Args:
+            report: content of a report.json.
+        """
+        places, contents = report.get("inputs"), report.get("inputs_sha256")
+        if isinstance(places, dict) and any(
+            os.path.realpath(path) == os.path.realpath(str(places.get(m)))
+            for m, path in self.paths.items()
+            if places.get(m)
+        ):
+            return True
+        known = set(contents.values()) if isinstance(contents, dict) else set()
+        return bool(known) and not known.isdisjoint(self.contents.values())
+
+
+def _parts(path: Path) -> tuple[Path, ...]:
+    try:
+        return volume_parts(path)
+    except InputError:  # reading the case will say why
+        return (path,)
