@@ -19,7 +19,7 @@ def tiny_brain(inputs):
     77,
     "a brain mask that is no mask",
     2,
-    "{mask}: found a volume with other values than 0 and one more, expected a brain mask: 0 "
+    "{t1}: found a volume with other values than 0 and one more, expected a brain mask: 0 "
     "outside, 1 inside; give a mask in the space of the reference sequence.",
 )
 def no_mask(inputs):

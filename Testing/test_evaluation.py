@@ -206,7 +206,7 @@ def test_truth_is_mapped_by_the_naming_of_its_data_set(tmp_path):
 
 
 @pytest.mark.parametrize("extension", [".nii.gz", ".mha", ".nrrd"])
-@pytest.mark.parametrize("suffix", ["", "_seg"])
+@pytest.mark.parametrize("suffix", ["", "_seg", ".seg", "_seg.seg"])
 def test_flat_folders_on_both_sides(tmp_path, extension, suffix):
     (tmp_path / "truth").mkdir()
     (tmp_path / "model").mkdir()
@@ -262,8 +262,8 @@ def test_prediction_is_read_in_the_coding_of_the_report_beside_it(folders):
     (folder / "report.json").write_text('{"coding": "brats2023"}', encoding="utf-8")
     result = evaluate_folders(predictions, truth)
     assert result.cases[NAMES[0]]["ET"]["dice"] == 1
-    overridden = evaluate_folders(predictions, truth, prediction_coding=CODINGS["internal"])
-    assert overridden.cases[NAMES[0]]["ET"]["dice"] == 0
+    with pytest.raises(InputError, match=r"--prediction-coding internal.*3 non-enh.*report\.json"):
+        evaluate_folders(predictions, truth, prediction_coding=CODINGS["internal"])
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"coding": "mine"}', '{"coding": {}}'])

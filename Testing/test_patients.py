@@ -8,7 +8,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scripted_models.cases.discovery import find_cases
-from scripted_models.cases.patients import patient_name, site_name, split_patients
+from scripted_models.cases.patients import (
+    doubtful_cases,
+    patient_name,
+    same_patient,
+    site_name,
+    split_patients,
+    split_sites,
+)
+from scripted_models.cases.time_points import is_time_point
 from scripted_models.errors import InputError
 
 PATIENTS = {
@@ -40,7 +48,46 @@ PATIENTS = {
     "brats_tcia_pat171_0001": "brats_tcia_pat171",
     "BraTS2021_00006": "BraTS-GLI-00006",
     "BraTS-GLI-00006-000": "BraTS-GLI-00006",
+    # other collections
+    "sub-01_ses-1": "sub-01",
+    "sub-01_ses-postop": "sub-01",
+    "siteA_sub-01_ses-1": "sub-01",
+    "PatientID_0003_Timepoint_1": "PatientID_0003",
+    "Patient-001_week-000-1": "Patient-001",
+    "Patient-001_week-044": "Patient-001",
+    "UPENN-GBM-00001_11": "UPENN-GBM-00001",
+    "UPENN-GBM-00001_21": "UPENN-GBM-00001",
+    "UCSF-PDGM-0004_FU001d": "UCSF-PDGM-4",
+    "UCSF-PDGM-004": "UCSF-PDGM-4",
+    "RHUH-GBM-0001_0": "RHUH-GBM-0001",
+    "RHUH-0001_2": "RHUH-GBM-0001",
+    "TCGA-08-0406_2000.01.15": "TCGA-08-0406",
+    "OAS30001_MR_d0129": "OAS30001",
+    # not known, but the time point is told
+    "p1_20200131": "p1",
+    "2020-01-31_p1": "p1",
+    "p1_15-03-2019": "p1",
+    "John_Doe_visit_1": "John_Doe",
+    "gbm-007-pre-rt": "gbm-007",
+    "Preop_001": "001",
+    "followup_001": "001",
+    "p1v2": "p1",
+    # no time point
+    "scan_001": "scan_001",
+    "MRI_scan_001": "MRI_scan_001",
+    "W39": "W39",
+    "20200131": "20200131",
+    "case_12": "case_12",
+    "HGG_0021": "HGG_0021",
 }
+TIME_POINTS = (  # noqa: SIM905 - so many are read more easily in lines
+    "20200131 2020-01-31 2020.01.31 2020_01_31 20200131T101500 31-01-2020 2020-01 ses-1 ses-preop "
+    " session2 visit1 visit_2 visit-03 Visit4 tp1 TP_2 Timepoint_1 timepoint-2 "
+    "time_point_3 week-000 week-000-1 week_12 wk3 month6 M06 day30 d0129 baseline Baseline "
+    "followup follow-up follow_up_2 fu FU1 FU001d preop postop pre-op post_op postop_1 "
+    "early_postop intraop pre post scan1 scan_2 rescan exam3 mri2 t0 T1 v1 V02 initial "
+    "recurrence progression pre-rt post_treatment year2"
+).split()
 
 SITE_OF = {
     "Brats17_CBICA_ABM_1": "CBICA",
@@ -79,6 +126,68 @@ def test_a_patient_keeps_the_name_in_every_year_and_folder(name):
     renamed = re.sub(r"^Brats1\d", "BraTS2017", name)
     assert patient_name(renamed) == patient_name(name)
     assert patient_name(f"HGG_{name}") == patient_name(name)
+
+
+@given(
+    st.from_regex(r"(p|pat|Patient|subj|GBM|S-|case-)[0-9]{1,5}", fullmatch=True),
+    st.sampled_from(TIME_POINTS),
+    st.sampled_from("_- ."),
+    st.sampled_from(["", "HGG_", "study "]),
+)
+def test_any_time_point_behind_a_patient_is_not_part_of_the_name(patient, point, sign, above):
+    name = f"{above}{patient}{sign}{point}"
+    assert patient_name(name) == f"{above}{patient}"
+    assert patient_name(name.upper()).casefold() == patient_name(name).casefold()
+
+
+@pytest.mark.parametrize("point", TIME_POINTS)
+def test_a_time_point_alone_is_one(point):
+    assert is_time_point(point)
+    assert patient_name(point) == point
+    assert not is_time_point(f"p1_{point}")
+
+
+@given(st.text(alphabet="p1_-. vTist0230", max_size=200))
+def test_any_name_has_a_patient(name):
+    assert patient_name(name) in name or not name
+
+
+DOUBTS = [
+    (["p1_a", "p1_b", "p2_a"], [("p1_a", "p1_b")]),
+    (["p1a", "p1b", "q7"], [("p1a", "p1b")]),
+    (["patient_2_1", "patient_2_2"], [("patient_2_1", "patient_2_2")]),
+    (["JD_1", "JD_2", "AB_1", "CX_1"], [("JD_1", "JD_2")]),
+    ([f"case_{i}" for i in range(20)], []),
+    ([f"GLIO2019_{i:03}" for i in range(20)], []),
+    ([f"{grade}_{i:04}" for i in range(30) for grade in ("HGG", "LGG")], []),
+    ([f"BraTS20_Training_{i:03}" for i in range(30)], []),
+    ([f"Brats18_CBICA_A{i}_1" for i in range(30)], []),
+    ([f"p{i}_visit{k}" for i in range(9) for k in (1, 2)], []),
+    ([f"Phantom_{i:05}" for i in range(9)], []),
+]
+
+
+@pytest.mark.parametrize(("names", "groups"), DOUBTS, ids=[names[0] for names, _ in DOUBTS])
+def test_cases_that_may_be_of_one_patient(names, groups):
+    assert doubtful_cases(names) == groups
+
+
+@given(COHORTS)
+def test_sites_keep_patients_whole(names):
+    sites = split_sites(names)
+    assert sorted(name for site in sites.values() for name in site) == sorted(names)
+    of = [{patient_name(name).casefold() for name in site} for site in sites.values()]
+    assert sum(map(len, of)) == len(set().union(*of))
+
+
+def test_years_of_one_patient_are_one_site():
+    assert split_sites(["Brats17_TCIA_171_1", "Brats18_TCIA02_171_1"]) == {
+        "TCIA": ["Brats17_TCIA_171_1", "Brats18_TCIA02_171_1"]
+    }
+
+
+def test_capitals_make_no_other_patient():
+    assert len(same_patient(["sub-A1_ses-1", "SUB-a1_ses-2"])) == 1
 
 
 @given(COHORTS, st.integers(1, 7), st.integers(0, 1000), st.randoms())

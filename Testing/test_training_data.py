@@ -42,11 +42,15 @@ class TestSplit:
         other = DataConfig(test_every=3, split_seed=1)
         assert split_cases(config, NAMES).test != split_cases(other, NAMES).test
 
-    def test_lists_are_taken_as_they_are(self):
+    def test_lists_are_taken_as_they_are_and_their_patients_do_not_train(self):
         split = split_cases(DataConfig(test=tuple(NAMES[:2]), validation=(NAMES[4],)), NAMES)
         assert split.test == tuple(NAMES[:2])
         assert split.validation == (NAMES[4],)
-        assert set(split.train) == set(NAMES) - {*NAMES[:2], NAMES[4]}
+        assert set(split.train) == set(NAMES) - {*NAMES[:2], *NAMES[4:6]}
+
+    def test_lists_that_divide_a_patient_are_refused(self):
+        with pytest.raises(InputError, match=r"patient BraTS-GLI-00000 .*data.train.*data.test"):
+            split_cases(DataConfig(train=(NAMES[0],), test=(NAMES[1],)), NAMES)
 
     @pytest.mark.parametrize("count", [1, 2, 3])
     def test_few_patients_leave_one_to_train(self, count):

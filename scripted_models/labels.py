@@ -47,7 +47,7 @@ class LabelCoding:
 
 _STANDS_FOR = {1: 3, 3: 1}  # BraTS 2017 and later: one label for necrosis and non-enhancing tumor
 _IDENTITY = {label: label for label in LABELS}
-_MERGED = "label 1 holds necrosis and non-enhancing tumor together and stays 1"
+MERGED_NOTE = "label 1 holds necrosis and non-enhancing tumor together and stays 1"
 _TWO_REGIONS = ("WT", "TC")
 
 CODINGS: dict[str, LabelCoding] = {
@@ -71,17 +71,17 @@ CODINGS: dict[str, LabelCoding] = {
             regions=_TWO_REGIONS,
         ),
         LabelCoding(
-            "brats2021", {0: 0, 1: 1, 2: 2, 4: 4}, {0: 0, 1: 1, 2: 2, 3: 1, 4: 4}, True, _MERGED
+            "brats2021", {0: 0, 1: 1, 2: 2, 4: 4}, {0: 0, 1: 1, 2: 2, 3: 1, 4: 4}, True, MERGED_NOTE
         ),
         LabelCoding(
-            "brats2023", {0: 0, 1: 1, 2: 2, 3: 4}, {0: 0, 1: 1, 2: 2, 3: 1, 4: 3}, True, _MERGED
+            "brats2023", {0: 0, 1: 1, 2: 2, 3: 4}, {0: 0, 1: 1, 2: 2, 3: 1, 4: 3}, True, MERGED_NOTE
         ),
         LabelCoding(
             "brats2024",
             {0: 0, 1: 1, 2: 2, 3: 4, 4: 0},
             {},
             True,
-            _MERGED + "; 4 is the resection cavity and is read as background",
+            MERGED_NOTE + "; 4 is the resection cavity and is read as background",
         ),
         LabelCoding(
             "brats2024ped",
@@ -89,7 +89,9 @@ CODINGS: dict[str, LabelCoding] = {
             {},
             note="children: 1 enhancing, 2 non-enhancing, 3 cyst, read as necrosis, 4 edema",
         ),
-        LabelCoding("msd", {0: 0, 1: 2, 2: 1, 3: 4}, {0: 0, 1: 2, 2: 1, 3: 2, 4: 3}, True, _MERGED),
+        LabelCoding(
+            "msd", {0: 0, 1: 2, 2: 1, 3: 4}, {0: 0, 1: 2, 2: 1, 3: 2, 4: 3}, True, MERGED_NOTE
+        ),
         LabelCoding(
             "atropos",
             {0: 0, 1: 0, 2: 0, 3: 0, 4: 1, 5: 2, 6: 3, 7: 4},

@@ -8,12 +8,15 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.cases.ignored_files import IgnoredFile
+from scripted_models.cases.label_maps import LabelMap, read_labels
+from scripted_models.cases.label_statements import stated_coding
 from scripted_models.cases.naming import OF_NO_KNOWN_FORM
 from scripted_models.cases.sequence_assignment import Guess
+from scripted_models.cases.slicer_segments import segment_notes
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
-from scripted_models.images.volume_files import read_channel, read_label_map, read_volume
-from scripted_models.labels import CODINGS, LabelCoding, decode_labels
+from scripted_models.images.volume_files import read_channel, read_volume
+from scripted_models.labels import CODINGS, REGIONS, LabelCoding
 from scripted_models.sequences import SEQUENCES
 
 # Kinds of files with a ground truth, the preferred one first, each with its coding.
@@ -96,19 +99,46 @@ class Case:
             guesses={m: guess for m, guess in self.guesses.items() if m not in sequences},
         )
 
+    def truth_coding(self, chosen: LabelCoding | None = None) -> LabelCoding | None:
+        """Return the coding of the ground truth without reading it; None where nothing tells it.
+
+        Args:
+            chosen: of the option; see `label_maps`, which refuses it where the file states another.
+        """
+        statement = stated_coding(self.truth) if self.truth else None
+        return chosen or (statement.coding if statement else self.coding)
+
+    def truth_notes(self) -> list[str]:
+        """Return sentences about how the ground truth is read, without reading it."""
+        statement = stated_coding(self.truth) if self.truth else None
+        if statement is None:
+            return []
+        notes = [f"{self.truth}: {note}." for note in segment_notes(statement.segments)]
+        told = statement.coding.regions
+        if len(told) < len(REGIONS):
+            known = ", ".join(told) or "none of the regions"
+            notes.append(f"{self.truth}: its labels tell {known} only; others are left open.")
+        return notes
+
     def read_truth(self, coding: LabelCoding | None = None) -> tuple[np.ndarray, Grid]:
-        """Read the ground truth as internal labels.
+        """Read the ground truth as internal labels; see `read_truth_map`.
+
+        Returns:
+            uint8 array (z, y, x) with values 0-4, and its grid.
+        """
+        truth = self.read_truth_map(coding)
+        return truth.labels, truth.grid
+
+    def read_truth_map(self, coding: LabelCoding | None = None) -> LabelMap:
+        """Read the ground truth as internal labels, with what is known of its coding.
 
         Args:
             coding: overrides the coding of the naming.
 
-        Returns:
-            uint8 array (z, y, x) with values 0-4, and its grid.
-
         Raises:
-            InputError: no ground truth, several, an unknown coding, or a file that cannot be read.
+            InputError: no ground truth, several, an unknown coding, one that the file contradicts,
+                or a file that cannot be read.
         """
-        chosen = coding or self.coding
         if self.truth is None:
             raise InputError(
                 found="no ground truth",
@@ -116,16 +146,18 @@ class Case:
                 action=f"add {self.name}_seg.nii.gz or leave the case out",
                 path=self._title,
             )
-        if chosen is None:
+        self._refuse_problems(TRUTH_KINDS)
+        return read_labels(self.truth, coding, self._implied_coding)
+
+    def _implied_coding(self) -> LabelCoding:
+        if self.coding is None:
             raise InputError(
                 found="a name that does not tell the label coding",
-                expected="that of a BraTS year or MSD",
+                expected="that of a BraTS year or MSD, or a file that states it",
                 action=f"choose one of {', '.join(sorted(CODINGS))} with --coding",
                 path=self.truth,
             )
-        self._refuse_problems(TRUTH_KINDS)
-        values, grid = read_label_map(self.truth)
-        return decode_labels(values, chosen, str(self.truth)), grid
+        return self.coding
 
     def require_images(self, one_of: Collection[str] = ()) -> None:
         """Check that the needed sequences are there, once each and without doubt.

@@ -1,6 +1,7 @@
 """Discovery of BraTS cases in the layouts of 2012 to 2024 and of MSD Task01."""
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -8,12 +9,15 @@ from pathlib import Path
 
 from scripted_models.cases.case import TRUTH_KINDS, Case, FileProblem, ImageSource
 from scripted_models.cases.case_files import choose_readings, split_doubtful, with_ignored
+from scripted_models.cases.dicom_files import refuse_dicom
 from scripted_models.cases.loose_files import are_several_patients, guess_files
-from scripted_models.cases.msd import find_msd_cases
-from scripted_models.cases.naming import FileRole, coding_from_name, file_role, left_out
+from scripted_models.cases.msd import PARTS, data_sets, find_msd_cases, refuse_numbered
+from scripted_models.cases.naming import FileRole, coding_from_name, file_role, label_stem, left_out
 from scripted_models.cases.sequence_assignment import SURE
+from scripted_models.cases.sequence_folders import roles_by_folder
 from scripted_models.cases.sequence_names import NameEvidence
 from scripted_models.cases.stray_truths import StrayTruths, is_stem_of
+from scripted_models.cases.time_points import is_time_point, patient_folder
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_extension, volume_stem
 from scripted_models.labels import CODINGS
@@ -75,6 +79,8 @@ def find_cases(folder: Path) -> list[Case]:
     ignored: list[tuple[Path, str]] = []
     cases = _unique([*find_msd_cases(folder), *_find_by_name(folder, ignored)])
     if not cases:
+        refuse_numbered(volumes_below(folder), folder)
+        refuse_dicom(folder)
         why = "".join(f"; {path.name}: {reason}" for path, reason in ignored[:_MOST_REASONS])
         raise InputError(
             found=f"no volumes named by sequence (t1, t1c or t1ce, t2, flair{why})",
@@ -85,7 +91,7 @@ def find_cases(folder: Path) -> list[Case]:
     return sorted(cases, key=lambda case: case.name)
 
 
-def _volume_files(folder: Path) -> Iterator[Path]:
+def volumes_below(folder: Path) -> Iterator[Path]:
     """Give all volumes below a folder, in order; each folder once, whatever links lead to it."""
     root = os.path.realpath(folder)
     seen: set[str] = set()
@@ -107,17 +113,24 @@ def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[P
     groups: dict[tuple[Path, str], _Group] = {}
     files: dict[Path, list[Path]] = defaultdict(list)
     roles: dict[Path, FileRole] = {}
-    for path in _volume_files(Path(os.path.abspath(folder))):
+    root = Path(os.path.abspath(folder))
+    inside = [root / part for part in _data_set_parts(folder)]
+    paths = [p for p in volumes_below(root) if not any(map(p.is_relative_to, inside))]
+    by_folder = roles_by_folder(paths, root)
+    for path in paths:
         files[path.parent].append(path)
-        if role := file_role(volume_stem(path)):
+        if path in by_folder:
+            roles[path] = by_folder[path].role
+        elif role := file_role(label_stem(volume_stem(path))):
             roles[path] = role
         elif why := left_out(volume_stem(path)):
             ignored.append((path, why))
     for path, role in choose_readings(roles).items():
         home = path.parent.parent if _has_own_folder(path) else path.parent
+        home = by_folder[path].home if path in by_folder else home
         group = groups.setdefault((home, role.stem.lower()), _Group(home, role.stem, []))
         group.files.append((role.kind, path))
-        if role.kind in SEQUENCES:
+        if role.kind in SEQUENCES and path not in by_folder:
             group.told[path] = role.told
     images = [(g.folder, g.stem) for g in groups.values() if g.has_images]
     strays = StrayTruths(Path(os.path.abspath(folder)), images, ignored)
@@ -128,6 +141,12 @@ def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[P
     taken = {parent for parent, _ in loose}
     cases = [*((g.folder, _case(g)) for g in strict if g.folder not in taken), *loose]
     return with_ignored(cases, ignored)
+
+
+def _data_set_parts(folder: Path) -> list[Path]:
+    """Return the folders whose files `find_msd_cases` reads."""
+    parts = [*PARTS, *PARTS.values()]
+    return [Path(os.path.abspath(found / part)) for found in data_sets(folder) for part in parts]
 
 
 def _loose(
@@ -222,6 +241,12 @@ def _twice(kind: str, paths: list[Path]) -> FileProblem:
 
 
 def _case_name(group: _Group) -> str:
+    name = group.stem or group.folder.name
+    above = patient_folder(group.folder)
+    vague = not group.stem or not re.search(r"\d", group.stem)
+    if vague and above != group.folder and above.name.lower() not in name.lower():  # p1/week-0/...
+        parts = group.folder.relative_to(above.parent).parts
+        return "_".join([*parts, *([group.stem] if group.stem else [])])
     if group.stem:
         return group.stem
     if group.folder.name.isdigit():  # 2013: HG/0001 and LG/0001 are different patients
@@ -237,7 +262,10 @@ def _unique(found: list[tuple[Path, Case]]) -> list[Case]:
         again = [i for i, name in enumerate(names) if counts[name.lower()] > 1]
         if not again:
             break
-        for i in again:
+        parents = {found[i][0].parent for i in again}
+        beside = [i for i, (folder, _) in enumerate(found) if folder.parent in parents]
+        vague = {i for i in beside if is_time_point(names[i]) or not re.search(r"\d", names[i])}
+        for i in sorted({*again, *vague}):
             folder, case = found[i]
             parts = [p for p in folder.parts if p not in case.name and p != folder.anchor]
             names[i] = "_".join([*parts[-depth:], case.name])

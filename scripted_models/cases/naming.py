@@ -76,6 +76,18 @@ def file_role(name: str) -> FileRole | None:
     return _with_second(name, FileRole(told.sequence, _stem(name, told.first), told))
 
 
+def label_stem(stem: str) -> str:
+    """Return a stem without the '.seg' of 3D Slicer, where the rest names a label map already.
+
+    Example:
+        >>> label_stem("p1_seg.seg"), label_stem("p1.seg")
+        ('p1_seg', 'p1.seg')
+    """
+    rest = stem[:-4] if stem.lower().endswith(".seg") else ""
+    role = file_role(rest) if rest else None
+    return rest if role and role.kind.startswith("truth") else stem
+
+
 def left_out(name: str) -> str:
     """Say why a volume has no role although its name looks as if it had one; "" for others."""
     if file_role(name) is not None:

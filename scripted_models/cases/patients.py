@@ -3,9 +3,10 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scripted_models.cases.time_points import without_time_point
 from scripted_models.errors import InputError
 
 # Pattern (anywhere in the name, as folder names may stand before it) -> patient. What follows the
@@ -19,24 +20,70 @@ _PATIENTS = (
     (r"brats_(2013_pat\d+)", r"brats_\1"),
     (r"brats2021_(\d+)", r"BraTS-GLI-\1"),
     (r"brats((?:-[a-z]+)+-\d+)", r"BraTS\1"),
+    (r"brats20_[a-z]+_\d+", r"\g<0>"),
+    # Other collections: BIDS, MU-Glioma-Post, UPENN-GBM and UCSF-PDGM, RHUH-GBM, LUMIERE and TCGA.
+    (r"sub-[0-9a-z]+", r"\g<0>"),
+    (r"patientid_\d+", r"\g<0>"),
+    (r"upenn-gbm-\d+", r"\g<0>"),
+    (r"ucsf-pdgm-0*(\d+)", r"UCSF-PDGM-\1"),  # also written with three digits
+    (r"rhuh(?:-gbm)?-(\d+)", r"RHUH-GBM-\1"),
+    (r"patient-\d+", r"\g<0>"),
+    (r"tcga-[0-9a-z]{2}-[0-9a-z]{4}", r"\g<0>"),
 )
+_SEPARATED = re.compile(r"^(.+?)[-_ .+]+([0-9A-Za-z]+)$|^(.*\d)([A-Za-z])$")
+
+Named = Callable[[str], str]  # case -> patient
 
 
 def patient_name(case_name: str) -> str:
-    """Return the patient behind a case of any BraTS year; an unknown name is its own patient.
+    """Return the patient behind a case of any BraTS year or of another collection.
 
-    Time points, scans and the same patient in other years give one name. In doubt two patients
-    share a name, which costs a split nothing. BraTS 2020 and MSD renamed the patients of earlier
-    years without a trace in the name. Do not mix these releases: they cannot be told apart.
+    Time points, scans and the same patient in other years give one name. What a name of no known
+    collection says of a time point or date is left out; any other name is its own patient (see
+    `doubtful_cases`). In doubt two patients share a name, which costs a split nothing. BraTS 2020
+    and MSD renamed the patients of earlier years without a trace in the name. Do not mix these
+    releases: they cannot be told apart.
 
     Example:
         >>> patient_name("BraTS-GLI-00005-101"), patient_name("Brats18_CBICA_ABM_1")
         ('BraTS-GLI-00005', 'Brats_CBICA_ABM')
+        >>> patient_name("UPENN-GBM-00001_21"), patient_name("p1_visit2")
+        ('UPENN-GBM-00001', 'p1')
     """
+    return _of_collection(case_name) or without_time_point(case_name)
+
+
+def _of_collection(case_name: str) -> str | None:
+    """Return the patient where the name is one of a known collection."""
     for pattern, patient in _PATIENTS:
         if match := re.search(rf"(?<![0-9a-z]){pattern}", case_name, re.IGNORECASE):
             return match.expand(patient)
-    return case_name
+    return None
+
+
+def doubtful_cases(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return groups of cases that may be of one patient, although no rule says so.
+
+    Their names differ in the last part only, and what stands before it looks like a patient: it has
+    a number, or there are many of its kind. A single name with running numbers behind it does not.
+    """
+    groups = defaultdict(list)
+    for name in sorted(set(names)):
+        match = _SEPARATED.match(name)
+        if match and _of_collection(name) is None and without_time_point(name) == name:
+            groups[(match[1] or match[3]).casefold()].append((name, match[2] or match[4]))
+    many = 4 * len(groups) > sum(map(len, groups.values())) and len(groups) > 1
+    return [
+        tuple(name for name, _ in group)
+        for stem, group in groups.items()
+        if len(group) > 1 and (many or re.search(r"\d", stem)) and not _is_numbered(group, groups)
+    ]
+
+
+def _is_numbered(group: list[tuple[str, str]], groups: Mapping[str, object]) -> bool:
+    """Tell whether a name stands for a data set whose patients are numbered: GLIO2019_001."""
+    ends = [end for _, end in group]
+    return len(groups) <= 2 and all(end.isdecimal() and len(end) > 2 for end in ends)
 
 
 def site_name(case_name: str) -> str:
@@ -55,7 +102,25 @@ def site_name(case_name: str) -> str:
     return (match[0].strip("-_ ") if match else "") or case_name
 
 
-def split_patients(names: Sequence[str], parts: int, seed: int) -> list[list[str]]:
+def same_patient(names: Iterable[str], patient_of: Named = patient_name) -> dict[str, list[str]]:
+    """Return the cases of each patient, whose name counts without regard to capitals."""
+    grouped: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        grouped[patient_of(name).casefold()].append(name)
+    return {min(map(patient_of, cases)): cases for cases in grouped.values()}
+
+
+def split_sites(names: Iterable[str], patient_of: Named = patient_name) -> dict[str, list[str]]:
+    """Return the cases of each site; a patient with cases of several sites is of the first."""
+    sites: dict[str, list[str]] = defaultdict(list)
+    for cases in same_patient(names, patient_of).values():
+        sites[min(map(site_name, cases))].extend(cases)
+    return {site: sorted(cases) for site, cases in sorted(sites.items())}
+
+
+def split_patients(
+    names: Sequence[str], parts: int, seed: int, patient_of: Named = patient_name
+) -> list[list[str]]:
     """Split cases into parts of about equal size, all cases of a patient in one part.
 
     The parts depend on the names and the seed alone, not on the order or on a library's random
@@ -65,6 +130,7 @@ def split_patients(names: Sequence[str], parts: int, seed: int) -> list[list[str
         names: case names, each once.
         parts: number of parts, at least 1.
         seed: other seeds give other parts.
+        patient_of: names the patient of a case.
 
     Returns:
         The sorted cases of each part.
@@ -75,14 +141,12 @@ def split_patients(names: Sequence[str], parts: int, seed: int) -> list[list[str
     """
     if parts < 1:
         raise ValueError(f"{parts} parts; at least 1 is needed")
-    patients = defaultdict(list)
-    for name in names:
-        patients[patient_name(name)].append(name)
+    patients = same_patient(names, patient_of)
     if len(patients) < parts:
         raise InputError(
             found=f"{len(patients)} patients",
             expected=f"at least {parts} for as many parts",
-            action="add cases or ask for fewer parts",
+            action="add cases, ask for fewer parts, or name the patients in a table (--patients)",
         )
     largest_first = sorted(patients, key=lambda p: (-len(patients[p]), _drawn(seed, p)))
     split: list[list[str]] = [[] for _ in range(parts)]

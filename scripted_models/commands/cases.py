@@ -27,8 +27,11 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Print the cases; a case without all four sequences is listed with what it lacks."""
     from scripted_models.cases.discovery import find_cases
     from scripted_models.cases.ignored_files import tell_ignored
+    from scripted_models.cases.skipped_files import skipped_files
 
     found = find_cases(options.folder)
+    for problem in skipped_files(options.folder, found):
+        progress.warning(problem.sentence, **problem.fields)
     if options.json:
         say(json.dumps([_describe(case) for case in found], indent=2))
         return 0
@@ -45,8 +48,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 def _lines(case: "Case", width: int) -> list[str]:
     """Return a line for the case, and one for each guess where its files are loosely named."""
-    coding = case.coding.name if case.coding else "unknown coding"
-    truth = f"ground truth {case.truth.name} ({coding})" if case.truth else "no ground truth"
+    coding = case.truth_coding()
+    named = coding.name if coding else "unknown coding"
+    truth = f"ground truth {case.truth.name} ({named})" if case.truth else "no ground truth"
     missing = f"missing {', '.join(case.missing)}" if case.missing else "complete"
     problems = [problem.sentence for problem in case.problems]
     lines = ["  ".join([case.name.ljust(width), missing, truth, *problems])]
@@ -58,13 +62,14 @@ def _lines(case: "Case", width: int) -> list[str]:
 
 def _describe(case: "Case") -> dict[str, Any]:
     """Return the case for JSON."""
+    coding = case.truth_coding()
     return {
         "name": case.name,
         "images": {m: {"path": str(s.path), "channel": s.channel} for m, s in case.images.items()},
         "missing": list(case.missing),
         "truth": str(case.truth) if case.truth else None,
-        "coding": case.coding.name if case.coding else None,
-        "coding_note": case.coding.note if case.coding else None,
+        "coding": coding.name if coding else None,
+        "coding_note": coding.note if coding else None,
         "problems": [problem.fields for problem in case.problems],
         "guesses": {
             m: {

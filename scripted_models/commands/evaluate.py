@@ -40,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--prediction-coding",
         choices=sorted(CODINGS),
-        help="label coding of the predictions (default: internal labels 0-4)",
+        help="label coding of the predictions, where no file states it (default: internal labels)",
     )
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripted_models.commands.train import EXPERIMENTS
+from scripted_models.commands.train import EXPERIMENTS, PATIENTS_HELP, overrides
 from scripted_models.errors import InputError
 from scripted_models.runtime.plain_files import read_text
 from scripted_models.runtime.progress import FORMATS, Progress
 from scripted_models.runtime.standard_streams import say
 
 if TYPE_CHECKING:
+    from scripted_models.tasks.list_run import ListRun
     from scripted_models.training.experiment_config import Experiment
 
 
@@ -51,6 +52,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the data")
+    parser.add_argument("--patients", type=Path, help=PATIENTS_HELP)
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)
 
@@ -91,7 +93,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     from scripted_models.training import distributed
 
     paths = [path for name in options.experiments for path in _files(name)]
-    experiments = load_list(paths, [override for group in options.set for override in group])
+    experiments = load_list(paths, overrides(options))
     folds = _folds(options, experiments)
     coding = CODINGS[options.coding] if options.coding else None
     command = shlex.join(["scripted-models", *sys.argv[1:]])
@@ -106,6 +108,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             coding,
             options.cache,
         )
+        _warn(experiments, run, parted=bool(folds))
         if folds:
             cross_validate(experiments, run, folds, options.fold, options.sequences)
         else:
@@ -116,6 +119,16 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             say(read_text(table / "table.md"))
         progress.result(table=str(table / "table.html"), text=f"table: {table / 'table.html'}")
     return 0
+
+
+def _warn(experiments: "list[Experiment]", run: "ListRun", parted: bool) -> None:
+    """Tell what of the data is left out or in doubt, each sentence once."""
+    from scripted_models.tasks.known_tasks import common_task
+
+    task = common_task(experiments)
+    said = [text for e in experiments for text in task.warnings(e, run.data, parted)]
+    for sentence in dict.fromkeys(said):
+        run.progress.warning(sentence)
 
 
 def _folds(options: argparse.Namespace, experiments: "list[Experiment]") -> dict[str, list[str]]:
@@ -142,7 +155,14 @@ def _folds(options: argparse.Namespace, experiments: "list[Experiment]") -> dict
         return {}
     if options.folds is not None and options.folds < 2:
         raise InputError(found=f"--folds {options.folds}", expected="at least 2", action="raise it")
-    return folds_of(options.data, options.folds or 0)
+    tables = {experiment.data.patients for experiment in experiments}
+    if len(tables) > 1:
+        raise InputError(
+            found=f"different tables of patients in the experiments ({', '.join(sorted(tables))})",
+            expected="one for all folds",
+            action="name it with --patients",
+        )
+    return folds_of(options.data, options.folds or 0, patients=tables.pop())
 
 
 def _files(name: str) -> list[Path]:

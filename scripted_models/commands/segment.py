@@ -70,6 +70,7 @@ def run(options: Namespace, progress: Progress) -> int:
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
     from scripted_models.cases.ignored_files import tell_ignored
+    from scripted_models.cases.skipped_files import skipped_files
 
     one_of = read_description(find_model(options.model)).needs_one_of
     cases = chosen_cases(options, one_of)
@@ -79,6 +80,8 @@ def run(options: Namespace, progress: Progress) -> int:
         cases[0].require_images(one_of)
     refuse_one_mask_for_many(options, cases)
     refuse_input_as_output(options.output, cases)
+    for problem in skipped_files(options.folder, cases) if options.folder else ():
+        progress.warning(problem.sentence, **problem.fields)
     progress.stage("load", 0.0)
     import torch
 

@@ -1,12 +1,15 @@
 """`scripted-models train EXPERIMENT.toml`: two-phase training, resumable."""
 
 import argparse
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.progress import FORMATS, Progress
 
+PATIENTS_HELP = "table (TSV or CSV) of case and patient, where names do not tell the patient"
 EXPERIMENTS = Path(__file__).parents[1] / "experiments" / "recipes"
 
 
@@ -34,6 +37,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the data")
+    parser.add_argument("--patients", type=Path, help=PATIENTS_HELP)
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)
 
@@ -43,11 +47,12 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     from scripted_models.labels import CODINGS
     from scripted_models.tasks.known_tasks import task_of
     from scripted_models.training import distributed
+    from scripted_models.training.assembly import trains
     from scripted_models.training.experiment_config import load_experiment
     from scripted_models.training.training_run import TrainingRun, train_experiment
 
     path = experiment_file(options.experiment)
-    experiment = load_experiment(path, [override for group in options.set for override in group])
+    experiment = load_experiment(path, overrides(options))
     data = options.data or (Path(experiment.data.folder) if experiment.data.folder else None)
     if data is None:
         raise InputError(
@@ -61,8 +66,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     with distributed.process_group(options.device):
         progress = progress if distributed.rank() == 0 else Progress()
         task = task_of(experiment)
-        for text in task.notes(data):
-            progress.warning(text)
+        with suppress(InputError):  # the run says so itself, after what is checked first
+            for sentence in task.warnings(experiment, data) if trains(experiment) else ():
+                progress.warning(sentence)
         run = TrainingRun(
             data, output, progress, options.resume, options.device, coding, options.cache
         )
@@ -70,6 +76,14 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     progress.result(model=str(model), run=str(output))
     progress.message(f"model: {model}")
     return 0
+
+
+def overrides(options: argparse.Namespace) -> list[str]:
+    """Return the settings that options override, as --set has them."""
+    stated = [override for group in options.set for override in group]
+    if options.patients:
+        stated.append(f"data.patients={json.dumps(str(options.patients))}")
+    return stated
 
 
 def experiment_file(name: str) -> Path:

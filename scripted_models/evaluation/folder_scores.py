@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import SimpleITK as sitk
 
 import scripted_models
 from scripted_models.cases.case import Case
+from scripted_models.cases.label_maps import LabelMap, read_labels
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confusion import ConfusionMatrix
+from scripted_models.evaluation.exchanged_labels import IMPLIED_NOTE, SeenLabels
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
 from scripted_models.evaluation.pairing import (
     assumed_coding,
@@ -27,8 +29,7 @@ from scripted_models.evaluation.pairing import (
 from scripted_models.evaluation.paper_tables import escaped, markdown_beside_paper
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.header_findings import label_map_doubts
-from scripted_models.images.volume_files import read_label_map
-from scripted_models.labels import LABELS, REGIONS, LabelCoding, decode_labels, region_mask
+from scripted_models.labels import LABELS, REGIONS, LabelCoding, region_mask
 from scripted_models.runtime.atomic_files import write_together
 from scripted_models.runtime.csv_text import csv_text
 
@@ -124,13 +125,14 @@ def evaluate_folders(
     Args:
         predictions: folder with `<case>/segmentation.nii.gz` (in the coding that the report.json
             beside it states, else internal labels) or with flat label maps `<case>.nii.gz`,
-            `<case>_seg.mha` and so on.
+            `<case>_seg.mha`, `<case>.seg.nrrd` and so on.
         truth: BraTS folder as `find_cases` reads it, or a flat folder of label maps.
         output: folder of the reports, made when absent; None writes nothing.
         truth_coding: overrides what the naming of the truth says; needed for flat label maps whose
-            names do not tell the data set.
-        prediction_coding: overrides the coding of the predictions; needed for flat label maps when
-            the truth's own coding is not the internal one, because then two readings are plausible.
+            names do not tell the data set and that no file states.
+        prediction_coding: of the predictions; needed for flat label maps without a statement (see
+            `label_statements`) when the truth's own coding is not the internal one, because then
+            two readings are plausible. Where a file states another coding, it is refused.
         only: names of the cases to score; None scores all that have a truth.
         on_case: called with (number done, number of all, case) after each case.
 
@@ -154,17 +156,22 @@ def evaluate_folders(
     require_predictions(cases, found, Path(predictions))
     warnings = [*notes_on_truth, *doubtful_truths(cases, found), *unused]
     scores, voxels = {}, ConfusionMatrix.empty(_LABEL_NAMES)
+    codings: list[tuple[str, LabelCoding]] = []
+    seen = SeenLabels()
     for done, case in enumerate(cases, start=1):
-        scores[case.name], counted = _score_case(
-            case, found[case.name], truth_coding, prediction_coding
-        )
+        pair = _read_pair(case, found[case.name], truth_coding, prediction_coding)
+        scores[case.name], counted = _score_case(*pair)
         voxels += counted
-        warnings += label_map_doubts(case.truth, found[case.name])
+        codings += [("Ground truth", pair[0].coding), ("Predictions", pair[1].coding)]
+        seen.add(*pair)
+        doubts = label_map_doubts(case.truth, found[case.name])
+        warnings += [*pair[0].notes, *pair[1].notes, *doubts]
         if on_case:
             on_case(done, len(cases), case.name)
+    seen.refuse_exchanged()
     name = Path(predictions).resolve().name
-    notes = tuple(_coding_notes(cases, truth_coding))
-    evaluation = Evaluation(name, scores, notes, tuple(warnings), voxels)
+    notes = (*_coding_notes(codings), *([IMPLIED_NOTE] if seen.count else []))
+    evaluation = Evaluation(name, scores, notes, tuple(dict.fromkeys(warnings)), voxels)
     if output is not None:
         write_reports(evaluation, Path(output))
     return evaluation
@@ -205,14 +212,19 @@ def write_reports(evaluation: Evaluation, output: Path) -> None:
     write_together(output, texts)
 
 
-def _score_case(
+def _read_pair(
     case: Case, path: Path, truth_coding: LabelCoding | None, stated: LabelCoding | None
-) -> tuple[Scores, ConfusionMatrix]:
-    truth, grid = case.read_truth(truth_coding)
-    known = _known_coding(case, truth_coding)
-    coding = stated or assumed_coding(case.name, path, known)
-    prediction, own_grid = _read_prediction(path, coding)
-    if difference := own_grid.difference(grid, HARMLESS_MM):
+) -> tuple[LabelMap, LabelMap]:
+    """Read truth and prediction of a case, which lie on one grid."""
+    truth = case.read_truth_map(truth_coding)
+    prediction = read_labels(
+        path,
+        stated,
+        lambda: assumed_coding(case.name, path, truth.coding),
+        option="--prediction-coding",
+        predicted=True,
+    )
+    if difference := prediction.grid.difference(truth.grid, HARMLESS_MM):
         raise InputError(
             found=f"a prediction of case {case.name} on another grid than its ground truth "
             f"{case.truth} "
@@ -221,48 +233,38 @@ def _score_case(
             action="resample the prediction onto the grid of the ground truth",
             path=path,
         )
-    regions = [r for r in known.regions if r in coding.regions]
-    scores = region_metrics(prediction, truth, grid, regions)
+    return truth, prediction
+
+
+def _score_case(truth: LabelMap, prediction: LabelMap) -> tuple[Scores, ConfusionMatrix]:
+    grid, maps = truth.grid, (prediction.labels, truth.labels)
+    regions = [r for r in truth.coding.regions if r in prediction.coding.regions]
+    scores = region_metrics(*maps, grid, regions)
     for region, row in scores.items():
-        row["truth_ml"] = _volume_ml(truth, region, grid)
-        row["prediction_ml"] = _volume_ml(prediction, region, grid)
-    if known.merged_necrosis:
-        prediction, truth = (np.where(labels == 3, 1, labels) for labels in (prediction, truth))
-    return scores, ConfusionMatrix.of(truth, prediction, _LABEL_NAMES)
-
-
-def _known_coding(case: Case, stated: LabelCoding | None) -> LabelCoding:
-    """Return the coding of a truth, which has been read with it."""
-    coding = stated or case.coding
-    if coding is None:
-        raise InputError(
-            found=f"no label coding of case {case.name}",
-            expected="one",
-            action="choose it with --coding",
-            path=case.truth,
-        )
-    return coding
-
-
-def _read_prediction(path: Path, coding: LabelCoding) -> tuple[np.ndarray, Grid]:
-    values, grid = read_label_map(path)
-    return decode_labels(values, coding, str(path), "--prediction-coding"), grid
+        row["truth_ml"] = _volume_ml(truth.labels, region, grid)
+        row["prediction_ml"] = _volume_ml(prediction.labels, region, grid)
+    predicted, true = maps
+    if truth.coding.merged_necrosis:
+        predicted, true = (np.where(labels == 3, 1, labels) for labels in maps)
+    return scores, ConfusionMatrix.of(true, predicted, _LABEL_NAMES)
 
 
 def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:
     return int(np.count_nonzero(region_mask(labels, region))) * grid.voxel_volume_ml
 
 
-def _coding_notes(cases: list[Case], stated: LabelCoding | None) -> list[str]:
+def _coding_notes(codings: Iterable[tuple[str, LabelCoding]]) -> list[str]:
+    """Return sentences about what codings join and leave out, each once."""
     notes = []
-    codings = {coding.name: coding for coding in (_known_coding(case, stated) for case in cases)}
-    for name, coding in sorted(codings.items()):
+    for whose, coding in codings:
         absent = [region for region in REGIONS if region not in coding.regions]
-        if coding.note:
-            notes.append(f"Ground truth of coding '{name}': {coding.note}.")
+        if coding.note and whose == "Ground truth":
+            notes.append(f"Ground truth of coding '{coding.name}': {coding.note}.")
         if absent:
-            notes.append(f"Coding '{name}' does not define {', '.join(absent)}: left out.")
-    return notes
+            notes.append(
+                f"{whose}: coding '{coding.name}' does not define {', '.join(absent)}: left out."
+            )
+    return sorted(dict.fromkeys(notes))
 
 
 def _counts(rows: list[dict[str, float]]) -> dict[str, int]:

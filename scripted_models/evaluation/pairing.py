@@ -8,15 +8,17 @@ from pathlib import Path
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.ignored_files import ignored_file, tell_ignored
-from scripted_models.cases.naming import OF_NO_KNOWN_FORM, file_role, left_out
+from scripted_models.cases.label_statements import (
+    PREDICTION_REPORT,
+    PREDICTION_STEM,
+    stated_coding,
+)
+from scripted_models.cases.naming import OF_NO_KNOWN_FORM, file_role, label_stem, left_out
 from scripted_models.cases.stray_truths import says_no_truth
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import EXTENSIONS, volume_extension, volume_stem
 from scripted_models.labels import CODINGS, LabelCoding
-from scripted_models.runtime.structured_text import read_json
 
-PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
-PREDICTION_REPORT = "report.json"
 _OF_NNUNET = "predict_from_raw_data_args.json"
 _MORE = r"(?:[ ._-]+(?!\d+(?:[ ._-]|$))[^ ._-]+)"  # a word, and no number
 _LABEL_WORDS = "(?:seg|segm|segmentation|labels?|pred|prediction)"
@@ -38,7 +40,7 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> tuple[list[Case], l
         cases = find_cases(folder)
     except InputError:
         if written := _written_by_segment(folder) if folder.is_dir() else []:
-            return [Case(n, {}, p, coding or _written_coding(p)) for n, p in written], []
+            return [Case(n, {}, p, CODINGS["internal"]) for n, p in written], []
         if not files:
             raise
         cases = []
@@ -63,24 +65,26 @@ def _flat_truths(
     files = [path for path in files if path not in dict(strange)]
     ignored = tuple(ignored_file(path, "", why) for path, why in strange)
     notes = tell_ignored([Case("", {}, ignored=ignored)])
-    if coding:
-        named = _by_case((_label_map_case(path), path) for path in files)
-        return [Case(name, {}, path, coding) for name, path in sorted(named.items())], notes
-    known = {case.truth for case in cases if case.coding}
-    unclear = [path for path in files if path not in known]
+    known = {case.truth: case.coding for case in cases if case.coding}
+    unclear = [path for path in files if path not in known and not (coding or stated_coding(path))]
     if unclear:
         raise InputError(
             found=f"label maps such as {unclear[0].name}",
-            expected="names that tell the label coding",
+            expected="names that tell the label coding, or a file that states it",
             action=f"choose one of {sorted(CODINGS)} with --coding",
             path=folder,
         )
-    return [case for case in cases if case.truth in files], notes
+    named = _by_case((_label_map_case(path), path) for path in files)
+    by_name = {case.truth: case.name for case in cases} if not coding else {}
+    return [
+        Case(by_name.get(path, name), {}, path, known.get(path))
+        for name, path in sorted(named.items())
+    ], notes
 
 
 def _why_no_truth(path: Path) -> str:
     """Say why a label map of a flat folder is no ground truth; "" for one."""
-    stem = volume_stem(path)
+    stem = label_stem(volume_stem(path))
     role = file_role(stem)
     if role is None:
         return left_out(stem)
@@ -155,7 +159,7 @@ def _written_by_segment(folder: Path) -> list[tuple[str, Path]]:
         for child in sorted(folder.iterdir())
         if child.is_dir() and not child.name.startswith(".")
         for path in _volumes_in(child)
-        if volume_stem(path) == PREDICTION_STEM
+        if volume_stem(path).lower().removesuffix(".seg") == PREDICTION_STEM
     ]
 
 
@@ -168,7 +172,7 @@ def _volumes_in(folder: Path) -> list[Path]:
 
 def _label_map_case(path: Path) -> str:
     """Return the case that a flat label map is named by: its stem without 'seg' or so."""
-    role = file_role(volume_stem(path))
+    role = file_role(label_stem(volume_stem(path)))
     if role is not None and role.kind.startswith("truth") and role.stem:
         return role.stem
     return volume_stem(path)
@@ -211,14 +215,14 @@ def require_predictions(cases: list[Case], found: dict[str, Path], folder: Path)
 def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCoding:
     """Return the coding of a prediction that nobody stated, where only one is plausible.
 
-    What `segment` wrote states its coding in the report beside it. A flat label map beside a truth
-    of another coding may hold either; guessing would score the wrong tissue without a word.
+    A flat label map beside a truth of another coding may hold either; guessing would score the
+    wrong tissue without a word.
 
     Raises:
-        InputError: the coding must be stated, or the report is damaged.
+        InputError: the coding must be stated.
     """
     if volume_stem(path) == PREDICTION_STEM:
-        return _written_coding(path)
+        return CODINGS["internal"]
     if all(value == label for value, label in truth_coding.to_internal.items()):
         return CODINGS["internal"]
     raise InputError(
@@ -228,27 +232,6 @@ def assumed_coding(case: str, path: Path, truth_coding: LabelCoding) -> LabelCod
         action="choose with --prediction-coding",
         path=path,
     )
-
-
-def _written_coding(path: Path) -> LabelCoding:
-    return _reported_coding(path.with_name(PREDICTION_REPORT)) or CODINGS["internal"]
-
-
-def _reported_coding(report: Path) -> LabelCoding | None:
-    """Return the coding that a prediction's report states; None without such a report."""
-    try:
-        content = read_json(report)
-        name = content.get("coding")
-        return None if name is None else CODINGS[name]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-        raise InputError(
-            found=f"no label coding that can be read ({error})",
-            expected=f"'coding' to be one of {sorted(CODINGS)}",
-            action="segment the case again or state it with --prediction-coding",
-            path=report,
-        ) from error
 
 
 def unused_predictions(cases: list[Case], found: dict[str, Path]) -> tuple[str, ...]:

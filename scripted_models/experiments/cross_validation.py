@@ -13,7 +13,8 @@ from typing import cast
 import numpy as np
 
 from scripted_models.bundle.description import RegionScores
-from scripted_models.cases.patients import site_name, split_patients
+from scripted_models.cases.patient_table import patients_of
+from scripted_models.cases.patients import split_patients, split_sites
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confidence_table import write_confidence
 from scripted_models.evaluation.experiment_rows import ExperimentRow
@@ -51,13 +52,17 @@ LIST_SHARE = 0.8  # of the time of a fold, where sets of sequences are tested af
 Reduced = dict[str, dict[str, list[Evaluation]]]  # experiment -> set of sequences -> by fold
 
 
-def folds_of(data: Path, number: int = 0, seed: int = 0) -> dict[str, list[str]]:
+def folds_of(
+    data: Path, number: int = 0, seed: int = 0, patients: str = ""
+) -> dict[str, list[str]]:
     """Split the usable cases of a folder into folds.
 
     Args:
         data: folder of cases with label maps.
-        number: of folds of about equal size, patient by patient; 0: each site is a fold.
+        number: of folds of about equal size, patient by patient; 0: each site is a fold, and a
+            patient with cases of several sites is of the first of them.
         seed: of the split by number.
+        patients: table of patients, see `patient_table.read_patients`; empty: names tell them.
 
     Returns:
         Name of a fold -> its cases.
@@ -66,12 +71,11 @@ def folds_of(data: Path, number: int = 0, seed: int = 0) -> dict[str, list[str]]
         InputError: fewer patients than folds, or a single site.
     """
     names = sorted(usable_cases(data))
+    patient_of = patients_of(names, patients).__getitem__
     if number:
-        parts = split_patients(names, number, seed)
+        parts = split_patients(names, number, seed, patient_of)
         return {f"fold{index}": part for index, part in enumerate(parts, start=1)}
-    sites: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        sites[site_name(name)].append(name)
+    sites = split_sites(names, patient_of)
     if len(sites) < 2:
         raise InputError(
             path=data,
@@ -79,7 +83,7 @@ def folds_of(data: Path, number: int = 0, seed: int = 0) -> dict[str, list[str]]
             expected="at least two, of which one is left out at a time",
             action="use --folds",
         )
-    return dict(sorted(sites.items()))
+    return sites
 
 
 def cross_validate(

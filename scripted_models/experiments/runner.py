@@ -127,8 +127,6 @@ def run_list(experiments: Sequence[Experiment], run: ListRun) -> list[FactRow]:
         task.check(experiment)
         check_tables(experiment, task)
     held_out = task.held_out(experiments, run.data)
-    for text in task.notes(run.data):
-        run.progress.warning(text)
     rows: list[FactRow] = []
     for index, experiment in enumerate(experiments):
         run.progress.message(f"{experiment.name} ({index + 1} of {len(experiments)})")

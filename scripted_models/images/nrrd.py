@@ -98,10 +98,12 @@ def nrrd_header(path: Path, head: bytes) -> VolumeHeader:
     kind = _type(path, fields)
     payload = _payload(path, fields, end, kind, math.prod(sizes))
     order, components = _axes(fields, len(sizes))
-    check_voxel_type(path, type_words(kind), math.prod(sizes[k] for k in components))
+    layers = math.prod(sizes[k] for k in components)
+    if components != [0] or "Segment0_ID" not in entries:  # a Slicer segmentation may have layers
+        check_voxel_type(path, type_words(kind), layers)
     size = tuple(sizes[k] for k in order)
     grid, doubts = _grid(path, fields, order, size)
-    return VolumeHeader(volume_size(size), payload, grid, 1, None, tuple(doubts), entries)
+    return VolumeHeader(volume_size(size), payload, grid, layers, None, tuple(doubts), entries)
 
 
 def _fields(path: Path, head: bytes) -> tuple[dict[str, str], dict[str, str], int]:
@@ -111,7 +113,7 @@ def _fields(path: Path, head: bytes) -> tuple[dict[str, str], dict[str, str], in
     offset = 0
     for number, line in enumerate(head.splitlines(keepends=True)):
         offset += len(line)
-        text = line.decode("latin-1").strip()
+        text = _decoded(line).strip()
         if not text:
             break
         if text.startswith("#") or number == 0:
@@ -154,6 +156,14 @@ def _payload(path: Path, fields: dict[str, str], end: int, kind: np.dtype, count
     if not whole_numbers(skipped):
         raise _damaged(path, f"byte skip {skipped[:20]}", "a whole number")
     return Payload(data, offset + int(skipped), packing, kind, count * kind.itemsize)
+
+
+def _decoded(line: bytes) -> str:
+    """Return a line of the header; names of segments are UTF-8."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
 
 
 def _axes(fields: dict[str, str], n: int) -> tuple[list[int], list[int]]:

@@ -42,6 +42,13 @@ def read_volume(path: Path) -> sitk.Image:
     """
     path = Path(path)
     header, array = _read(path)
+    if header.components > 1:
+        raise InputError(
+            found=f"a segmentation of 3D Slicer with {header.components} layers",
+            expected="one number per voxel",
+            action="export a label map in 3D Slicer (Segmentations > Export to files)",
+            path=path,
+        )
     if len(header.size) == 4:
         raise InputError(
             found=f"a 4-D image of {header.volumes} volumes",
@@ -71,6 +78,15 @@ def read_channel(path: Path, channel: int) -> sitk.Image:
             path=path,
         )
     return _image(path, header, array[channel])
+
+
+def read_layers(path: Path) -> list[sitk.Image]:
+    """Read a volume, or the layers of a Slicer segmentation as volumes; see `read_volume`."""
+    path = Path(path)
+    header, array = _read(path)
+    if header.components == 1:
+        return [read_volume(path)]
+    return [_image(path, header, array[..., layer]) for layer in range(header.components)]
 
 
 def read_label_map(path: Path) -> tuple[np.ndarray, Grid]:

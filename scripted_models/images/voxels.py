@@ -29,8 +29,8 @@ def read_voxels(path: Path, header: VolumeHeader) -> np.ndarray:
         header: of the volume.
 
     Returns:
-        Array with the axes of `header.size` in reverse, in the byte order of this machine; scaled
-        as the header says.
+        Array with the axes of `header.size` in reverse, and one of the numbers within a voxel where
+        it has several; in the byte order of this machine, scaled as the header says.
 
     Raises:
         InputError: fewer or more bytes than announced, or damaged data.
@@ -42,7 +42,8 @@ def read_voxels(path: Path, header: VolumeHeader) -> np.ndarray:
         else:
             numbers = np.frombuffer(_exact_bytes(path, file, header), payload.type)
     stored = numbers.astype(payload.type.newbyteorder("="), copy=False)
-    return _scaled(stored.reshape(header.size[::-1]), header.scale)
+    within = (header.components,) if header.components > 1 else ()
+    return _scaled(stored.reshape((*header.size[::-1], *within)), header.scale)
 
 
 def _scaled(stored: np.ndarray, scale: tuple[float, float] | None) -> np.ndarray:

@@ -65,13 +65,6 @@ class HeldOut(Protocol):
 class ListTask(Task, Protocol):
     """A task whose experiments can be run as a list."""
 
-    def notes(self, data: Path) -> list[str]:
-        """Return sentences about what a folder holds and no experiment uses.
-
-        Raises:
-            InputError: unusable data.
-        """
-
     def held_out(self, experiments: Sequence[Experiment], data: Path) -> HeldOut:
         """Find what all experiments are tested on.
 

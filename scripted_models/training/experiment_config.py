@@ -77,6 +77,8 @@ class DataConfig:
     validation_every: Count = 5  # 0: none
     test_every: Count = 0  # 0: none
     split_seed: Seed = 0
+    # Table (TSV or CSV) with the columns case and patient, where names do not tell the patient.
+    patients: str = ""
     folds: Annotated[int, Range(0, 1_000)] = (
         0  # networks of an ensemble, each validated on another fold (BRATS 2015: 7)
     )

@@ -6,7 +6,7 @@ brains and PASCAL VOC, lie above training, in `scripted_models.tasks`; who start
 down.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,6 +76,18 @@ class Task(Protocol):
 
         Raises:
             InputError: unusable data, or fewer patients than folds.
+        """
+
+    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Sequence[str]:
+        """Return sentences about the data that the user should check.
+
+        Args:
+            experiment: settings.
+            data: folder of the data set.
+            parted: the cases are split into folds for a cross-validation.
+
+        Raises:
+            InputError: unusable data.
         """
 
     def validate(

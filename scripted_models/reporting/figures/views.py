@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scripted_models.cases.case import Case
+from scripted_models.cases.label_maps import read_labels
 from scripted_models.evaluation.pairing import assumed_coding
-from scripted_models.images.volume_files import read_label_map
-from scripted_models.labels import CODINGS, decode_labels
+from scripted_models.labels import CODINGS
 from scripted_models.pictures.panels import fullest_index
 from scripted_models.reporting.figures.panel_grid import TRUTH_TITLE, Cell, Painter, Row, draw_rows
 from scripted_models.reporting.figures.shown_case import ShownCase
@@ -30,15 +30,15 @@ def segmentation_by(
 def segmentation_from(path: Path, case: Case, shown: ShownCase) -> np.ndarray:
     """Read a segmentation and return its labels on the grid of the shown volumes.
 
-    Its coding is that of the report beside it. Without one it is that of the case's ground truth,
-    where both can only be the same.
+    Its coding is that which its file or one beside it states. Without one it is that of the case's
+    ground truth, where both can only be the same.
 
     Raises:
         InputError: damaged, of an unclear coding, or on another grid than the images.
     """
-    coding = assumed_coding(case.name, path, case.coding or CODINGS["internal"])
-    values, grid = read_label_map(path)
-    return shown.placement.bring(decode_labels(values, coding, str(path)), grid, path)
+    known = case.truth_coding() or CODINGS["internal"]
+    read = read_labels(path, None, lambda: assumed_coding(case.name, path, known), predicted=True)
+    return shown.placement.bring(read.labels, read.grid, path)
 
 
 def draw_views(case: ShownCase, labels: np.ndarray, name: str) -> Figure:

@@ -12,7 +12,7 @@ from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.typed_tables import refusing
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.case_preparation import case_sources, space_of
-from scripted_models.tasks.brains.case_split import split_folds, unused_cases
+from scripted_models.tasks.brains.case_split import split_folds, split_warnings
 from scripted_models.tasks.brains.held_out_cases import HeldOutCases
 from scripted_models.tasks.brains.validation import validate_slices
 from scripted_models.training.augmentation import KEPT
@@ -51,13 +51,13 @@ class BrainsTask:
         """Find the training cases, phantoms included, and the validation cases."""
         return case_sources(experiment, data, coding)
 
-    def notes(self, data: Path) -> list[str]:
-        """Say which cases do not train, and which files were left out for their names."""
-        return unused_cases(data)
-
     def folds(self, experiment: Experiment, data: Path) -> list[Experiment]:
         """Return the experiment of each fold, split by patient."""
         return split_folds(experiment, data)
+
+    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Sequence[str]:
+        """Return sentences about cases that are left out, or whose patient is in doubt."""
+        return split_warnings(experiment.data, data, parted)
 
     def validate(
         self, network: SliceNetwork, cases: list[TrainingCase], experiment: Experiment

@@ -14,7 +14,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.headers import volume_parts
 from scripted_models.images.training_space import TrainingSpace, resample
-from scripted_models.labels import LabelCoding
+from scripted_models.labels import CODINGS, LabelCoding
 from scripted_models.runtime.file_identity import WatchedFiles
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.sequences import SEQUENCES
@@ -80,7 +80,7 @@ def _case_source(
     experiment: Experiment, case: Case, coding: LabelCoding | None, suppressed: bool = False
 ) -> CaseSource:
     case.require_images()
-    coding = coding or case.coding
+    known = case.truth_coding(coding)
     images = [case.images[sequence] for sequence in SEQUENCES]
     volumes = [*(image.path for image in images), *([case.truth] if case.truth else [])]
     files = [part for path in volumes for part in volume_parts(path)]
@@ -89,7 +89,7 @@ def _case_source(
     made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}
     read_as = {
         "channels": [image.channel for image in images],
-        "coding": coding.name if coding else "",
+        "coding": _identity(known),
     }
     key = digest(
         contents,
@@ -109,6 +109,13 @@ def _case_source(
     return CaseSource(case.name, key, make, json.dumps([*contents, read_as, suppressed]))
 
 
+def _identity(coding: LabelCoding | None) -> str:
+    """Return what tells a coding from others: its name, and its values if a data set states it."""
+    if coding is None or CODINGS.get(coding.name) is coding:
+        return coding.name if coding else ""
+    return f"{coding.name} {sorted(coding.to_internal.items())} {coding.merged_necrosis}"
+
+
 def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) -> CaseSource:
     key = digest(
         [],
@@ -126,7 +133,8 @@ def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) 
 def _prepare(
     case: Case, experiment: Experiment, coding: LabelCoding | None, suppressed: bool
 ) -> TrainingCase:
-    truth, label_grid = case.read_truth(coding)
+    truth = case.read_truth_map(coding)
+    label_grid = truth.grid
     images = {sequence: case.images[sequence].read() for sequence in SEQUENCES}
     for sequence, volume in images.items():
         if difference := Grid.of(volume).difference(label_grid, HARMLESS_MM):
@@ -139,14 +147,14 @@ def _prepare(
         label_grid.put_on(volume)
     space = space_of(experiment.data)
     moved = [space.to_training(images[sequence]) for sequence in SEQUENCES]
-    label_image = sitk.DICOMOrient(label_grid.image_from(truth), space.orientation)
+    label_image = sitk.DICOMOrient(label_grid.image_from(truth.labels), space.orientation)
     if space.resamples(label_grid):
         label_image = resample(label_image, Grid.of(moved[0]), sitk.sitkNearestNeighbor)
     image = np.stack([sitk.GetArrayFromImage(volume) for volume in moved])
     labels = sitk.GetArrayFromImage(label_image)
     if suppressed:
         image, labels = contrast_suppression.remove_enhancement(image, labels)
-    merged = coding is not None and coding.merged_necrosis
+    merged = truth.coding.merged_necrosis
     spacing = Grid.of(moved[0]).spacing_xyz_mm[::-1]
     return _training_case(case.name, image, labels, experiment, merged, spacing)
 

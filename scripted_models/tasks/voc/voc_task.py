@@ -20,7 +20,8 @@ from scripted_models.training.training_case import TrainingCase
 
 # Settings of [data] that are about cases; a picture has none of it.
 _OF_CASES = (
-    *("train", "validation", "test", "test_every", "folds", "slice_spacing_mm", "upper_share"),
+    *("train", "validation", "test", "test_every", "patients", "folds", "slice_spacing_mm"),
+    "upper_share",
     *("phantoms", "low_grade_phantoms", "phantoms_merged", "contrast_suppressed", "real"),
 )
 _STEPS = ("preprocessing", "postprocessing", "decision")
@@ -67,15 +68,15 @@ class VocTask:
             )
         return picture_sources(experiment, data)
 
-    def notes(self, data: Path) -> list[str]:
-        """Return none: lists of names tell which pictures are used."""
-        return []
-
     def folds(self, experiment: Experiment, data: Path) -> list[Experiment]:
         """Refuse folds, which `check` does before."""
         raise InputError(
             found="folds for PASCAL VOC", expected="its own lists", action="set data.folds = 0"
         )
+
+    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Sequence[str]:
+        """Return nothing: the lists of VOC say what trains and what is tested."""
+        return ()
 
     def validate(
         self, network: SliceNetwork, cases: list[TrainingCase], experiment: Experiment
