@@ -99,6 +99,7 @@ def register(
     starts = [header, pair.by_masks(pair.centered())]
     told(0.25)
     coarse = [pair.by_heads(start) for start in starts]
+    coarse += pair.by_heads_turned_over(coarse)
     told(0.6)
     fine = pair.fine_view()
     costs = [(fine.cost(start), start) for start in (*starts, *coarse)]
@@ -194,6 +195,25 @@ class _Pair:
         """Stage B; of brains alone where one volume has no head any more."""
         view = self._coarse = self._coarse or self._coarse_view()
         return self._optimized(view.method(), view.fixed, view.moving, start, step=2.0)
+
+    def by_heads_turned_over(
+        self, found: list[sitk.Euler3DTransform]
+    ) -> list[sitk.Euler3DTransform]:
+        """Return what stage B reaches from the best position turned over, where that fits better.
+
+        A header with a wrong orientation can be off by half a turn, which no small steps find.
+        """
+        view = self._coarse = self._coarse or self._coarse_view()
+        costs = [view.cost(transform) for transform in found]
+        best = found[int(np.argmin(costs))]
+        turned = []
+        for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1)):
+            other = sitk.Euler3DTransform(best)
+            matrix = np.array(best.GetMatrix()).reshape(3, 3) @ np.diag(signs)
+            other.SetMatrix(matrix.ravel().tolist(), 1e-6)
+            turned.append((view.cost(other), other))
+        cost, start = min(turned, key=lambda known: known[0])
+        return [self.by_heads(start)] if cost < min(costs) else []
 
     def _coarse_view(self) -> _View:
         images = [_at(image, _COARSE_MM) for image in self.heads]
