@@ -100,7 +100,7 @@ def register(
     starts = [header, pair.by_masks(pair.centered())]
     told(0.25)
     coarse = [pair.by_heads(start) for start in starts]
-    coarse += pair.by_heads_turned_over(starts[1])
+    coarse += pair.by_heads_turned_over(pair.centered())
     told(0.6)
     fine = pair.fine_view()
     costs = [(pair.cost(fine, start), start) for start in (*starts, *coarse)]
@@ -189,7 +189,7 @@ class _Pair:
         return self._optimized(view.method(), view.fixed, view.moving, start, step=2.0)
 
     def by_heads_turned_over(self, start: sitk.Euler3DTransform) -> list[sitk.Euler3DTransform]:
-        """Return what stage B reaches from a start turned over, where that fits better at once.
+        """Return what A and B reach from a start turned over, where that fits better at once.
 
         A header with a wrong orientation can be off by half a turn, which no small steps find.
         """
@@ -201,7 +201,7 @@ class _Pair:
             other.SetMatrix(matrix.ravel().tolist(), 1e-6)
             turned.append((self.cost(view, other), other))
         cost, best = min(turned, key=lambda known: known[0])
-        return [self.by_heads(best)] if cost < self.cost(view, start) else []
+        return [self.by_heads(self.by_masks(best))] if cost < self.cost(view, start) else []
 
     def _coarse_view(self) -> _View:
         images = [_at(image, _COARSE_MM) for image in self.heads]
