@@ -79,6 +79,12 @@ class ContrastWords:
             self._give(word, at)
         elif word == "c" and at:
             self._give_by_letter(at)
+        elif word == "iv" and (
+            sign := re.match(r" ?([+-])(?!\w)", self.text[self.words[at].end :])
+        ):
+            self.given |= sign[1] == "+"
+            self.denied |= sign[1] == "-"
+            self._sure |= sign[1] == "+"
         elif word in ("plus", "iv") or (word in WITH and self._ends_in_with(at)):
             self.given, self.doubt = True, self.doubt or word
         self.unclear |= word == "either"
