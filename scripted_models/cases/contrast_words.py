@@ -94,7 +94,8 @@ class ContrastWords:
         if word == "post" and self._is_visit(at):
             return
         self.given = True
-        of_study = at < self.first and bool(OF_STUDIES & set(self.texts[:at]))
+        numbered = any(re.fullmatch(r"[a-z]*\d{2,}", w) for w in self.texts[at + 1 : self.first])
+        of_study = at < self.first and (numbered or bool(OF_STUDIES & set(self.texts[:at])))
         if not of_study and (word != "post" or at > self.first or not self._names_somebody(at)):
             self._sure = True
         else:

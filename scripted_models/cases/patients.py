@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from scripted_models.cases.time_points import without_time_point
+from scripted_models.cases.time_points import is_time_point, without_time_point
 from scripted_models.errors import InputError
 
 # Pattern (anywhere in the name, as folder names may stand before it) -> patient. What follows the
@@ -70,7 +70,8 @@ def doubtful_cases(names: Iterable[str]) -> list[tuple[str, ...]]:
 
     Their names differ in the last part only, and what stands before it looks like a patient: it has
     a number, it is the whole name of another case's patient, or there are many of its kind. A
-    single name with running numbers behind it does not, one with years or dates does.
+    single name with running numbers behind it does not, one with years or dates does. Names of
+    nothing but a time point tell no patient at all.
     """
     unclear, patients = [], defaultdict(list)
     for name in sorted(set(names)):
@@ -83,8 +84,9 @@ def doubtful_cases(names: Iterable[str]) -> list[tuple[str, ...]]:
     for name in unclear:
         if found := _patient_and_rest(name, patients):
             groups[found[0].casefold()].append((name, found[1]))
+    points = tuple(name for name in unclear if is_time_point(name, sure=True))
     many = 4 * len(groups) > sum(map(len, groups.values())) and len(groups) > 1
-    doubts = []
+    doubts = [points] if len(points) > 1 else []
     for stem, group in groups.items():
         ends = [end for _, end in group]
         whole = [name for name in patients.get(stem, []) if re.search(r"\d", stem)]

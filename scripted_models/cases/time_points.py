@@ -60,13 +60,19 @@ def without_time_point(name: str) -> str:
     return glued[1] if glued else name
 
 
-def is_time_point(name: str) -> bool:
+def is_time_point(name: str, sure: bool = False) -> bool:
     """Tell whether a name, as of a folder, says nothing but a time point.
+
+    Args:
+        name: of a folder or case.
+        sure: count no word that may be a patient's, such as 'scan_001' or 'W12'.
 
     Example:
         >>> is_time_point("week-000-1"), is_time_point("Timepoint_1"), is_time_point("p1_visit2")
         (True, True, False)
     """
+    if sure and _WEAK_ONLY.fullmatch(name):
+        return False
     rest, count = name, 0
     while match := _PHRASE.search(rest):
         rest, count = rest[: match.start()] + rest[match.end() :], count + 1
@@ -76,7 +82,7 @@ def is_time_point(name: str) -> bool:
 def patient_folder(folder: Path) -> Path:
     """Return the folder above those that are named by nothing but a time point, or the same."""
     above = folder
-    while above.name and is_time_point(above.name) and not _WEAK_ONLY.fullmatch(above.name):
+    while above.name and is_time_point(above.name, sure=True):
         above = above.parent
     return above if above.name else folder
 
