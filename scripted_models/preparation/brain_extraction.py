@@ -7,6 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.geometry import Grid
+from scripted_models.images.voxel_facts import look_at
 
 
 class BrainExtractor(Protocol):
@@ -46,8 +47,9 @@ def brain_of(probability: sitk.Image) -> sitk.Image:
 
 
 def shown_part(image: sitk.Image) -> sitk.Image:
-    """Return where a skull-stripped volume is not 0, as a probability of its brain."""
-    shown = sitk.GetArrayViewFromImage(image) != 0
+    """Return where a skull-stripped volume is not background, as a probability of its brain."""
+    array = sitk.GetArrayViewFromImage(image)
+    shown = array != look_at(array).background
     return Grid.of(image).image_from(shown.astype(np.float32))
 
 
