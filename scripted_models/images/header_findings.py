@@ -13,12 +13,12 @@ from scripted_models.images.checks import WARNING, Finding
 from scripted_models.images.headers import read_header
 
 
-def header_findings(files: Mapping[str, Path], grid: Grid) -> list[Finding]:
+def header_findings(files: Mapping[str, Path], grid: Grid | None) -> list[Finding]:
     """Say what was decided about headers, and which grids differ by a harmless distance.
 
     Args:
         files: sequence -> file; several sequences may lie in one.
-        grid: that is used for all of them.
+        grid: that is used for all of them; None where each keeps its own.
 
     Raises:
         InputError: as `headers.read_header`.
@@ -26,7 +26,7 @@ def header_findings(files: Mapping[str, Path], grid: Grid) -> list[Finding]:
     doubts: dict[Problem, list[str]] = {}
     for sequence, path in files.items():
         header = read_header(path)
-        aside = grid_doubt(header.grid, grid)
+        aside = grid and grid_doubt(header.grid, grid)
         for doubt in (*header.doubts, *([aside] if aside else [])):
             doubts.setdefault(doubt, []).append(sequence)
     return [_finding(doubt, tuple(slots)) for doubt, slots in doubts.items()]
