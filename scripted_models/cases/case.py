@@ -15,6 +15,7 @@ from scripted_models.cases.sequence_assignment import Guess
 from scripted_models.cases.slicer_segments import segment_notes
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
+from scripted_models.images.dicom_series import DicomSeries
 from scripted_models.images.volume_files import read_channel, read_volume
 from scripted_models.labels import CODINGS, REGIONS, LabelCoding
 from scripted_models.sequences import SEQUENCES
@@ -32,13 +33,22 @@ _MOST_REASONS = 4  # in one sentence
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where one sequence lies: a file, and the volume inside it for 4-D files."""
+    """Where one sequence lies.
+
+    Attributes:
+        path: of the file, of a DICOM series the first one.
+        channel: the volume inside a 4-D file.
+        series: the DICOM series, None for other files.
+    """
 
     path: Path
     channel: int | None = None
+    series: DicomSeries | None = None
 
     def read(self) -> sitk.Image:
         """Read the 3-D image."""
+        if self.series:
+            return self.series.read()
         return (
             read_volume(self.path)
             if self.channel is None

@@ -55,7 +55,8 @@ def _lines(case: "Case", width: int) -> list[str]:
     problems = [problem.sentence for problem in case.problems]
     lines = ["  ".join([case.name.ljust(width), missing, truth, *problems])]
     for sequence, guess in case.guesses.items():
-        file = f"{guess.key.name}: " if guess.key else ""
+        of_series = sequence in case.images and case.images[sequence].series
+        file = f"{guess.key.name}: " if guess.key and not of_series else ""
         lines.append(f"    {sequence:<5}  {guess.confidence or 'open':<6}  {file}{guess.reason}")
     return lines
 

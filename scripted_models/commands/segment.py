@@ -167,8 +167,9 @@ def _refuse_input_as_output(output: Path, cases: "Sequence[Case]") -> None:
     """Writing `output/<case>` must never replace the folder that holds a case's own files."""
     for case in cases:
         target = Path(os.path.realpath(output / case.name))  # no error for links in a circle
-        for source in case.images.values():
-            if target in Path(os.path.realpath(source.path)).parents:
+        sources = case.images.values()
+        for path in (p for s in sources for p in (s.series.files if s.series else (s.path,))):
+            if target in Path(os.path.realpath(path)).parents:
                 raise InputError(
                     path=output,
                     found=f"the input of case {case.name} where its result would lie",

@@ -20,7 +20,7 @@ from scripted_models.images.checks import (
     voxel_findings,
 )
 from scripted_models.images.header_findings import header_findings
-from scripted_models.images.headers import header_doubts
+from scripted_models.images.headers import header_doubts, volume_extension
 from scripted_models.images.voxel_facts import look_at
 from scripted_models.sequences import SEQUENCES
 
@@ -80,7 +80,9 @@ def findings_of(
             way_out = _way_out(case, slot, model.description.needs_one_of)
             stop = replace(finding, action=finding.action + way_out)
             raise InputError.of(stop, case.images[slot].path)
-    found += header_findings({m: source.path for m, source in case.images.items()}, grid)
+    files = {m: source.path for m, source in case.images.items() if not source.series}
+    series = {m: s.series.grid for m, s in case.images.items() if s.series}
+    found += header_findings(files, grid, series)
     cost = missing_finding(model.description, examined)
     return [*found, cost] if cost else found
 
@@ -95,7 +97,8 @@ def _read(case: Case, sequence: str, one_of: Sequence[str]) -> sitk.Image:
 
 def _cause(paths: Sequence[Path]) -> str:
     """Say what the headers leave open of volumes that should lie on one grid."""
-    said = [f"{path.name} has {d.found}" for path in paths for d in header_doubts(path)]
+    files = [path for path in paths if volume_extension(path)]  # not those of a DICOM series
+    said = [f"{path.name} has {d.found}" for path in files for d in header_doubts(path)]
     return "".join(f", {words}" for words in said)
 
 
