@@ -29,7 +29,7 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     add = parser.add_argument
     add("folder", type=Path, nargs="?", help="case folder, or a folder of cases")
     for sequence in SEQUENCES:
-        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume")
+        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume or DICOM series")
     add("--without", nargs="+", choices=SEQUENCES, default=[], help="leave out unusable sequences")
     add("--output", type=Path, required=True, help="folder for the results")
     add("--case-name", help="name of the case given as single files")
@@ -55,13 +55,15 @@ def run(options: Namespace, progress: Progress) -> int:
     threads = _threads(options, progress)
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
+    from scripted_models.cases.dicom.named_series import doubt_of_dates
     from scripted_models.cases.ignored_files import tell_ignored
     from scripted_models.cases.skipped_files import skipped_files
 
     one_of = read_description(find_model(options.model)).needs_one_of
     cases = chosen_cases(options, one_of)
-    for text in tell_ignored(cases):
-        progress.warning(text)
+    for text in (*tell_ignored(cases), *(doubt_of_dates(case.images) for case in cases)):
+        if text:
+            progress.warning(text)
     if len(cases) == 1:
         cases[0].require_images(one_of)
     _refuse_input_as_output(options.output, cases)
@@ -120,7 +122,7 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
         options: of the command line.
         one_of: sequences of which one suffices; empty: all four are needed.
     """
-    from scripted_models.cases.case import Case, ImageSource
+    from scripted_models.cases.case import Case
     from scripted_models.cases.discovery import find_cases
 
     files = {m: getattr(options, m) for m in SEQUENCES if getattr(options, m) is not None}
@@ -142,13 +144,17 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
     if missing and not set(one_of) & set(files):
         needed = f"{' or '.join(one_of)} at least" if one_of else "all four sequences"
         raise InputError(found=f"no {' '.join(missing)}", expected=f"{needed} for this model")
-    name = options.case_name or _common_name(files)
+    from scripted_models.cases.dicom.named_series import name_of_series, named_source
+
+    sources = {m: named_source(path) for m, path in files.items()}
+    own_name = name_of_series(sources)
+    name = options.case_name or own_name or _common_name(files)
     if Path(name).name != name or name in (".", "..") or on_one_line(name) != name:
         raise InputError(
             found=f"--case-name {on_one_line(name)}",
             expected="a plain name without folders and control characters",
         )
-    return [Case(name, {m: ImageSource(path) for m, path in files.items()})]
+    return [Case(name, sources)]
 
 
 def _common_name(files: Mapping[str, Path]) -> str:

@@ -1,6 +1,6 @@
 """Which of several series of one sequence is taken, by a stated rule."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from scripted_models.cases.dicom.judged_series import Series
 from scripted_models.cases.sequence_assignment import Candidate, Guess, judge_name
@@ -30,6 +30,7 @@ def choose_series(
     """
     if not members:
         return None, None, {}
+    title = TITLES[sequence]
     rank = max(s.told.rank for s in members)
     best = [s for s in members if s.told.rank == rank]
     rest = {s: _less_sure(best[0], sequence) for s in members if s.told.rank < rank}
@@ -41,18 +42,16 @@ def choose_series(
             if silent
             else _("{names} all look like {sequence}")
         )
-        why = words.format(names=names, sequence=TITLES[sequence])
-        return None, Guess(None, "", why, _("choose it yourself")), rest
-    chosen = best[0]
-    for other in best[1:]:
-        if _why_better(other, chosen):
-            chosen = other
-    for other in best:
-        if other is not chosen:
-            words = _("{chosen} was taken for {sequence}: {why}")
-            why = _why_better(chosen, other) or _("it has the lower number")
-            titles = {"chosen": chosen.title, "sequence": TITLES[sequence]}
-            rest[other] = words.format(**titles, why=why)
+        unclear = words.format(names=names, sequence=title)
+        return None, Guess(None, "", unclear, _("choose it yourself")), rest
+    most = max(map(_coverage_mm, best))
+    whole = [s for s in best if _coverage_mm(s) >= _LEAST_COVERAGE * most]
+    latest = sorted(whole, key=lambda s: s.image.time, reverse=True)
+    chosen = min(latest, key=lambda s: (_thickness_mm(s), _pixel_mm(s)))
+    for other in (s for s in best if s is not chosen):
+        words = _("{chosen} was taken for {sequence}: {why}")
+        why = _why_better(chosen, other, other in whole)
+        rest[other] = words.format(chosen=chosen.title, sequence=title, why=why)
     return chosen, _guess(chosen), rest
 
 
@@ -66,21 +65,19 @@ def _less_sure(best: Series, sequence: str) -> str:
     return words.format(sequence=TITLES[sequence], best=best.title)
 
 
-def _why_better(one: Series, other: Series) -> str:
-    """Say why a series is better than another; "" where it is not."""
-    a, b = _coverage_mm(one), _coverage_mm(other)
-    if min(a, b) < _LEAST_COVERAGE * max(a, b):
-        words = _("it covers more ({own} against {other} mm)")
-        return words.format(own=f"{a:.0f}", other=f"{b:.0f}") if a > b else ""
-    measures: tuple[tuple[str, Callable[[Series], float]], ...] = (
-        (_("thinner slices ({own} against {other} mm)"), _thickness_mm),
-        (_("finer pixels ({own} against {other} mm)"), _pixel_mm),
-    )
-    for words, measure in measures:
-        a, b = measure(one), measure(other)
-        if abs(a - b) > 0.02 * max(a, b):
-            return words.format(own=f"{a:.3g}", other=f"{b:.3g}") if a < b else ""
-    return _("it is the later one") if one.image.time > other.image.time else ""
+def _why_better(chosen: Series, other: Series, is_whole: bool) -> str:
+    """Say what decided between two series."""
+    if not is_whole:
+        words, measure = _("it covers more ({own} against {other} mm)"), _coverage_mm
+    elif _thickness_mm(chosen) < _thickness_mm(other):
+        words, measure = _("thinner slices ({own} against {other} mm)"), _thickness_mm
+    elif _pixel_mm(chosen) < _pixel_mm(other):
+        words, measure = _("finer pixels ({own} against {other} mm)"), _pixel_mm
+    elif chosen.image.time > other.image.time:
+        return _("it is the later one")
+    else:
+        return _("it comes first")
+    return words.format(own=f"{measure(chosen):.3g}", other=f"{measure(other):.3g}")
 
 
 def _coverage_mm(series: Series) -> float:
@@ -90,8 +87,9 @@ def _coverage_mm(series: Series) -> float:
 
 
 def _thickness_mm(series: Series) -> float:
-    return max(series.volume.grid.spacing_xyz_mm)
+    """Return the longest side of a voxel; a tenth of a millimeter is no difference."""
+    return round(max(series.volume.grid.spacing_xyz_mm), 1)
 
 
 def _pixel_mm(series: Series) -> float:
-    return series.volume.grid.spacing_xyz_mm[0]
+    return round(series.volume.grid.spacing_xyz_mm[0], 2)

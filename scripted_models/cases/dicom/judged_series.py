@@ -103,7 +103,7 @@ def _series(images: list[DicomImage]) -> Series:
     image = images[0]
     reasons = (is_other_by_attributes(i) for i in (image, images[len(images) // 2], images[-1]))
     why = next((reason for reason in reasons if reason), "")
-    stack = Stack(tuple(f for i in images for f in i.frames), None) if why else stack_slices(images)
+    stack = stack_slices(images)
     return Series(image, stack, why=why or stack.why)
 
 

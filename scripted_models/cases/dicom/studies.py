@@ -30,7 +30,7 @@ def dicom_cases(folder: Path) -> list[Case]:
     Raises:
         InputError: there are DICOM files, but no pydicom or no series of a sequence.
     """
-    paths = list(_dicom_below(folder))
+    paths = list(dicom_below(folder))
     if not paths:
         return []
     if not has_pydicom():
@@ -50,12 +50,14 @@ def dicom_cases(folder: Path) -> list[Case]:
 
 def _find_studies(paths: Iterable[Path]) -> tuple[list[Case], list[IgnoredFile]]:
     """Return the studies with a sequence, and what was left out of all others."""
-    images, ignored = _images_of(paths)
+    images, ignored = images_of(paths)
     studies: dict[tuple[str, str], list[DicomImage]] = {}
     for image in images:
         home = image.study_uid or str(image.path.parent)
         studies.setdefault((image.patient_id, home), []).append(image)
-    cases = [_case(case_name(*key, members[0]), members) for key, members in studies.items()]
+    cases = [
+        _case(case_name(*key, members[0].study_date), members) for key, members in studies.items()
+    ]
     told = [case for case in cases if case.images or case.guesses]
     for case in cases:
         if case not in told:
@@ -63,13 +65,13 @@ def _find_studies(paths: Iterable[Path]) -> tuple[list[Case], list[IgnoredFile]]
     return told, ignored
 
 
-def case_name(patient_id: str, study: str, image: DicomImage) -> str:
+def case_name(patient_id: str, study: str, date: str) -> str:
     """Return a name that tells neither patient nor hospital.
 
     It is made of a hash of the patient's number, the date of the study and a hash of its number.
     So all studies of a patient begin alike, whatever lies beside them.
     """
-    parts = [_hash(patient_id or study)[:8], image.study_date, _hash(study)[:4]]
+    parts = [_hash(patient_id or study)[:8], date, _hash(study)[:4]]
     return "dicom-" + "_".join(part for part in parts if part.isalnum())
 
 
@@ -77,7 +79,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def _images_of(paths: Iterable[Path]) -> tuple[list[DicomImage], list[IgnoredFile]]:
+def images_of(paths: Iterable[Path]) -> tuple[list[DicomImage], list[IgnoredFile]]:
     """Read the attributes of all DICOM files; an image that lies there twice counts once."""
     images: dict[str, DicomImage] = {}
     ignored = []
@@ -90,7 +92,8 @@ def _images_of(paths: Iterable[Path]) -> tuple[list[DicomImage], list[IgnoredFil
     return list(images.values()), ignored
 
 
-def _dicom_below(folder: Path) -> Iterator[Path]:
+def dicom_below(folder: Path) -> Iterator[Path]:
+    """Give the DICOM files below a folder, without directories (DICOMDIR)."""
     for path in files_below(folder):
         if not volume_extension(path) and path.name.upper() != "DICOMDIR" and is_dicom(path):
             yield path
