@@ -16,7 +16,7 @@ from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_extension, volume_stem
 from scripted_models.label_names import Meaning, coding_of, meaning_of
 from scripted_models.labels import CODINGS, LabelCoding
-from scripted_models.runtime.plain_files import read_bytes
+from scripted_models.runtime.plain_files import LARGEST_TEXT, read_bytes
 from scripted_models.runtime.structured_text import read_json
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
@@ -176,7 +176,7 @@ def _table_beside(path: Path) -> Path | None:
 def _read_table(path: Path) -> dict[int, Meaning]:
     """Read values and names; of names that are not known the value stays out."""
     try:
-        lines = read_bytes(path).decode("utf-8-sig").splitlines()
+        lines = read_bytes(path, LARGEST_TEXT).decode("utf-8-sig").splitlines()
     except (OSError, ValueError):
         return {}
     named: list[tuple[str, str]] = []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scripted_models.cases.patients import doubtful_cases, patient_name
 from scripted_models.errors import InputError, listed
-from scripted_models.runtime.plain_files import read_bytes
+from scripted_models.runtime.plain_files import LARGEST_TEXT, read_bytes
 
 _CASE_TITLES = {"case", "case_id", "case_name", "name", "session", "scan"}
 _PATIENT_TITLES = {"patient", "patient_id", "patient_name", "participant_id", "subject"}
@@ -102,7 +102,7 @@ def read_patients(path: Path) -> dict[str, str]:
 
 def _rows(path: Path) -> list[list[str]]:
     try:
-        lines = read_bytes(path).decode("utf-8-sig").splitlines()
+        lines = read_bytes(path, LARGEST_TEXT).decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise InputError(
             found=f"no table that can be read ({getattr(error, 'strerror', '') or error})",

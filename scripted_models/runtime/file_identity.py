@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from scripted_models.errors import InputError
+from scripted_models.runtime.plain_files import open_file
 
 State = tuple[int, int, int]  # size, time of the last change in ns, number on the disk
 _BLOCK_BYTES = 1 << 20
@@ -78,10 +78,8 @@ def content_digest(path: Path) -> str:
     Raises:
         OSError: it cannot be read, or is no ordinary file.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError("no ordinary file")
     total = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         while block := stream.read(_BLOCK_BYTES):
             total.update(block)
     return total.hexdigest()

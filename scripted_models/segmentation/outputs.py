@@ -218,7 +218,7 @@ def _report_in(folder: Path) -> dict[str, object] | None:
     """Return the content of a folder's report, None where there is none to be read."""
     try:
         report = read_json(folder / REPORT)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return None
     return report if isinstance(report, dict) else None
 

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from scripted_models.errors import InputError
+from scripted_models.runtime.plain_files import LARGEST_TEXT, read_bytes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".mat")
 _MARKS = (  # at the start of a file -> encoding; those of UTF-32 start as those of UTF-16
@@ -52,7 +53,7 @@ def names_of(path: Path) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, LARGEST_TEXT)
         encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
         text = content.decode(encoding)
         if "\0" in text:

@@ -4,7 +4,6 @@ Pillow converts without a word: it cuts 16 bits to 8, spreads 4 bits over 8, dro
 takes the first of several pictures and leaves EXIF's orientation to the caller.
 """
 
-import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from scripted_models.errors import InputError, ScriptedModelsError
+from scripted_models.runtime.plain_files import open_file
 
 INSTALL = 'install it with: pip install "scripted-models[voc]"'
 _ORIENTATION, _UPRIGHT = 0x0112, 1
@@ -60,11 +60,9 @@ def opened_picture(path: Path, kind: str, expected: str, formats: Sequence[str])
     """
     module = pillow()
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            refuse(path, "no ordinary file", expected, "check the path")
-        with warnings.catch_warnings():
+        with open_file(path) as stream, warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow tells damaged EXIF data in no other way
-            image = module.open(path, formats=formats)
+            image = module.open(stream, formats=formats)
             image.load()
             _refuse_several(image, path)
             _refuse_orientation(image, path)
@@ -111,7 +109,7 @@ def is_shallow_gray(path: Path) -> bool:
 
 def _png_facts(path: Path) -> tuple[int, int]:
     """Return depth and color type of a PNG (its specification, section 11.2.2, "IHDR")."""
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         start = stream.read(26)
     return (start[24], start[25]) if start.startswith(_PNG_START) else (8, -1)
 

@@ -11,6 +11,7 @@ from scripted_models.bundle.weights import Model
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.runtime.file_identity import content_digest
+from scripted_models.runtime.structured_text import read_json
 from scripted_models.tasks.voc.image_lists import VocImage
 
 RECORD = "predictions.json"
@@ -60,8 +61,8 @@ class PredictionRecord:
     def of(cls, folder: Path) -> "PredictionRecord":
         """Read the record of a folder; without one it is empty."""
         try:
-            content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            content = read_json(folder / RECORD)
+        except (OSError, ValueError):
             content = {}
         stated = content.items() if isinstance(content, dict) else ()
         return cls(folder, {name: entry for name, entry in stated if isinstance(entry, dict)})
