@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 
 from scripted_models.cases.phantom.phantom_case import make_phantom
 
@@ -148,3 +153,42 @@ def phantom_arrays(seed: int = 3, size: tuple[int, int, int] = SIZE) -> dict[str
     """Return skull-stripped volumes as a scanner would store them: whole numbers, (z, y, x)."""
     volumes = make_phantom(seed, size).volumes
     return {name: np.rint(v * 1000 / v.max()).astype(np.uint16) for name, v in volumes.items()}
+
+
+def write_enhanced(
+    writer: Writer, path: Path, array: np.ndarray, order: Any, slopes: Any = None, **values: Any
+) -> None:
+    """Write a (z, y, x) array as one enhanced file whose frames are in another order."""
+    data = writer._head(values.pop("description", "Ax T1"), generate_uid(), 1)
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    data.Rows, data.Columns = array.shape[1:]
+    data.NumberOfFrames = len(order)
+    shared = group(
+        PixelMeasuresSequence={"PixelSpacing": [5, 5], "SliceThickness": 1},
+        PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+        MREchoSequence={"EffectiveEchoTime": 10.0},
+        **values,
+    )
+    data.SharedFunctionalGroupsSequence = [shared]
+    frames = []
+    for index in order:
+        parts = {"PlanePositionSequence": {"ImagePositionPatient": [-120, -120, -75 + 5 * index]}}
+        if slopes is not None:
+            scale = {"RescaleSlope": slopes[index], "RescaleIntercept": 0, "RescaleType": "US"}
+            parts["PixelValueTransformationSequence"] = scale
+        frames.append(group(**parts))
+    data.PerFrameFunctionalGroupsSequence = frames
+    data.PixelData = array[list(order)].tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer._save(data, path)
+
+
+def group(**sequences: dict[str, Any]) -> Dataset:
+    """Return functional groups: sequences of one item each."""
+    found = Dataset()
+    for keyword, values in sequences.items():
+        item = Dataset()
+        for name, value in values.items():
+            setattr(item, name, value)
+        setattr(found, keyword, [item])
+    return found
