@@ -45,6 +45,11 @@ class ImageSource:
     channel: int | None = None
     series: DicomSeries | None = None
 
+    @property
+    def title(self) -> str:
+        """What people know it by: name of the file, or number and description of the series."""
+        return self.series.title if self.series else self.path.name
+
     def read(self) -> sitk.Image:
         """Read the 3-D image."""
         if self.series:
@@ -183,9 +188,11 @@ class Case:
         doubtful = any(guess.key is not None for guess in open_guesses)
         if not self.missing or (set(one_of) & set(self.images) and not doubtful):
             return
-        have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
+        have = ", ".join(f"{m} ({s.title})" for m, s in self.images.items()) or "none"
         sure = "sure " if self.guesses else ""
-        left_out = [f"{f.path.name}: {f.why}" for f in self.ignored if f.why != OF_NO_KNOWN_FORM]
+        left_out = [
+            f"{f.title or f.path.name}: {f.why}" for f in self.ignored if f.why != OF_NO_KNOWN_FORM
+        ]
         why = " | ".join([*(guess.why for guess in open_guesses), *left_out[:_MOST_REASONS]])
         raise InputError(
             found=f"{have} and no {sure}{', '.join(self.missing)}{f' ({why})' if why else ''}",

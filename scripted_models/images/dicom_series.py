@@ -42,6 +42,11 @@ class DicomSeries:
     patient_id: str = ""
 
     @property
+    def title(self) -> str:
+        """Number and description, for sentences."""
+        return series_title(self.number, self.description)
+
+    @property
     def slices(self) -> int:
         """Number of slices."""
         return self.grid.size_xyz[2]
@@ -76,6 +81,11 @@ class DicomSeries:
         if max(self.frames) >= len(array):
             raise _damaged(self.files[0], f"{len(array)} of {len(self.frames)} frames")
         yield from ((self.files[0], array[frame]) for frame in self.frames)
+
+
+def series_title(number: str, description: str) -> str:
+    """Return what people know a series by."""
+    return f"series {number or '?'}" + (f" '{description}'" if description else "")
 
 
 def _read(path: Path) -> np.ndarray:

@@ -48,7 +48,7 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
         if difference := Grid.of(image).difference(reference, HARMLESS_MM):
             raise InputError(
                 path=case.images[sequence].path,
-                found=f"another grid than in {case.images[first].path.name}: {difference}"
+                found=f"another grid than in {case.images[first].title}: {difference}"
                 + _cause([case.images[sequence].path, case.images[first].path]),
                 expected="co-registered volumes",
                 action="resample them onto one grid first",

@@ -14,7 +14,7 @@ from scripted_models.cases.dicom.weighting import (
 )
 from scripted_models.cases.sequence_names import NameEvidence, read_name, read_names
 from scripted_models.errors import phrases
-from scripted_models.images.dicom_series import DicomSeries
+from scripted_models.images.dicom_series import DicomSeries, series_title
 
 _ = phrases(__name__)
 
@@ -46,8 +46,7 @@ class Series:
     @property
     def title(self) -> str:
         """Number and description, for sentences."""
-        named = f" '{self.image.description}'" if self.image.description else ""
-        return f"series {self.image.number or '?'}{named}"
+        return series_title(self.image.number, self.image.description)
 
     @property
     def label(self) -> str:

@@ -13,6 +13,7 @@ from scripted_models.cases.dicom_files import has_pydicom, is_dicom, refuse_dico
 from scripted_models.cases.folder_walk import files_below
 from scripted_models.cases.ignored_files import IgnoredFile, ignored_series
 from scripted_models.cases.sequence_assignment import SURE, Guess
+from scripted_models.cases.sequence_names import read_name
 from scripted_models.errors import InputError, phrases
 from scripted_models.images.volume_files import volume_extension
 from scripted_models.sequences import SEQUENCES
@@ -113,9 +114,10 @@ def _case(name: str, images: Iterable[DicomImage]) -> Case:
             guesses[sequence] = guess
         if chosen and guess and guess.confidence == SURE:
             sources[sequence] = ImageSource(chosen.path, series=chosen.volume)
-    ignored = tuple(_ignored(name, s, why) for s, why in left_out.items())
+    telling = sorted(left_out.items(), key=lambda item: read_name(item[0].name).sequence is None)
+    ignored = tuple(_ignored(name, s, why) for s, why in telling)
     return Case(name, sources, guesses=guesses, ignored=ignored)
 
 
 def _ignored(name: str, series: Series, why: str) -> IgnoredFile:
-    return ignored_series(series.path, f"{name}, {series.title}", why)
+    return ignored_series(series.path, name, series.title, why)
