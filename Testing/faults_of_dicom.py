@@ -45,7 +45,8 @@ def dicom_study(inputs):
     77,
     "a DICOM series without two of its slices",
     2,
-    f"Case {NAME}: found t1 (series 1 'AX t1'), t1c (series 2 'AX t1c'), flair (series 4 'AX flair') "
+    f"Case {NAME}: found t1 (series 1 'AX t1'), "
+    "t1c (series 2 'AX t1c'), flair (series 4 'AX flair') "
     "and no sure t2 "
     "(series 3 'AX t2': slices are missing or uneven: 5 to 15 mm apart), expected all four "
     "sequences; add the files or name them with --t1 --t1c --t2 --flair.",

@@ -6,10 +6,13 @@ import subprocess
 import sys
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from dicom_fixtures import NAMES, Study, Writer, phantom_arrays
+from pydicom.dataset import Dataset
 
+from scripted_models.cases.dicom.named_series import doubts_of_series
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.ignored_files import tell_ignored
 from scripted_models.cli import main
@@ -128,7 +131,7 @@ def of_odd_size(data, index):
         ({"each": no_place}, "no position"),
         ({"each": of_odd_size}, "differ in size or pixel spacing"),
         ({"Modality": "CT"}, "its modality is CT"),
-        ({"BodyPartExamined": "CSPINE"}, "its body part is CSPINE"),
+        ({"BodyPartExamined": "CSPINE"}, "another part of the body (CSPINE)"),
         ({"AngioFlag": "Y"}, "angiography"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "no magnitude image"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "mosaic"),
@@ -248,6 +251,22 @@ class TestOneDvd:
         (writer.folder / "IMG").write_bytes(bytes(128) + b"DICM" + bytes(range(250)) * 4)
         assert "damaged DICOM file" in "\n".join(tell_ignored([only_case(writer)]))
 
+    def test_a_copy_that_lacks_files_of_its_directory(self, writer):
+        writer.name = "I{series}{slice:03d}"
+        writer.four(ARRAYS)
+        records = []
+        for path in sorted(writer.folder.iterdir()):
+            record = Dataset()
+            record.ReferencedFileID = [path.name]
+            records.append(record)
+        records[0].ReferencedFileID = ["DEEP", "I9999"]
+        directory = writer._head("", "1.2", 0)
+        directory.DirectoryRecordSequence = records
+        pydicom.dcmwrite(writer.folder / "DICOMDIR", directory, enforce_file_format=True)
+        case = only_case(writer)
+        assert not case.missing
+        assert "1 of the 124 files that it lists are not there" in tell_ignored([case])[0]
+
     def test_no_series_of_a_head(self, writer):
         writer.series("T1", ARRAYS["t1"], Modality="CT")
         with pytest.raises(InputError, match=r"series 1 'T1': its modality is CT"):
@@ -292,3 +311,53 @@ def test_segment_from_dvd_to_report(writer, tmp_path, capsys):
     last.write_bytes(last.read_bytes()[:-2] + b"\1\0")
     main([*command, "--continue"])
     assert "once more" in capsys.readouterr().err
+
+
+class TestWordsOfNoKnownMeaning:
+    def test_another_part_of_the_body(self, writer):
+        writer.four(ARRAYS)
+        for words in ("T2 SPINE", "t2_space_iac", "T2 tse HWS sag", "T2 ORBITS"):
+            writer.sequence("t2", words, ARRAYS["t2"], spacing=(4, 4, 4))
+        case = only_case(writer)
+        assert taken(case) == NAMES["siemens"]
+        assert all("another part of the body" in why for why in reasons(case).values())
+
+    def test_confirmed_by_times_they_are_told(self, writer):
+        names = {**NAMES["philips"], "flair": "FLAIR qqq"}
+        for sequence, name in names.items():
+            writer.sequence(sequence, name, ARRAYS[sequence])
+        case = only_case(writer)
+        assert not case.missing
+        (doubt,) = doubts_of_series(case)
+        assert "says FLAIR, but what 'qqq' means is not known; make sure" in doubt
+        writer.sequence("flair", "FLAIR", ARRAYS["flair"], spacing=(6, 6, 6))
+        assert only_case(writer).images["flair"].series.description == "FLAIR"
+
+    def test_words_that_change_the_image_stay_open(self, writer):
+        words = "T2 DIXON water"
+        writer.four(ARRAYS)
+        writer.sequence("t2", words, ARRAYS["t2"], spacing=(4, 4, 4))
+        assert taken(only_case(writer)) == NAMES["siemens"]
+        assert "only may be T2" in reasons(only_case(writer))[words]
+        shutil.rmtree(writer.folder / "SE003")
+        case = only_case(writer)
+        assert case.missing == ("t2",)
+        assert case.guesses["t2"].confidence == "likely"
+
+    def test_a_word_of_all_series_means_nothing(self, writer):
+        for sequence, name in NAMES["ge"].items():
+            writer.sequence(sequence, f"{name} Klinikum", ARRAYS[sequence])
+        assert not only_case(writer).missing
+
+
+def test_the_echo_of_t2_in_a_series_of_two(writer):
+    for sequence in ("t1", "t1c", "flair"):
+        writer.sequence(sequence, NAMES["ge"][sequence], ARRAYS[sequence])
+    writer.name = "dual/{series}_{slice}"
+    double = {"SeriesInstanceUID": "1.2.3", "RepetitionTime": 3500, "ScanningSequence": "SE"}
+    for echo in (14, 95):
+        writer.series("Ax PD and T2", ARRAYS["t2"] + echo, EchoTime=echo, **double)
+    case = only_case(writer)
+    assert not case.missing
+    image = sitk.GetArrayFromImage(case.images["t2"].read())
+    assert np.array_equal(image, ARRAYS["t2"] + 95)

@@ -16,6 +16,7 @@ from scripted_models.cases.slicer_segments import segment_notes
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
 from scripted_models.images.dicom_series import DicomSeries
+from scripted_models.images.headers import volume_parts
 from scripted_models.images.volume_files import read_channel, read_volume
 from scripted_models.labels import CODINGS, REGIONS, LabelCoding
 from scripted_models.sequences import SEQUENCES
@@ -44,6 +45,15 @@ class ImageSource:
     path: Path
     channel: int | None = None
     series: DicomSeries | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that hold it: one, header and voxels, or the slices of a series.
+
+        Raises:
+            InputError: as `headers.volume_parts`.
+        """
+        return self.series.files if self.series else volume_parts(self.path)
 
     @property
     def title(self) -> str:

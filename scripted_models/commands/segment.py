@@ -27,7 +27,7 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
 
     parser = subparsers.add_parser("segment", help="segment one case or a folder of cases")
     add = parser.add_argument
-    add("folder", type=Path, nargs="?", help="case folder, or a folder of cases")
+    add("folder", type=Path, nargs="?", help="case folder, folder of cases, or DICOM studies")
     for sequence in SEQUENCES:
         add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume or DICOM series")
     add("--without", nargs="+", choices=SEQUENCES, default=[], help="leave out unusable sequences")
@@ -55,15 +55,14 @@ def run(options: Namespace, progress: Progress) -> int:
     threads = _threads(options, progress)
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
-    from scripted_models.cases.dicom.named_series import doubt_of_dates
+    from scripted_models.cases.dicom.named_series import doubts_of_series
     from scripted_models.cases.ignored_files import tell_ignored
     from scripted_models.cases.skipped_files import skipped_files
 
     one_of = read_description(find_model(options.model)).needs_one_of
     cases = chosen_cases(options, one_of)
-    for text in (*tell_ignored(cases), *(doubt_of_dates(case.images) for case in cases)):
-        if text:
-            progress.warning(text)
+    for text in (*tell_ignored(cases), *(text for c in cases for text in doubts_of_series(c))):
+        progress.warning(text)
     if len(cases) == 1:
         cases[0].require_images(one_of)
     _refuse_input_as_output(options.output, cases)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.errors import InputError
-from scripted_models.images.headers import volume_parts
 from scripted_models.runtime.file_identity import WatchedFiles
 
 _MOST_JOINED = 2  # files whose sums stand beside each other
@@ -75,10 +74,8 @@ class CaseInputs:
 
 
 def _parts(source: ImageSource) -> tuple[Path, ...]:
-    if source.series:
-        return source.series.files
     try:
-        return volume_parts(source.path)
+        return source.files
     except InputError:  # reading the case will say why
         return (source.path,)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scripted_models.cases.dicom.judged_series import Series
-from scripted_models.cases.sequence_assignment import Candidate, Guess, judge_name
+from scripted_models.cases.sequence_assignment import SURE, Candidate, Guess, judge_name
 from scripted_models.errors import listed, phrases
 from scripted_models.sequences import TITLES
 
@@ -32,8 +32,9 @@ def choose_series(
         return None, None, {}
     title = TITLES[sequence]
     rank = max(s.told.rank for s in members)
-    best = [s for s in members if s.told.rank == rank]
-    rest = {s: _less_sure(best[0], sequence) for s in members if s.told.rank < rank}
+    surest = max(map(_sureness, members))
+    best = [s for s in members if _sureness(s) == surest]
+    rest = {s: _less_sure(best[0], sequence) for s in members if _sureness(s) < surest}
     silent = sequence == "t1" and rank == 2 and not has_contrast
     if len(best) > 1 and (rank < 2 or silent):
         names = listed([s.title for s in best])
@@ -57,7 +58,16 @@ def choose_series(
 
 def _guess(series: Series) -> Guess:
     candidate = Candidate(series.path, series.label, series.words)
-    return Guess(series.path, *judge_name(candidate, series.told))
+    confidence, why = judge_name(candidate, series.told)
+    if confidence != SURE or not series.told.doubt:
+        return Guess(series.path, confidence, why)
+    words = _("{why}, but what '{word}' means is not known")
+    why = words.format(why=why, word=series.told.doubt)
+    return Guess(series.path, confidence, why, _("make sure that it is right"))
+
+
+def _sureness(series: Series) -> tuple[int, bool]:
+    return series.told.rank, not series.told.doubt
 
 
 def _less_sure(best: Series, sequence: str) -> str:

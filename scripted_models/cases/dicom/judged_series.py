@@ -12,9 +12,12 @@ from scripted_models.cases.dicom.weighting import (
     has_agent,
     is_other_by_attributes,
 )
-from scripted_models.cases.sequence_names import NameEvidence, read_name, read_names
+from scripted_models.cases.name_words import DOUBTFUL
+from scripted_models.cases.sequence_names import NameEvidence, read_name, read_names, settled
 from scripted_models.errors import phrases
 from scripted_models.images.dicom_series import DicomSeries, series_title
+
+_ABOUT_CONTRAST = ("post", "c", "-c", "iv", "plus")  # words that an agent explains
 
 _ = phrases(__name__)
 
@@ -29,6 +32,7 @@ class Series:
         told: what description and attributes say of its sequence.
         words: of the attributes.
         why: why it is left out; "" where it is not.
+        is_part: whether it is one of several volumes of a series, which share the description.
     """
 
     image: DicomImage
@@ -36,6 +40,7 @@ class Series:
     told: NameEvidence = field(default_factory=NameEvidence)
     words: str = ""
     why: str = ""
+    is_part: bool = False
 
     @property
     def name(self) -> str:
@@ -91,19 +96,20 @@ def judge_series(images: Iterable[DicomImage]) -> list[Series]:
     for image in images:
         key = image.series_uid or f"{image.path.parent} {image.number} {image.description}"
         groups.setdefault(key, []).append(image)
-    parts = [part for group in groups.values() for part in split_images(group)]
-    series = sorted(map(_series, parts), key=lambda s: (_order(s.image.number), str(s.path)))
+    split = [split_images(group) for group in groups.values()]
+    found = [_series(part, len(parts) > 1) for parts in split for part in parts]
+    series = sorted(found, key=lambda s: (_order(s.image.number), str(s.path)))
     usable = [s for s in series if not s.why]
     judged = iter(_in_time(_with_words(usable)))
     return [s if s.why else _without_sequence(next(judged)) for s in series]
 
 
-def _series(images: list[DicomImage]) -> Series:
+def _series(images: list[DicomImage], is_part: bool) -> Series:
     image = images[0]
     reasons = (is_other_by_attributes(i) for i in (image, images[len(images) // 2], images[-1]))
     why = next((reason for reason in reasons if reason), "")
     stack = stack_slices(images)
-    return Series(image, stack, why=why or stack.why)
+    return Series(image, stack, why=why or stack.why, is_part=is_part)
 
 
 def _with_words(series: Sequence[Series]) -> list[Series]:
@@ -114,18 +120,42 @@ def _with_words(series: Sequence[Series]) -> list[Series]:
     """
     agents = [has_agent(s.image) for s in series]
     says_nothing = len(agents) > 1 and all(agents)
+    named = settled({s: read_name(s.name) for s in series}, {s: s.name for s in series})
     found = []
     for s, agent in zip(series, agents, strict=True):
         words = attribute_words(s.image, None if says_nothing else agent)
-        own = read_name(s.name)
-        told = read_names(s.name, words)
-        if told.sequence == "t1" and own.rank < 3 and agent is not False:
-            if agent and not says_nothing:
-                told = replace(told, sequence="t1c", rank=2)
-            elif says_nothing or own.rank < 2:
-                told = replace(told, rank=1)
+        of_part = s.is_part and _speaks(words)  # 'PD and T2' is the name of both echoes
+        name, own = ("", NameEvidence()) if of_part else (s.name, named[s])
+        told = read_names(name, words)
+        if told.sequence:
+            told = _joined(told, own, None if says_nothing else agent, _speaks(words))
+        if told.sequence == "t1" and says_nothing and told.rank < 3:
+            told = replace(told, rank=1)
         found.append(replace(s, told=told, words=words))
     return found
+
+
+def _joined(
+    told: NameEvidence, own: NameEvidence, agent: bool | None, by_times: bool
+) -> NameEvidence:
+    """Keep what the times cannot settle: contrast medium, and words like 'water'.
+
+    Words of no known meaning stay a doubt to be told, where the times tell the sequence, too.
+
+    Args:
+        told: by description and attributes.
+        own: by the description.
+        agent: what the attribute says of contrast medium.
+        by_times: whether the times tell a sequence.
+    """
+    told = replace(told, doubt="" if agent and own.doubt in _ABOUT_CONTRAST else own.doubt)
+    if told.sequence == "t1" and own.rank < 3:
+        if agent:
+            told = replace(told, sequence="t1c", rank=2)
+        elif agent is None and own.rank < 2:
+            told = replace(told, rank=1)
+    settles = told.doubt not in DOUBTFUL and told.doubt not in _ABOUT_CONTRAST and by_times
+    return told if settles or not told.doubt else replace(told, rank=1)
 
 
 def _in_time(series: Sequence[Series]) -> list[Series]:
@@ -134,7 +164,7 @@ def _in_time(series: Sequence[Series]) -> list[Series]:
     start = min(filter(None, given), default="")
     found = []
     for s in series:
-        silent = s.told.sequence == "t1" and s.told.rank < 3 and not s.told.doubt
+        silent = s.told.sequence == "t1" and s.told.rank < 3 and s.told.doubt not in DOUBTFUL
         if silent and start and s.image.time and s.image.time != start:
             s = replace(s, told=replace(s.told, rank=2 if s.image.time < start else 1))
         found.append(s)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripted_models.cases.case import ImageSource
+from scripted_models.cases.case import Case, ImageSource
 from scripted_models.cases.dicom.judged_series import Series, judge_series
 from scripted_models.cases.dicom.studies import case_name, dicom_below, images_of
 from scripted_models.cases.dicom_files import has_pydicom, is_dicom, refuse_dicom
@@ -62,6 +62,17 @@ def doubt_of_dates(sources: Mapping[str, ImageSource]) -> str:
         return ""
     told = "; ".join(f"{', '.join(names)} of {day or 'no date'}" for day, names in dates.items())
     return f"The series are of several dates ({told}): the result mixes visits."
+
+
+def doubts_of_series(case: Case) -> list[str]:
+    """Return sentences about what was decided for a case of DICOM series and should be checked."""
+    open_words = [
+        f"{case.name}: {guess.reason}"
+        for sequence, guess in case.guesses.items()
+        if sequence in case.images and case.images[sequence].series and guess.action
+    ]
+    dates = doubt_of_dates(case.images)
+    return [*open_words, *([f"{case.name}: {dates}"] if dates else [])]
 
 
 def _series_in(folder: Path) -> list[Series]:

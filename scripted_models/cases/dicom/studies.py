@@ -1,7 +1,7 @@
 """Cases from a folder of DICOM files: a case is one study of one patient."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from scripted_models.cases.case import Case, ImageSource
 from scripted_models.cases.dicom.attributes import DicomImage, read_attributes
 from scripted_models.cases.dicom.chosen_series import choose_series
 from scripted_models.cases.dicom.judged_series import Series, judge_series
+from scripted_models.cases.dicom.media_directory import NAME, count_missing
 from scripted_models.cases.dicom_files import has_pydicom, is_dicom, refuse_dicom
 from scripted_models.cases.folder_walk import files_below
 from scripted_models.cases.ignored_files import IgnoredFile, ignored_series
@@ -37,6 +38,7 @@ def dicom_cases(folder: Path) -> list[Case]:
     if not has_pydicom():
         refuse_dicom(folder, paths)
     cases, ignored = _find_studies(paths)
+    ignored += _of_directories(folder, paths)
     if not cases:
         told = sorted({f"{file.title or file.path.name}: {file.why}" for file in ignored})
         some = "; ".join(told[:_MOST_REASONS]) + "; ..." * (len(told) > _MOST_REASONS)
@@ -93,10 +95,22 @@ def images_of(paths: Iterable[Path]) -> tuple[list[DicomImage], list[IgnoredFile
     return list(images.values()), ignored
 
 
+def _of_directories(folder: Path, paths: Sequence[Path]) -> list[IgnoredFile]:
+    """Tell the files that a DICOMDIR lists and that are not there, as after half a copy."""
+    found = []
+    for path in (path for path in files_below(folder) if path.name.upper() == NAME):
+        listed, missing = count_missing(path, paths)
+        if missing:
+            words = _("{missing} of the {listed} files that it lists are not there")
+            why = words.format(missing=missing, listed=listed)
+            found.append(IgnoredFile(path, path.name, why))
+    return found
+
+
 def dicom_below(folder: Path) -> Iterator[Path]:
     """Give the DICOM files below a folder, without directories (DICOMDIR)."""
     for path in files_below(folder):
-        if not volume_extension(path) and path.name.upper() != "DICOMDIR" and is_dicom(path):
+        if not volume_extension(path) and path.name.upper() != NAME and is_dicom(path):
             yield path
 
 

@@ -13,9 +13,23 @@ _OTHER_PARTS = frozenset(
     (
         *("SPINE", "CSPINE", "TSPINE", "LSPINE", "SSPINE", "NECK", "CHEST", "THORAX", "ABDOMEN"),
         *("PELVIS", "KNEE", "SHOULDER", "HIP", "ANKLE", "FOOT", "HAND", "WRIST", "ELBOW", "HEART"),
-        *("BREAST", "LIVER", "PROSTATE", "LEG", "ARM"),
+        *("BREAST", "LIVER", "PROSTATE", "LEG", "ARM", "CERVICAL", "THORACIC", "LUMBAR", "ORBIT"),
+        *(
+            "ORBITS",
+            "ORBITA",
+            "IAC",
+            "IAM",
+            "PITUITARY",
+            "SELLA",
+            "HYPOPHYSE",
+            "HALS",
+            "HWS",
+            "BWS",
+        ),
+        *("LWS", "WIRBELSAULE", "RACHIS", "COLUMNA", "COLONNE", "COLONNA", "RACHIDE", "TMJ"),
     )
 )
+_HEAD = frozenset({"brain", "head", "kopf", "schadel", "hirn", "cerveau", "cerebro", "craneo"})
 _FLAIR_TI_MS, _T1_TI_MS, _STIR_TI_MS = (1400, 3500), (300, 1400), 300
 _T2_TE_MS, _T1_TE_MS, _T2STAR_TE_MS = 60, 40, 14
 _T1_TR_MS, _T2_TR_MS, _FLAIR_TR_MS = 1300, 1500, 7000
@@ -45,9 +59,18 @@ def is_other_by_attributes(image: DicomImage) -> str:
         return _("it is an angiography (AngioFlag)")
     if image.samples > 1:
         return _("it holds color images")
-    if image.body_part.replace("-", "").replace(" ", "") in _OTHER_PARTS:
-        return _("its body part is {part}").format(part=image.body_part)
+    if part := _other_part(image):
+        return _("it shows another part of the body ({part})").format(part=part)
     return ""
+
+
+def _other_part(image: DicomImage) -> str:
+    """Return the part of the body that attribute or description name, "" for the head."""
+    if image.body_part.replace("-", "").replace(" ", "") in _OTHER_PARTS:
+        return image.body_part
+    words = [word.text for word in name_words(image.description)]
+    named = [word for word in words if word.upper() in _OTHER_PARTS]
+    return named[0] if named and not _HEAD & set(words) else ""
 
 
 def has_agent(image: DicomImage) -> bool | None:
@@ -55,8 +78,11 @@ def has_agent(image: DicomImage) -> bool | None:
     text = image.agent.lower().strip(" .-")
     if text in _NO_AGENT:
         return False if text in ("none", "no", "n") else None
-    words = {word.text for word in name_words(text)}
-    return not words & {*NOT, *NATIVE, DENIED}
+    words = [word.text for word in name_words(text)]
+    against = [word in NOT or word in NATIVE or word == DENIED for word in words]
+    if not any(against):
+        return True
+    return False if against[0] else None  # 'Dotarem, no reaction'
 
 
 def attribute_words(image: DicomImage, agent: bool | None) -> str:
