@@ -14,6 +14,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from scripted_models.cases.case import Case
+from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.phantom.phantom_case import make_phantom
 
 SIZE = (48, 48, 31)
@@ -192,3 +194,19 @@ def group(**sequences: dict[str, Any]) -> Dataset:
             setattr(item, name, value)
         setattr(found, keyword, [item])
     return found
+
+
+def only_case(writer: Writer) -> Case:
+    """Return the one case of a folder."""
+    (case,) = find_cases(writer.folder)
+    return case
+
+
+def taken(case: Case) -> dict[str, str]:
+    """Return the descriptions of the series that were taken."""
+    return {m: source.series.description for m, source in case.images.items()}
+
+
+def reasons(case: Case) -> dict[str, str]:
+    """Return why series were left out, by description."""
+    return {file.title.partition("'")[2].rstrip("'"): file.why for file in case.ignored}
