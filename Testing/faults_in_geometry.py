@@ -21,12 +21,12 @@ def regrid(inputs, names=NAMES, **fields):
     19,
     "axes that are not perpendicular (.mha)",
     2,
-    "{t2}: found axes that are not perpendicular (sheared orientation, corners 7.6 mm off), "
+    "{t2}: found axes that are not perpendicular (sheared orientation, corners 15 mm off), "
     "expected an orthonormal direction to 0.5 mm; resample the volume onto a regular grid first.",
 )
 def sheared(inputs):
     path = inputs.write("t2", inputs.image("t2"), "t2.mha")
-    content = path.read_bytes().replace(b"1 0 0 0 1 0 0 0 1", b"1 0 0 0.3 1 0 0 0 1")
+    content = path.read_bytes().replace(b"1 0 0 0 1 0 0 0 1", b"1 0 0 0.6 0.8 0 0 0 1")
     inputs.put("t2", content, "t2.mha")
 
 

@@ -172,8 +172,8 @@ def scored(inputs, root, *options):
     "a list of images that is a pipe",
     2,
     "{ROOT}/VOC2012/ImageSets/Segmentation/val.txt: found no readable list of images ([Errno 22] "
-    "It is a pipe or device, not a file: '{ROOT}/VOC2012/ImageSets/Segmentation/val.txt'); name "
-    "another.",
+    "It is a pipe or device, not a file: '{ROOT}/VOC2012/ImageSets/Segmentation/val.txt'), "
+    "expected text in UTF-8; name another, or save it as UTF-8.",
 )
 def piped_list(inputs):
     root = voc(inputs)
@@ -187,7 +187,7 @@ def piped_list(inputs):
     2,
     "{ROOT}/VOC2012/SegmentationClass/a.png: found a label map that cannot be read ([Errno 22] It "
     "is a pipe or device, not a file: '{ROOT}/VOC2012/SegmentationClass/a.png'), expected a PNG of "
-    "indices; get the file again.",
+    "classes; get the file again.",
 )
 def piped_picture(inputs):
     root = voc(inputs)

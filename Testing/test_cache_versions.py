@@ -37,7 +37,7 @@ OPTIONS = {
 }
 BRAIN = [18, 22, 20, 0.267677, 0.442748, 0.0023799]
 STEP_RESULTS = {  # step -> version, and `summary` of image and brain
-    "mark_brain": (1, [4, 18, 22, 20, 26.73, 47.0146, 0.0498882, *BRAIN]),
+    "mark_brain": (2, [4, 18, 22, 20, 26.73, 47.0146, 0.0498882, *BRAIN]),
     "clip_percentiles": (1, [4, 18, 22, 20, 26.4695, 46.1829, 0.0497639, *BRAIN]),
     "n4": (1, [4, 18, 22, 20, 26.7036, 46.9643, 0.0493195, *BRAIN]),
     "crop_to_brain": (

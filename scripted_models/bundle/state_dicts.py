@@ -89,15 +89,19 @@ def _repeats(value: torch.Tensor) -> bool:
 
 
 def _check_storages(weights: Weights, largest: int) -> None:
-    """Raise ValueError for values that are used twice, or that are not in the file."""
-    used: dict[int, int] = {}
+    """Raise ValueError for values that are used twice, or that are not in the file.
+
+    One tensor may have several names, as layers have that a network holds in two places.
+    """
+    views: dict[int, dict[tuple[object, ...], int]] = {}
     sizes: dict[int, int] = {}
     for value in weights.values():
         storage = value.untyped_storage()
-        place = storage.data_ptr()
-        used[place] = used.get(place, 0) + value.numel() * value.element_size()
+        place, size = storage.data_ptr(), value.numel() * value.element_size()
+        view = (value.dtype, value.storage_offset(), value.shape, value.stride())
+        views.setdefault(place, {})[view] = size
         sizes[place] = storage.nbytes()
-    if any(used[place] > size for place, size in sizes.items()):
+    if any(sum(views[place].values()) > size for place, size in sizes.items()):
         raise ValueError("tensors that share their values")  # may be of any size
     if sum(sizes.values()) > largest:
         raise ValueError("more values than its records hold")

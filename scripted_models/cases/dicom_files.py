@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_extension
+from scripted_models.runtime.plain_files import open_file
 
 _TRIED = 3  # files of a folder
 _NAMES = (".dcm", ".ima", "dicomdir")
@@ -40,9 +41,7 @@ def dicom_folders(folder: Path) -> dict[Path, Path]:
 def is_dicom(path: Path) -> bool:
     """Tell whether a file is DICOM, with its preamble or without (ACR-NEMA)."""
     try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             head = stream.read(132)
     except OSError:
         return False

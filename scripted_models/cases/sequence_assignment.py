@@ -115,7 +115,7 @@ class _Group(Generic[Key]):
     def _take_by_name(self, sequence: str) -> None:
         of_it = [c for c, told in self.told.items() if told.sequence == sequence]
         rank = max((self.told[c].rank for c in of_it), default=0)
-        best = [c for c in of_it if self.told[c].rank == rank]
+        best = [c for c in of_it if self.told[c].rank == rank or self.told[c].doubt]
         if len(best) == 1:
             self._take(sequence, best[0], *judge_name(best[0], self.told[best[0]]))
         elif best:
