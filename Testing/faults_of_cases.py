@@ -94,8 +94,8 @@ def table_with_a_case_twice(inputs):
     "a folder with a damaged DICOM file and nothing else",
     2,
     "{IN}: found DICOM files of no T1, T1c, T2 or FLAIR (I0001: it is a damaged DICOM file), "
-    "expected magnetic resonance series of a head; choose another folder, or give volumes with "
-    "--t1 --t1c --t2 --flair.",
+    "expected magnetic resonance series of a head; choose another folder, or name the series "
+    "with --t1 --t1c --t2 --flair.",
 )
 def dicom_folder(inputs):
     for path in inputs.paths.values():

@@ -43,9 +43,9 @@ def dicom_cases(folder: Path) -> list[Case]:
         told = sorted({f"{file.title or file.path.name}: {file.why}" for file in ignored})
         some = "; ".join(told[:_MOST_REASONS]) + "; ..." * (len(told) > _MOST_REASONS)
         raise InputError(
-            found=f"DICOM files of no T1, T1c, T2 or FLAIR ({some})",
-            expected="magnetic resonance series of a head",
-            action="choose another folder, or give volumes with --t1 --t1c --t2 --flair",
+            found=_("DICOM files of no T1, T1c, T2 or FLAIR ({some})").format(some=some),
+            expected=_("magnetic resonance series of a head"),
+            action=_("choose another folder, or name the series with --t1 --t1c --t2 --flair"),
             path=folder,
         )
     return [replace(cases[0], ignored=(*cases[0].ignored, *ignored)), *cases[1:]]
