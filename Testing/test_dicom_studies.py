@@ -96,6 +96,10 @@ def sheared(data, index):
     data.ImagePositionPatient = [-120, -120 + index, -75 + 5 * index]
 
 
+def far_away(data, index):
+    data.ImagePositionPatient = [0, 0, 1e30 * index]
+
+
 def no_place(data, index):
     del data.ImagePositionPatient
 
@@ -113,6 +117,7 @@ def of_odd_size(data, index):
         ({"order": [*range(31), *range(31)]}, "4-D: 2 images at each of 31 places"),
         ({"order": [*range(31), 4]}, "32 images at 31 places"),
         ({"each": broken_orders}, "several orientations"),
+        ({"each": far_away}, "no usable numbers"),
         ({"each": sheared}, "tilt of 11.3 degrees"),
         ({"each": no_place}, "no position"),
         ({"each": of_odd_size}, "differ in size or pixel spacing"),

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.images.integrity import check_file_name, not_finite
+from scripted_models.images.integrity import check_file_name, check_voxel_count, not_finite
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class DicomSeries:
         Raises:
             InputError: a file that cannot be read, is of another size, or holds NaN or infinity.
         """
+        check_voxel_count(self.files[0], self.grid.size_xyz)
         array = np.empty(self.grid.shape_zyx, np.float32)
         for index, (path, values) in enumerate(self._slices()):
             if values.shape != array.shape[1:]:

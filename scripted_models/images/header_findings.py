@@ -16,13 +16,13 @@ from scripted_models.images.payload import VolumeHeader
 
 
 def header_findings(
-    files: Mapping[str, Path], grid: Grid, series: Mapping[str, Grid] = MappingProxyType({})
+    files: Mapping[str, Path], grid: Grid | None, series: Mapping[str, Grid] = MappingProxyType({})
 ) -> list[Finding]:
     """Say what was decided about headers, and which grids differ by a harmless distance.
 
     Args:
         files: sequence -> file; several sequences may lie in one.
-        grid: that is used for all of them.
+        grid: that is used for all of them; None where each keeps its own.
         series: sequence -> grid of a DICOM series, which has no header of its own.
 
     Raises:
@@ -31,7 +31,7 @@ def header_findings(
     doubts: dict[Problem, list[str]] = {}
     stated = [(m, header.grid, header.doubts) for m, header in map(_read_one, files.items())]
     for sequence, own, said in [*stated, *((m, own, ()) for m, own in series.items())]:
-        aside = grid_doubt(own, grid)
+        aside = grid and grid_doubt(own, grid)
         for doubt in (*said, *([aside] if aside else [])):
             doubts.setdefault(doubt, []).append(sequence)
     return [_finding(doubt, tuple(slots)) for doubt, slots in doubts.items()]

@@ -1,5 +1,6 @@
 """The attributes of DICOM files, read with pydicom, without their pixels."""
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -240,7 +241,7 @@ def _floats(data: "Dataset", keyword: str, count: int) -> tuple[float, ...] | No
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, the first of several; None for what is none."""
+    """Return a finite number, the first of several; None for what is none."""
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace").strip("\0 ").partition("\\")[0]
     elif (
@@ -248,6 +249,7 @@ def _number(value: Any) -> float | None:
     ):
         value = value[0] if len(value) else None
     try:
-        return float(value) if value not in (None, "") else None
+        number = float(value) if value not in (None, "") else math.nan
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None

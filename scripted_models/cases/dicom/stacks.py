@@ -15,6 +15,7 @@ MIN_EXTENT_MM = 50.0  # along the normal
 _COSINES = 5e-3  # what rounding does to direction cosines
 _SAME_PLACE_MM = 0.01
 _EVEN = 0.05  # of the distance of slices: what rounding of positions does to it
+_FAR_MM = 1e5  # no scanner is as large
 _MAX_SHEAR = 0.01  # sideways for each mm along the normal: 0.6 degrees
 
 _ = phrases(__name__)
@@ -98,7 +99,7 @@ def _no_slices(frames: Sequence[Frame]) -> str:
         return _("its images tell no position, orientation or pixel spacing")
     spacings = np.array([frame.spacing_mm for frame in frames])
     numbers = [*spacings.ravel(), *(v for f in frames for v in (f.position or ()))]
-    if not np.isfinite(numbers).all() or spacings.min() <= 0:
+    if not np.abs(numbers).max() < _FAR_MM or spacings.min() <= 0:  # nor NaN
         return _("its positions or pixel spacings are no usable numbers")
     if len({frame.size for frame in frames}) > 1 or np.ptp(spacings, axis=0).max() > 1e-3:
         return _("its images differ in size or pixel spacing")
