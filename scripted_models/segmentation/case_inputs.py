@@ -39,6 +39,29 @@ class CaseInputs:
         """Sequence -> absolute path."""
         return {m: os.path.abspath(source.path) for m, source in self.sources.items()}
 
+    @property
+    def origin(self) -> dict[str, dict[str, object]]:
+        """Patient, study and series of DICOM, for reports; empty for other files."""
+        series = {m: source.series for m, source in self.sources.items() if source.series}
+        if not series:
+            return {}
+        first = next(iter(series.values()))
+        told = {
+            m: {
+                **{"uid": s.uid, "number": s.number, "description": s.description},
+                **{"slices": s.slices, "study_uid": s.study_uid, "study_date": s.study_date},
+            }
+            for m, s in series.items()
+        }
+        return {
+            "dicom": {
+                "patient_id": first.patient_id,
+                "study_uid": first.study_uid,
+                "study_date": first.study_date,
+                "series": told,
+            }
+        }
+
     @cached_property
     def contents(self) -> dict[str, str]:
         """Sequence -> SHA-256 of its file or files, of a 4-D file with the number of its volume.

@@ -282,7 +282,7 @@ def _report(
         "inputs": inputs.paths,
         "inputs_sha256": inputs.contents,
         "missing": list(case.missing),
-        **_origin(case),
+        **inputs.origin,
         "model": _identity(model),
         "labels": _label_table(coding, segmentation.known_labels),
         "known_labels": list(segmentation.known_labels),
@@ -303,20 +303,6 @@ def _report(
             "python": platform.python_version(),
         },
     }
-
-
-def _origin(case: Case) -> dict[str, object]:
-    """Return patient, study and series of DICOM; empty for other files."""
-    series = {m: source.series for m, source in case.images.items() if source.series}
-    if not series:
-        return {}
-    first = next(iter(series.values()))
-    told = {
-        m: {"uid": s.uid, "number": s.number, "description": s.description, "slices": s.slices}
-        for m, s in series.items()
-    }
-    patient = {"patient_id": first.patient_id, "study_date": first.study_date}
-    return {"dicom": {"study_uid": first.study_uid, **patient, "series": told}}
 
 
 def _identity(model: Model) -> dict[str, str]:
