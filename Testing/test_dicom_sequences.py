@@ -34,6 +34,13 @@ class TestContrastMedium:
         }
         assert "only may be T1" in reasons(case)["sag t1"]
 
+    def test_what_is_known_by_time_is_as_sure_as_by_words(self, writer):
+        writer.four(ARRAYS)
+        writer.sequence("t1", "T1 sag nativ", ARRAYS["t1"], spacing=(6, 6, 6))
+        case = only_case(writer)
+        assert taken(case)["t1"] == "t1_se_tra"
+        assert reasons(case)["T1 sag nativ"].endswith("thinner slices (5 against 6 mm)")
+
     def test_without_a_word_two_t1_stay_open(self, writer):
         for sequence in ("t2", "flair", "t1", "t1c"):
             name = "AX T1" if "t1" in sequence else sequence
@@ -111,6 +118,17 @@ class TestWordsOfNoKnownMeaning:
         for sequence, name in NAMES["ge"].items():
             writer.sequence(sequence, f"{name} Klinikum", ARRAYS[sequence])
         assert not only_case(writer).missing
+
+
+def test_a_prepared_gradient_echo_in_3d_is_a_t1(writer):
+    prepared = {"ScanningSequence": "GR", "SequenceVariant": ["SP", "MP"], "EchoTime": 4}
+    for sequence, name in NAMES["philips"].items():
+        own = {**prepared, "RepetitionTime": 8, "MRAcquisitionType": "3D"} if "1" in name else {}
+        writer.sequence(sequence, "3D" if own else name, ARRAYS[sequence], **own)
+    case = only_case(writer)
+    assert {m: s.series.number for m, s in case.images.items()} == {
+        **{"t1": "1", "t1c": "2", "t2": "3", "flair": "4"}
+    }
 
 
 def test_the_echo_of_t2_in_a_series_of_two(writer):

@@ -179,6 +179,13 @@ class TestOneDvd:
         shutil.copytree(writer.folder / "SE001", writer.folder / "copy")
         assert not only_case(writer).missing
 
+    def test_one_number_for_all_images(self, writer):
+        def anonymize(data, index):
+            data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+
+        writer.four(ARRAYS, each=anonymize)
+        assert not only_case(writer).missing
+
     def test_damaged_and_other_files_are_told(self, writer):
         writer.four(ARRAYS)
         (writer.folder / "IMG").write_bytes(bytes(128) + b"DICM" + bytes(range(250)) * 4)

@@ -19,13 +19,13 @@ _B_VALUES = (  # public, GE, Siemens, Philips
 _KEYWORDS = (
     *("SOPClassUID", "SOPInstanceUID", "PatientID", "StudyInstanceUID", "StudyDate"),
     *("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "ProtocolName", "Modality"),
-    *("BodyPartExamined", "ImageType", "ScanningSequence", "SequenceVariant", "SequenceName"),
+    *("BodyPartExamined", "ImageType", "ScanningSequence", "SequenceVariant"),
     *("MRAcquisitionType", "EchoTime", "RepetitionTime", "InversionTime", "ContrastBolusAgent"),
     *("ContrastBolusAgentSequence", "AngioFlag", "AcquisitionDateTime", "AcquisitionDate"),
     *("AcquisitionTime", "SeriesDate", "SeriesTime", "Rows", "Columns", "SamplesPerPixel"),
     *("NumberOfFrames", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "EchoPulseSequence"),
-    *("BitsAllocated", "NumberOfTemporalPositions", "SpecificCharacterSet", "PulseSequenceName"),
+    "SpecificCharacterSet",
 )
 _MOST_LETTERS = 80  # of a description in a sentence
 
@@ -70,7 +70,8 @@ class DicomImage:
     body_part: str
     image_type: tuple[str, ...]
     scanning: tuple[str, ...]
-    sequence_name: str
+    variant: tuple[str, ...]
+    is_3d: bool
     echo_ms: float | None
     repetition_ms: float | None
     inversion_ms: float | None
@@ -113,7 +114,8 @@ def _image(path: Path, data: "Dataset") -> DicomImage:
         body_part=_text(data, "BodyPartExamined").upper(),
         image_type=_words(data, "ImageType"),
         scanning=_words(data, "ScanningSequence") or _words(data, "EchoPulseSequence"),
-        sequence_name=_text(data, "SequenceName") or _text(data, "PulseSequenceName"),
+        variant=_words(data, "SequenceVariant"),
+        is_3d=_text(data, "MRAcquisitionType").upper() == "3D",
         echo_ms=numbers.first("EchoTime", "EffectiveEchoTime"),
         repetition_ms=numbers.first("RepetitionTime"),
         inversion_ms=numbers.first("InversionTime", "InversionTimes") or None,
@@ -162,12 +164,10 @@ def _frames(path: Path, data: "Dataset") -> Iterator[Frame]:
         return
     groups = data.get("PerFrameFunctionalGroupsSequence") or []
     if not groups:
-        count = int(_number(data.get("NumberOfFrames")) or 1)
-        for index in range(count):
-            place = _floats(data, "ImagePositionPatient", 3) if count == 1 else None
-            cosines = _floats(data, "ImageOrientationPatient", 6)
-            spacing = _floats(data, "PixelSpacing", 2)
-            yield Frame(path, index if count > 1 else None, place, cosines, spacing, size)
+        single = (_number(data.get("NumberOfFrames")) or 1) <= 1
+        place = _floats(data, "ImagePositionPatient", 3) if single else None  # frames have none
+        cosines = _floats(data, "ImageOrientationPatient", 6)
+        yield Frame(path, None, place, cosines, _floats(data, "PixelSpacing", 2), size)
         return
     shared = list(data.get("SharedFunctionalGroupsSequence") or [])
     for index, group in enumerate(groups):

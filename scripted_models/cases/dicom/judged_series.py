@@ -166,7 +166,7 @@ def _in_time(series: Sequence[Series]) -> list[Series]:
     for s in series:
         silent = s.told.sequence == "t1" and s.told.rank < 3 and s.told.doubt not in DOUBTFUL
         if silent and start and s.image.time and s.image.time != start:
-            s = replace(s, told=replace(s.told, rank=2 if s.image.time < start else 1))
+            s = replace(s, told=replace(s.told, rank=3 if s.image.time < start else 1))
         found.append(s)
     return found
 

@@ -70,7 +70,7 @@ def stack_slices(images: Sequence[DicomImage]) -> Stack:
         return Stack(ordered, None, why)
     first = ordered[0]
     rows_mm, columns_mm = first.spacing_mm or (1.0, 1.0)
-    distance = float(steps.mean())
+    distance = round(float(steps.mean()), 6)
     direction = np.stack([row, column, normal], axis=1)
     grid = Grid(
         (first.size[1], first.size[0], len(ordered)),

@@ -84,14 +84,17 @@ def _hash(text: str) -> str:
 
 def images_of(paths: Iterable[Path]) -> tuple[list[DicomImage], list[IgnoredFile]]:
     """Read the attributes of all DICOM files; an image that lies there twice counts once."""
-    images: dict[str, DicomImage] = {}
+    images: dict[tuple[object, ...], DicomImage] = {}
     ignored = []
     for path in paths:
         image = read_attributes(path)
         if image is None:
             ignored.append(IgnoredFile(path, path.name, _("it is a damaged DICOM file")))
         else:
-            images.setdefault(image.uid or str(path), image)
+            # the place, too: some anonymize all images by one number
+            place = image.frames[0].position if image.frames else None
+            own = (image.patient_id, image.study_uid, image.series_uid, image.uid or path, place)
+            images.setdefault(own, image)
     return list(images.values()), ignored
 
 

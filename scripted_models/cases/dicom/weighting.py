@@ -114,12 +114,19 @@ def _weighting(image: DicomImage) -> str:
     if tr is None or not image.scanning:
         return ""
     if "SE" not in image.scanning:
-        return "T2 star" if "GR" in image.scanning and te >= _T2STAR_TE_MS else ""
+        return _gradient_echo(image, te)
     if te <= _T1_TE_MS and tr <= _T1_TR_MS:
         return "T1"
     if te >= _T2_TE_MS and tr >= _T2_TR_MS:
         return "T2" if tr < _FLAIR_TR_MS else ""  # a FLAIR may lack its inversion time
     return "PD" if te < _T1_TE_MS and tr > _T2_TR_MS else ""
+
+
+def _gradient_echo(image: DicomImage, te: float) -> str:
+    """Magnetization-prepared in 3-D it is T1 (MPRAGE, TFE), with a long echo time T2*."""
+    if "GR" in image.scanning and te >= _T2STAR_TE_MS:
+        return "T2 star"
+    return "T1" if image.is_3d and "MP" in image.variant else ""
 
 
 def _inverted(te: float, ti: float) -> str:
