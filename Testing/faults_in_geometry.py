@@ -74,6 +74,7 @@ def rounded(inputs):
     "resample them onto one grid first.",
 )
 def half_voxel(inputs):
+    inputs.options += ["--prepare", "never"]
     regrid(inputs, ["t2"], origin=[v + 0.5 for v in GRID[1]])
 
 
@@ -85,6 +86,7 @@ def half_voxel(inputs):
     "co-registered volumes; resample them onto one grid first.",
 )
 def finer(inputs):
+    inputs.options += ["--prepare", "never"]
     image = sitk.Expand(inputs.image("t2"), [2, 2, 1])
     inputs.write("t2", image, "t2.nrrd")
 
@@ -98,6 +100,7 @@ def finer(inputs):
     "resample them onto one grid first.",
 )
 def far_away(inputs):
+    inputs.options += ["--prepare", "never"]
     regrid(inputs, ["t2"], origin=(1000, 0, 0))
 
 
@@ -168,6 +171,7 @@ def coarse(inputs):
     "expected co-registered volumes; resample them onto one grid first.",
 )
 def two_forms(inputs):
+    inputs.options += ["--prepare", "never"]
     array = sitk.GetArrayFromImage(inputs.image("t2"))
     path = write_nifti(
         inputs.folder / "t2.nii",

@@ -156,11 +156,11 @@ def test_what_is_left_out_is_said(tmp_path):
     )
     write_images(root, "sub-09/{}.nii.gz", YEAR_2021)
     write(root / "sub-08" / "t1.nii.gz", np.ones((3, 4, 4), np.uint8))
-    said = split_warnings(DataConfig(test=("sub-01_ses-1",), validation_every=0), root)
+    said = list(split_warnings(DataConfig(test=("sub-01_ses-1",), validation_every=0), root))
     assert len(said) == 3
     assert said[0] == "2 of 8 cases lack ground truth and are not used: sub-08, sub-09."
     assert "sub-01_ses-2 are left out, because other cases of the same patients" in said[1]
     assert "The cases q1_a and q1_b may be of one patient" in said[2]
     experiment = Experiment(data=DataConfig(validation_every=0))
-    assert len(BrainsTask().warnings(experiment, root)) == 1  # all train
-    assert len(BrainsTask().warnings(experiment, root, parted=True)) == 2
+    assert len(list(BrainsTask().warnings(experiment, root))) == 1  # all train
+    assert len(list(BrainsTask().warnings(experiment, root, parted=True))) == 2

@@ -62,6 +62,7 @@ PATIENTS = {
     "RHUH-GBM-0001_0": "RHUH-GBM-0001",
     "RHUH-0001_2": "RHUH-GBM-0001",
     "TCGA-08-0406_2000.01.15": "TCGA-08-0406",
+    "TCGA_08_0406_20000115": "TCGA-08-0406",
     "OAS30001_MR_d0129": "OAS30001",
     # not known, but the time point is told
     "p1_20200131": "p1",
@@ -86,7 +87,8 @@ TIME_POINTS = (  # noqa: SIM905 - so many are read more easily in lines
     "time_point_3 week-000 week-000-1 week_12 wk3 month6 M06 day30 d0129 baseline Baseline "
     "followup follow-up follow_up_2 fu FU1 FU001d preop postop pre-op post_op postop_1 "
     "early_postop intraop pre post scan1 scan_2 rescan exam3 mri2 t0 T1 v1 V02 initial "
-    "recurrence progression pre-rt post_treatment year2"
+    "recurrence progression pre-rt post_treatment year2 "
+    "Jan2019 12Mar2019 3-Okt-2020 praeop präop präoperative"
 ).split()
 
 SITE_OF = {
@@ -157,6 +159,15 @@ DOUBTS = [
     (["p1a", "p1b", "q7"], [("p1a", "p1b")]),
     (["patient_2_1", "patient_2_2"], [("patient_2_1", "patient_2_2")]),
     (["JD_1", "JD_2", "AB_1", "CX_1"], [("JD_1", "JD_2")]),
+    (["p1", "p1_blurred", "p2"], [("p1", "p1_blurred")]),
+    (["p1_visit1", "p1_Kontrolle", "p2"], [("p1_Kontrolle", "p1_visit1")]),
+    (["x12_foo_bar", "x12_0001", "X12_visit1"], [("X12_visit1", "x12_0001", "x12_foo_bar")]),
+    (["EGD-0001", "EGD-0001_2"], [("EGD-0001", "EGD-0001_2")]),
+    (["Doe_2019", "Doe_2020"], [("Doe_2019", "Doe_2020")]),
+    (["p12_190102", "p12_200305"], [("p12_190102", "p12_200305")]),
+    (["preop", "postop"], [("postop", "preop")]),
+    (["scan_001", "scan_002"], []),
+    ([f"GLIO_{i:06}" for i in range(1, 30)], []),
     ([f"case_{i}" for i in range(20)], []),
     ([f"GLIO2019_{i:03}" for i in range(20)], []),
     ([f"{grade}_{i:04}" for i in range(30) for grade in ("HGG", "LGG")], []),

@@ -203,7 +203,8 @@ class TestErrors:
         image.SetOrigin([v + 0.5 for v in image.GetOrigin()])
         write_volume(tmp_path / "flair.nii.gz", image)
         moved = {**paths, "flair": tmp_path / "flair.nii.gz"}
-        text = self.fails(capsys, 2, *as_options(moved), "--output", tmp_path / "o")
+        never = ("--prepare", "never")
+        text = self.fails(capsys, 2, *as_options(moved), "--output", tmp_path / "o", *never)
         assert "flair.nii.gz: found another grid" in text
 
     def test_unknown_model(self, case, tmp_path, capsys):

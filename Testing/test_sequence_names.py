@@ -37,6 +37,7 @@ NAMES = {
         "t1_mprage_sag_p2_iso_1.0mm|T1_post_processed|t1_preprocessed|sub01_t1|sub-01_t1|"
         "SUB_001_T1|CT001_t1|PD01_T1|MD_t1|T1_without_gad_reg|patient_post_t1n|"
         "T1 3 months post RT|BraTS-MEN-RT-0000-1_t1n|S_T1_RESCALED_slice141|FG6692_t1|"
+        "AX T1 IV-|T1 SE IV - FS|"
         "P01_T1_FLAIR|AX T1 FLAIR PRE|T1 w/o Gd|T1 NON CON|T1 noncon|T1 w out contrast|"
         "T1 pre gad|T1 SIN CONTRASTE|T1_SENSE_axial_3mm|t1_v2|t1_final|T1_axial_2019-05-03|"
         "MRI BRAIN WITHOUT AND WITH CONTRAST AX T1|MRI BRAIN WO W CONTRAST_AX_T1|seg001_t1|"
@@ -74,6 +75,7 @@ NAMES = {
         "T1 met contrast|T1 na contrast|T1 IV contrast|T1_W_GD|T1W_GD|T1_wGd|T1_withGd|T1wC|"
         "t1_c|T1.C|T1POST_a|T1_postgd_1|T1 POST SURGERY AX +C|post_op_t1c|T1 POST BIOPSY GD|"
         "T1_post_contrast_post_op|reg_t1c|t1_space_sag_p2_iso_km|T1c [stripped]|AX T1 +C FLAIR|"
+        "AX T1 IV+|T1_IV+|T1 IV+ GD|GD_trial_01_t1c|"
         "AX T1 FS C+|+C Ax T1 FSE|POST-CONTRAST: AX T1|T1 3D ISO C+ (MPR)|T1W_3D_TFE_ce|"
         "T1_post_Gd_reg_to_T1|T1_axial_post_contrast_fatsat_3mm_reg|ax t1 post fs|AX T1 W GAD|"
         "GAD T1|T1 POST_GAD_2|t1ce_native_space|p_t1_Gadolinium_enhanced|"
@@ -95,6 +97,7 @@ NAMES = {
         "flair_coregT1c|Ax T2 FLAIR FS +C|Ax T2/FLAIR|FLAIR_reg2t1c"
     ),
     "t1c?": (
+        "GD_trial_01_t1|CE_P012_T1|"
         "AX T1 W/|T1 IV|T1-C|T1 with|T1 CON|MRI_BRAIN_W_CONTRAST_AX_T1|T1+|t1_vibe_dixon_tra_W|"
         "AX T1 W+"
     ),

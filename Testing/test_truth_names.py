@@ -132,7 +132,10 @@ def test_forms_of_collections(stem, name):
     assert role.stem == stem
 
 
-@pytest.mark.parametrize("folder", ["predictions", "nnUNet_out", "results/a", "automated_segm"])
+@pytest.mark.parametrize(
+    "folder",
+    ["predictions", "nnUNet_out", "results/a", "automated_segm", "swinunetr", "fold_0/validation"],
+)
 def test_a_folder_of_results_holds_no_truth(folder, tmp_path):
     (case,) = find_cases(plant(tmp_path, f"{folder}/{CASE}_seg"))
     assert case.truth is None

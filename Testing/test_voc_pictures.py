@@ -139,7 +139,7 @@ LOSSY = {
         ),
         r"cannot be read .*EXIF",
     ),
-    "pipe": (os.mkfifo, "no ordinary file"),
+    "pipe": (os.mkfifo, "pipe or device"),
     **{
         f"EXIF {n} {kind}": (
             lambda p, n=n, kind=kind: with_orientation(p, n, format=kind),

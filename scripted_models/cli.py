@@ -22,6 +22,7 @@ from scripted_models.commands import (
     networks,
     phantom,
     predict_voc,
+    prepare,
     segment,
     train,
 )
@@ -31,7 +32,7 @@ from scripted_models.runtime.printable_text import on_one_line, printable
 from scripted_models.runtime.progress import Progress, make_progress
 
 COMMANDS = (
-    *(demo, segment, evaluate, cases, train, experiments),
+    *(demo, segment, prepare, evaluate, cases, train, experiments),
     *(figures, phantom, networks, models, predict_voc, crf),
 )
 _CODES = "0 done, 1 fault of the program, 2 input, 3 model, 4 resources, 130 cancelled"

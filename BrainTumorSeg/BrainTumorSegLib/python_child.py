@@ -73,5 +73,6 @@ def segment_command(
         *inputs,
         *("--output", str(output), "--case-name", case_name),
         *("--model", model, "--device", device, "--progress", "json", *extra),
+        *("--prepare", "never"),  # the module has put all volumes onto one grid
         *("--end-with", str(os.getpid())),
     ]

@@ -79,6 +79,12 @@ class ContrastWords:
             self._give(word, at)
         elif word == "c" and at:
             self._give_by_letter(at)
+        elif word == "iv" and (
+            sign := re.match(r" ?([+-])(?!\w)", self.text[self.words[at].end :])
+        ):
+            self.given |= sign[1] == "+"
+            self.denied |= sign[1] == "-"
+            self._sure |= sign[1] == "+"
         elif word in ("plus", "iv") or (word in WITH and self._ends_in_with(at)):
             self.given, self.doubt = True, self.doubt or word
         self.unclear |= word == "either"
@@ -88,7 +94,8 @@ class ContrastWords:
         if word == "post" and self._is_visit(at):
             return
         self.given = True
-        of_study = at < self.first and bool(OF_STUDIES & set(self.texts[:at]))
+        numbered = any(re.fullmatch(r"[a-z]*\d{2,}", w) for w in self.texts[at + 1 : self.first])
+        of_study = at < self.first and (numbered or bool(OF_STUDIES & set(self.texts[:at])))
         if not of_study and (word != "post" or at > self.first or not self._names_somebody(at)):
             self._sure = True
         else:

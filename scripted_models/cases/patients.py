@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from scripted_models.cases.time_points import without_time_point
+from scripted_models.cases.time_points import is_time_point, without_time_point
 from scripted_models.errors import InputError
 
 # Pattern (anywhere in the name, as folder names may stand before it) -> patient. What follows the
@@ -28,9 +28,13 @@ _PATIENTS = (
     (r"ucsf-pdgm-0*(\d+)", r"UCSF-PDGM-\1"),  # also written with three digits
     (r"rhuh(?:-gbm)?-(\d+)", r"RHUH-GBM-\1"),
     (r"patient-\d+", r"\g<0>"),
-    (r"tcga-[0-9a-z]{2}-[0-9a-z]{4}", r"\g<0>"),
+    (r"tcga[-_.]([0-9a-z]{2})[-_.]([0-9a-z]{4})", r"TCGA-\1-\2"),
 )
 _SEPARATED = re.compile(r"^(.+?)[-_ .+]+([0-9A-Za-z]+)$|^(.*\d)([A-Za-z])$")
+_YEAR_OR_DATE = re.compile(
+    r"(?:19|20)\d\d|\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|"
+    r"(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])\d\d"
+)
 
 Named = Callable[[str], str]  # case -> patient
 
@@ -65,25 +69,47 @@ def doubtful_cases(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Return groups of cases that may be of one patient, although no rule says so.
 
     Their names differ in the last part only, and what stands before it looks like a patient: it has
-    a number, or there are many of its kind. A single name with running numbers behind it does not.
+    a number, it is the whole name of another case's patient, or there are many of its kind. A
+    single name with running numbers behind it does not, one with years or dates does. Names of
+    nothing but a time point tell no patient at all.
     """
-    groups = defaultdict(list)
+    unclear, patients = [], defaultdict(list)
     for name in sorted(set(names)):
-        match = _SEPARATED.match(name)
-        if match and _of_collection(name) is None and without_time_point(name) == name:
-            groups[(match[1] or match[3]).casefold()].append((name, match[2] or match[4]))
+        known = _of_collection(name) is not None
+        patient = name if known else without_time_point(name)
+        patients[patient.casefold()].append(name)
+        if not known and patient == name:
+            unclear.append(name)
+    groups = defaultdict(list)
+    for name in unclear:
+        if found := _patient_and_rest(name, patients):
+            groups[found[0].casefold()].append((name, found[1]))
+    points = tuple(name for name in unclear if is_time_point(name, sure=True))
     many = 4 * len(groups) > sum(map(len, groups.values())) and len(groups) > 1
-    return [
-        tuple(name for name, _ in group)
-        for stem, group in groups.items()
-        if len(group) > 1 and (many or re.search(r"\d", stem)) and not _is_numbered(group, groups)
-    ]
+    doubts = [points] if len(points) > 1 else []
+    for stem, group in groups.items():
+        ends = [end for _, end in group]
+        whole = [name for name in patients.get(stem, []) if re.search(r"\d", stem)]
+        alike = many or re.search(r"\d", stem) or all(map(_YEAR_OR_DATE.fullmatch, ends))
+        if whole or (len(group) > 1 and alike and not _is_numbered(ends, groups)):
+            doubts.append(tuple(sorted([*whole, *(name for name, _ in group)])))
+    return doubts
 
 
-def _is_numbered(group: list[tuple[str, str]], groups: Mapping[str, object]) -> bool:
+def _patient_and_rest(name: str, patients: Mapping[str, object]) -> tuple[str, str] | None:
+    """Divide a name behind another patient's whole name, or else before its last part."""
+    for sign in re.finditer(r"(?<=\d)[-_ .+]+", name):
+        if name[: sign.start()].casefold() in patients:
+            return name[: sign.start()], name[sign.end() :]
+    if match := _SEPARATED.match(name):
+        return match[1] or match[3], match[2] or match[4]
+    return None
+
+
+def _is_numbered(ends: Sequence[str], groups: Mapping[str, object]) -> bool:
     """Tell whether a name stands for a data set whose patients are numbered: GLIO2019_001."""
-    ends = [end for _, end in group]
-    return len(groups) <= 2 and all(end.isdecimal() and len(end) > 2 for end in ends)
+    numbered = all(end.isdecimal() and len(end) > 2 for end in ends)
+    return len(groups) <= 2 and numbered and not all(map(_YEAR_OR_DATE.fullmatch, ends))
 
 
 def site_name(case_name: str) -> str:

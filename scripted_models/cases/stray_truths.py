@@ -11,8 +11,9 @@ from scripted_models.sequences import name_tokens
 # Words between a case's name and 'seg', or of a folder, that tell of no expert: who made a label
 # map, and in which state it is.
 _RESULTS = re.compile(
-    r"pred\w*|auto\w*|nnu?net\w*|\w*unet|models?|infer\w*|outputs?|out|results?|submissions?|"
-    r"\w*ensemble\w*|deep\w*|glistrboost|hdglio|hd|synthseg|raidionics|runs?"
+    r"pred\w*|auto\w*|nnu?net\w*|\w*(?:unet|resnet|vnet|cnn)\w*|swin\w*|models?|infer\w*|outputs?|out|results?|submissions?|"
+    r"\w*ensemble\w*|deep\w*|glistrboost|hdglio|hd|synthseg|raidionics|runs?|"
+    r"folds?|experiments?|checkpoints?|ckpts?|epochs?|medsam|mednext|segmamba"
 )
 _NO_TRUTH = re.compile(
     _RESULTS.pattern

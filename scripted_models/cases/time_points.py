@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+_MONTHS = "jan|feb|m[aä]r|a[pv]r|ma[iy]|juin|jun|juil|jul|aug|ao[uû]|sep|o[ck]t|nov|d[eé][cz]"
 _DATES = (
     rf"{_YEAR}[-._ ]{_MONTH}[-._ ]{_DAY}(?:[-._ T]?\d{{2,6}})?",
     rf"{_YEAR}{_MONTH}{_DAY}(?:[-._ ]?T?\d{{4,6}})?",
     rf"{_DAY}[-._ ]{_MONTH}[-._ ]{_YEAR}",
     rf"{_YEAR}[-.]{_MONTH}",
+    rf"(?:\d{{1,2}}[-._ ]?)?(?:{_MONTHS})[a-zäéû]{{0,7}}[-._ ]?{_YEAR}",
 )
 _UP = r"follow[-_ ]?up|fup|fu"
 _NUMBERED = (
@@ -18,7 +20,7 @@ _NUMBERED = (
 _OPERATION = r"op|operation|operative|surgery|surgical|rt|rx|radiotherapy|treatment|tx|chemo"
 _ALONE = (
     rf"baseline|base|bl|{_UP}|initial|recurrences?|recurrent|relapse|progression|nadir|diagnosis|"
-    rf"(?:early|late)?[-_ ]?(?:pre|post|intra)[-_ ]?(?:{_OPERATION})|pre|post|intraop|"
+    rf"(?:early|late)?[-_ ]?(?:prae|pr[eäé]|post|intra)[-_ ]?(?:{_OPERATION})|pre|post|intraop|"
     r"re-?scan|re-?test|repeat|first|second|third|prior|previous|current|before|after"
 )
 _WEAK = (
@@ -58,13 +60,19 @@ def without_time_point(name: str) -> str:
     return glued[1] if glued else name
 
 
-def is_time_point(name: str) -> bool:
+def is_time_point(name: str, sure: bool = False) -> bool:
     """Tell whether a name, as of a folder, says nothing but a time point.
+
+    Args:
+        name: of a folder or case.
+        sure: count no word that may be a patient's, such as 'scan_001' or 'W12'.
 
     Example:
         >>> is_time_point("week-000-1"), is_time_point("Timepoint_1"), is_time_point("p1_visit2")
         (True, True, False)
     """
+    if sure and _WEAK_ONLY.fullmatch(name):
+        return False
     rest, count = name, 0
     while match := _PHRASE.search(rest):
         rest, count = rest[: match.start()] + rest[match.end() :], count + 1
@@ -74,7 +82,7 @@ def is_time_point(name: str) -> bool:
 def patient_folder(folder: Path) -> Path:
     """Return the folder above those that are named by nothing but a time point, or the same."""
     above = folder
-    while above.name and is_time_point(above.name) and not _WEAK_ONLY.fullmatch(above.name):
+    while above.name and is_time_point(above.name, sure=True):
         above = above.parent
     return above if above.name else folder
 

@@ -126,9 +126,11 @@ def _warn(experiments: "list[Experiment]", run: "ListRun", parted: bool) -> None
     from scripted_models.tasks.known_tasks import common_task
 
     task = common_task(experiments)
-    said = [text for e in experiments for text in task.warnings(e, run.data, parted)]
-    for sentence in dict.fromkeys(said):
-        run.progress.warning(sentence)
+    said: set[str] = set()
+    for sentence in (text for e in experiments for text in task.warnings(e, run.data, parted)):
+        if sentence not in said:
+            run.progress.warning(sentence)
+        said.add(sentence)
 
 
 def _folds(options: argparse.Namespace, experiments: "list[Experiment]") -> dict[str, list[str]]:

@@ -40,11 +40,25 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     add("--probabilities", action="store_true", help="write probabilities and uncertainty, too")
     text = "leave out cases whose very content the same model has segmented before into --output"
     add("--continue", action="store_true", dest="resume", help=text)
+    text = "remove skulls, register and resample raw volumes: what each needs, all, or nothing"
+    add("--prepare", choices=("auto", "always", "never"), default="auto", help=text)
+    add_preparation(parser)
+    text = "grid of the result of raw volumes: native (of the reference, of a sequence) or 1 mm"
+    grids = ("reference", "working", *SEQUENCES)
+    add("--result-grid", choices=grids, default="reference", help=text)
     add("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     add("--progress", choices=FORMATS, default="bar")
     text = "end when this process is gone (for programs that start this one)"
     add("--end-with", type=int, metavar="PID", help=text)
     parser.set_defaults(run=run)
+
+
+def add_preparation(parser: ArgumentParser) -> None:
+    """Add the options about raw volumes."""
+    text = "sequence to which the others are registered (default: t1c, or the first there is)"
+    parser.add_argument("--reference", choices=SEQUENCES, help=text)
+    text = "brain of the reference, instead of a brain extraction"
+    parser.add_argument("--brain-mask", type=Path, metavar="FILE", help=text)
 
 
 def run(options: Namespace, progress: Progress) -> int:
@@ -65,7 +79,8 @@ def run(options: Namespace, progress: Progress) -> int:
         progress.warning(text)
     if len(cases) == 1:
         cases[0].require_images(one_of)
-    _refuse_input_as_output(options.output, cases)
+    refuse_one_mask_for_many(options, cases)
+    refuse_input_as_output(options.output, cases)
     for problem in skipped_files(options.folder, cases) if options.folder else ():
         progress.warning(problem.sentence, **problem.fields)
     progress.stage("load", 0.0)
@@ -73,12 +88,16 @@ def run(options: Namespace, progress: Progress) -> int:
 
     from scripted_models.labels import CODINGS
     from scripted_models.segmentation.batch import Batch
+    from scripted_models.segmentation.case_preparation import PreparationOptions
     from scripted_models.segmentation.outputs import OutputOptions
     from scripted_models.segmentation.segmenter import Segmenter
 
     if threads:
         torch.set_num_threads(threads)
-    segmenter = Segmenter.load(options.model, options.device)
+    preparation = PreparationOptions(
+        options.prepare, options.reference, options.result_grid, options.brain_mask
+    )
+    segmenter = Segmenter.load(options.model, options.device, preparation)
     progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
     wanted = OutputOptions(CODINGS[options.coding], options.probabilities)
     batch = Batch(segmenter, options.output, wanted, options.resume)
@@ -156,6 +175,24 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
     return [Case(name, sources)]
 
 
+def refuse_one_mask_for_many(options: Namespace, cases: "Sequence[Case]") -> None:
+    """Refuse a brain mask that would be that of several patients, or of no use."""
+    if options.brain_mask is None:
+        return
+    if len(cases) > 1:
+        raise InputError(
+            found=f"one --brain-mask for {len(cases)} cases",
+            expected="one case",
+            action="run the cases one by one, each with its mask",
+        )
+    if getattr(options, "prepare", "always") == "never":
+        raise InputError(
+            found="--brain-mask with --prepare never",
+            expected="auto or always",
+            action="leave one of both out",
+        )
+
+
 def _common_name(files: Mapping[str, Path]) -> str:
     """Return what the names of the files have in common, else the name of their folder."""
     from scripted_models.cases.naming import file_role
@@ -168,7 +205,7 @@ def _common_name(files: Mapping[str, Path]) -> str:
     return Path(os.path.realpath(next(iter(files.values())))).parent.name or "case"
 
 
-def _refuse_input_as_output(output: Path, cases: "Sequence[Case]") -> None:
+def refuse_input_as_output(output: Path, cases: "Sequence[Case]") -> None:
     """Writing `output/<case>` must never replace the folder that holds a case's own files."""
     for case in cases:
         target = Path(os.path.realpath(output / case.name))  # no error for links in a circle

@@ -49,7 +49,8 @@ class Batch:
         return self._is_written(case, CaseInputs.of(case))
 
     def _is_written(self, case: Case, inputs: CaseInputs) -> bool:
-        return is_written(self.output, case, self.segmenter.model, self.options, inputs)
+        model, preparation = self.segmenter.model, self.segmenter.preparation
+        return is_written(self.output, case, model, self.options, inputs, preparation)
 
     def run(
         self,

@@ -40,8 +40,32 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
     Raises:
         InputError: as `Case.require_images`, or grids that differ.
     """
+    return on_one_grid(case, read_images(case, one_of))
+
+
+def read_images(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.Image]:
+    """Read the images of a case, whatever their grids.
+
+    Args:
+        case: with the sequences that `Case.require_images` asks for.
+        one_of: as for `Case.require_images`.
+
+    Returns:
+        Sequence -> image, in the order of `SEQUENCES`.
+
+    Raises:
+        InputError: as `Case.require_images`, or an image that cannot be read.
+    """
     case.require_images(one_of)
-    images = {m: _read(case, m, one_of) for m in SEQUENCES if m in case.images}
+    return {m: _read(case, m, one_of) for m in SEQUENCES if m in case.images}
+
+
+def on_one_grid(case: Case, images: dict[str, sitk.Image]) -> dict[str, sitk.Image]:
+    """Return the images of a case on one grid, see `read_on_one_grid`.
+
+    Raises:
+        InputError: grids that differ.
+    """
     first = next(iter(images))
     reference = Grid.of(images[first])
     for sequence, image in images.items():
@@ -58,7 +82,11 @@ def read_on_one_grid(case: Case, one_of: Sequence[str] = ()) -> dict[str, sitk.I
 
 
 def findings_of(
-    case: Case, volumes: Mapping[str, np.ndarray], grid: Grid, model: Model
+    case: Case,
+    volumes: Mapping[str, np.ndarray],
+    grid: Grid,
+    model: Model,
+    as_in_files: bool = True,
 ) -> list[Finding]:
     """Look at the volumes of a case before a model sees them.
 
@@ -67,6 +95,7 @@ def findings_of(
         volumes: sequence -> (z, y, x).
         grid: of all volumes.
         model: that will segment them.
+        as_in_files: False where the volumes were moved since, so that grids of files say nothing.
 
     Raises:
         InputError: a volume that the model uses is of no use.
@@ -82,7 +111,7 @@ def findings_of(
             raise InputError.of(stop, case.images[slot].path)
     files = {m: source.path for m, source in case.images.items() if not source.series}
     series = {m: s.series.grid for m, s in case.images.items() if s.series}
-    found += header_findings(files, grid, series)
+    found += header_findings(files, grid if as_in_files else None, series)
     cost = missing_finding(model.description, examined)
     return [*found, cost] if cost else found
 

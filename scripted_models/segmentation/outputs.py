@@ -21,10 +21,13 @@ from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
 from scripted_models.pictures.render import render_overlay, write_png
+from scripted_models.preparation.doubts import PICTURE
+from scripted_models.preparation.prepared_files import facts_of, picture_of
 from scripted_models.runtime.atomic_files import BEGUN, make_folder, put_in_place
 from scripted_models.runtime.file_identity import same_on_any_disk
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.case_inputs import CaseInputs
+from scripted_models.segmentation.case_preparation import AUTOMATIC, PreparationOptions
 from scripted_models.segmentation.quality_estimate import uncertainty
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 
@@ -125,6 +128,8 @@ def write_outputs(
             _write_volumes(folder, segmentation, options)
             pictured = picture_input(segmentation.volumes, segmentation.labels, segmentation.grid)
             write_png(folder / OVERLAY, render_overlay(*pictured))
+            if segmentation.prepared is not None:
+                write_png(folder / PICTURE, picture_of(segmentation.prepared))
             seconds = {**segmentation.seconds, "write": round(time.monotonic() - started, 3)}
             report = _report(case, inputs, segmentation, model, options.coding, seconds)
             (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -147,11 +152,17 @@ def _replace(folder: Path, target: Path) -> None:
 
 
 def is_written(
-    output: Path, case: Case, model: Model, options: OutputOptions, inputs: CaseInputs
+    output: Path,
+    case: Case,
+    model: Model,
+    options: OutputOptions,
+    inputs: CaseInputs,
+    preparation: PreparationOptions = AUTOMATIC,
 ) -> bool:
     """Tell whether this model has segmented these inputs before, and written what is wanted.
 
     The content of the inputs decides, not their place or date. Edited results count as results.
+    Reports without a word about preparation count as `AUTOMATIC`.
     """
     folder = Path(output) / case.name
     wanted = [SEGMENTATION, *([UNCERTAINTY] if options.probabilities else [])]
@@ -160,6 +171,8 @@ def is_written(
         return False
     expected = {"model": _identity(model), "coding": options.coding.name}
     if not expected.items() <= report.items():
+        return False
+    if report.get("prepare", AUTOMATIC.asked) != preparation.asked:
         return False
     try:
         return report.get("inputs_sha256") == inputs.contents
@@ -209,7 +222,7 @@ def _folders_named(output: Path, name: str) -> list[Path]:
 
 def own_files(folder: Path) -> list[Path]:
     """Return the files of a folder with names that the program gives."""
-    names = (SEGMENTATION, REPORT, OVERLAY, UNCERTAINTY)
+    names = (SEGMENTATION, REPORT, OVERLAY, UNCERTAINTY, PICTURE)
     written = [folder / name for name in names]
     return [p for p in (*written, *folder.glob("probability_*.nii.gz")) if os.path.lexists(p)]
 
@@ -292,6 +305,8 @@ def _report(
         "estimated_dice": {region: round(dice, 4) for region, dice in promised.items()},
         "doubtful_slices": [index + 1 for index in segmentation.doubtful_slices],
         "grid": asdict(segmentation.grid),
+        "prepare": segmentation.asked,
+        **_preparation(segmentation),
         "device": segmentation.placement.reason,
         "form": segmentation.form,
         "memory_steps": [MEMORY_WORDS[rung] for rung in segmentation.memory_steps],
@@ -303,6 +318,15 @@ def _report(
             "python": platform.python_version(),
         },
     }
+
+
+def _preparation(segmentation: Segmentation) -> dict[str, object]:
+    """Return how raw volumes were prepared, and the volumes on the grid of the network."""
+    if segmentation.prepared is None:
+        return {}
+    volumes = {m: round(ml, 4) for m, ml in segmentation.working_volumes_ml.items()}
+    facts = facts_of(segmentation.prepared)
+    return {"preparation": {**facts, "volumes_ml_on_working_grid": volumes}}
 
 
 def _identity(model: Model) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What the segmentation of a case consists of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ from scripted_models.errors import Problem
 from scripted_models.geometry import Grid
 from scripted_models.inference import CPU_AFTER_GPU, Placement, Rung
 from scripted_models.labels import region_mask
+from scripted_models.preparation.image_preparation import Prepared
 from scripted_models.segmentation.tumor_size import Diameters, Measurement, axial_diameters, measure
 
 MEMORY_WORDS = {  # how the network runs on each rung, for people
@@ -24,11 +25,11 @@ class Segmentation:
     """Result of one case.
 
     Attributes:
-        labels: uint8 (z, y, x), internal labels, on the input's grid.
-        probabilities: float32 (classes, z, y, x) on the input's grid, classes as `known_labels`.
+        labels: uint8 (z, y, x), internal labels, on `grid`.
+        probabilities: float32 (classes, z, y, x) on `grid`, classes as `known_labels`.
         known_labels: internal labels that the model can give, ascending.
-        grid: grid of the inputs.
-        volumes: sequence -> input volume (z, y, x), for pictures.
+        grid: of the inputs, or the native one of a sequence where they had several.
+        volumes: sequence -> input volume (z, y, x) on `grid`, for pictures.
         problems: what the user should know about inputs and result.
         estimated_dice: region -> Dice that the probabilities promise (see `quality_estimate`).
         doubtful_slices: indices along the first axis where most voxels are expected to be wrong.
@@ -36,6 +37,10 @@ class Segmentation:
         form: how the network was evaluated, one of `inference.FORMS`.
         memory_steps: where the network went on after memory had run out; usually none.
         seconds: time per stage.
+        asked: what the user wanted of raw volumes.
+        prepared: how the volumes were prepared; None where they are as in the files.
+        working_volumes_ml: label or region -> mL on the grid that the network saw; of prepared
+            volumes only.
     """
 
     labels: np.ndarray
@@ -50,6 +55,9 @@ class Segmentation:
     form: str
     memory_steps: tuple[Rung, ...]
     seconds: Mapping[str, float]
+    asked: Mapping[str, str] = field(default_factory=dict)
+    prepared: Prepared | None = None
+    working_volumes_ml: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def sizes(self) -> tuple[Measurement, ...]:

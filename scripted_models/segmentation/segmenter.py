@@ -1,7 +1,7 @@
 """The main job: the volumes of a case in, a label map on their grid out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -18,14 +18,22 @@ from scripted_models.inference import (
     predict_volume,
 )
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.case_images import read_on_one_grid
+from scripted_models.segmentation.case_preparation import (
+    AUTOMATIC,
+    SHARE,
+    PreparationOptions,
+    ResultPlace,
+    read_case,
+)
 from scripted_models.segmentation.quality_estimate import (
     doubtful_slices,
     estimated_dice,
     result_problems,
 )
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
+from scripted_models.segmentation.tumor_size import measure
 from scripted_models.segmentation.volume_steps import (
+    CaseVolumes,
     NetworkInput,
     decide,
     look_at_case,
@@ -43,33 +51,46 @@ class Segmenter:
         model: its network is moved to the device.
         device: 'auto', 'cpu' or 'cuda'. With 'auto' the CPU takes over, for good, when the GPU
             runs out of memory even in half precision.
+        preparation: what is done with raw volumes.
 
     Attributes:
         model: the model.
+        preparation: what is done with raw volumes.
         placement: where its network is now, and why.
 
     Raises:
         ResourceError: 'cuda' was asked for and is not there.
     """
 
-    def __init__(self, model: Model, device: str = "auto") -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: Model,
+        device: str = "auto",
+        preparation: PreparationOptions = AUTOMATIC,
+    ) -> None:
+        self.model, self.preparation = model, preparation
         self.placement = place_network(model.network, device)
         self._may_leave_gpu = device == "auto"
 
     @classmethod
-    def load(cls, name_or_path: str, device: str = "auto") -> "Segmenter":
+    def load(
+        cls,
+        name_or_path: str,
+        device: str = "auto",
+        preparation: PreparationOptions = AUTOMATIC,
+    ) -> "Segmenter":
         """Load a model after verifying it.
 
         Args:
             name_or_path: a shipped name, a name of the user's, or a folder.
             device: as for the class.
+            preparation: as for the class.
 
         Raises:
             ModelError: not found, damaged, or made for other channels, labels or networks.
             ResourceError: 'cuda' was asked for and is not there.
         """
-        return cls(load_model(name_or_path), device)
+        return cls(load_model(name_or_path), device, preparation)
 
     def segment(
         self, case: Case, progress: Progress, cancelled: Callable[[], bool] = lambda: False
@@ -77,40 +98,48 @@ class Segmenter:
         """Segment one case; nothing is written.
 
         Args:
-            case: with the images that the model needs, on one grid.
+            case: with the images that the model needs.
             progress: told about stages.
             cancelled: asked between slices.
 
         Raises:
-            InputError: images missing, damaged or on different grids.
-            ResourceError: too little memory.
+            InputError: images missing or damaged, or on different grids and not to be registered.
+            ResourceError: too little memory, or no way to remove a skull.
             Cancelled: `cancelled` returned true.
         """
         stages = _Stages(progress)
         stages.enter("read")
-        images = read_on_one_grid(case, self.model.description.needs_one_of)
-        volumes = look_at_case(case, images, self.model)
+        one_of = self.model.description.needs_one_of
+        part = progress.part(0.0, SHARE)
+        read = read_case(case, one_of, self.preparation, part, cancelled)
+        volumes = look_at_case(case, read.images, self.model, as_in_files=not read.prepared)
+        if read.prepared:
+            stages.go_on_after(read.seconds)
+        progress = stages.progress
         stages.enter("preprocess")
-        seen = prepare(images, self.model)
-        del images  # `volumes` holds the same
+        seen = prepare(read.images, self.model)
+        place = read.place() if read.place else ResultPlace.of(volumes)
         stages.enter("network")
         inner, steps = self._predict(seen, progress, cancelled)
         stages.enter("postprocess")
         probabilities = to_input_grid(inner, seen, volumes.grid, self.model)
-        labels = decide(probabilities, volumes.brain, volumes.grid, self.model)
+        before = self._volumes_ml(probabilities, volumes) if read.prepared else {}
+        probabilities = place.bring(probabilities)
+        labels = decide(probabilities, place.brain, place.grid, self.model)
         stages.leave()
         certainty = (labels, probabilities, self.model.known_labels)
         promised, doubtful = estimated_dice(*certainty), doubtful_slices(*certainty)
         below = self.model.description.check_below.items()
         least = {str(region): dice for region, dice in below}
         doubts = result_problems(labels, promised, doubtful, least)
-        problems: list[Problem] = [*volumes.findings, *doubts]
+        found = (*read.findings, *volumes.findings, *place.look_at(labels))
+        problems: list[Problem] = [*found, *doubts]
         return Segmentation(
             labels=labels,
             probabilities=probabilities,
             known_labels=self.model.known_labels,
-            grid=volumes.grid,
-            volumes=dict(volumes.arrays),
+            grid=place.grid,
+            volumes=dict(place.volumes),
             problems=tuple(problems),
             estimated_dice=promised,
             doubtful_slices=tuple(doubtful),
@@ -118,7 +147,16 @@ class Segmenter:
             form=choose_form(self.model.network),
             memory_steps=steps,
             seconds=stages.seconds,
+            asked=self.preparation.asked,
+            prepared=read.prepared,
+            working_volumes_ml=before,
         )
+
+    def _volumes_ml(self, probabilities: np.ndarray, volumes: CaseVolumes) -> dict[str, float]:
+        """Return the volumes of labels and regions on the grid that the network saw."""
+        labels = decide(probabilities, volumes.brain, volumes.grid, self.model)
+        sizes = measure(labels, volumes.grid, self.model.known_labels)
+        return {size.name: size.volume_ml for size in sizes}
 
     def _predict(
         self, seen: NetworkInput, progress: Progress, cancelled: Callable[[], bool]
@@ -166,6 +204,13 @@ class _Stages:
         self.leave()
         self._name, self._since = name, time.monotonic()
         self.progress.stage(name, STAGES[name])
+
+    def go_on_after(self, seconds: Mapping[str, float]) -> None:
+        """Count stages of a preparation; what follows is the rest of the run."""
+        self.leave()
+        self.seconds["read"] = round(self.seconds["read"] - sum(seconds.values()), 3)
+        self.seconds |= seconds
+        self.progress = self.progress.part(SHARE, 1.0)
 
     def leave(self) -> None:
         if self._name:

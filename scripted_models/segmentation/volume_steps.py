@@ -60,13 +60,16 @@ class NetworkInput:
     grid: Grid
 
 
-def look_at_case(case: Case, images: Mapping[str, sitk.Image], model: Model) -> CaseVolumes:
+def look_at_case(
+    case: Case, images: Mapping[str, sitk.Image], model: Model, as_in_files: bool = True
+) -> CaseVolumes:
     """Look at the images of a case before a model sees them.
 
     Args:
         case: where they come from.
         images: sequence -> image, on one grid.
         model: that will segment them.
+        as_in_files: False where the images were prepared, so that their grids are others.
 
     Raises:
         InputError: a volume that the model uses is of no use.
@@ -74,7 +77,7 @@ def look_at_case(case: Case, images: Mapping[str, sitk.Image], model: Model) -> 
     """
     grid = Grid.of(next(iter(images.values())))
     arrays = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
-    findings = findings_of(case, arrays, grid, model)
+    findings = findings_of(case, arrays, grid, model, as_in_files)
     check_memory(math.prod(grid.size_xyz), model.space.training_voxels(grid))
     return CaseVolumes(arrays, grid, tuple(findings))
 

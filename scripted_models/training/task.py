@@ -6,7 +6,7 @@ brains and PASCAL VOC, lie above training, in `scripted_models.tasks`; who start
 down.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,8 +78,8 @@ class Task(Protocol):
             InputError: unusable data, or fewer patients than folds.
         """
 
-    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Sequence[str]:
-        """Return sentences about the data that the user should check.
+    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Iterable[str]:
+        """Give sentences about the data that the user should check, also before a refusal.
 
         Args:
             experiment: settings.

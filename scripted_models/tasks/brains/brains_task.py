@@ -1,6 +1,6 @@
 """Brains as a task: four sequences, five labels, cases of the BraTS years and phantoms."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class BrainsTask:
         """Return the experiment of each fold, split by patient."""
         return split_folds(experiment, data)
 
-    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Sequence[str]:
+    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Iterable[str]:
         """Return sentences about cases that are left out, or whose patient is in doubt."""
         return split_warnings(experiment.data, data, parted)
 

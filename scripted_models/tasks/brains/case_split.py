@@ -1,6 +1,6 @@
 """Which cases of a folder train, validate and test: split by patient."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,8 +106,8 @@ def split_folds(experiment: Experiment, folder: Path) -> list[Experiment]:
     ]
 
 
-def split_warnings(data: DataConfig, folder: Path, parted: bool = False) -> list[str]:
-    """Return sentences about cases that no part of a split uses, or whose patient is in doubt.
+def split_warnings(data: DataConfig, folder: Path, parted: bool = False) -> Iterator[str]:
+    """Give sentences about cases that no part of a split uses, or whose patient is in doubt.
 
     Args:
         data: as for `split_cases`.
@@ -119,20 +119,19 @@ def split_warnings(data: DataConfig, folder: Path, parted: bool = False) -> list
     """
     found = find_cases(folder)
     names = sorted(usable(found))
+    yield from unused_cases(found)  # they may be why a split is refused
     split = split_cases(data, names)
     parts = [part for part in (split.train, split.validation, split.test) if part]
-    said = unused_cases(found)
     spare = sorted(set(names) - {name for part in parts for name in part})
     if data.real and not data.train and spare:
-        said.append(
+        yield (
             f"The case(s) {some(spare)} are left out, because other cases of the same patients "
             "are named for another part."
         )
     used = usable(found)
-    said += [note for part in parts for name in part for note in used[name].truth_notes()]
+    yield from (note for part in parts for name in part for note in used[name].truth_notes())
     if len(parts) > 1 or parted or data.folds:
-        said += patient_warnings(names, data.patients)
-    return said
+        yield from patient_warnings(names, data.patients)
 
 
 def _of_other_patients(

@@ -1,6 +1,6 @@
 """PASCAL VOC as a task: pictures of three colors, twenty classes and background."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class VocTask:
             found="folds for PASCAL VOC", expected="its own lists", action="set data.folds = 0"
         )
 
-    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Sequence[str]:
+    def warnings(self, experiment: Experiment, data: Path, parted: bool = False) -> Iterable[str]:
         """Return nothing: the lists of VOC say what trains and what is tested."""
         return ()
 

@@ -1,0 +1,363 @@
+"""Raw volumes: brain extraction, registration, one brain mask, one resampling, and the way back."""
+
+import json
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from scripted_models.cases.phantom.phantom_case import make_phantom
+from scripted_models.errors import Cancelled, InputError, ResourceError
+from scripted_models.geometry import Grid
+from scripted_models.images.checks import WARNING
+from scripted_models.preparation import deepbet_weights
+from scripted_models.preparation.brain_extraction import brain_of, shown_part, volume_ml
+from scripted_models.preparation.doubts import (
+    doubts_of,
+    mask_border_finding,
+    refuse_no_brain,
+    registration_doubts,
+)
+from scripted_models.preparation.image_preparation import prepare_images
+from scripted_models.preparation.mask_file import read_mask
+from scripted_models.preparation.needs import Needs, is_stripped, needs_of
+from scripted_models.preparation.resampling import moved_onto, probabilities_on, working_grid
+from scripted_models.preparation.rigid_registration import Head, register
+from scripted_models.runtime.progress import Progress
+
+
+def has_deepbet():
+    try:
+        return bool(distribution("deepbet")) and deepbet_weights.is_installed()
+    except PackageNotFoundError:
+        return False
+
+
+needs_deepbet = pytest.mark.skipif(not has_deepbet(), reason="deepbet 1.0.2 is not installed")
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    """Sequence -> image of a phantom of about 3 mm."""
+    made = make_phantom(5, (72, 72, 54))
+    return {m: made.grid.image_from(volume) for m, volume in made.volumes.items()}
+
+
+def stripped(image):
+    return Head(sitk.Cast(image, sitk.sitkFloat32), brain_of(shown_part(image)), True)
+
+
+def motion(image, degrees=(6.0, -9.0, 12.0), shift=(8.0, -12.0, 15.0)):
+    """Return a rigid motion about the middle of an image."""
+    transform = sitk.Euler3DTransform()
+    middle = (np.array(image.GetSize()) - 1) / 2
+    transform.SetCenter(image.TransformContinuousIndexToPhysicalPoint(middle.tolist()))
+    transform.SetRotation(*np.radians(degrees).tolist())
+    transform.SetTranslation(shift)
+    return transform
+
+
+def moved(image, transform):
+    return moved_onto(image, Grid.of(image), transform)[0]
+
+
+def with_skull(image, thickness_mm=8.0):
+    """Return a brain in a bright shell before noise, as a scanner delivers it."""
+    brain = brain_of(shown_part(image))
+    away = sitk.GetArrayFromImage(
+        sitk.SignedMaurerDistanceMap(brain, squaredDistance=False, useImageSpacing=True)
+    )
+    array = sitk.GetArrayFromImage(sitk.Cast(image, sitk.sitkFloat32))
+    level = float(np.percentile(array[array > 0], 90))
+    noise = np.random.default_rng(0).uniform(1, level / 50, array.shape)
+    array = np.where(array > 0, array, noise)
+    array[(away > 4) & (away < 4 + thickness_mm)] = level
+    return Grid.of(image).image_from(array.astype(np.float32))
+
+
+class TestDeepbet:
+    def test_without_the_wheel_the_error_says_how_to_get_it(self, monkeypatch):
+        def absent(name):
+            raise PackageNotFoundError(name)
+
+        monkeypatch.setattr(deepbet_weights, "files", absent)
+        assert not deepbet_weights.is_installed()
+        with pytest.raises(ResourceError, match=r"pip install --no-deps deepbet==1\.0\.2"):
+            deepbet_weights.load_network(deepbet_weights.BRAIN)
+
+    def test_another_file_is_refused(self, monkeypatch, tmp_path):
+        wrong = tmp_path / deepbet_weights.BRAIN
+        wrong.write_bytes(b"PK something else")
+        monkeypatch.setattr(deepbet_weights, "weight_files", lambda: {deepbet_weights.BRAIN: wrong})
+        with pytest.raises(ResourceError, match="another file"):
+            deepbet_weights.load_network(deepbet_weights.BRAIN)
+
+    @needs_deepbet
+    @pytest.mark.filterwarnings("ignore")
+    @pytest.mark.parametrize("name", [deepbet_weights.BOX, deepbet_weights.BRAIN])
+    def test_our_network_is_that_of_the_archive(self, name):
+        import torch
+
+        theirs = torch.jit.load(str(deepbet_weights.weight_files()[name]), map_location="cpu")
+        ours = deepbet_weights.load_network(name)
+        state = theirs.state_dict()
+        assert all(torch.equal(state[key], value) for key, value in ours.state_dict().items())
+        volume = torch.rand(1, 1, 64, 64, 64, generator=torch.Generator().manual_seed(1))
+        with torch.inference_mode():
+            assert torch.equal(theirs.eval()(volume), ours(volume))
+
+    @needs_deepbet
+    @pytest.mark.real_data
+    @pytest.mark.slow
+    def test_brain_of_a_raw_head(self, real_data):
+        from scripted_models.preparation.deepbet_extractor import DeepbetExtractor
+
+        folder = real_data / "raw" / "TCGA-FG-6692"
+        if not folder.is_dir():
+            pytest.skip("no raw case at hand")
+        head = sitk.ReadImage(str(folder / "FG6692_flair.nii.gz"))
+        known = sitk.GetArrayFromImage(
+            sitk.ReadImage(str(folder / "FG6692_hdbet_flair_mask.nii.gz"))
+        )
+        probability = DeepbetExtractor().probability(head)
+        assert Grid.of(probability) == Grid.of(head)
+        found = sitk.GetArrayFromImage(brain_of(probability)) > 0
+        assert 2 * (found & (known > 0)).sum() / (found.sum() + (known > 0).sum()) > 0.95
+        with pytest.raises(Cancelled):
+            DeepbetExtractor().probability(head, lambda: True)
+
+    def test_nothing_of_the_package_is_run(self):
+        text = Path(deepbet_weights.__file__).read_text(encoding="utf-8")
+        assert "import deepbet" not in text
+        assert "torch.jit" not in text
+
+
+class TestNeeds:
+    def test_stripped_volumes_on_one_grid_need_nothing(self, phantom):
+        assert needs_of(phantom).nothing
+        assert not needs_of(phantom, always=True).nothing
+
+    def test_a_raw_volume_among_stripped_ones(self, phantom):
+        images = {**phantom, "t2": with_skull(phantom["t2"])}
+        assert needs_of(images).with_skull == ("t2",)
+        assert not is_stripped(images["t2"])
+
+    def test_another_grid(self, phantom):
+        away = sitk.Image(phantom["flair"])
+        away.SetOrigin([v + 5 for v in away.GetOrigin()])
+        needs = needs_of({**phantom, "flair": away})
+        assert (needs.with_skull, needs.on_other_grids) == ((), ("flair",))
+
+    @pytest.mark.parametrize(
+        ("given", "reference"),
+        [(("t1", "t1c", "t2"), "t1c"), (("t1", "t2", "flair"), "t1"), (("t2", "flair"), "flair")],
+    )
+    def test_reference(self, phantom, given, reference):
+        assert needs_of({m: phantom[m] for m in given}).reference == reference
+
+
+class TestRegistration:
+    @pytest.mark.parametrize("sequence", ["t1", "t2", "flair"])
+    def test_finds_a_known_motion(self, phantom, sequence):
+        true = motion(phantom["t1c"])
+        fixed, moving = stripped(phantom["t1c"]), stripped(moved(phantom[sequence], true))
+        found = register(fixed, moving)
+        inside = np.argwhere(sitk.GetArrayViewFromImage(fixed.brain) > 0)[::1000, ::-1]
+        points = [phantom["t1c"].TransformIndexToPhysicalPoint(p) for p in inside.tolist()]
+        back = true.GetInverse()
+        away = [
+            np.subtract(found.transform.TransformPoint(p), back.TransformPoint(p)) for p in points
+        ]
+        assert np.linalg.norm(away, axis=1).max() < 2.0
+        assert found.overlap > 0.93 > found.start_overlap  # voxels of 3 mm
+        assert found.information > found.start_information
+        assert not list(registration_doubts(sequence, found))
+
+    def test_same_input_same_bits(self, phantom):
+        heads = stripped(phantom["t1c"]), stripped(moved(phantom["t2"], motion(phantom["t2"])))
+        first, again = register(*heads), register(*heads)
+        assert first.transform.GetParameters() == again.transform.GetParameters()
+
+    def test_what_lies_well_stays_untouched(self, phantom):
+        found = register(stripped(phantom["t1c"]), stripped(phantom["t1"]))
+        assert found.stays
+        assert set(found.transform.GetParameters()) == {0.0}
+
+    def test_cancel(self, phantom):
+        asked = []
+
+        def cancelled():
+            asked.append(1)
+            return len(asked) > 3
+
+        with pytest.raises(Cancelled):
+            register(stripped(phantom["t1c"]), stripped(phantom["t2"]), cancelled=cancelled)
+        assert len(asked) == 4
+
+    def test_another_brain_is_doubted(self, phantom):
+        squeezed = sitk.Image(phantom["t2"])
+        squeezed.SetSpacing(np.multiply(squeezed.GetSpacing(), (1.1, 1.4, 0.8)).tolist())
+        found = register(stripped(phantom["t1c"]), stripped(squeezed))
+        assert [f.severity for f in registration_doubts("t2", found)][:1] == [WARNING]
+
+    def test_volumes_that_never_meet_do_not_fail(self, phantom):
+        far = sitk.Image(phantom["t2"])
+        far.SetOrigin([1000.0, 1000.0, 1000.0])
+        found = register(stripped(phantom["t1c"]), stripped(far))
+        assert found.overlap > 0.95
+        assert list(registration_doubts("t2", found))
+
+
+class TestResampling:
+    def test_a_grid_that_fits_is_its_own(self):
+        grid = Grid((50, 60, 70), (1.0, 0.95, 1.1), (3, 4, 5))
+        assert working_grid(grid) == grid
+
+    @pytest.mark.parametrize("spacing", [(0.9, 0.9, 5.5), (0.4, 0.4, 1.0), (2.0, 3.0, 1.05)])
+    def test_working_grid_covers_the_reference(self, spacing):
+        direction = sitk.Euler3DTransform((0, 0, 0), 0.1, 0.2, 0.3).GetMatrix()
+        grid = Grid((50, 60, 26), spacing, (-3, 4, 5), direction)
+        working = working_grid(grid)
+        assert working.direction == direction
+        blank = sitk.Image(grid.size_xyz, sitk.sitkUInt8) + 1
+        grid.put_on(blank)
+        extent = np.multiply(grid.size_xyz, grid.spacing_xyz_mm)
+        covered = np.multiply(working.size_xyz, working.spacing_xyz_mm)
+        assert (covered >= extent - 0.01).all()
+        assert (covered < extent + 1.01).all()
+        centers = [np.mean(g.corners_lps_mm(), axis=0) for g in (grid, working)]
+        assert np.allclose(*centers, atol=1e-3)
+
+    def test_outer_halves_of_thick_slices_are_kept(self):
+        thick = Grid((8, 8, 4), (1.0, 1.0, 6.0)).image_from(np.full((4, 8, 8), 7, np.float32))
+        there, inside = moved_onto(thick, working_grid(Grid.of(thick)))
+        assert inside.all()
+        assert (sitk.GetArrayViewFromImage(there) == 7).all()
+
+    def test_the_same_grid_changes_nothing(self, phantom):
+        there, inside = moved_onto(phantom["t1"], Grid.of(phantom["t1"]))
+        assert inside.all()
+        assert np.array_equal(*map(sitk.GetArrayViewFromImage, (there, phantom["t1"])))
+
+    def test_probabilities_come_back_and_stay_probabilities(self):
+        native = Grid((20, 22, 5), (1.5, 1.5, 5.0), (4, 5, 6))
+        working = working_grid(native)
+        random = np.random.default_rng(3)
+        values = random.uniform(size=(3, *working.shape_zyx)).astype(np.float32)
+        values /= values.sum(axis=0)
+        back = probabilities_on(values, working, native, sitk.Euler3DTransform())
+        assert back.shape == (3, *native.shape_zyx)
+        assert np.allclose(back.sum(axis=0), 1, atol=1e-5)
+        outside = Grid(native.size_xyz, native.spacing_xyz_mm, (500, 500, 500))
+        assert (probabilities_on(values, working, outside)[0] == 1).all()
+
+
+class TestMaskFile:
+    def write(self, path, grid, values):
+        sitk.WriteImage(grid.image_from(values.astype(np.uint8)), str(path))
+        return path
+
+    def test_belongs_to_the_volume_on_whose_grid_it_lies(self, phantom, tmp_path):
+        thick = Grid((40, 40, 20), (4.0, 4.0, 6.0))
+        images = {**phantom, "t2": thick.image_from(np.zeros(thick.shape_zyx, np.float32))}
+        values = np.zeros(thick.shape_zyx)
+        values[5:15, 10:30, 10:30] = 255
+        mask = read_mask(self.write(tmp_path / "m.nii.gz", thick, values), images, "t1c")
+        assert (mask.sequence, mask.is_on_its_grid) == ("t2", True)
+        assert set(np.unique(sitk.GetArrayViewFromImage(mask.brain))) == {0.0, 1.0}
+
+    @pytest.mark.parametrize("values", [np.zeros(1), np.ones(1), np.arange(5)])
+    def test_no_mask_is_refused(self, phantom, tmp_path, values):
+        grid = Grid.of(phantom["t1"])
+        array = np.resize(values, grid.shape_zyx)
+        with pytest.raises(InputError, match="brain mask"):
+            read_mask(self.write(tmp_path / "m.nii.gz", grid, array), phantom, "t1c")
+
+
+class TestPreparation:
+    def prepare(self, images, mask=None, cancelled=lambda: False):
+        needs = needs_of(images, always=True)
+        return prepare_images(images, needs, lambda: None, mask, Progress(), cancelled)
+
+    def test_moved_sequences_come_onto_the_reference(self, phantom):
+        images = {**phantom, "t2": moved(phantom["t2"], motion(phantom["t2"]))}
+        prepared = self.prepare(images)
+        assert {Grid.of(i) for i in prepared.images.values()} == {prepared.working}
+        brain = sitk.GetArrayFromImage(prepared.brain) > 0
+        for image in prepared.images.values():
+            assert not sitk.GetArrayViewFromImage(image)[~brain].any()
+        true = moved_onto(phantom["t2"], prepared.working)[0]
+        a, b = (sitk.GetArrayFromImage(i)[brain] for i in (true, prepared.images["t2"]))
+        assert np.corrcoef(a, b)[0, 1] > 0.8  # both were interpolated, at 3 mm
+        told = " ".join(f.sentence for f in prepared.findings)
+        assert "registered and moved (t2 by" in told
+
+    def test_cancel_ends_it(self, phantom):
+        images = {**phantom, "t2": moved(phantom["t2"], motion(phantom["t2"]))}
+        with pytest.raises(Cancelled):
+            self.prepare(images, cancelled=lambda: True)
+
+    def test_no_brain_is_refused(self):
+        tiny = Grid((20, 20, 20)).image_from(np.ones((20, 20, 20), np.uint8))
+        with pytest.raises(InputError, match="a brain of 8 mL"):
+            refuse_no_brain({"t1": tiny})
+
+
+class TestDoubts:
+    def finds(self, brain, reached=None):
+        image = Grid(brain.shape[::-1], (2.0, 2.0, 2.0)).image_from(brain)
+        reached = {"t1c": np.ones_like(brain) if reached is None else reached}
+        found = doubts_of(Needs("t1c", (), ()), {"t1c": image}, {"t1c": image}, {}, image, reached)
+        return [finding.found for finding in found]
+
+    def ball(self, radius=36, shift=0):
+        z, y, x = np.indices((80, 80, 80)) - 39.5
+        return (z - shift) ** 2 + y**2 + x**2 < radius**2
+
+    def test_a_whole_brain_is_no_doubt(self):
+        assert not self.finds(self.ball())
+
+    def test_small_brains(self):
+        assert any("a brain of" in found for found in self.finds(self.ball(28)))
+
+    def test_what_the_field_of_view_lacks(self):
+        reached = np.ones((80, 80, 80), bool)
+        reached[:20] = False
+        (found,) = self.finds(self.ball(), reached)
+        assert "outside of the field of view" in found
+
+    def test_a_brain_that_is_cut_off(self):
+        assert any("goes on beyond" in found for found in self.finds(self.ball(36, 25)))
+
+    def test_tumor_at_the_border_of_the_mask(self):
+        brain, labels = self.ball(30), np.zeros((80, 80, 80), np.uint8)
+        labels[35:45, 35:45, 35:45] = 4
+        assert mask_border_finding(labels, brain) is None
+        assert mask_border_finding(labels * 0, brain) is None
+        labels[:] = 0
+        labels[brain & (np.indices(brain.shape)[0] > 62)] = 4
+        assert mask_border_finding(labels, brain) is not None
+
+
+def test_files_of_a_preparation(phantom, tmp_path):
+    from scripted_models.preparation.prepared_files import write_prepared
+
+    images = {m: phantom[m] for m in ("t1c", "t2")}
+    images["t2"] = moved(images["t2"], motion(images["t2"]))
+    needs = needs_of(images, always=True)
+    prepared = prepare_images(images, needs, lambda: None, None, Progress())
+    write_prepared(tmp_path, prepared, {"inputs": {}})
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("t1c.nii.gz", "t2.nii.gz", "brain_mask.nii.gz"),
+        *("t2_to_t1c.tfm", "preparation.json", "preparation.png"),
+    }
+    read = sitk.ReadTransform(str(tmp_path / "t2_to_t1c.tfm"))
+    point = (10.0, 20.0, 30.0)
+    assert np.allclose(
+        read.TransformPoint(point), prepared.transform_of("t2").TransformPoint(point), atol=1e-3
+    )
+    facts = json.loads((tmp_path / "preparation.json").read_text())
+    assert facts["registrations"]["t2"]["moved_mm"] > 10
+    assert volume_ml(prepared.brain) == pytest.approx(facts["brain_ml"], abs=0.1)

@@ -1,0 +1,81 @@
+"""`scripted-models prepare`: raw volumes registered, skull-stripped, resampled, to be checked."""
+
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripted_models.commands.segment import (
+    add_preparation,
+    chosen_cases,
+    refuse_input_as_output,
+    refuse_one_mask_for_many,
+)
+from scripted_models.errors import InputError
+from scripted_models.runtime.process_priority import give_way
+from scripted_models.runtime.progress import FORMATS, Progress
+from scripted_models.sequences import SEQUENCES
+
+if TYPE_CHECKING:
+    from scripted_models.cases.case import Case
+    from scripted_models.segmentation.case_preparation import PreparationOptions
+
+
+def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
+    """Add the sub-command."""
+    text = "register, skull-strip and resample raw volumes, without segmenting them"
+    parser = subparsers.add_parser("prepare", help=text)
+    add = parser.add_argument
+    add("folder", type=Path, nargs="?", help="case folder, or a folder of cases")
+    for sequence in SEQUENCES:
+        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume")
+    add("--without", nargs="+", choices=SEQUENCES, default=[], help="leave out unusable sequences")
+    add("--output", type=Path, required=True, help="folder for the prepared volumes")
+    add("--case-name", help="name of the case given as single files")
+    add_preparation(parser)
+    add("--progress", choices=FORMATS, default="bar")
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace, progress: Progress) -> int:
+    """Prepare all chosen cases; of several those that cannot be used are skipped and told."""
+    give_way()
+    cases = chosen_cases(options, SEQUENCES)
+    refuse_one_mask_for_many(options, cases)
+    refuse_input_as_output(options.output, cases)
+    from scripted_models.runtime.atomic_files import only_writer
+    from scripted_models.segmentation.case_preparation import PreparationOptions
+
+    wanted = PreparationOptions("always", options.reference, mask=options.brain_mask)
+    skipped = []
+    with only_writer(options.output):
+        for index, case in enumerate(cases):
+            part = progress.part(index / len(cases), (index + 1) / len(cases))
+            try:
+                _prepare(case, options.output, wanted, part)
+            except InputError as error:
+                if len(cases) == 1:
+                    raise
+                skipped.append(case.name)
+                progress.warning(f"{case.name} was skipped: {error}", **error.fields)
+            part.update(1.0)
+    if skipped:
+        raise InputError(
+            found=f"{len(skipped)} of {len(cases)} cases that were skipped ({', '.join(skipped)})",
+            expected="usable ones",
+            action="the reasons are above, fix them and run again",
+        )
+    return 0
+
+
+def _prepare(case: "Case", output: Path, wanted: "PreparationOptions", progress: Progress) -> None:
+    from scripted_models.reporting.preparation_page import write_preparation
+    from scripted_models.segmentation.case_inputs import CaseInputs
+    from scripted_models.segmentation.case_preparation import prepare_case
+
+    inputs = CaseInputs.of(case)
+    prepared = prepare_case(case, wanted, progress)
+    warnings = [finding.sentence for finding in prepared.findings]
+    for finding in prepared.findings:
+        progress.warning(f"{case.name}: {finding.sentence}", **finding.fields)
+    page = write_preparation(output, case.name, prepared, inputs, warnings)
+    progress.result(case=case.name, folder=str(page.parent), page=str(page), text=str(page))
