@@ -69,14 +69,11 @@ def run(options: Namespace, progress: Progress) -> int:
     threads = _threads(options, progress)
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
-    from scripted_models.cases.dicom.named_series import doubts_of_series
-    from scripted_models.cases.ignored_files import tell_ignored
     from scripted_models.cases.skipped_files import skipped_files
 
     one_of = read_description(find_model(options.model)).needs_one_of
     cases = chosen_cases(options, one_of)
-    for text in (*tell_ignored(cases), *(text for c in cases for text in doubts_of_series(c))):
-        progress.warning(text)
+    tell_choices(cases, progress)
     if len(cases) == 1:
         cases[0].require_images(one_of)
     refuse_one_mask_for_many(options, cases)
@@ -103,6 +100,15 @@ def run(options: Namespace, progress: Progress) -> int:
     batch = Batch(segmenter, options.output, wanted, options.resume)
     batch.run(cases, progress, lambda written: _tell(written, progress))
     return 0
+
+
+def tell_choices(cases: "Sequence[Case]", progress: Progress) -> None:
+    """Say which files and series were left out of the cases, and what should be checked."""
+    from scripted_models.cases.dicom.named_series import doubts_of_series
+    from scripted_models.cases.ignored_files import tell_ignored
+
+    for text in (*tell_ignored(cases), *(text for c in cases for text in doubts_of_series(c))):
+        progress.warning(text)
 
 
 def _threads(options: Namespace, progress: Progress) -> int:
