@@ -153,8 +153,9 @@ class TestTexts:
         assert f"- split: train: a, b; test: {', '.join(NAMES)}" in lines
 
     def test_notes_are_told_once_and_say_whose_they_are(self, rows):
-        merged, empty = shared_notes(rows)
+        merged, unstated, empty = shared_notes(rows)
         assert merged.startswith("Ground truth of coding 'brats2021'")
+        assert unstated.startswith("No file and no option states the label coding")
         assert empty.startswith("cascade, again: Region ET: 0 of 2 cases")
         assert experiment_texts(rows, FACTS)["table.md"].count(merged) == 1
 
