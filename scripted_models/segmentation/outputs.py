@@ -295,6 +295,7 @@ def _report(
         "inputs": inputs.paths,
         "inputs_sha256": inputs.contents,
         "missing": list(case.missing),
+        **inputs.origin,
         "model": _identity(model),
         "labels": _label_table(coding, segmentation.known_labels),
         "known_labels": list(segmentation.known_labels),
