@@ -8,7 +8,7 @@ from faults_in_geometry import regrid
     77,
     "volumes on other grids that hold no brain of a person",
     2,
-    "t1: found a brain of 17 mL, expected at least 300 mL; check that this is a head, or give a "
+    "t1: found a brain of 11 mL, expected at least 300 mL; check that this is a head, or give a "
     "mask with --brain-mask.",
 )
 def tiny_brain(inputs):

@@ -23,6 +23,7 @@ _COARSE_MM, _FINE_MM, _MASK_MM = 4.0, 2.5, 4.0
 _BINS = 32
 _NEAR_BRAIN_MM = 10.0  # around the brain, what the last stage sees
 _SAME_POSITION_MM = 0.5  # a correction below it is none: half of a working voxel
+_LEAST_SEEN = 0.3  # of the fixed brain inside the moving volume
 _STEPS = 150  # of an optimizer, at most
 _RELAXATION = 0.8  # of a step that went too far; with 0.5 different starts end apart
 Asked = Callable[[], bool]
@@ -94,18 +95,18 @@ def register(
     Raises:
         Cancelled: `cancelled` returned true.
     """
-    pair = _Pair(fixed, moving, told, cancelled)
+    pair = _Pair(fixed, moving, cancelled)
     header = pair.at_header()
     starts = [header, pair.by_masks(pair.centered())]
     told(0.25)
     coarse = [pair.by_heads(start) for start in starts]
-    coarse += pair.by_heads_turned_over(coarse)
+    coarse += pair.by_heads_turned_over(pair.centered())
     told(0.6)
     fine = pair.fine_view()
-    costs = [(fine.cost(start), start) for start in (*starts, *coarse)]
+    costs = [(pair.cost(fine, start), start) for start in (*starts, *coarse)]
     least, best = min(costs, key=lambda known: known[0])
     found = pair.by_brain(fine, best)
-    cost = fine.cost(found)
+    cost = pair.cost(fine, found)
     if cost > least:
         cost, found = least, best
     moved = _mean_motion(found, pair.brain_points)
@@ -130,7 +131,7 @@ def _mean_motion(transform: sitk.Transform, points: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """Both volumes at one resolution, and how well a transform makes them agree."""
+    """Both volumes at one resolution, and where the metric looks."""
 
     fixed: sitk.Image
     moving: sitk.Image
@@ -144,21 +145,12 @@ class _View:
             method.SetMetricFixedMask(self.mask)
         return method
 
-    def cost(self, transform: sitk.Transform) -> float:
-        """Return the negative mutual information; 0 where the volumes do not meet."""
-        method = self.method()
-        method.SetInitialTransform(transform)
-        try:
-            return float(method.MetricEvaluate(self.fixed, self.moving))
-        except RuntimeError:  # no voxel of one inside the other
-            return 0.0
-
 
 class _Pair:
     """Two heads on the way to each other."""
 
-    def __init__(self, fixed: Head, moving: Head, told: Told, cancelled: Asked) -> None:
-        self.told, self.cancelled = told, cancelled
+    def __init__(self, fixed: Head, moving: Head, cancelled: Asked) -> None:
+        self.cancelled = cancelled
         self.is_stripped = fixed.is_stripped or moving.is_stripped
         self.brains = [
             None if head.brain is None else _at(head.brain, _FINE_MM) for head in (fixed, moving)
@@ -196,24 +188,20 @@ class _Pair:
         view = self._coarse = self._coarse or self._coarse_view()
         return self._optimized(view.method(), view.fixed, view.moving, start, step=2.0)
 
-    def by_heads_turned_over(
-        self, found: list[sitk.Euler3DTransform]
-    ) -> list[sitk.Euler3DTransform]:
-        """Return what stage B reaches from the best position turned over, where that fits better.
+    def by_heads_turned_over(self, start: sitk.Euler3DTransform) -> list[sitk.Euler3DTransform]:
+        """Return what A and B reach from a start turned over, where that fits better at once.
 
         A header with a wrong orientation can be off by half a turn, which no small steps find.
         """
         view = self._coarse = self._coarse or self._coarse_view()
-        costs = [view.cost(transform) for transform in found]
-        best = found[int(np.argmin(costs))]
         turned = []
         for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1)):
-            other = sitk.Euler3DTransform(best)
-            matrix = np.array(best.GetMatrix()).reshape(3, 3) @ np.diag(signs)
+            other = sitk.Euler3DTransform(start)
+            matrix = np.array(start.GetMatrix()).reshape(3, 3) @ np.diag(signs)
             other.SetMatrix(matrix.ravel().tolist(), 1e-6)
-            turned.append((view.cost(other), other))
-        cost, start = min(turned, key=lambda known: known[0])
-        return [self.by_heads(start)] if cost < min(costs) else []
+            turned.append((self.cost(view, other), other))
+        cost, best = min(turned, key=lambda known: known[0])
+        return [self.by_heads(self.by_masks(best))] if cost < self.cost(view, start) else []
 
     def _coarse_view(self) -> _View:
         images = [_at(image, _COARSE_MM) for image in self.heads]
@@ -238,6 +226,23 @@ class _Pair:
     def by_brain(self, view: _View, start: sitk.Euler3DTransform) -> sitk.Euler3DTransform:
         """Stage C."""
         return self._optimized(view.method(), view.fixed, view.moving, start, step=2.0)
+
+    def cost(self, view: _View, transform: sitk.Transform) -> float:
+        """Return the negative mutual information; 0 where the volumes hardly meet.
+
+        Few voxels would seem to have much in common by chance.
+        """
+        size = np.array(view.moving.GetSize())
+        points = map(transform.TransformPoint, self.brain_points.tolist())
+        indices = np.array([view.moving.TransformPhysicalPointToContinuousIndex(p) for p in points])
+        if np.mean(((indices > -0.5) & (indices < size - 0.5)).all(axis=1)) < _LEAST_SEEN:
+            return 0.0
+        method = view.method()
+        method.SetInitialTransform(transform)
+        try:
+            return float(method.MetricEvaluate(view.fixed, view.moving))
+        except RuntimeError:  # no voxel of one inside the other
+            return 0.0
 
     def overlap(self, transform: sitk.Transform) -> float | None:
         """Return the Dice of both brains where both fields of view reach; None without both."""

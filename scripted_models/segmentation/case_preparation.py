@@ -5,7 +5,7 @@ they were prepared it does not know.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -102,7 +102,7 @@ class ReadCase:
     Attributes:
         images: sequence -> image, all on one grid.
         findings: what the user should know of how they came there.
-        prepared: how; None where they are as in the files.
+        prepared: how, without its images; None where they are as in the files.
         place: makes the place of the result; None: the grid of the images.
         seconds: time per stage.
     """
@@ -144,8 +144,9 @@ def read_case(
     if _lacks_extractor(needs, options) and not needs.on_other_grids and not needs.always:
         return ReadCase(on_one_grid(case, images), findings=(_no_extractor(needs),))
     prepared = _prepared(images, needs, options, progress, cancelled)
+    moved, prepared = prepared.images, replace(prepared, images={})  # to be freed early
     return ReadCase(
-        images=prepared.images,
+        images=moved,
         findings=prepared.findings,
         prepared=prepared,
         place=lambda: place_of(prepared, options.result_grid),

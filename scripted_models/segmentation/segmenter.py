@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -118,6 +119,7 @@ class Segmenter:
         progress = stages.progress
         stages.enter("preprocess")
         seen = prepare(read.images, self.model)
+        read = replace(read, images={})  # `volumes` holds the same
         place = read.place() if read.place else ResultPlace.of(volumes)
         stages.enter("network")
         inner, steps = self._predict(seen, progress, cancelled)
