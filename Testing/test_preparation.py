@@ -14,15 +14,10 @@ from scripted_models.geometry import Grid
 from scripted_models.images.checks import WARNING
 from scripted_models.preparation import deepbet_weights
 from scripted_models.preparation.brain_extraction import brain_of, shown_part, volume_ml
-from scripted_models.preparation.doubts import (
-    doubts_of,
-    mask_border_finding,
-    refuse_no_brain,
-    registration_doubts,
-)
+from scripted_models.preparation.doubts import refuse_no_brain, registration_doubts
 from scripted_models.preparation.image_preparation import prepare_images
 from scripted_models.preparation.mask_file import read_mask
-from scripted_models.preparation.needs import Needs, is_stripped, needs_of
+from scripted_models.preparation.needs import is_stripped, needs_of
 from scripted_models.preparation.resampling import moved_onto, probabilities_on, working_grid
 from scripted_models.preparation.rigid_registration import Head, register
 from scripted_models.runtime.progress import Progress
@@ -303,42 +298,6 @@ class TestPreparation:
         tiny = Grid((20, 20, 20)).image_from(np.ones((20, 20, 20), np.uint8))
         with pytest.raises(InputError, match="a brain of 8 mL"):
             refuse_no_brain({"t1": tiny})
-
-
-class TestDoubts:
-    def finds(self, brain, reached=None):
-        image = Grid(brain.shape[::-1], (2.0, 2.0, 2.0)).image_from(brain)
-        reached = {"t1c": np.ones_like(brain) if reached is None else reached}
-        found = doubts_of(Needs("t1c", (), ()), {"t1c": image}, {"t1c": image}, {}, image, reached)
-        return [finding.found for finding in found]
-
-    def ball(self, radius=36, shift=0):
-        z, y, x = np.indices((80, 80, 80)) - 39.5
-        return (z - shift) ** 2 + y**2 + x**2 < radius**2
-
-    def test_a_whole_brain_is_no_doubt(self):
-        assert not self.finds(self.ball())
-
-    def test_small_brains(self):
-        assert any("a brain of" in found for found in self.finds(self.ball(28)))
-
-    def test_what_the_field_of_view_lacks(self):
-        reached = np.ones((80, 80, 80), bool)
-        reached[:20] = False
-        (found,) = self.finds(self.ball(), reached)
-        assert "outside of the field of view" in found
-
-    def test_a_brain_that_is_cut_off(self):
-        assert any("goes on beyond" in found for found in self.finds(self.ball(36, 25)))
-
-    def test_tumor_at_the_border_of_the_mask(self):
-        brain, labels = self.ball(30), np.zeros((80, 80, 80), np.uint8)
-        labels[35:45, 35:45, 35:45] = 4
-        assert mask_border_finding(labels, brain) is None
-        assert mask_border_finding(labels * 0, brain) is None
-        labels[:] = 0
-        labels[brain & (np.indices(brain.shape)[0] > 62)] = 4
-        assert mask_border_finding(labels, brain) is not None
 
 
 def test_files_of_a_preparation(phantom, tmp_path):

@@ -18,7 +18,7 @@ from scripted_models.sequences import SEQUENCES
 
 if TYPE_CHECKING:
     from scripted_models.cases.case import Case
-    from scripted_models.segmentation.case_preparation import PreparationOptions
+    from scripted_models.segmentation.raw_cases import PreparationOptions
 
 
 def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
@@ -45,7 +45,7 @@ def run(options: Namespace, progress: Progress) -> int:
     refuse_one_mask_for_many(options, cases)
     refuse_input_as_output(options.output, cases)
     from scripted_models.runtime.atomic_files import only_writer
-    from scripted_models.segmentation.case_preparation import PreparationOptions
+    from scripted_models.segmentation.raw_cases import PreparationOptions
 
     wanted = PreparationOptions("always", options.reference, mask=options.brain_mask)
     skipped = []
@@ -72,7 +72,7 @@ def run(options: Namespace, progress: Progress) -> int:
 def _prepare(case: "Case", output: Path, wanted: "PreparationOptions", progress: Progress) -> None:
     from scripted_models.reporting.preparation_page import write_preparation
     from scripted_models.segmentation.case_inputs import CaseInputs
-    from scripted_models.segmentation.case_preparation import prepare_case
+    from scripted_models.segmentation.raw_cases import prepare_case
 
     inputs = CaseInputs.of(case)
     prepared = prepare_case(case, wanted, progress)

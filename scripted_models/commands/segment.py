@@ -85,8 +85,8 @@ def run(options: Namespace, progress: Progress) -> int:
 
     from scripted_models.labels import CODINGS
     from scripted_models.segmentation.batch import Batch
-    from scripted_models.segmentation.case_preparation import PreparationOptions
     from scripted_models.segmentation.outputs import OutputOptions
+    from scripted_models.segmentation.raw_cases import PreparationOptions
     from scripted_models.segmentation.segmenter import Segmenter
 
     if threads:

@@ -27,8 +27,8 @@ from scripted_models.runtime.atomic_files import BEGUN, make_folder, put_in_plac
 from scripted_models.runtime.file_identity import same_on_any_disk
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.case_inputs import CaseInputs
-from scripted_models.segmentation.case_preparation import AUTOMATIC, PreparationOptions
 from scripted_models.segmentation.quality_estimate import uncertainty
+from scripted_models.segmentation.raw_cases import AUTOMATIC, PreparationOptions
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 
 SEGMENTATION, REPORT, OVERLAY = "segmentation.nii.gz", "report.json", "overlay.png"

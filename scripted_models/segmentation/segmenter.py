@@ -19,17 +19,17 @@ from scripted_models.inference import (
     predict_volume,
 )
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.case_preparation import (
+from scripted_models.segmentation.quality_estimate import (
+    doubtful_slices,
+    estimated_dice,
+    result_problems,
+)
+from scripted_models.segmentation.raw_cases import (
     AUTOMATIC,
     SHARE,
     PreparationOptions,
     ResultPlace,
     read_case,
-)
-from scripted_models.segmentation.quality_estimate import (
-    doubtful_slices,
-    estimated_dice,
-    result_problems,
 )
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 from scripted_models.segmentation.tumor_size import measure
