@@ -91,11 +91,11 @@ def table_with_a_case_twice(inputs):
 
 @fault(
     77,
-    "a folder of DICOM files",
+    "a folder with a damaged DICOM file and nothing else",
     2,
-    "{IN}: found DICOM files (such as {IN}/PAT1/T1/I0001) in 1 folder(s), expected volumes, a file "
-    "for each sequence; convert each series, for example with dcm2niix, or load them in 3D Slicer "
-    "(DICOM module) and save the volumes as .nii.gz.",
+    "{IN}: found DICOM files of no T1, T1c, T2 or FLAIR (I0001: it is a damaged DICOM file), "
+    "expected magnetic resonance series of a head; choose another folder, or name the series "
+    "with --t1 --t1c --t2 --flair.",
 )
 def dicom_folder(inputs):
     for path in inputs.paths.values():

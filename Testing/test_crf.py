@@ -1,5 +1,6 @@
 """The dense CRF: its filters against the matrix of all pairs, mean field, networks and files."""
 
+import math
 from itertools import product
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from scripted_models.errors import ModelError
 from scripted_models.networks.crf import FILTERS, DenseCRF
+from scripted_models.networks.crf.dense_crf import LEAST_WIDTH, MOST_WIDTH
 from scripted_models.networks.crf.gaussian_filters import (
     exact_filter,
     gaussian_filter,
@@ -17,7 +19,7 @@ from scripted_models.networks.crf.gaussian_filters import (
     window_filter,
 )
 from scripted_models.networks.crf.permutohedral import PermutohedralLattice
-from scripted_models.networks.crf.refinement import build_crf
+from scripted_models.networks.crf.refinement import build_crf, refine
 
 
 def smooth_image(generator, channels, *shape):
@@ -244,3 +246,30 @@ class TestDenseCRF:
     def test_shapes_that_do_not_fit(self):
         with pytest.raises(ValueError, match="expected"):
             DenseCRF(2)(torch.zeros(1, 2, 5, 5), torch.zeros(1, 1, 5, 6))
+
+
+@pytest.mark.parametrize("width", [0.0, 1e-300, 1e-4, 1e5, 1e308, math.nan, math.inf])
+@pytest.mark.parametrize("key", ["position_width", "intensity_width", "smoothness_width"])
+def test_widths_that_no_filter_can_have_are_refused(key, width):
+    with pytest.raises(ModelError, match=r"expected numbers from 0\.001 to 10000"):
+        build_crf(3, {key: width})
+
+
+@pytest.mark.parametrize("width", [LEAST_WIDTH, MOST_WIDTH])
+@pytest.mark.parametrize("key", ["position_width", "intensity_width"])
+def test_the_widths_at_the_ends_give_numbers(key, width):
+    image = np.random.default_rng(0).normal(0, 50, (2, 8, 9)).astype(np.float32)
+    refined = refine(build_crf(3, {key: width}), np.full((3, 8, 9), 1 / 3, np.float32), image)
+    assert np.isfinite(refined).all()
+
+
+def test_the_exact_filter_says_that_an_image_is_too_large():
+    crf = build_crf(2, {"backend": "exact"})
+    with pytest.raises(ModelError, match="at most 4096 for the exact filter"):
+        refine(crf, np.full((2, 65, 64), 0.5, np.float32), np.zeros((1, 65, 64), np.float32))
+
+
+@pytest.mark.parametrize("weight", [1e39, -1e39, 1e308, math.inf])
+def test_weights_beyond_float32_are_refused(weight):
+    with pytest.raises(ModelError, match="a weight beyond"):
+        build_crf(3, {"appearance_weight": weight})

@@ -127,6 +127,8 @@ def test_hostile_settings_are_refused_at_the_start_or_give_a_model(
         ("decision={ WT = 0.5 }", "'decision'"),
         ("decision={ WT = 0.5, TC = 0.5, ET = nan }", "'decision.ET'"),
         ("crf={ position_width = 0.0 }", "'crf.position_width'"),
+        ("crf={ position_width = 1e-300 }", "'crf.position_width'"),
+        ('crf={ backend = "exact" }', "backend = 'exact', which is for at most 4096 pixels"),
         ("crf={ width = 1.0 }", "unknown key 'crf.width'"),
         ('postprocessing=[{ step = "remove_small_components" }]', "'postprocessing[0]."),
         ('preprocessing=[{ step = "zscore" }]', "'mark_brain' first"),

@@ -1,9 +1,12 @@
-"""What is said about brains that are small, cut off or not seen, and tumors that a mask may cut."""
+"""What is doubted of a prepared case: its brain, its field of view, a tumor at the mask's edge."""
 
 import numpy as np
 
 from scripted_models.geometry import Grid
-from scripted_models.preparation.doubts import doubts_of, mask_border_finding
+from scripted_models.preparation.doubts import (
+    doubts_of,
+    mask_border_finding,
+)
 from scripted_models.preparation.needs import Needs
 
 

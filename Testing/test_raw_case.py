@@ -12,7 +12,7 @@ from scripted_models.cli import main
 from scripted_models.geometry import Grid
 from scripted_models.preparation.resampling import moved_onto
 from scripted_models.runtime.progress import Progress
-from scripted_models.segmentation.raw_case import PreparationOptions, place_of, prepare_case
+from scripted_models.segmentation.raw_cases import PreparationOptions, place_of, prepare_case
 
 THICK = Grid((72, 72, 25), (3.0, 3.0, 6.5))
 

@@ -78,6 +78,13 @@ class TestPalettes:
         with pytest.raises(InputError, match=r"not in the palette of VOC, such as \("):
             read_mask(path)
 
+    @pytest.mark.parametrize("color", [(0, 0, 0), (128, 0, 0), (9, 9, 9)], ids=str)
+    def test_indices_of_one_color_are_refused(self, color, tmp_path):
+        path = save_palette(tmp_path / "a.png", [[1, 7], [7, 15]], np.full((256, 3), color))
+        with pytest.raises(InputError, match=r"the indices \[1, 7, 15\] in one color"):
+            read_mask(path)
+        assert len(np.unique(read_mask(save_palette(path, [[15, 15]], palette()[:16])))) == 1
+
     def test_a_bus_is_gray_and_stays_a_bus(self, tmp_path):
         path = save_palette(tmp_path / "a.png", [[0, 1]], [(128, 128, 128), (0, 0, 0)])
         assert read_mask(path).tolist() == [[7, 0]]

@@ -249,3 +249,28 @@ class TestStart:
         path = tmp_path / "fast.toml"
         path.write_text('name = "fast"\n[network]\nname = "UNet"\nstart = "fast"\n')
         assert [e.name for e in load_list([path])] == ["fast"]
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch warns of types that it will drop
+@pytest.mark.parametrize(
+    "strange",
+    [
+        lambda kernel: kernel * float("nan"),
+        lambda kernel: kernel.double() * 1e300,
+        lambda kernel: kernel.to(torch.int8),
+        lambda kernel: kernel.long(),
+        lambda kernel: kernel.to(torch.complex64),
+        lambda kernel: kernel.to(torch.float8_e4m3fn),
+        lambda kernel: kernel.to_sparse(),
+        lambda kernel: kernel.to("meta"),
+        lambda kernel: torch.quantize_per_tensor(kernel, 0.1, 0, torch.qint8),
+    ],
+    ids=["nan", "too large", "int8", "int64", "complex", "float8", "sparse", "meta", "quantized"],
+)
+def test_kernels_that_are_no_finite_numbers_are_refused(strange, tmp_path):
+    kernel = torch.ones(2, 3, 4, 4)
+    torch.save({"conv1.weight": strange(kernel), "seen": torch.tensor(3)}, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=r"no plain floating-point numbers.*conv1\.weight"):
+        read_weights(tmp_path / "w.pt")
+    torch.save({"conv1.weight": kernel.half(), "seen": torch.tensor(3)}, tmp_path / "w.pt")
+    assert list(read_weights(tmp_path / "w.pt")) == ["conv1.weight", "seen"]

@@ -38,7 +38,7 @@ Dice = Mapping[Region, Share]
 Decision = Mapping[Region, Share | Literal["estimated_dice"]]
 Count = Annotated[int, Range(0, 10**9)]
 NotNegative = Annotated[float, Range(at_least=0)]
-Width = Annotated[float, Range(above=0, at_most=10_000)]
+Width = Annotated[float, Range(at_least=1e-3, at_most=10_000)]  # as `DenseCRF` takes it
 Weight = Annotated[float, Range(0, 10_000)]
 Name = Annotated[str, Pattern(r"[^\x00-\x1f\x7f]{1,200}", "1 to 200 characters on one line")]
 

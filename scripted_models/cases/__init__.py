@@ -11,7 +11,8 @@ Inside: `sequence_names` is the one reader of names, with the vocabulary of `nam
 `name_tokens` cuts names into words and `contrast_words` judges T1 with and without contrast medium.
 `naming` tells where in a file name its role begins, and which forms are a ground truth.
 `stray_truths` leaves out label maps of no expert, `ignored_files` says so, `case_files` joins the
-files of a case and `loose_files` reads a folder of loosely named ones. `msd` reads data sets with a
-dataset.json, `sequence_folders` folders that are named by sequence. `time_points` finds the time
-point in a name. `label_statements` and `slicer_segments` read what is stated about labels.
+files of a case and `loose_files` reads a folder of loosely named ones. `dicom` reads studies as
+scanners write them. `msd` reads data sets with a dataset.json, `sequence_folders` folders that are
+named by sequence. `time_points` finds the time point in a name. `label_statements` and
+`slicer_segments` read what is stated about labels.
 """

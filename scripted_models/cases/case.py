@@ -15,6 +15,8 @@ from scripted_models.cases.sequence_assignment import Guess
 from scripted_models.cases.slicer_segments import segment_notes
 from scripted_models.errors import InputError, Problem
 from scripted_models.geometry import Grid
+from scripted_models.images.dicom_series import DicomSeries
+from scripted_models.images.headers import volume_parts
 from scripted_models.images.volume_files import read_channel, read_volume
 from scripted_models.labels import CODINGS, REGIONS, LabelCoding
 from scripted_models.sequences import SEQUENCES
@@ -32,13 +34,36 @@ _MOST_REASONS = 4  # in one sentence
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where one sequence lies: a file, and the volume inside it for 4-D files."""
+    """Where one sequence lies.
+
+    Attributes:
+        path: of the file, of a DICOM series the first one.
+        channel: the volume inside a 4-D file.
+        series: the DICOM series, None for other files.
+    """
 
     path: Path
     channel: int | None = None
+    series: DicomSeries | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that hold it: one, header and voxels, or the slices of a series.
+
+        Raises:
+            InputError: as `headers.volume_parts`.
+        """
+        return self.series.files if self.series else volume_parts(self.path)
+
+    @property
+    def title(self) -> str:
+        """What people know it by: name of the file, or number and description of the series."""
+        return self.series.title if self.series else self.path.name
 
     def read(self) -> sitk.Image:
         """Read the 3-D image."""
+        if self.series:
+            return self.series.read()
         return (
             read_volume(self.path)
             if self.channel is None
@@ -173,9 +198,11 @@ class Case:
         doubtful = any(guess.key is not None for guess in open_guesses)
         if not self.missing or (set(one_of) & set(self.images) and not doubtful):
             return
-        have = ", ".join(f"{m} ({s.path.name})" for m, s in self.images.items()) or "none"
+        have = ", ".join(f"{m} ({s.title})" for m, s in self.images.items()) or "none"
         sure = "sure " if self.guesses else ""
-        left_out = [f"{f.path.name}: {f.why}" for f in self.ignored if f.why != OF_NO_KNOWN_FORM]
+        left_out = [
+            f"{f.title or f.path.name}: {f.why}" for f in self.ignored if f.why != OF_NO_KNOWN_FORM
+        ]
         why = " | ".join([*(guess.why for guess in open_guesses), *left_out[:_MOST_REASONS]])
         raise InputError(
             found=f"{have} and no {sure}{', '.join(self.missing)}{f' ({why})' if why else ''}",

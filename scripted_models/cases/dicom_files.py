@@ -1,7 +1,10 @@
-"""DICOM files in a folder: recognized, not read."""
+"""DICOM files in a folder: recognized, not read. They need pydicom, see `cases.dicom`."""
 
+import importlib.util
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_extension
@@ -11,9 +14,10 @@ _TRIED = 3  # files of a folder
 _NAMES = (".dcm", ".ima", "dicomdir")
 _FIRST_GROUPS = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
 CONVERT = (
-    "convert each series, for example with dcm2niix, or load them in 3D Slicer (DICOM module) and "
-    "save the volumes as .nii.gz"
+    "install pydicom with pip install 'scripted-models[dicom]', or convert each series, for "
+    "example with dcm2niix, or save the volumes as .nii.gz in 3D Slicer"
 )
+ALONE = "give their folder alone to have them read"
 
 
 def dicom_folders(folder: Path) -> dict[Path, Path]:
@@ -44,14 +48,21 @@ def is_dicom(path: Path) -> bool:
     return head[128:] == b"DICM" or head.startswith(_FIRST_GROUPS)
 
 
-def refuse_dicom(folder: Path) -> None:
-    """Raise InputError where a folder without volumes holds DICOM files."""
-    found = dicom_folders(folder)
-    if found:
-        first = next(iter(found.values()))
-        raise InputError(
-            found=f"DICOM files (such as {first}) in {len(found)} folder(s)",
-            expected="volumes, a file for each sequence",
-            action=CONVERT,
-            path=folder,
-        )
+def has_pydicom() -> bool:
+    """Tell whether the package that reads attributes is installed."""
+    return importlib.util.find_spec("pydicom") is not None
+
+
+def refuse_dicom(folder: Path, paths: Sequence[Path]) -> NoReturn:
+    """Raise InputError about DICOM files that cannot be read without pydicom.
+
+    Args:
+        folder: that was searched.
+        paths: DICOM files in it.
+    """
+    raise InputError(
+        found=f"{len(paths)} DICOM file(s) (such as {paths[0]}), and no pydicom to read them",
+        expected="pydicom, or volumes, a file for each sequence",
+        action=CONVERT,
+        path=folder,
+    )

@@ -1,4 +1,4 @@
-"""Discovery of BraTS cases in the layouts of 2012 to 2024 and of MSD Task01."""
+"""Discovery of cases: BraTS in the layouts of 2012 to 2024, MSD Task01, and DICOM."""
 
 import os
 import re
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from scripted_models.cases.case import TRUTH_KINDS, Case, FileProblem, ImageSource
 from scripted_models.cases.case_files import choose_readings, split_doubtful, with_ignored
-from scripted_models.cases.dicom_files import refuse_dicom
+from scripted_models.cases.dicom.studies import dicom_cases
+from scripted_models.cases.folder_walk import files_below
 from scripted_models.cases.loose_files import are_several_patients, guess_files
 from scripted_models.cases.msd import PARTS, data_sets, find_msd_cases, refuse_numbered
 from scripted_models.cases.naming import FileRole, coding_from_name, file_role, label_stem, left_out
@@ -80,7 +81,8 @@ def find_cases(folder: Path) -> list[Case]:
     cases = _unique([*find_msd_cases(folder), *_find_by_name(folder, ignored)])
     if not cases:
         refuse_numbered(volumes_below(folder), folder)
-        refuse_dicom(folder)
+        if found := dicom_cases(folder):
+            return sorted(found, key=lambda case: case.name)
         why = "".join(f"; {path.name}: {reason}" for path, reason in ignored[:_MOST_REASONS])
         raise InputError(
             found=f"no volumes named by sequence (t1, t1c or t1ce, t2, flair{why})",
@@ -93,20 +95,7 @@ def find_cases(folder: Path) -> list[Case]:
 
 def volumes_below(folder: Path) -> Iterator[Path]:
     """Give all volumes below a folder, in order; each folder once, whatever links lead to it."""
-    root = os.path.realpath(folder)
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        above = root != real and (root + os.sep).startswith(real.rstrip(os.sep) + os.sep)
-        if real in seen or above:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in sorted(names):
-            path = Path(parent) / name
-            if not name.startswith(".") and volume_extension(path) and path.is_file():
-                yield path
+    yield from (p for p in files_below(folder) if volume_extension(p) and p.is_file())
 
 
 def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[Path, Case]]:

@@ -19,14 +19,16 @@ class IgnoredFile:
     """A file that was left out.
 
     Attributes:
-        path: of the file.
+        path: of the file, of a DICOM series the first one.
         kind: its name, with "<case>" for the case's.
         why: a clause.
+        title: what a DICOM series is called, "" for other files.
     """
 
     path: Path
     kind: str
     why: str
+    title: str = ""
 
 
 class HasIgnored(Protocol):
@@ -49,11 +51,17 @@ def ignored_file(path: Path, stem: str, why: str) -> IgnoredFile:
     return IgnoredFile(path, f"<case>{path.name[len(own) :]}" if own else path.name, why)
 
 
+def ignored_series(path: Path, case: str, title: str, why: str) -> IgnoredFile:
+    """Return a DICOM series of a case that was left out; each is told of its own."""
+    return IgnoredFile(path, f"{case}, {title}", why, title)
+
+
 def tell_ignored(cases: Iterable[HasIgnored]) -> list[str]:
     """Return one sentence for each kind of name that was left out, with the number of files."""
     kinds: dict[tuple[str, str], list[IgnoredFile]] = {}
     for file in (file for case in cases for file in case.ignored):
-        kinds.setdefault((re.sub(r"(?<![tT])\d+", "#", file.kind), file.why), []).append(file)
+        kind = file.kind if file.title else re.sub(r"(?<![tT])\d+", "#", file.kind)
+        kinds.setdefault((kind, file.why), []).append(file)
     told = [_sentence(same) for same in kinds.values()]
     if len(told) > _MOST_KINDS:
         words = _("Files of {count} more kinds of names were ignored, too.")
@@ -64,6 +72,7 @@ def tell_ignored(cases: Iterable[HasIgnored]) -> list[str]:
 def _sentence(files: Sequence[IgnoredFile]) -> Phrase:
     first, number = files[0], len({os.fspath(file.path) for file in files})
     if number == 1:
-        return _("{file} was ignored: {why}.").format(file=first.path, why=first.why)
+        shown = first.kind if first.title else first.path
+        return _("{file} was ignored: {why}.").format(file=shown, why=first.why)
     words = _("{count} files such as {kind} were ignored: {why}.")
     return words.format(count=number, kind=first.kind, why=first.why)

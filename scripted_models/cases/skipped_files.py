@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scripted_models.cases.case import Case
-from scripted_models.cases.dicom_files import CONVERT, dicom_folders
+from scripted_models.cases.dicom_files import ALONE, CONVERT, dicom_folders, has_pydicom
 from scripted_models.cases.discovery import volumes_below
 from scripted_models.cases.label_statements import PREDICTION_STEM
 from scripted_models.cases.sequence_names import read_name
@@ -42,13 +42,14 @@ def skipped_files(folder: Path, cases: Iterable[Case]) -> list[Problem]:
         Problem(found=f"{len(paths)} volume(s) left out {why} ({_some(paths)})", path=str(folder))
         for why, paths in left_out.items()
     ]
-    if dicom := dicom_folders(folder):
+    are_read = any(source.series for case in cases for source in case.images.values())
+    if not are_read and (dicom := dicom_folders(folder)):
         problems.append(
             Problem(
                 found=f"DICOM files in {len(dicom)} folder(s), which were left out "
                 f"({_some(dicom.values())})",
                 expected="volumes, a file for each sequence",
-                action=CONVERT,
+                action=ALONE if has_pydicom() else CONVERT,
                 path=str(folder),
             )
         )

@@ -10,14 +10,14 @@ from scripted_models.runtime.progress import Progress
 from scripted_models.runtime.standard_streams import say
 
 if TYPE_CHECKING:
-    from scripted_models.cases.case import Case
+    from scripted_models.cases.case import Case, ImageSource
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("cases", help="list the cases found in a folder")
     parser.add_argument(
-        "folder", type=Path, help="BraTS (2012-2024), MSD Task01, or a patient's files"
+        "folder", type=Path, help="BraTS (2012-2024), MSD Task01, a patient's files, or DICOM"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -55,9 +55,17 @@ def _lines(case: "Case", width: int) -> list[str]:
     problems = [problem.sentence for problem in case.problems]
     lines = ["  ".join([case.name.ljust(width), missing, truth, *problems])]
     for sequence, guess in case.guesses.items():
-        file = f"{guess.key.name}: " if guess.key else ""
+        of_series = sequence in case.images and case.images[sequence].series
+        file = f"{guess.key.name}: " if guess.key and not of_series else ""
         lines.append(f"    {sequence:<5}  {guess.confidence or 'open':<6}  {file}{guess.reason}")
     return lines
+
+
+def _source(source: "ImageSource") -> dict[str, Any]:
+    found: dict[str, Any] = {"path": str(source.path), "channel": source.channel}
+    if source.series:
+        found |= {"series": source.series.title, "study_uid": source.series.study_uid}
+    return found
 
 
 def _describe(case: "Case") -> dict[str, Any]:
@@ -65,7 +73,7 @@ def _describe(case: "Case") -> dict[str, Any]:
     coding = case.truth_coding()
     return {
         "name": case.name,
-        "images": {m: {"path": str(s.path), "channel": s.channel} for m, s in case.images.items()},
+        "images": {m: _source(s) for m, s in case.images.items()},
         "missing": list(case.missing),
         "truth": str(case.truth) if case.truth else None,
         "coding": coding.name if coding else None,

@@ -9,6 +9,7 @@ from scripted_models.commands.segment import (
     chosen_cases,
     refuse_input_as_output,
     refuse_one_mask_for_many,
+    tell_choices,
 )
 from scripted_models.errors import InputError
 from scripted_models.runtime.process_priority import give_way
@@ -17,7 +18,7 @@ from scripted_models.sequences import SEQUENCES
 
 if TYPE_CHECKING:
     from scripted_models.cases.case import Case
-    from scripted_models.segmentation.raw_case import PreparationOptions
+    from scripted_models.segmentation.raw_cases import PreparationOptions
 
 
 def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
@@ -25,9 +26,9 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     text = "register, skull-strip and resample raw volumes, without segmenting them"
     parser = subparsers.add_parser("prepare", help=text)
     add = parser.add_argument
-    add("folder", type=Path, nargs="?", help="case folder, or a folder of cases")
+    add("folder", type=Path, nargs="?", help="case folder, folder of cases, or DICOM studies")
     for sequence in SEQUENCES:
-        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume")
+        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume or DICOM series")
     add("--without", nargs="+", choices=SEQUENCES, default=[], help="leave out unusable sequences")
     add("--output", type=Path, required=True, help="folder for the prepared volumes")
     add("--case-name", help="name of the case given as single files")
@@ -40,10 +41,11 @@ def run(options: Namespace, progress: Progress) -> int:
     """Prepare all chosen cases; of several those that cannot be used are skipped and told."""
     give_way()
     cases = chosen_cases(options, SEQUENCES)
+    tell_choices(cases, progress)
     refuse_one_mask_for_many(options, cases)
     refuse_input_as_output(options.output, cases)
     from scripted_models.runtime.atomic_files import only_writer
-    from scripted_models.segmentation.raw_case import PreparationOptions
+    from scripted_models.segmentation.raw_cases import PreparationOptions
 
     wanted = PreparationOptions("always", options.reference, mask=options.brain_mask)
     skipped = []
@@ -70,7 +72,7 @@ def run(options: Namespace, progress: Progress) -> int:
 def _prepare(case: "Case", output: Path, wanted: "PreparationOptions", progress: Progress) -> None:
     from scripted_models.reporting.preparation_page import write_preparation
     from scripted_models.segmentation.case_inputs import CaseInputs
-    from scripted_models.segmentation.raw_case import prepare_case
+    from scripted_models.segmentation.raw_cases import prepare_case
 
     inputs = CaseInputs.of(case)
     prepared = prepare_case(case, wanted, progress)

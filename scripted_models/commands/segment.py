@@ -27,9 +27,9 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
 
     parser = subparsers.add_parser("segment", help="segment one case or a folder of cases")
     add = parser.add_argument
-    add("folder", type=Path, nargs="?", help="case folder, or a folder of cases")
+    add("folder", type=Path, nargs="?", help="case folder, folder of cases, or DICOM studies")
     for sequence in SEQUENCES:
-        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume")
+        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume or DICOM series")
     add("--without", nargs="+", choices=SEQUENCES, default=[], help="leave out unusable sequences")
     add("--output", type=Path, required=True, help="folder for the results")
     add("--case-name", help="name of the case given as single files")
@@ -69,13 +69,11 @@ def run(options: Namespace, progress: Progress) -> int:
     threads = _threads(options, progress)
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
-    from scripted_models.cases.ignored_files import tell_ignored
     from scripted_models.cases.skipped_files import skipped_files
 
     one_of = read_description(find_model(options.model)).needs_one_of
     cases = chosen_cases(options, one_of)
-    for text in tell_ignored(cases):
-        progress.warning(text)
+    tell_choices(cases, progress)
     if len(cases) == 1:
         cases[0].require_images(one_of)
     refuse_one_mask_for_many(options, cases)
@@ -88,7 +86,7 @@ def run(options: Namespace, progress: Progress) -> int:
     from scripted_models.labels import CODINGS
     from scripted_models.segmentation.batch import Batch
     from scripted_models.segmentation.outputs import OutputOptions
-    from scripted_models.segmentation.raw_case import PreparationOptions
+    from scripted_models.segmentation.raw_cases import PreparationOptions
     from scripted_models.segmentation.segmenter import Segmenter
 
     if threads:
@@ -102,6 +100,15 @@ def run(options: Namespace, progress: Progress) -> int:
     batch = Batch(segmenter, options.output, wanted, options.resume)
     batch.run(cases, progress, lambda written: _tell(written, progress))
     return 0
+
+
+def tell_choices(cases: "Sequence[Case]", progress: Progress) -> None:
+    """Say which files and series were left out of the cases, and what should be checked."""
+    from scripted_models.cases.dicom.named_series import doubts_of_series
+    from scripted_models.cases.ignored_files import tell_ignored
+
+    for text in (*tell_ignored(cases), *(text for c in cases for text in doubts_of_series(c))):
+        progress.warning(text)
 
 
 def _threads(options: Namespace, progress: Progress) -> int:
@@ -139,7 +146,7 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
         options: of the command line.
         one_of: sequences of which one suffices; empty: all four are needed.
     """
-    from scripted_models.cases.case import Case, ImageSource
+    from scripted_models.cases.case import Case
     from scripted_models.cases.discovery import find_cases
 
     files = {m: getattr(options, m) for m in SEQUENCES if getattr(options, m) is not None}
@@ -161,13 +168,17 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
     if missing and not set(one_of) & set(files):
         needed = f"{' or '.join(one_of)} at least" if one_of else "all four sequences"
         raise InputError(found=f"no {' '.join(missing)}", expected=f"{needed} for this model")
-    name = options.case_name or _common_name(files)
+    from scripted_models.cases.dicom.named_series import name_of_series, named_source
+
+    sources = {m: named_source(path) for m, path in files.items()}
+    own_name = name_of_series(sources)
+    name = options.case_name or own_name or _common_name(files)
     if Path(name).name != name or name in (".", "..") or on_one_line(name) != name:
         raise InputError(
             found=f"--case-name {on_one_line(name)}",
             expected="a plain name without folders and control characters",
         )
-    return [Case(name, {m: ImageSource(path) for m, path in files.items()})]
+    return [Case(name, sources)]
 
 
 def refuse_one_mask_for_many(options: Namespace, cases: "Sequence[Case]") -> None:
@@ -204,8 +215,9 @@ def refuse_input_as_output(output: Path, cases: "Sequence[Case]") -> None:
     """Writing `output/<case>` must never replace the folder that holds a case's own files."""
     for case in cases:
         target = Path(os.path.realpath(output / case.name))  # no error for links in a circle
-        for source in case.images.values():
-            if target in Path(os.path.realpath(source.path)).parents:
+        sources = case.images.values()
+        for path in (p for s in sources for p in (s.series.files if s.series else (s.path,))):
+            if target in Path(os.path.realpath(path)).parents:
                 raise InputError(
                     path=output,
                     found=f"the input of case {case.name} where its result would lie",

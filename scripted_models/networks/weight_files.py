@@ -17,6 +17,7 @@ from scripted_models.runtime.plain_files import open_file
 
 CAFFE, TORCHVISION, SYMMETRIC = "caffe", "torchvision", "symmetric"  # see bundle.image_scales
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _VGG_DEPTHS = (2, 2, 3, 3, 3)
 _INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 _BATCH_NORM_EPSILON = 0.001  # of torchvision's GoogLeNet
@@ -59,7 +60,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a file of tensors by name, or the dictionary 'state_dict' or 'model' inside it.
 
     Raises:
-        ModelError: not readable, or more than tensors.
+        ModelError: not readable, more than tensors, or others than plain ones of finite numbers.
     """
     try:
         with open_file(path) as stream:
@@ -81,7 +82,23 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             action="choose another file",
             path=path,
         )
+    if wrong := [str(key)[:60] for key, value in content.items() if not _is_plain(value)]:
+        raise ModelError(
+            found=f"weights that are no plain floating-point numbers, or not finite ({wrong[0]!r})",
+            expected="finite numbers of float16, bfloat16, float32 or float64",
+            action="choose another file",
+            path=path,
+        )
     return {_layer_name(key): value for key, value in content.items()}
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    """Tell whether a tensor has finite values of its own; counters are whole numbers."""
+    if value.is_nested or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    if value.dtype == torch.int64:
+        return value.dim() == 0
+    return value.dtype in _FLOATS and bool(torch.isfinite(value.float()).all())
 
 
 def _layer_name(key: object) -> str:

@@ -56,7 +56,7 @@ def load_network(name: str) -> LinkNet3d:
     if path is None or not path.is_file():
         raise ResourceError(
             found=_("no brain extraction"),
-            expected=f"{WHEEL} {VERSION}",
+            expected=_("{wheel} {version}").format(wheel=WHEEL, version=VERSION),
             action=_("install it ({command}), or give a mask with --brain-mask").format(
                 command=INSTALL
             ),

@@ -39,9 +39,9 @@ def refuse_no_brain(brains: Mapping[str, sitk.Image]) -> None:
         if ml < NO_BRAIN_ML:
             raise InputError(
                 path=sequence,
-                found=f"a brain of {ml:.0f} mL",
-                expected=f"at least {NO_BRAIN_ML:.0f} mL",
-                action="check that this is a head, or give a mask with --brain-mask",
+                found=_("a brain of {volume} mL").format(volume=f"{ml:.0f}"),
+                expected=_("at least {volume} mL").format(volume=f"{NO_BRAIN_ML:.0f}"),
+                action=_("check that this is a head, or give a mask with --brain-mask"),
             )
 
 

@@ -20,7 +20,7 @@ from scripted_models.images.checks import (
     voxel_findings,
 )
 from scripted_models.images.header_findings import header_findings
-from scripted_models.images.headers import header_doubts
+from scripted_models.images.headers import header_doubts, volume_extension
 from scripted_models.images.voxel_facts import look_at
 from scripted_models.sequences import SEQUENCES
 
@@ -72,7 +72,7 @@ def on_one_grid(case: Case, images: dict[str, sitk.Image]) -> dict[str, sitk.Ima
         if difference := Grid.of(image).difference(reference, HARMLESS_MM):
             raise InputError(
                 path=case.images[sequence].path,
-                found=f"another grid than in {case.images[first].path.name}: {difference}"
+                found=f"another grid than in {case.images[first].title}: {difference}"
                 + _cause([case.images[sequence].path, case.images[first].path]),
                 expected="co-registered volumes",
                 action="resample them onto one grid first",
@@ -109,8 +109,9 @@ def findings_of(
             way_out = _way_out(case, slot, model.description.needs_one_of)
             stop = replace(finding, action=finding.action + way_out)
             raise InputError.of(stop, case.images[slot].path)
-    files = {m: source.path for m, source in case.images.items()}
-    found += header_findings(files, grid if as_in_files else None)
+    files = {m: source.path for m, source in case.images.items() if not source.series}
+    series = {m: s.series.grid for m, s in case.images.items() if s.series}
+    found += header_findings(files, grid if as_in_files else None, series)
     cost = missing_finding(model.description, examined)
     return [*found, cost] if cost else found
 
@@ -125,7 +126,8 @@ def _read(case: Case, sequence: str, one_of: Sequence[str]) -> sitk.Image:
 
 def _cause(paths: Sequence[Path]) -> str:
     """Say what the headers leave open of volumes that should lie on one grid."""
-    said = [f"{path.name} has {d.found}" for path in paths for d in header_doubts(path)]
+    files = [path for path in paths if volume_extension(path)]  # not those of a DICOM series
+    said = [f"{path.name} has {d.found}" for path in files for d in header_doubts(path)]
     return "".join(f", {words}" for words in said)
 
 

@@ -1,15 +1,17 @@
 """The identity of what is segmented: the content of each sequence's file."""
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.errors import InputError
-from scripted_models.images.headers import volume_parts
 from scripted_models.runtime.file_identity import WatchedFiles
+
+_MOST_JOINED = 2  # files whose sums stand beside each other
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class CaseInputs:
 
     Attributes:
         sources: sequence -> where it lies.
-        parts: sequence -> its file, or header and voxels where they are two.
+        parts: sequence -> its file, header and voxels where they are two, the slices of a series.
         files: all of them.
     """
 
@@ -29,7 +31,7 @@ class CaseInputs:
     @classmethod
     def of(cls, case: Case) -> "CaseInputs":
         """Look at the files of a case; nothing but detached headers is read yet."""
-        parts = {m: _parts(source.path) for m, source in case.images.items()}
+        parts = {m: _parts(source) for m, source in case.images.items()}
         return cls(case.images, parts, WatchedFiles.of(p for some in parts.values() for p in some))
 
     @property
@@ -37,15 +39,40 @@ class CaseInputs:
         """Sequence -> absolute path."""
         return {m: os.path.abspath(source.path) for m, source in self.sources.items()}
 
+    @property
+    def origin(self) -> dict[str, dict[str, object]]:
+        """Patient, study and series of DICOM, for reports; empty for other files."""
+        series = {m: source.series for m, source in self.sources.items() if source.series}
+        if not series:
+            return {}
+        first = next(iter(series.values()))
+        told = {
+            m: {
+                **{"uid": s.uid, "number": s.number, "description": s.description},
+                **{"slices": s.slices, "study_uid": s.study_uid, "study_date": s.study_date},
+            }
+            for m, s in series.items()
+        }
+        return {
+            "dicom": {
+                "patient_id": first.patient_id,
+                "study_uid": first.study_uid,
+                "study_date": first.study_date,
+                "series": told,
+            }
+        }
+
     @cached_property
     def contents(self) -> dict[str, str]:
         """Sequence -> SHA-256 of its file or files, of a 4-D file with the number of its volume.
+
+        That of more than two files, a DICOM series, is the SHA-256 of theirs in order.
 
         Raises:
             InputError: a file that cannot be read, or has changed since it was looked at.
         """
         digests = self.files.contents
-        joined = {m: "+".join(digests[part] for part in parts) for m, parts in self.parts.items()}
+        joined = {m: _joined([digests[p] for p in parts]) for m, parts in self.parts.items()}
         found = {m: (joined[m], source.channel) for m, source in self.sources.items()}
         return {m: d if c is None else f"{d} volume {c}" for m, (d, c) in found.items()}
 
@@ -69,8 +96,14 @@ class CaseInputs:
         return bool(known) and not known.isdisjoint(self.contents.values())
 
 
-def _parts(path: Path) -> tuple[Path, ...]:
+def _parts(source: ImageSource) -> tuple[Path, ...]:
     try:
-        return volume_parts(path)
+        return source.files
     except InputError:  # reading the case will say why
-        return (path,)
+        return (source.path,)
+
+
+def _joined(digests: Sequence[str]) -> str:
+    if len(digests) <= _MOST_JOINED:
+        return "+".join(digests)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

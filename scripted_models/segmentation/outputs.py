@@ -28,7 +28,7 @@ from scripted_models.runtime.file_identity import same_on_any_disk
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.quality_estimate import uncertainty
-from scripted_models.segmentation.raw_case import AUTOMATIC, PreparationOptions
+from scripted_models.segmentation.raw_cases import AUTOMATIC, PreparationOptions
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 
 SEGMENTATION, REPORT, OVERLAY = "segmentation.nii.gz", "report.json", "overlay.png"
@@ -295,6 +295,7 @@ def _report(
         "inputs": inputs.paths,
         "inputs_sha256": inputs.contents,
         "missing": list(case.missing),
+        **inputs.origin,
         "model": _identity(model),
         "labels": _label_table(coding, segmentation.known_labels),
         "known_labels": list(segmentation.known_labels),

@@ -24,7 +24,7 @@ from scripted_models.segmentation.quality_estimate import (
     estimated_dice,
     result_problems,
 )
-from scripted_models.segmentation.raw_case import (
+from scripted_models.segmentation.raw_cases import (
     AUTOMATIC,
     SHARE,
     PreparationOptions,

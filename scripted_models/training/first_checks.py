@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from scripted_models.bundle.description import ModelDescription
-from scripted_models.bundle.weights import load_model, write_model
+from scripted_models.bundle.weights import Model, load_model, write_model
 from scripted_models.errors import InputError, ModelError
+from scripted_models.networks.crf.dense_crf import DenseCRF
+from scripted_models.networks.crf.gaussian_filters import EXACT_LIMIT
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.typed_tables import read_table
 from scripted_models.training.augmentation import build_augmentation
@@ -113,13 +115,25 @@ def check_model(experiment: Experiment, network: SliceNetwork, described: ModelD
         with tempfile.TemporaryDirectory() as folder:
             kernels = getattr(torch, experiment.weights)
             write_model(Path(folder), network, described, kernels)
-            load_model(folder, described.task)
+            loaded = load_model(folder, described.task)
+            _refuse_exact_fields(loaded)
     except ModelError as error:
         raise InputError(
             found=f"settings whose model could not be used: {error.found}",
             expected=error.expected,
             action="change them in the experiment",
         ) from error
+
+
+def _refuse_exact_fields(model: Model) -> None:
+    """Refuse a CRF whose filter takes a patch, but no whole slice or picture."""
+    parts = [*model.network.modules(), model.crf]
+    if any(isinstance(part, DenseCRF) and part.backend == "exact" for part in parts):
+        raise InputError(
+            found=f"a CRF with backend = 'exact', which is for at most {EXACT_LIMIT} pixels in all",
+            expected="'permutohedral' or 'window'",
+            action="change it in the experiment",
+        )
 
 
 def refuse_broken_weights(network: nn.Module, kernels: torch.dtype) -> None:

@@ -12,12 +12,13 @@ RIM_MM = 3.0  # masks made one by one differ less
 # Interpolation of thick slices lets the gray values fade out over one slice; networks take that for
 # dark tissue (22 mL of false tumor in a BraTS case, 2 mL with the fading slice left out).
 FADING_MM = 6.0
+FADED = 0.7  # of the median; brighter tissue near an edge is no trace of it
 
 
 def clear_uncovered(
     image: np.ndarray, brain: np.ndarray, spacing_zyx_mm: Sequence[float]
 ) -> np.ndarray:
-    """Set what a field of view does not cover, and where it fades out, to 0.
+    """Set what a field of view does not cover, and the edge where it fades out, to 0.
 
     Not covered is a part of the brain that reaches its surface, is thicker than the rims of brain
     masks, and is shown by most of the other channels. A channel that is 0 everywhere is missing; it
@@ -40,7 +41,8 @@ def clear_uncovered(
         beyond = _beyond(lacks, brain, spacing_zyx_mm)
         if np.count_nonzero(lacks & beyond) >= least:
             image = image.copy()
-            image[index][beyond] = 0
+            size = np.abs(image[index])
+            image[index][beyond & (size < FADED * np.median(size[shown[index]]))] = 0
     return image
 
 

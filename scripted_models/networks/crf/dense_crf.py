@@ -5,7 +5,6 @@ potentials", NIPS, equations 2-3 and algorithm 1; Zheng et al. 2015, "Conditiona
 recurrent neural networks", ICCV, section 4 (weights of classes and compatibilities are learned).
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +18,9 @@ from scripted_models.networks.crf.gaussian_filters import (
 )
 
 MOST = 100  # iterations, and pixels of a window
+# Standard deviations: cells of the lattice have whole numbers, and kernels have to be kept.
+LEAST_WIDTH, MOST_WIDTH = 1e-3, 1e4
+MOST_WEIGHT = 1e6
 
 
 class DenseCRF(nn.Module):
@@ -61,8 +63,12 @@ class DenseCRF(nn.Module):
         if backend not in FILTERS:
             raise ValueError(f"'backend' is {backend!r}, expected one of {sorted(FILTERS)}")
         widths = (position_width, intensity_width, smoothness_width)
-        if not all(0 < width < math.inf for width in widths):
-            raise ValueError(f"found widths {widths}, expected numbers above 0")
+        if not all(LEAST_WIDTH <= width <= MOST_WIDTH for width in widths):
+            raise ValueError(
+                f"found widths {widths}, expected numbers from {LEAST_WIDTH:g} to {MOST_WIDTH:g}"
+            )
+        if max(abs(appearance_weight), abs(smoothness_weight)) > MOST_WEIGHT:
+            raise ValueError(f"found a weight beyond {MOST_WEIGHT:g}")
         counts = (iterations, test_iterations, window)
         if not all(isinstance(n, int) and 0 <= n <= MOST for n in counts) or window == 0:
             raise ValueError(

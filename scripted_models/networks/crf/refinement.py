@@ -61,12 +61,19 @@ def refine(
         float32 (classes, *S).
 
     Raises:
-        ModelError: the CRF gives NaN or infinite values.
+        ModelError: the CRF gives NaN or infinite values, or its filter cannot take so many pixels.
     """
     logits = torch.from_numpy(np.log(np.maximum(probabilities, TINY))).float()
     guide = torch.from_numpy(np.ascontiguousarray(image)).float()
     with torch.inference_mode():
-        refined = crf(logits[None], guide[None], tuple(spacing))
+        try:
+            refined = crf(logits[None], guide[None], tuple(spacing))
+        except ValueError as error:
+            raise ModelError(
+                found=f"a CRF that cannot run here ({error})",
+                expected="a filter for images of this size",
+                action="choose another 'backend'",
+            ) from error
         return class_probabilities(refined, "the CRF")[0].numpy()
 
 

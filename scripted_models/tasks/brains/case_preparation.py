@@ -82,8 +82,8 @@ def _case_source(
     case.require_images()
     known = case.truth_coding(coding)
     images = [case.images[sequence] for sequence in SEQUENCES]
-    volumes = [*(image.path for image in images), *([case.truth] if case.truth else [])]
-    files = [part for path in volumes for part in volume_parts(path)]
+    truth = volume_parts(case.truth) if case.truth else ()
+    files = [*(part for image in images for part in image.files), *truth]
     watched = WatchedFiles.of(files)
     contents = [watched.contents[path] for path in files]
     made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}

@@ -32,7 +32,8 @@ def classes_of_palette(indices: np.ndarray, colors: np.ndarray, path: Path) -> n
         uint8 (H, W); may hold indices beyond VOC's classes, where the file states these.
 
     Raises:
-        InputError: colors of other data sets, whose indices mean nothing here.
+        InputError: colors of other data sets, whose indices mean nothing here, or one color for
+            several indices in use.
     """
     used = np.unique(indices)
     codes = np.full(256, UNKNOWN, np.int64)
@@ -42,6 +43,7 @@ def classes_of_palette(indices: np.ndarray, colors: np.ndarray, path: Path) -> n
         return indices
     if _in_place(used, codes):
         return indices
+    _refuse_one_color(used, codes, path)
     table = np.zeros(256, np.uint8)
     table[used] = _classes(codes[used], path)
     return table[indices]
@@ -75,6 +77,20 @@ def refuse_mask(values: np.ndarray, path: Path) -> None:
             found="the gray values 0 and 255 alone, as a mask of an object has them",
             expected="indices of classes; 255 is void, which is not scored and trains nothing",
             action="write the class in the place of 255, or the map in the colors of VOC",
+            path=path,
+        )
+
+
+def _refuse_one_color(used: np.ndarray, codes: np.ndarray, path: Path) -> None:
+    """Refuse indices in use that look the same: classes may be in the indices alone."""
+    known = used[codes[used] != UNKNOWN]
+    colors, counts = np.unique(codes[known], return_counts=True)
+    if counts.max(initial=0) > 1:
+        alike = known[codes[known] == colors[counts > 1][0]]
+        raise InputError(
+            found=f"the indices {alike[:5].tolist()} in one color, {_words(int(codes[alike[0]]))}",
+            expected="a color of its own for each class",
+            action="save the label map with VOC's palette, or its indices as 8 bits of gray",
             path=path,
         )
 

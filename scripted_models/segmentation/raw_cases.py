@@ -195,9 +195,9 @@ def case_needs(case: Case, images: Mapping[str, sitk.Image], options: Preparatio
     ):
         if wanted not in known:
             raise InputError(
-                found=f"no {wanted} in case {case.name}",
-                expected=f"the sequence that {option} names",
-                action=f"name one of {', '.join(images)}",
+                found=_("no {sequence} in case {name}").format(sequence=wanted, name=case.name),
+                expected=_("the sequence that {option} names").format(option=option),
+                action=_("name one of {sequences}").format(sequences=", ".join(images)),
             )
     return needs_of(images, options.reference, options.when == "always")
 
