@@ -232,6 +232,8 @@ class _Pair:
 
         Few voxels would seem to have much in common by chance.
         """
+        if self.cancelled():
+            raise Cancelled
         size = np.array(view.moving.GetSize())
         points = map(transform.TransformPoint, self.brain_points.tolist())
         indices = np.array([view.moving.TransformPhysicalPointToContinuousIndex(p) for p in points])
