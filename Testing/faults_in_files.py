@@ -29,7 +29,8 @@ def missing_folder(inputs):
     2,
     "a folder instead of a file",
     2,
-    "{t2}: found a folder, expected an image file; name the file itself.",
+    "{t2}: found a folder without DICOM files, expected a volume file, or a folder with one DICOM "
+    "series; name the file.",
 )
 def directory(inputs):
     inputs.paths["t2"] = inputs.folder

@@ -61,13 +61,13 @@ def sorted_palette(inputs):
     66,
     "a label map with the palette of another data set",
     2,
-    "{ROOT}/p/a.png: found colors that are not in the palette of VOC, such as (10, 20, 30), "
+    "{ROOT}/p/a.png: found colors that are not in the palette of VOC, such as (10, 11, 12), "
     "expected VOC's colors, or gray values that are indices; save the label map with VOC's "
     "palette, or its indices as 8 bits of gray.",
 )
 def other_palette(inputs):
     make_folder(inputs.root)
-    save_palette(inputs.root / "p" / "a.png", MASK, np.full((256, 3), (10, 20, 30)))
+    save_palette(inputs.root / "p" / "a.png", MASK, np.arange(768).reshape(256, 3) % 200 + 10)
     return evaluate(inputs)
 
 

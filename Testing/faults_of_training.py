@@ -64,8 +64,8 @@ def half_a_decision(inputs):
     73,
     "a CRF without width",
     2,
-    "{ROOT}/e.toml: found 'crf.position_width' = 0.0, expected a number above 0 and of at most "
-    "10000 or null" + CHANGE,
+    "{ROOT}/e.toml: found 'crf.position_width' = 0.0, expected a number from 0.001 to 10000 "
+    "or null" + CHANGE,
 )
 def crf_without_width(inputs):
     return train(inputs, "crf={ position_width = 0.0 }")

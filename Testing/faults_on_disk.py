@@ -100,8 +100,8 @@ def foreign_letters(inputs):
     15,
     "a name of 300 letters",
     2,
-    "{t2}: found a file that cannot be opened (File name too long), expected a readable image; "
-    "check its name and permissions.",
+    "{t2}: found a file or folder that cannot be used (File name too long); check the path and its "
+    "permissions.",
 )
 def long_name(inputs):
     inputs.paths["t2"] = inputs.folder / ("x" * 300 + ".nii.gz")

@@ -18,8 +18,8 @@ from scripted_models.preparation.doubts import refuse_no_brain, registration_dou
 from scripted_models.preparation.image_preparation import prepare_images
 from scripted_models.preparation.mask_file import read_mask
 from scripted_models.preparation.needs import is_stripped, needs_of
-from scripted_models.preparation.resampling import moved_onto, probabilities_on, working_grid
 from scripted_models.preparation.rigid_registration import Head, register
+from scripted_models.preparation.working_grids import moved_onto, probabilities_on, working_grid
 from scripted_models.runtime.progress import Progress
 
 

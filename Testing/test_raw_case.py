@@ -10,7 +10,7 @@ from scripted_models.cases.case import Case, ImageSource
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.cli import main
 from scripted_models.geometry import Grid
-from scripted_models.preparation.resampling import moved_onto
+from scripted_models.preparation.working_grids import moved_onto
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.raw_cases import PreparationOptions, place_of, prepare_case
 

@@ -80,7 +80,7 @@ VALUES = [
         "'postprocessing[0].label' = 4",
     ),
     ("crf", [], "'crf' = [], expected a table"),
-    ("crf", {"position_width": -1}, "'crf.position_width' = -1, expected a number above 0"),
+    ("crf", {"position_width": -1}, "'crf.position_width' = -1, expected a number from 0.001"),
     ("crf", {"test_iterations": 101}, "'crf.test_iterations' = 101"),
     ("crf", {"window": 2.0}, "'crf.window' = 2.0"),
     ("crf", {"backend": "gpu"}, "'crf.backend' = 'gpu', expected 'exact' or"),

@@ -21,8 +21,8 @@ from scripted_models.geometry import Grid
 from scripted_models.preparation.brain_extraction import brain_of, shown_part
 from scripted_models.preparation.deepbet_extractor import DeepbetExtractor
 from scripted_models.preparation.doubts import registration_doubts
-from scripted_models.preparation.resampling import moved_onto
 from scripted_models.preparation.rigid_registration import Head, register
+from scripted_models.preparation.working_grids import moved_onto
 
 FAILED_MM = 4.0
 SLICES_MM = (1.0, 3.0, 5.0, 6.0)

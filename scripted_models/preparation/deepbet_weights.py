@@ -16,8 +16,10 @@ import torch
 
 from scripted_models.errors import ResourceError, phrases
 from scripted_models.preparation.link_net import LinkNet3d
+from scripted_models.runtime.plain_files import read_bytes
 
 _ = phrases(__name__)
+LARGEST_BYTES = 64 << 20  # the larger archive has 8 MiB
 
 WHEEL, VERSION = "deepbet", "1.0.2"
 INSTALL = f"pip install --no-deps {WHEEL}=={VERSION}"
@@ -61,7 +63,7 @@ def load_network(name: str) -> LinkNet3d:
                 command=INSTALL
             ),
         )
-    content = path.read_bytes()
+    content = read_bytes(path, LARGEST_BYTES)
     if hashlib.sha256(content).hexdigest() != SHA256[name]:
         raise ResourceError(
             found=_("another file than that of {wheel} {version}").format(

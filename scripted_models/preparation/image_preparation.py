@@ -15,8 +15,8 @@ from scripted_models.preparation.brain_extraction import BrainExtractor, brain_o
 from scripted_models.preparation.doubts import doubts_of, mask_doubts, refuse_no_brain
 from scripted_models.preparation.mask_file import GivenMask
 from scripted_models.preparation.needs import Needs
-from scripted_models.preparation.resampling import moved_onto, working_grid
 from scripted_models.preparation.rigid_registration import Head, Registration, register
+from scripted_models.preparation.working_grids import moved_onto, working_grid
 from scripted_models.runtime.progress import Progress
 
 STAGES = {"brain": 0.0, "register": 0.45, "resample": 0.9}

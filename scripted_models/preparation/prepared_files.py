@@ -14,7 +14,7 @@ from scripted_models.pictures.render import write_png
 from scripted_models.preparation.brain_extraction import volume_ml
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.image_preparation import Prepared
-from scripted_models.preparation.resampling import moved_onto
+from scripted_models.preparation.working_grids import moved_onto
 
 BRAIN_MASK, FACTS = "brain_mask.nii.gz", "preparation.json"
 

@@ -23,7 +23,7 @@ from scripted_models.preparation.doubts import mask_border_finding
 from scripted_models.preparation.image_preparation import Prepared, prepare_images
 from scripted_models.preparation.mask_file import read_mask
 from scripted_models.preparation.needs import Needs, When, needs_of
-from scripted_models.preparation.resampling import moved_onto, probabilities_on
+from scripted_models.preparation.working_grids import moved_onto, probabilities_on
 from scripted_models.runtime.file_identity import content_digest
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.case_images import on_one_grid, read_images
