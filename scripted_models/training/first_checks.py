@@ -22,6 +22,7 @@ from scripted_models.training.precision import MixedPrecision
 from scripted_models.training.task import CaseSource
 from scripted_models.training.training_case import TrainingCase
 
+MOST_TRIED = 2  # patches; batch normalization wants more than one
 _ROUNDS = 3  # of every step of augmentation on a made-up patch
 
 
@@ -181,9 +182,10 @@ def _try_augmentation(settings: TrainingConfig, network: SliceNetwork) -> None:
 
 
 def _try_patches(settings: TrainingConfig, network: SliceNetwork) -> None:
-    """Show a network a batch as it will train on; it stays as it is."""
+    """Show a network a few of the patches that it will train on; it stays as it is."""
     size = settings.output_size + sum(network.margins)
-    shape = (settings.batch_size, network.input_channels, size, size)
+    count = min(settings.batch_size, MOST_TRIED)
+    shape = (count, network.input_channels, size, size)
     device = next(network.parameters()).device
     kept = {name: value.clone() for name, value in network.named_buffers()}
     was_training = network.training
