@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripted_models.commands.segment import (
+    add_cases,
     add_preparation,
     chosen_cases,
     refuse_input_as_output,
@@ -25,15 +26,9 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """Add the sub-command."""
     text = "register, skull-strip and resample raw volumes, without segmenting them"
     parser = subparsers.add_parser("prepare", help=text)
-    add = parser.add_argument
-    add("folder", type=Path, nargs="?", help="case folder, folder of cases, or DICOM studies")
-    for sequence in SEQUENCES:
-        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume or DICOM series")
-    add("--without", nargs="+", choices=SEQUENCES, default=[], help="leave out unusable sequences")
-    add("--output", type=Path, required=True, help="folder for the prepared volumes")
-    add("--case-name", help="name of the case given as single files")
+    add_cases(parser, "folder for the prepared volumes")
     add_preparation(parser)
-    add("--progress", choices=FORMATS, default="bar")
+    parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)
 
 

@@ -26,13 +26,8 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     from scripted_models.labels import CODINGS
 
     parser = subparsers.add_parser("segment", help="segment one case or a folder of cases")
+    add_cases(parser, "folder for the results")
     add = parser.add_argument
-    add("folder", type=Path, nargs="?", help="case folder, folder of cases, or DICOM studies")
-    for sequence in SEQUENCES:
-        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume or DICOM series")
-    add("--without", nargs="+", choices=SEQUENCES, default=[], help="leave out unusable sequences")
-    add("--output", type=Path, required=True, help="folder for the results")
-    add("--case-name", help="name of the case given as single files")
     add("--model", default="default", help="name or path of a model")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     writable = [name for name, coding in CODINGS.items() if coding.from_internal]
@@ -51,6 +46,17 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     text = "end when this process is gone (for programs that start this one)"
     add("--end-with", type=int, metavar="PID", help=text)
     parser.set_defaults(run=run)
+
+
+def add_cases(parser: ArgumentParser, output: str) -> None:
+    """Add the options that name cases, for `chosen_cases`, and the folder that the user gets."""
+    add = parser.add_argument
+    add("folder", type=Path, nargs="?", help="case folder, folder of cases, or DICOM studies")
+    for sequence in SEQUENCES:
+        add(f"--{sequence}", type=Path, metavar="FILE", help=f"{sequence} volume or DICOM series")
+    add("--without", nargs="+", choices=SEQUENCES, default=[], help="leave out unusable sequences")
+    add("--output", type=Path, required=True, help=output)
+    add("--case-name", help="name of the case given as single files")
 
 
 def add_preparation(parser: ArgumentParser) -> None:
