@@ -85,7 +85,7 @@ def read_dataset(path: Path) -> dict[str, Any]:
     """
     try:
         content = read_json(path)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             found=f"no table of channels or labels ({error})",
             expected="JSON as MSD and nnU-Net write it",
@@ -144,7 +144,7 @@ def _reported_coding(report: Path) -> LabelCoding | None:
         return None if name is None else CODINGS[name]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise InputError(
             found=f"no label coding that can be read ({error})",
             expected=f"'coding' to be one of {sorted(CODINGS)}",

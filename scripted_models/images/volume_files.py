@@ -41,29 +41,7 @@ def read_volume(path: Path) -> sitk.Image:
             pixels, NaN or infinity, sheared direction, unusable spacing.
     """
     path = Path(path)
-    header, array = _read(path)
-    if header.components > 1:
-        raise InputError(
-            found=f"a segmentation of 3D Slicer with {header.components} layers",
-            expected="one number per voxel",
-            action="export a label map in 3D Slicer (Segmentations > Export to files)",
-            path=path,
-        )
-    if len(header.size) == 4:
-        raise InputError(
-            found=f"a 4-D image of {header.volumes} volumes",
-            expected="one 3-D volume",
-            action="split it into one file per sequence, or name the whole MSD folder",
-            path=path,
-        )
-    if len(header.size) > 4:
-        raise InputError(
-            found=f"a {len(header.size)}-D image of size {header.size}",
-            expected="one 3-D volume",
-            action="export a single volume",
-            path=path,
-        )
-    return _image(path, header, array)
+    return _one_volume(path, *_read(path))
 
 
 def read_channel(path: Path, channel: int) -> sitk.Image:
@@ -85,7 +63,7 @@ def read_layers(path: Path) -> list[sitk.Image]:
     path = Path(path)
     header, array = _read(path)
     if header.components == 1:
-        return [read_volume(path)]
+        return [_one_volume(path, header, array)]
     return [_image(path, header, array[..., layer]) for layer in range(header.components)]
 
 
@@ -166,6 +144,31 @@ def _check_written(partial: Path) -> None:
         raise OSError("not all of the data arrived on the disk") from error
     with partial.open("rb+") as stream:
         os.fsync(stream.fileno())
+
+
+def _one_volume(path: Path, header: VolumeHeader, array: np.ndarray) -> sitk.Image:
+    if header.components > 1:
+        raise InputError(
+            found=f"a segmentation of 3D Slicer with {header.components} layers",
+            expected="one number per voxel",
+            action="export a label map in 3D Slicer (Segmentations > Export to files)",
+            path=path,
+        )
+    if len(header.size) == 4:
+        raise InputError(
+            found=f"a 4-D image of {header.volumes} volumes",
+            expected="one 3-D volume",
+            action="split it into one file per sequence, or name the whole MSD folder",
+            path=path,
+        )
+    if len(header.size) > 4:
+        raise InputError(
+            found=f"a {len(header.size)}-D image of size {header.size}",
+            expected="one 3-D volume",
+            action="export a single volume",
+            path=path,
+        )
+    return _image(path, header, array)
 
 
 def _read(path: Path) -> tuple[VolumeHeader, np.ndarray]:
