@@ -6,10 +6,13 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores; children inherit it
 
 import pytest
+from hypothesis import settings
 
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.networks import build_network
 
+settings.register_profile("any machine", deadline=None)  # no test asserts a time
+settings.load_profile("any machine")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
