@@ -20,7 +20,7 @@ def modules():
 def test_import_contracts_hold():
     """The layers and the ban on cycles stand in pyproject.toml (import-linter)."""
     program = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout
 
 
@@ -68,7 +68,9 @@ def test_ruff_is_content():
 
 def test_types_hold():
     """The settings stand in pyproject.toml (mypy), for both packages."""
-    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stdout
 
 

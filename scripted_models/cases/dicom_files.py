@@ -1,11 +1,12 @@
 """DICOM files in a folder: recognized, not read. They need pydicom, see `cases.dicom`."""
 
 import importlib.util
-import os
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from scripted_models.cases.folder_walk import files_below
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_extension
 from scripted_models.runtime.plain_files import open_file
@@ -22,19 +23,15 @@ ALONE = "give their folder alone to have them read"
 
 def dicom_folders(folder: Path) -> dict[Path, Path]:
     """Return the folders that hold DICOM files, each with one of them."""
+    unknown: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path in files_below(folder):
+        if not volume_extension(path):
+            unknown[path.parent].append(path)
     found: dict[Path, Path] = {}
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        unknown = [
-            Path(parent) / name
-            for name in sorted(names)
-            if not name.startswith(".") and not volume_extension(Path(name))
-        ]
-        unknown.sort(key=lambda path: not path.name.lower().endswith(_NAMES))
-        for path in unknown[:_TRIED]:
-            if is_dicom(path):
-                found[Path(parent)] = path
-                break
+    for parent, paths in unknown.items():
+        paths.sort(key=lambda path: not path.name.lower().endswith(_NAMES))
+        if first := next(filter(is_dicom, paths[:_TRIED]), None):
+            found[parent] = first
     return found
 
 

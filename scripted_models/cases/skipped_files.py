@@ -1,6 +1,5 @@
 """Volumes of a folder that are part of no case, each kind with its reason."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from scripted_models.cases.case import Case
 from scripted_models.cases.dicom_files import ALONE, CONVERT, dicom_folders, has_pydicom
 from scripted_models.cases.discovery import volumes_below
+from scripted_models.cases.folder_walk import files_below
 from scripted_models.cases.label_statements import PREDICTION_STEM
 from scripted_models.cases.sequence_names import read_name
 from scripted_models.errors import Problem
@@ -35,7 +35,9 @@ def skipped_files(folder: Path, cases: Iterable[Case]) -> list[Problem]:
     for path in volumes_below(root):
         if path not in used and path.name not in reported:
             left_out[_reason(path)].append(path.relative_to(root))
-    other = [path.relative_to(root) for path in _files_below(root)]
+    other = [
+        p.relative_to(root) for p in files_below(root) if p.name.lower().endswith(_OTHER_TYPES)
+    ]
     if other:
         left_out["because files of their type are not read: convert or unpack them"] = other
     problems = [
@@ -54,16 +56,6 @@ def skipped_files(folder: Path, cases: Iterable[Case]) -> list[Problem]:
             )
         )
     return problems
-
-
-def _files_below(root: Path) -> list[Path]:
-    """Return files of types that are not read."""
-    return [
-        Path(parent) / name
-        for parent, _folders, names in os.walk(root)
-        for name in sorted(names)
-        if name.lower().endswith(_OTHER_TYPES) and not name.startswith(".")
-    ]
 
 
 def _files(case: Case) -> list[Path]:

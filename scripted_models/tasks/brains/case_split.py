@@ -87,10 +87,10 @@ def split_cases(data: DataConfig, names: Sequence[str]) -> Split:
 
 def split_folds(experiment: Experiment, folder: Path) -> list[Experiment]:
     """Return the experiment of each of `data.folds`: it validates on the fold, the others train."""
-    data = replace(experiment.data, folds=0)
-    split = split_cases(data, sorted(usable_cases(folder)))
+    data, found = replace(experiment.data, folds=0), sorted(usable_cases(folder))
+    split = split_cases(data, found)
     names = [*split.train, *split.validation]
-    patient_of = patients_of(sorted(usable_cases(folder)), data.patients).__getitem__
+    patient_of = patients_of(found, data.patients).__getitem__
     folds = split_patients(names, experiment.data.folds, experiment.data.split_seed, patient_of)
     return [
         replace(
