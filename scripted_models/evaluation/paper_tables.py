@@ -208,7 +208,7 @@ def markdown_table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def escaped(text: str) -> str:
     """Return a text on one line as Markdown, in which nothing is markup, link or picture."""
-    return re.sub(r"([*|<>\[\]`])", r"\\\1", on_one_line(text))
+    return re.sub(r"([\\*|<>\[\]`])", r"\\\1", on_one_line(text))
 
 
 def _triple(mean: Mapping[str, Mapping[str, float]], metric: str) -> _Triple:
