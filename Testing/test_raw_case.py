@@ -14,7 +14,8 @@ from scripted_models.preparation.working_grids import moved_onto
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.raw_cases import PreparationOptions, place_of, prepare_case
 
-THICK = Grid((72, 72, 25), (3.0, 3.0, 6.5))
+SMALL = 0.7  # of a head, which has few voxels at 1 mm
+THICK = Grid((72, 72, 25), (2.1, 2.1, 4.5))
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,9 @@ def raw_case(tmp_path_factory):
     folder = tmp_path_factory.mktemp("raw") / "patient"
     folder.mkdir()
     made = make_phantom(5, (72, 72, 54))
-    images = {m: made.grid.image_from(made.volumes[m]) for m in ("t1c", "t2")}
+    x, y, z = (SMALL * step for step in made.grid.spacing_xyz_mm)
+    grid = Grid(made.grid.size_xyz, (x, y, z), made.grid.origin_lps_mm)
+    images = {m: grid.image_from(made.volumes[m]) for m in ("t1c", "t2")}
     turn = sitk.Euler3DTransform()
     middle = (np.array(made.grid.size_xyz) - 1) / 2
     turn.SetCenter(images["t2"].TransformContinuousIndexToPhysicalPoint(middle.tolist()))

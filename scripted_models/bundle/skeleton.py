@@ -6,12 +6,13 @@ for real when every shape is that of the weights at hand.
 
 import inspect
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.nn.modules import module as hooks
+from torch.overrides import TorchFunctionMode
 
 from scripted_models.bundle.description import ACTION, NetworkDescription
 from scripted_models.errors import ModelError
@@ -39,7 +40,7 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
     with refusing(ModelError, action=ACTION):
         check_arguments(stated.name, stated.arguments)
     most = FEWEST_LAYERS + LAYERS_PER_TENSOR * len(shapes)
-    with torch.device("meta"), _at_most(most):
+    with torch.device("meta"), _NoValues(), _at_most(most):
         skeleton = _build(stated)
     expected = {key: tuple(value.shape) for key, value in skeleton.state_dict().items()}
     if expected != shapes:
@@ -50,6 +51,19 @@ def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
             action="the folder mixes files of different models",
         )
     return _build(stated)
+
+
+class _NoValues(TorchFunctionMode):
+    """Leave out `normal_`, which on the meta device does nothing but import PyTorch's compiler."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return args[0] if func is torch.Tensor.normal_ else func(*args, **(kwargs or {}))
 
 
 def _build(stated: NetworkDescription) -> SliceNetwork:
