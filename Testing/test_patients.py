@@ -142,6 +142,11 @@ def test_any_time_point_behind_a_patient_is_not_part_of_the_name(patient, point,
     assert patient_name(name.upper()).casefold() == patient_name(name).casefold()
 
 
+@pytest.mark.parametrize("number", [1, 12, 31])
+def test_the_number_of_a_patient_is_no_day(number):
+    assert patient_name(f"case-{number}_Jan2019") == f"case-{number}"
+
+
 @pytest.mark.parametrize("point", TIME_POINTS)
 def test_a_time_point_alone_is_one(point):
     assert is_time_point(point)

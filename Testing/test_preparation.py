@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.errors import Cancelled, InputError, ResourceError
 from scripted_models.geometry import Grid
-from scripted_models.images.checks import WARNING
+from scripted_models.images.checks import MAX_BRAIN_ML, WARNING
 from scripted_models.preparation import deepbet_weights
 from scripted_models.preparation.brain_extraction import brain_of, shown_part, volume_ml
 from scripted_models.preparation.doubts import refuse_no_brain, registration_doubts
@@ -146,6 +146,29 @@ class TestNeeds:
         away.SetOrigin([v + 5 for v in away.GetOrigin()])
         needs = needs_of({**phantom, "flair": away})
         assert (needs.with_skull, needs.on_other_grids) == ((), ("flair",))
+
+    def test_brains_that_lie_elsewhere_on_one_grid(self, phantom):
+        images = {**phantom, "t2": moved(phantom["t2"], motion(phantom["t2"], shift=(4, 0, 3)))}
+        needs = needs_of(images)
+        assert (needs.misplaced, needs.unaligned, needs.nothing) == (("t2",), ("t2",), False)
+        assert set(needs_of(images, always=True).unaligned) == set(images) - {"t1c"}
+
+    def test_a_cut_field_of_view_is_not_elsewhere(self, phantom):
+        array = sitk.GetArrayFromImage(phantom["t1"])
+        array[-20:] = 0
+        images = {**phantom, "t1": Grid.of(phantom["t1"]).image_from(array)}
+        assert needs_of(images).nothing
+
+    def test_a_head_before_zeros_is_no_brain_though_it_is_small(self, phantom):
+        head = sitk.GetArrayFromImage(with_skull(phantom["t2"]))
+        head[head < 0.02 * head.max()] = 0
+        first = int(np.flatnonzero(head.any(axis=(1, 2)))[0])
+        own = Grid.of(phantom["t2"])
+        x, y, z = (1.3 * step for step in own.spacing_xyz_mm)
+        shown = head[first + 10 :]  # the field of view ends in the head
+        grid = Grid((*own.size_xyz[:2], len(shown)), (x, y, z))
+        assert np.count_nonzero(shown) * grid.voxel_volume_ml < MAX_BRAIN_ML
+        assert not is_stripped(grid.image_from(shown))
 
     @pytest.mark.parametrize(
         ("given", "reference"),

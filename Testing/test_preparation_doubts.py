@@ -14,7 +14,9 @@ class TestDoubts:
     def finds(self, brain, reached=None):
         image = Grid(brain.shape[::-1], (2.0, 2.0, 2.0)).image_from(brain)
         reached = {"t1c": np.ones_like(brain) if reached is None else reached}
-        found = doubts_of(Needs("t1c", (), ()), {"t1c": image}, {"t1c": image}, {}, image, reached)
+        found = doubts_of(
+            Needs(("t1c",), "t1c", (), ()), {"t1c": image}, {"t1c": image}, {}, image, reached
+        )
         return [finding.found for finding in found]
 
     def ball(self, radius=36, shift=0):

@@ -5,7 +5,7 @@ import sys
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scripted_models.cases.name_words import (
@@ -14,6 +14,7 @@ from scripted_models.cases.name_words import (
     KNOWN,
     NEUTRAL,
     OTHER,
+    REGISTERED,
     TREATMENT,
     TREATMENT_PHRASES,
 )
@@ -179,6 +180,7 @@ def test_words_of_scans_leave_no_doubt(before, alias, after):
 
 @given(aliases, st.sampled_from(sorted(OTHER)), words_of_scans, st.booleans())
 def test_other_contrasts_and_derived_images_are_no_sequence(alias, other, words, capital):
+    assume(not REGISTERED.intersection(words))  # 'T1c matched to the scout'
     name = "_".join(["p01", alias, *words, other])
     assert read_name(name.upper() if capital else name).sequence is None
     assert file_role(name) is None
@@ -187,6 +189,7 @@ def test_other_contrasts_and_derived_images_are_no_sequence(alias, other, words,
 
 @given(aliases, st.text("bcdfghjklmnpqrstvwxz", min_size=4, max_size=9))
 def test_an_unknown_word_behind_a_sequence_is_a_doubt(alias, word):
+    assume(word[:-1] not in KNOWN)  # a letter that converters add
     told = read_name(f"p_{alias}_{word}")
     assert told.sequence in (BY_ALIAS[alias], None)
     assert told.rank < 2 or word in KNOWN

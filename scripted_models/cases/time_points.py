@@ -11,7 +11,8 @@ _DATES = (
     rf"{_YEAR}{_MONTH}{_DAY}(?:[-._ ]?T?\d{{4,6}})?",
     rf"{_DAY}[-._ ]{_MONTH}[-._ ]{_YEAR}",
     rf"{_YEAR}[-.]{_MONTH}",
-    rf"(?:\d{{1,2}}[-._ ]?)?(?:{_MONTHS})[a-zäéû]{{0,7}}[-._ ]?{_YEAR}",
+    rf"\d{{1,2}}(?P<sign>[-._ ]?)(?:{_MONTHS})[a-zäéû]{{0,7}}(?P=sign){_YEAR}",
+    rf"(?:{_MONTHS})[a-zäéû]{{0,7}}[-._ ]?{_YEAR}",
 )
 _UP = r"follow[-_ ]?up|fup|fu"
 _NUMBERED = (

@@ -178,6 +178,18 @@ def without(look: Look, hidden: np.ndarray) -> Look:
     return replace(look, brain=look.brain & ~hidden)
 
 
+def overlap_where_covered(looks: Mapping[Key, Look], a: Key, b: Key) -> float:
+    """Return the Dice of two brains without the parts that only one field of view covers.
+
+    Args:
+        looks: of all volumes on one grid, which tell what is covered.
+        a: one of them.
+        b: the other one.
+    """
+    hidden = [uncovered(looks[m], [v for key, v in looks.items() if key != m]) for m in (a, b)]
+    return brain_overlap(*(without(looks[m], hidden[0] | hidden[1]) for m in (a, b)))
+
+
 def _opened(mask: np.ndarray) -> np.ndarray:
     """Keep what cubes of two voxels inside the mask cover."""
     corners, cubes = list(product((0, -1), repeat=3)), np.pad(mask, ((0, 1),) * 3)

@@ -21,6 +21,8 @@ class VoxelFacts:
         background: most frequent value at the six faces.
         border_share: share of the faces that has it.
         foreground: number of voxels that differ from it.
+        cut_share: largest section of the foreground at a face, as share of the largest one there is
+            along the same axis; 1 where the field of view ends in the middle of a head.
         box: first and last index of the foreground along z, y, x; None without foreground.
         values: different values in a sample of the voxels.
         digest: equal for equal voxels, whatever their type.
@@ -33,6 +35,7 @@ class VoxelFacts:
     background: float = np.nan
     border_share: float = 0.0
     foreground: int = 0
+    cut_share: float = 0.0
     box: tuple[tuple[int, int], ...] | None = None
     values: int = 0
     digest: str = ""
@@ -60,11 +63,18 @@ def look_at(array: np.ndarray) -> VoxelFacts:
         background=float(background),
         border_share=float(most / border.size),
         foreground=int(np.count_nonzero(mask)),
+        cut_share=_cut_share(mask),
         box=_box(mask),
         values=len(np.unique(array.reshape(-1)[::step])),
         digest=_digest(array),
         look=contrast.look_at(array),
     )
+
+
+def _cut_share(mask: np.ndarray) -> float:
+    layers = np.count_nonzero(mask, axis=2)
+    lines = layers.sum(axis=1), layers.sum(axis=0), np.count_nonzero(mask, axis=(0, 1))
+    return max(max(line[0], line[-1]) / max(1, line.max()) for line in lines)
 
 
 def _box(mask: np.ndarray) -> tuple[tuple[int, int], ...] | None:

@@ -6,7 +6,14 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.errors import InputError, listed, phrases
-from scripted_models.images.checks import MAX_SLICE_RATIO, NOTE, WARNING, Finding, Severity
+from scripted_models.images.checks import (
+    MAX_SLICE_RATIO,
+    MIN_BRAIN_OVERLAP,
+    NOTE,
+    WARNING,
+    Finding,
+    Severity,
+)
 from scripted_models.preparation.brain_extraction import volume_ml
 from scripted_models.preparation.mask_file import GivenMask
 from scripted_models.preparation.needs import Needs
@@ -67,7 +74,8 @@ def doubts_of(
     yield from _thick(native)
     yield from _volumes(brains, brain)
     for sequence, registration in registrations.items():
-        yield from registration_doubts(sequence, registration)
+        least = MIN_BRAIN_OVERLAP if sequence in needs.misplaced else LEAST_OVERLAP
+        yield from registration_doubts(sequence, registration, least)
     inside = sitk.GetArrayViewFromImage(brain) > 0
     for sequence, seen in reached.items():
         unseen = float((inside & ~seen).sum() / max(1, inside.sum()))
@@ -133,20 +141,23 @@ def _volumes(brains: Mapping[str, sitk.Image], joined: sitk.Image) -> Iterable[F
             yield _about(WARNING, slots, found, expected, action)
 
 
-def registration_doubts(sequence: str, registration: Registration) -> Iterable[Finding]:
+def registration_doubts(
+    sequence: str, registration: Registration, least: float = LEAST_OVERLAP
+) -> Iterable[Finding]:
     """Say where a registration may have failed, or the sequence be of another patient.
 
     Args:
         sequence: that was moved.
         registration: of it.
+        least: Dice of both brains that leaves no doubt.
     """
     action = _("check the alignment, and that it is of the same patient, or leave it out")
     dice, information = registration.overlap, registration.information
-    if dice is not None and dice < LEAST_OVERLAP:
+    if dice is not None and dice < least:
         found = _("a brain that overlaps that of the reference with a Dice of only {dice}").format(
             dice=f"{dice:.2f}"
         )
-        expected = _("at least {dice} after registration").format(dice=f"{LEAST_OVERLAP:g}")
+        expected = _("at least {dice} after registration").format(dice=f"{least:g}")
         yield _about(WARNING, (sequence,), found, expected, action)
     elif information < LEAST_INFORMATION and (dice is None or dice < DOUBTFUL_OVERLAP):
         found = _("little in common with the reference (mutual information {value})").format(

@@ -33,7 +33,7 @@ class Prepared:
         reference: sequence in whose space they lie.
         native: sequence -> volume as it was.
         brains: sequence -> brain in the native volume, uint8; empty with a mask from outside.
-        registrations: sequence -> where it lies against the reference, which has none.
+        registrations: sequence -> where it lies against the reference; of those that needed it.
         extraction: what found the brains: an extractor, a mask, or nothing that had to.
         findings: what the user should know.
         seconds: time per stage.
@@ -94,7 +94,7 @@ def prepare_images(
     heads = {
         m: Head(image, brains.get(m), m not in needs.with_skull) for m, image in native.items()
     }
-    registrations = _registrations(heads, needs.reference, part, cancelled)
+    registrations = _registrations(heads, needs, part, cancelled)
     clock.enter("resample")
     transforms = {m: None if r.stays else r.transform for m, r in registrations.items()}
     grid = working_grid(Grid.of(native[needs.reference]))
@@ -163,23 +163,22 @@ class _Clock:
 
 def _registrations(
     heads: Mapping[str, Head],
-    reference: str,
+    needs: Needs,
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> dict[str, Registration]:
-    """Register all volumes to the reference, a few beside each other."""
-    others = [m for m in heads if m != reference]
-    shares = dict.fromkeys(others, 0.0)
+    """Register the volumes that need it to the reference, a few beside each other."""
+    shares = dict.fromkeys(needs.unaligned, 0.0)
     stop = Event()
 
     def run(sequence: str) -> Registration:
         def told(share: float) -> None:
             shares[sequence] = share
 
-        return register(heads[reference], heads[sequence], told, stop.is_set)
+        return register(heads[needs.reference], heads[sequence], told, stop.is_set)
 
     with ThreadPoolExecutor(_BESIDE_EACH_OTHER) as pool:
-        jobs = {m: pool.submit(run, m) for m in others}
+        jobs = {m: pool.submit(run, m) for m in needs.unaligned}
         try:
             while not _done(jobs):
                 if cancelled():

@@ -7,13 +7,17 @@ from typing import Final, Literal, get_args
 import SimpleITK as sitk
 
 from scripted_models.geometry import HARMLESS_MM, Grid
-from scripted_models.images.checks import MAX_BRAIN_ML
+from scripted_models.images import contrast
+from scripted_models.images.checks import MAX_BRAIN_ML, MIN_BRAIN_OVERLAP
 from scripted_models.images.voxel_facts import VoxelFacts, look_at
 
 When = Literal["auto", "always", "never"]
 WHEN: Final[tuple[When, ...]] = get_args(When)
 REFERENCES = ("t1c", "t1", "flair", "t2")  # the first one that a case has
 _STRIPPED_BORDER = 0.5  # least share of the faces of a stripped volume that is background
+# A head before a background of 0, as scanners and defacing leave it, may be no larger than a brain,
+# but goes on where its field of view ends. Whole brains end before it: 0.2 at most in 47 cases.
+_WHOLE_BRAIN_ML, _MOST_CUT = 1400.0, 0.35
 
 
 @dataclass(frozen=True)
@@ -21,21 +25,39 @@ class Needs:
     """What is to be done with the volumes of a case.
 
     Attributes:
+        sequences: all there are.
         reference: sequence whose physical space all volumes come into.
         with_skull: sequences whose brain is still to be extracted.
         on_other_grids: sequences that lie on another grid than the reference.
+        misplaced: stripped sequences on its grid whose brain lies elsewhere on it.
         always: the user wants it even where nothing is needed.
     """
 
+    sequences: tuple[str, ...]
     reference: str
     with_skull: tuple[str, ...]
     on_other_grids: tuple[str, ...]
+    misplaced: tuple[str, ...] = ()
     always: bool = False
+
+    @property
+    def unaligned(self) -> tuple[str, ...]:
+        """Sequences that are to be registered; all others where the reference is a raw volume."""
+        return tuple(
+            m
+            for m in self.sequences
+            if m != self.reference
+            and (self.always or self.reference in self.with_skull or m in self._doubtful)
+        )
+
+    @property
+    def _doubtful(self) -> set[str]:
+        return {*self.with_skull, *self.on_other_grids, *self.misplaced}
 
     @property
     def nothing(self) -> bool:
         """True when the volumes may go to a network as they are."""
-        return not (self.always or self.with_skull or self.on_other_grids)
+        return not (self.always or self._doubtful)
 
 
 def needs_of(
@@ -50,13 +72,29 @@ def needs_of(
     """
     reference = reference or next(m for m in REFERENCES if m in images)
     grid = Grid.of(images[reference])
+    facts = {m: look_at(sitk.GetArrayViewFromImage(image)) for m, image in images.items()}
+    elsewhere = [m for m, i in images.items() if not Grid.of(i).matches(grid, HARMLESS_MM)]
+    heads = [
+        m for m, i in images.items() if not facts_tell_brain(facts[m], Grid.of(i).voxel_volume_ml)
+    ]
+    brains = {m: f for m, f in facts.items() if m not in elsewhere and m not in heads}
     return Needs(
+        sequences=tuple(images),
         reference=reference,
-        with_skull=tuple(m for m, image in images.items() if not is_stripped(image)),
-        on_other_grids=tuple(
-            m for m, image in images.items() if not Grid.of(image).matches(grid, HARMLESS_MM)
-        ),
+        with_skull=tuple(heads),
+        on_other_grids=tuple(elsewhere),
+        misplaced=_misplaced(brains, reference),
         always=always,
+    )
+
+
+def _misplaced(brains: Mapping[str, VoxelFacts], reference: str) -> tuple[str, ...]:
+    """Return which brains on one grid do not cover that of the reference."""
+    looks = {m: look for m, facts in brains.items() if (look := facts.look)}
+    if reference not in looks:
+        return ()
+    return tuple(
+        m for m in looks if contrast.overlap_where_covered(looks, m, reference) < MIN_BRAIN_OVERLAP
     )
 
 
@@ -68,6 +106,7 @@ def is_stripped(image: sitk.Image) -> bool:
 
 
 def facts_tell_brain(facts: VoxelFacts, voxel_ml: float) -> bool:
-    """Tell it from the facts of a volume; the faces of a raw one are noise, or it is large."""
-    small = facts.foreground * voxel_ml <= MAX_BRAIN_ML
-    return small and facts.border_share > _STRIPPED_BORDER
+    """Tell it from the facts of a volume; the faces of a raw one are noise, or they cut it off."""
+    ml = facts.foreground * voxel_ml
+    goes_on = ml > _WHOLE_BRAIN_ML and facts.cut_share > _MOST_CUT
+    return ml <= MAX_BRAIN_ML and not goes_on and facts.border_share > _STRIPPED_BORDER
