@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from head_fixtures import with_skull
 
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.errors import Cancelled, InputError, ResourceError
@@ -58,20 +59,6 @@ def motion(image, degrees=(6.0, -9.0, 12.0), shift=(8.0, -12.0, 15.0)):
 
 def moved(image, transform):
     return moved_onto(image, Grid.of(image), transform)[0]
-
-
-def with_skull(image, thickness_mm=8.0):
-    """Return a brain in a bright shell before noise, as a scanner delivers it."""
-    brain = brain_of(shown_part(image))
-    away = sitk.GetArrayFromImage(
-        sitk.SignedMaurerDistanceMap(brain, squaredDistance=False, useImageSpacing=True)
-    )
-    array = sitk.GetArrayFromImage(sitk.Cast(image, sitk.sitkFloat32))
-    level = float(np.percentile(array[array > 0], 90))
-    noise = np.random.default_rng(0).uniform(1, level / 50, array.shape)
-    array = np.where(array > 0, array, noise)
-    array[(away > 4) & (away < 4 + thickness_mm)] = level
-    return Grid.of(image).image_from(array.astype(np.float32))
 
 
 class TestDeepbet:

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from head_fixtures import with_skull
 
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.cli import main
 from scripted_models.geometry import Grid
+from scripted_models.preparation.brain_extraction import brain_of, shown_part
 from scripted_models.preparation.working_grids import moved_onto
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.raw_cases import PreparationOptions, place_of, prepare_case
@@ -96,6 +98,25 @@ def test_prepare_writes_a_folder_to_check(raw_case, tmp_path):
     assert "registered and moved" in page
     (folder / "preparation.json").write_text("{}")
     assert main(command) == 2  # files that are not known to be of this case
+
+
+def test_a_mask_takes_the_place_of_an_extractor(raw_case, tmp_path):
+    stripped = sitk.ReadImage(str(raw_case["t1c"]))
+    mask, raw = brain_of(shown_part(stripped)), with_skull(stripped)
+    paths = {"t1c": tmp_path / "patient_t1c.nii.gz", "flair": tmp_path / "patient_flair.nii.gz"}
+    for path in paths.values():
+        sitk.WriteImage(raw, str(path))
+    sitk.WriteImage(mask, str(tmp_path / "mask.nii.gz"))
+    command = ["segment", *options_of(paths), "--brain-mask", str(tmp_path / "mask.nii.gz")]
+    command += ["--model", "fast", "--output", str(tmp_path / "out"), "--progress", "none"]
+    assert main(command) == 0
+    folder = tmp_path / "out" / "patient"
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "segmentation.nii.gz")))
+    assert labels.any()
+    assert not labels[sitk.GetArrayFromImage(mask) == 0].any()
+    report = json.loads((folder / "report.json").read_text())
+    assert report["preparation"]["brain_extraction"] == "a mask that was given"
+    assert len(report["prepare"]["brain_mask_sha256"]) == 64
 
 
 @pytest.mark.parametrize(
