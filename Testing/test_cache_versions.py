@@ -11,7 +11,14 @@ from training_fixtures import write_small_case
 from voc_fixtures import write_experiment, write_voc
 
 from scripted_models.cases.phantom import phantom_case
-from scripted_models.tasks.brains import case_preparation, contrast_suppression
+from scripted_models.sequences import SEQUENCES
+from scripted_models.tasks.brains import (
+    case_preparation,
+    contrast_suppression,
+    degradation,
+    training_copies,
+    tumor_transplant,
+)
 from scripted_models.tasks.brains.brains_task import BrainsTask
 from scripted_models.tasks.voc import picture_cases
 from scripted_models.tasks.voc.voc_task import VocTask
@@ -49,6 +56,8 @@ STEP_RESULTS = {  # step -> version, and `summary` of image and brain
 }
 CASE = [4, 4, 28, 28, 125.193, 116.799, -0.261505, 4, 28, 28, 104.897, 125.259, 0.106732]
 SUPPRESSED = [4, 18, 22, 20, 26.6934, 46.9183, 0.0624754, 18, 22, 20, 0.0412879, 0.301825]
+DEGRADED = [4, 24, 40, 40, 77.2983, 153.241, 0.00377042, 24, 40, 40, 0.00447917, 0.105479, -2.16e-4]
+WITH_TUMOR = [4, 24, 40, 40, 66.1907, 172.646, -0.0568258, 24, 40, 40, 0.03125, 0.30416, 8.95e-4]
 PHANTOM = [14, 40, 40, 51.7053, 129.476, 0.115339, 14, 40, 40, 0.0324107, 0.305198, 0.000282756]
 PICTURE = [3, 1, 40, 44, -0.410219, 0.555173, -0.00444759, 1, 40, 44, 10.8705, 49.003, -1.29045]
 
@@ -100,6 +109,11 @@ def suppressed_case():
     return contrast_suppression.remove_enhancement(image, labels)
 
 
+def phantom_arrays(seed):
+    made = phantom_case.make_phantom(seed, (40, 40, 24))
+    return np.stack([made.volumes[m] for m in SEQUENCES]).astype(np.float32), made.labels
+
+
 @pytest.mark.parametrize("step", sorted(TRANSFORMS))
 def test_a_step_gives_what_belongs_to_its_version(step):
     steps = [MARK] if step == "mark_brain" else [MARK, {"step": step, **OPTIONS[step]}]
@@ -114,6 +128,10 @@ def test_makers_give_what_belongs_to_their_versions(tmp_path):
     assert (case_preparation.VERSION, summary(case.image, case.target)) == (2, near(CASE))
     copy = summary(*suppressed_case())[:-1]
     assert (contrast_suppression.VERSION, copy) == (1, near(SUPPRESSED))
+    worse = summary(*degradation.degrade(*phantom_arrays(2), 1, list(degradation.KINDS)))
+    assert (degradation.VERSION, worse) == (1, near(DEGRADED))
+    two = summary(*tumor_transplant.transplant(*phantom_arrays(2), *phantom_arrays(5), 1))
+    assert (tumor_transplant.VERSION, two) == (1, near(WITH_TUMOR))
     picture = picture_case(tmp_path)
     assert (picture_cases.VERSION, summary(picture.image, picture.target)) == (2, near(PICTURE))
     phantom = phantom_case.make_phantom(3, (40, 40, 14))
@@ -122,23 +140,28 @@ def test_makers_give_what_belongs_to_their_versions(tmp_path):
 
 
 def keys(folder):
-    """The keys of a case, its contrast-suppressed copy, and a phantom."""
-    data = DataConfig(validation_every=0, contrast_suppressed=1, phantoms=1)
+    """The keys of a case, its contrast-suppressed and its degraded copy, and a phantom."""
+    data = DataConfig(validation_every=0, contrast_suppressed=1, degraded=1, phantoms=1)
     steps = (MarkBrain(), Standardize())
     train, _ = BrainsTask().sources(Experiment(data=data, preprocessing=steps), folder, None)
     return [source.key for source in train]
 
 
+def version_of(kind):
+    return lambda patch: patch.setitem(training_copies.VERSIONS, kind, {"any": 99})
+
+
 def test_every_version_enters_the_keys_it_concerns(tmp_path, monkeypatch):
     write_small_case(tmp_path, "Brats18_A_1_1", 1)
     before = keys(tmp_path)
-    assert len(set(before)) == 3
+    assert len(set(before)) == 4
     changes = (
-        (lambda m: m.setattr(case_preparation, "VERSION", 99), [True, True, True]),
-        (lambda m: m.setattr(contrast_suppression, "VERSION", 99), [False, True, False]),
-        (lambda m: m.setattr(phantom_case, "VERSION", 99), [False, False, True]),
-        (lambda m: m.setitem(STEP_VERSIONS, "zscore", 99), [True, True, True]),
-        (lambda m: m.setitem(STEP_VERSIONS, "n4", 99), [False, False, False]),
+        (lambda m: m.setattr(case_preparation, "VERSION", 99), [True, True, True, True]),
+        (version_of("contrast_suppressed"), [False, True, False, False]),
+        (version_of("degraded"), [False, False, True, False]),
+        (lambda m: m.setattr(phantom_case, "VERSION", 99), [False, False, False, True]),
+        (lambda m: m.setitem(STEP_VERSIONS, "zscore", 99), [True, True, True, True]),
+        (lambda m: m.setitem(STEP_VERSIONS, "n4", 99), [False, False, False, False]),
     )
     for change, expected in changes:
         with monkeypatch.context() as patch:

@@ -204,6 +204,16 @@ class TestLoading:
         assert changed[0] == changed[2] == changed[3] == 0 < changed[1]
         assert (copy.image[1] < original.image[1])[enhancing].mean() > 0.9
 
+    def test_degraded_and_transplanted_copies_join_them(self, tmp_path, phantom_folder):
+        plain, _ = self.load(phantom_folder, tmp_path)
+        data = DataConfig(degraded=3, transplanted=1)
+        train, _ = self.load(phantom_folder, tmp_path, data=data)
+        copies = train[len(plain) :]
+        assert len(copies) == 4
+        assert {copy.name for copy in copies} <= {case.name for case in plain}
+        (original,) = [case for case in plain if case.name == copies[-1].name]
+        assert sum(copies[-1].counts[1:]) > sum(original.counts[1:])
+
     def test_there_are_no_more_copies_than_cases(self, tmp_path, phantom_folder):
         plain, _ = self.load(phantom_folder, tmp_path)
         every, _ = self.load(phantom_folder, tmp_path, data=DataConfig(contrast_suppressed=99))

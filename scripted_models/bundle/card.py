@@ -34,7 +34,8 @@ def card_text(description: ModelDescription, network: SliceNetwork) -> str:
         f"Training cases: {', '.join(training.train) or 'not stated'}.",
         f"Validation cases (scored after every epoch): {', '.join(training.validation) or 'none'}.",
         f"Phantoms: {training.phantoms}. Copies of training cases whose enhancement was taken out: "
-        f"{training.contrast_suppressed}. "
+        f"{training.contrast_suppressed}; as worse scans show them: {training.degraded}; "
+        f"with the tumor of another one: {training.transplanted}. "
         f"Seed: {'not stated' if training.seed is None else training.seed}.",
         training.note,
         _MERGED_LABELS

@@ -124,6 +124,8 @@ class TrainingRecord:
         statement: attribution of the data.
         train: names of the cases that trained.
         contrast_suppressed: copies of training cases whose enhancement was taken out.
+        degraded: copies as worse scans show them.
+        transplanted: copies with the tumor of another training case.
         phantoms: procedural cases that trained.
         validation: names of the cases that were scored after every epoch.
         seed: of all random numbers.
@@ -137,6 +139,8 @@ class TrainingRecord:
     statement: str = ""
     train: tuple[str, ...] = ()
     contrast_suppressed: Count = 0
+    degraded: Count = 0
+    transplanted: Count = 0
     phantoms: Count = 0
     validation: tuple[str, ...] = ()
     seed: int | None = None

@@ -203,6 +203,8 @@ def describe(
         statement=experiment.data.statement.strip(),
         train=tuple(real),
         contrast_suppressed=min(experiment.data.contrast_suppressed, len(real)),
+        degraded=experiment.data.degraded if real else 0,
+        transplanted=experiment.data.transplanted if len(real) > 1 else 0,
         phantoms=experiment.data.phantoms + experiment.data.low_grade_phantoms,
         validation=tuple(names[1]),
         seed=experiment.training.seed,

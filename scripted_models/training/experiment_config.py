@@ -96,6 +96,11 @@ class DataConfig:
     # Contrast-suppressed copies of training cases, each of another one: tumor cores are then also
     # learned from what the other sequences show.
     contrast_suppressed: Count = 0
+    # Copies as worse scans show them: turned, shifted against each other, thick, blurred, shaded,
+    # of another contrast, with another brain mask or a field of view that ends in the head.
+    degraded: Count = 0
+    # Copies with the tumor of another training case beside their own (CarveMix, TumorCP).
+    transplanted: Count = 0
     real: bool = True  # false: of the cases none trains
     statement: str = ""  # attribution, written into the model card
 

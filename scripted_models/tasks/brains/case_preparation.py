@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,8 @@ from scripted_models.labels import CODINGS, LabelCoding
 from scripted_models.runtime.file_identity import WatchedFiles
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.sequences import SEQUENCES
-from scripted_models.tasks.brains import contrast_suppression
 from scripted_models.tasks.brains.case_split import split_cases, usable_cases
+from scripted_models.tasks.brains.training_copies import VERSIONS, Copy, changed, draw_copies
 from scripted_models.training.cache import digest
 from scripted_models.training.experiment_config import DataConfig, Experiment
 from scripted_models.training.task import CaseSource
@@ -50,15 +50,11 @@ def case_sources(
         [_case_source(experiment, found[name], coding) for name in names]
         for names in (split.train, split.validation)
     )
-    copied = _draw_names(split.train, experiment.data)
-    copies = [_case_source(experiment, found[name], coding, suppressed=True) for name in copied]
+    copies = [
+        _case_source(experiment, found[name], coding, copy, found.get(copy.donor))
+        for name, copy in draw_copies(split.train, experiment.data)
+    ]
     return [*train, *copies, *_phantoms(experiment)], validation
-
-
-def _draw_names(names: Sequence[str], data: DataConfig) -> list[str]:
-    """Draw the cases of which a contrast-suppressed copy trains, too."""
-    order = np.random.default_rng(data.split_seed).permutation(len(names))
-    return [sorted(names)[index] for index in order[: data.contrast_suppressed]]
 
 
 def _phantoms(experiment: Experiment) -> list[CaseSource]:
@@ -77,24 +73,28 @@ def _versions(experiment: Experiment, **others: int) -> dict[str, int]:
 
 
 def _case_source(
-    experiment: Experiment, case: Case, coding: LabelCoding | None, suppressed: bool = False
+    experiment: Experiment,
+    case: Case,
+    coding: LabelCoding | None,
+    copy: Copy | None = None,
+    donor: Case | None = None,
 ) -> CaseSource:
-    case.require_images()
-    known = case.truth_coding(coding)
-    images = [case.images[sequence] for sequence in SEQUENCES]
-    truth = volume_parts(case.truth) if case.truth else ()
-    files = [*(part for image in images for part in image.files), *truth]
+    cases = [case] if donor is None else [case, donor]
+    files = [path for c in cases for path in _files_of(c)]
     watched = WatchedFiles.of(files)
     contents = [watched.contents[path] for path in files]
-    made = {"contrast_suppression": contrast_suppression.VERSION} if suppressed else {}
-    read_as = {
-        "channels": [image.channel for image in images],
-        "coding": _identity(known),
-    }
+    read_as = [
+        {
+            "channels": [c.images[sequence].channel for sequence in SEQUENCES],
+            "coding": _identity(c.truth_coding(coding)),
+        }
+        for c in cases
+    ]
     key = digest(
         contents,
-        _versions(experiment, **made),
-        **read_as,
+        _versions(experiment, **(VERSIONS[copy.kind] if copy else {})),
+        read_as=read_as,
+        copy=asdict(copy) if copy else None,
         preprocessing=as_table(experiment.preprocessing, defaults=True),
         upper_share=experiment.data.upper_share,
         space=asdict(space_of(experiment.data)),
@@ -102,11 +102,18 @@ def _case_source(
     )
 
     def make() -> TrainingCase:
-        prepared = _prepare(case, experiment, coding, suppressed)
+        prepared = _prepare(case, experiment, coding, copy, donor)
         watched.refuse_changes()
         return prepared
 
-    return CaseSource(case.name, key, make, json.dumps([*contents, read_as, suppressed]))
+    identity = [*contents, read_as, asdict(copy) if copy else None]
+    return CaseSource(case.name, key, make, json.dumps(identity))
+
+
+def _files_of(case: Case) -> list[Path]:
+    case.require_images()
+    truth = volume_parts(case.truth) if case.truth else ()
+    return [*(part for m in SEQUENCES for part in case.images[m].files), *truth]
 
 
 def _identity(coding: LabelCoding | None) -> str:
@@ -131,8 +138,33 @@ def _phantom_source(experiment: Experiment, seed: int, low_grade: bool = False) 
 
 
 def _prepare(
-    case: Case, experiment: Experiment, coding: LabelCoding | None, suppressed: bool
+    case: Case,
+    experiment: Experiment,
+    coding: LabelCoding | None,
+    copy: Copy | None,
+    donor: Case | None,
 ) -> TrainingCase:
+    read = _read(case, experiment, coding)
+    image, labels, merged = read.image, read.labels, read.merged
+    if copy is not None:
+        other = None if donor is None else _read(donor, experiment, coding)
+        pair = None if other is None else (other.image, other.labels)
+        image, labels = changed(copy, image, labels, pair)
+        merged = merged or (other is not None and other.merged)
+    return _training_case(case.name, image, labels, experiment, merged, read.spacing_zyx_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A case in the training space: (4, z, y, x), internal labels, and how they are coded."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    merged: bool
+    spacing_zyx_mm: tuple[float, float, float]
+
+
+def _read(case: Case, experiment: Experiment, coding: LabelCoding | None) -> _Read:
     truth = case.read_truth_map(coding)
     label_grid = truth.grid
     images = {sequence: case.images[sequence].read() for sequence in SEQUENCES}
@@ -150,13 +182,12 @@ def _prepare(
     label_image = sitk.DICOMOrient(label_grid.image_from(truth.labels), space.orientation)
     if space.resamples(label_grid):
         label_image = resample(label_image, Grid.of(moved[0]), sitk.sitkNearestNeighbor)
-    image = np.stack([sitk.GetArrayFromImage(volume) for volume in moved])
-    labels = sitk.GetArrayFromImage(label_image)
-    if suppressed:
-        image, labels = contrast_suppression.remove_enhancement(image, labels)
-    merged = truth.coding.merged_necrosis
-    spacing = Grid.of(moved[0]).spacing_xyz_mm[::-1]
-    return _training_case(case.name, image, labels, experiment, merged, spacing)
+    return _Read(
+        image=np.stack([sitk.GetArrayFromImage(volume) for volume in moved]),
+        labels=sitk.GetArrayFromImage(label_image),
+        merged=truth.coding.merged_necrosis,
+        spacing_zyx_mm=Grid.of(moved[0]).spacing_xyz_mm[::-1],
+    )
 
 
 def _prepare_phantom(name: str, seed: int, experiment: Experiment, low_grade: bool) -> TrainingCase:

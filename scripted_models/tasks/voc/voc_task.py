@@ -23,6 +23,7 @@ _OF_CASES = (
     *("train", "validation", "test", "test_every", "patients", "folds", "slice_spacing_mm"),
     "upper_share",
     *("phantoms", "low_grade_phantoms", "phantoms_merged", "contrast_suppressed", "real"),
+    *("degraded", "transplanted"),
 )
 _STEPS = ("preprocessing", "postprocessing", "decision")
 
