@@ -13,10 +13,8 @@ from pathlib import Path
 METHODS = multiprocessing.get_all_start_methods()
 FORK = "forkserver" if "forkserver" in METHODS else "spawn"
 CONTEXT = multiprocessing.get_context(FORK)
-CONTEXT.set_forkserver_preload(
-    ["scripted_models.cli", "scripted_models.segmentation.batch"]
-    + ["scripted_models.training.training_run", "scripted_models.inference.reference"]
-)
+IMPORTED = ("cli", "segmentation.batch", "training.training_run", "inference.reference")
+CONTEXT.set_forkserver_preload([f"scripted_models.{name}" for name in IMPORTED])
 
 
 class WarmProcess:
