@@ -14,7 +14,9 @@ METHODS = multiprocessing.get_all_start_methods()
 FORK = "forkserver" if "forkserver" in METHODS else "spawn"
 CONTEXT = multiprocessing.get_context(FORK)
 IMPORTED = ("cli", "segmentation.batch", "training.training_run", "inference.reference")
-CONTEXT.set_forkserver_preload([f"scripted_models.{name}" for name in IMPORTED])
+CONTEXT.set_forkserver_preload(
+    [*(f"scripted_models.{name}" for name in IMPORTED), "torch._dynamo"]  # as an optimizer does
+)
 
 
 class WarmProcess:
