@@ -7,8 +7,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores; ch
 
 import pytest
 from hypothesis import settings
+from phantom_fixtures import write_doll
 
-from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.networks import build_network
 
 # No test asserts a time, and a run says the same as the run before. Before a release:
@@ -21,10 +21,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory) -> Path:
-    """Three phantoms of 40 x 40 x 14 voxels as a BraTS-style folder."""
+    """Three dolls' heads, phantoms of 40 x 40 x 14 voxels of 1 mm, as a BraTS-style folder."""
     folder = tmp_path_factory.mktemp("phantoms")
     for seed in (1, 2, 3):
-        write_phantom_case(folder, seed, (40, 40, 14))
+        write_doll(folder, seed)
     return folder
 
 

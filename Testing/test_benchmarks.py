@@ -1,8 +1,6 @@
 """The measurements run at their smallest sizes and print their tables; times are not tested."""
 
 import importlib
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from phantom_fixtures import write_doll
 
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
@@ -40,19 +39,11 @@ def row(lines, start):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="measures memory with `resource`")
-def test_training_throughput_compares_dense_patches_with_literal_ones():
-    """In a process of its own, because it forks."""
+def test_training_throughput_compares_dense_patches_with_literal_ones(table_of):
     arguments = (
         "--network LocalPathCNN --sizes 2 --batch 2 --patches 1 --phases 2 --rounds 1 --seconds 0"
     )
-    done = subprocess.run(
-        [sys.executable, BENCHMARKS / "training_throughput.py", *arguments.split()],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    lines = done.stdout.splitlines()
+    lines = table_of("training_throughput", *arguments.split())
     rate, ratio, patches, peak = row(
         lines, f"    2  {'literal 33 x 33 patches, batch 2':48} float32"
     )
@@ -91,19 +82,11 @@ def test_mixed_precision_shows_what_half_precision_does_to_the_output_layer(tabl
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="measures memory with `resource`")
-def test_whole_brain_sets_the_forms_beside_each_other():
-    """In a process of its own, whose children are its measurements."""
+def test_whole_brain_sets_the_forms_beside_each_other(table_of):
     arguments = [*SMALL, "--networks", "GlobalPathCNN", "--slices", "1", "--slices-of-volume", "5"]
     arguments += ["--slice-edge", "40", "--voxels", "2", "--rounds", "1"]
     arguments += ["--forms", "plain whole slices", "spectral"]
-    done = subprocess.run(
-        [sys.executable, BENCHMARKS / "whole_brain.py", *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    lines = done.stdout.splitlines()
+    lines = table_of("whole_brain", *arguments)
     assert row(lines, "GlobalPathCNN    plain whole slices ")[1] == 1
     seconds, ratio, peak = row(lines, "GlobalPathCNN    spectral ")
     assert seconds >= 0
@@ -115,7 +98,7 @@ def test_whole_brain_sets_the_forms_beside_each_other():
 
 
 def test_reproducibility_counts_the_labels_that_differ(table_of, tmp_path):
-    write_phantom_case(tmp_path, 1, (24, 24, 8))
+    write_doll(tmp_path, 1)
     lines = table_of("reproducibility", str(tmp_path), "--models", "TwoPathCNN")
     found = [line.strip("| ").split(" | ") for line in lines if line.startswith("| TwoPathCNN")]
     counts = {how: int(differ) for _, how, differ, _ in found}

@@ -16,13 +16,13 @@ import SimpleITK as sitk
 import torch
 from monai.bundle import ConfigParser, load, verify_metadata, verify_net_in_out
 from monai.data import decollate_batch
+from phantom_fixtures import write_doll
 
 from scripted_models.bundle.card import card_text
 from scripted_models.bundle.model_folders import SHIPPED, shipped_models
 from scripted_models.bundle.monai_files import SCHEMA, monai_files
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.discovery import find_cases
-from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.errors import InputError, ModelError
 from scripted_models.labels import CODINGS
 from scripted_models.networks import NETWORKS
@@ -84,14 +84,9 @@ METADATA = {
 }
 
 
-def write_case(folder, spacing=(1.5, 1.5, 3.0), orientation="LPS", seed=5):
+def write_case(folder, spacing=(1.3, 1.3, 2.0), orientation="LPS", seed=5):
     """Write a phantom of 40 x 40 x 14 voxels of another spacing and orientation."""
-    case = write_phantom_case(folder, seed, (40, 40, 14))
-    for path in case.glob("*.nii.gz"):
-        image = sitk.ReadImage(str(path))
-        image.SetSpacing(spacing)
-        sitk.WriteImage(sitk.DICOMOrient(image, orientation), str(path))
-    return case
+    return write_doll(folder, seed, spacing_xyz_mm=spacing, orientation=orientation)
 
 
 def segment(model, folder, output, coding="internal"):
@@ -147,7 +142,7 @@ class TestConfiguration:
 
     def test_cases_of_a_folder_with_a_missing_sequence_and_another_coding(self, tmp_path):
         for seed in (3, 5):
-            write_case(tmp_path / "cases", seed=seed)
+            write_case(tmp_path / "cases", (1.5, 1.5, 3.0), seed=seed)
         (tmp_path / "cases" / "Phantom_00005" / "Phantom_00005_t1.nii.gz").unlink()
         segment("fast", tmp_path / "cases", tmp_path / "ours", "brats2021")
         run_configuration("fast", tmp_path / "cases", tmp_path / "theirs", coding="brats2021")
@@ -157,7 +152,11 @@ class TestConfiguration:
     @pytest.mark.slow
     @pytest.mark.real_data
     def test_a_real_case(self, real_data, tmp_path):
-        case = real_data / "brats" / "Brats18_CBICA_ABM_1"
+        """Its grid and its intensities; fifteen slices of it show both."""
+        case = tmp_path / "Brats18_CBICA_ABM_1"
+        case.mkdir()
+        for path in (real_data / "brats" / case.name).glob("*.nii*"):
+            sitk.WriteImage(sitk.ReadImage(str(path))[:, :, 75:90], str(case / path.name))
         segment("fast", case, tmp_path / "ours")
         run_configuration("fast", case, tmp_path / "theirs")
         same_files(tmp_path / "theirs", tmp_path / "ours")

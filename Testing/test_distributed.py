@@ -10,8 +10,10 @@ import time
 import pytest
 import torch
 from training_fixtures import write_small_case
+from warm_processes import WarmProcess
 
 from scripted_models.bundle.weights import load_model
+from scripted_models.cli import main
 from scripted_models.commands.train import EXPERIMENTS
 from scripted_models.runtime.progress import Progress
 from scripted_models.training.checkpoint import TrainingState
@@ -49,17 +51,15 @@ def write_experiment(folder, batch_size, epochs=2):
     return path
 
 
-def command(processes, experiment, data, output, *options):
-    start = [sys.executable, "-m"]
-    if processes > 1:
-        start += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
-    start += ["scripted_models", "train", experiment, "--data", data, "--output", output]
-    return [*map(str, start), "--progress", "none", *options]
+def train_command(experiment, data, output, *options):
+    return ["train", experiment, "--data", data, "--output", output, "--progress", "none", *options]
 
 
-def run(processes, experiment, data, output, *options):
-    arguments = command(processes, experiment, data, output, *options)
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=240)
+def torchrun(*arguments):
+    """Run the program in two processes as a user does."""
+    start = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command = [sys.executable, "-m", *start, "scripted_models", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 
 def weights(output):
@@ -75,35 +75,36 @@ def assert_near(first, second):
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory, phantom_folder):
     folder = tmp_path_factory.mktemp("one")
-    done = run(1, write_experiment(folder, 4), phantom_folder, folder / "run")
-    assert done.returncode == 0, done.stderr
+    command = train_command(write_experiment(folder, 4), phantom_folder, folder / "run")
+    assert main([*map(str, command)]) == 0
     return folder / "run"
 
 
 def test_two_processes_train_to_the_weights_of_one_with_the_doubled_batch(
     tmp_path, phantom_folder, one_process
 ):
-    done = run(2, write_experiment(tmp_path, 2), phantom_folder, tmp_path / "run")
+    experiment = write_experiment(tmp_path, 2)
+    done = torchrun(*train_command(experiment, phantom_folder, tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert_near(tmp_path / "run", one_process)
     rows = [(r / "metrics.csv").read_text().splitlines() for r in (tmp_path / "run", one_process)]
     assert len(rows[0]) == len(rows[1]) == 4
 
 
-def test_a_run_of_two_processes_is_resumed_in_one(tmp_path, phantom_folder, one_process):
+def test_a_run_of_two_processes_is_resumed_in_one(tmp_path, phantom_folder, one_process, capsys):
     """With as many patches in each step it ends with the same weights."""
-    two = write_experiment(tmp_path, 2)
-    child = subprocess.Popen(
-        command(2, two, phantom_folder, tmp_path / "run"), start_new_session=True
-    )
+    two, four = write_experiment(tmp_path, 2), write_experiment(tmp_path, 4)
+    command = train_command(two, phantom_folder, tmp_path / "run")
+    child = WarmProcess(command, tmp_path, processes=2)
     wait_for_epochs(child, tmp_path / "run", 1)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-    options = ["--resume", "--progress", "json"]
-    done = run(1, write_experiment(tmp_path, 4), phantom_folder, tmp_path / "run", *options)
-    assert done.returncode == 0, done.stderr
+    command = train_command(four, phantom_folder, tmp_path / "run", "--resume")
+    assert main([*map(str, command), "--progress", "json"]) == 0
     assert_near(tmp_path / "run", one_process)
-    assert "resumed with" not in done.stdout
+    said = capsys.readouterr().out
+    assert '"result"' in said
+    assert "resumed with" not in said
 
 
 @pytest.mark.parametrize(("batch_size", "told"), [(4, 0), (2, 1)])
@@ -119,11 +120,8 @@ def test_another_number_of_patches_in_each_step_is_told(batch_size, told):
 
 def test_a_dead_process_ends_the_job(tmp_path, phantom_folder):
     experiment = write_experiment(tmp_path, 1, epochs=500)
-    child = subprocess.Popen(
-        command(2, experiment, phantom_folder, tmp_path / "run"),
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    command = train_command(experiment, phantom_folder, tmp_path / "run")
+    child = WarmProcess(command, tmp_path, processes=2)
     try:
         wait_for_epochs(child, tmp_path / "run", 1)
         ranks = subprocess.run(
@@ -151,26 +149,23 @@ def test_two_processes_share_the_cases_of_a_list_of_experiments(tmp_path):
         "training.phase1.steps_per_epoch=1",
     ]
     path = EXPERIMENTS / "havaei2017" / "LocalPathCNN_phase1.toml"
-    start = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    arguments = [sys.executable, "-m", *start, "scripted_models", "experiments", path]
-    arguments += ["--data", tmp_path / "data", "--output", tmp_path / "run", "--progress", "json"]
-    done = subprocess.run(
-        [*arguments, "--set", *small], capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = ["experiments", path, "--data", tmp_path / "data", "--output", tmp_path / "run"]
+    child = WarmProcess([*arguments, "--progress", "json", "--set", *small], tmp_path, processes=2)
+    assert child.wait() == 0, child.stderr
     table = json.loads((tmp_path / "run" / "table" / "table.json").read_text())
     assert table["facts"]["processes"] == 2
     assert len(table["facts"]["test cases"]) == 2
-    told = [line for line in done.stdout.splitlines() if "segmenting" in line]
+    told = [line for line in child.stdout.splitlines() if "segmenting" in line]
     assert len(told) == 1  # by the process that talks; the other one did the other case
     assert len(list((tmp_path / "run").glob("*/test/*/segmentation.nii.gz"))) == 2
 
 
 def test_bad_input_ends_all_processes_with_a_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
-    done = run(2, write_experiment(tmp_path, 1), tmp_path / "empty", tmp_path / "run")
-    assert done.returncode != 0
-    assert "Error:" in done.stderr
+    command = train_command(write_experiment(tmp_path, 1), tmp_path / "empty", tmp_path / "run")
+    child = WarmProcess(command, tmp_path, processes=2)
+    assert child.wait() != 0
+    assert "Error:" in child.stderr
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 

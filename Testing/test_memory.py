@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,11 +35,13 @@ from scripted_models.segmentation.result import MEMORY_WORDS
 from scripted_models.segmentation.segmenter import Segmenter
 
 GIB = 2**30
+ROOT = Path(__file__).resolve().parents[1]
 LIMITED = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[1]), int(sys.argv[1])))
 from scripted_models.cli import main
-sys.exit(main(sys.argv[2:]))
+for limit in sys.argv[1].split():
+    resource.setrlimit(resource.RLIMIT_DATA, (int(limit), resource.RLIM_INFINITY))
+    print(main(sys.argv[2:] + ["--output", limit]), flush=True)
 """
 
 
@@ -53,33 +57,33 @@ def full_size(tmp_path_factory):
     return inputs
 
 
-def limited(inputs, gib, output):
-    command = inputs.command()
-    command[command.index("--output") + 1] = str(output)
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts all memory on Linux only")
+def test_a_case_of_brats_fits_into_2_gib_and_is_refused_before_it_is_tried_where_it_does_not(
+    full_size, tmp_path
+):
+    """One process after the other limit, the smaller one first."""
+    command = full_size.command()
     command[command.index("--model") + 1] = "fast"
-    limit = str(int(gib * GIB))
-    return subprocess.run(
-        [sys.executable, "-c", LIMITED, limit, *command, "--progress", "json"],
+    place = command.index("--output")
+    del command[place : place + 2]
+    small, enough = str(int(1.2 * GIB)), str(2 * GIB)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, f"{small} {enough}", *command, "--progress", "json"],
         capture_output=True,
         text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts all memory on Linux only")
-class TestLimit:
-    def test_a_case_of_brats_fits_into_2_gib(self, full_size, tmp_path):
-        done = limited(full_size, 2, tmp_path / "out")
-        assert done.returncode == 0, done.stderr[-2000:]
-        report = json.loads((tmp_path / "out" / "case" / "report.json").read_text())
-        assert report["memory_steps"] == []
-
-    def test_what_does_not_fit_is_refused_before_it_is_tried(self, full_size, tmp_path):
-        done = limited(full_size, 1.2, tmp_path / "out")
-        assert done.returncode == 4
-        event = json.loads(done.stdout.splitlines()[-1])
-        assert event["code"] == "resource"
-        assert event["text"].startswith("Found 1.2 GiB of memory for a case of 8.9 million voxels")
-        assert not (tmp_path / "out").exists()
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    refused = lines.index("4")
+    event = json.loads(lines[refused - 1])
+    assert event["code"] == "resource"
+    assert event["text"].startswith("Found 1.2 GiB of memory for a case of 8.9 million voxels")
+    assert not (tmp_path / small).exists()
+    assert lines[-1] == "0", done.stderr[-2000:]
+    report = json.loads((tmp_path / enough / "case" / "report.json").read_text())
+    assert report["memory_steps"] == []
 
 
 class TestEstimate:
@@ -260,7 +264,11 @@ class TestGpuMemory:
         assert result.placement == own.placement == (torch.device("cpu"), CPU_AFTER_GPU)
         assert own.segment(case, Progress()).memory_steps == ()  # it stays there
 
-    def test_half_precision_comes_first(self, case, segmenter, small_network):
+    def test_half_precision_comes_first(self, tmp_path, segmenter, small_network):
+        inputs = make_inputs(tmp_path)
+        for name in NAMES:  # half precision is slow on a CPU
+            inputs.write(name, inputs.image(name)[10:26, 10:26, 5:9])
+        case = case_of(inputs)
         result = segmenter("auto", half_fits=True).segment(case, Progress())
         assert result.memory_steps == (Rung.GPU_HALF,)
         assert result.placement.reason == "GPU of the test"

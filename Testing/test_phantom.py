@@ -20,7 +20,7 @@ SMALL = (48, 48, 31)
 
 @pytest.fixture(scope="module")
 def phantoms():
-    return [make_phantom(seed, SMALL) for seed in range(16)]
+    return [make_phantom(seed, SMALL) for seed in range(8)]
 
 
 def _mean(phantom, sequence, where):
@@ -108,7 +108,7 @@ def test_contrasts_follow_the_real_data(phantoms):
 
 
 def test_low_grade_hardly_enhances_and_has_a_larger_core(phantoms):
-    low = [make_phantom(seed, SMALL, low_grade=True) for seed in range(16)]
+    low = [make_phantom(seed, SMALL, low_grade=True) for seed in range(8)]
     core = [np.isin(p.labels, (1, 3, 4)).sum() / (p.labels > 0).sum() for p in low]
     others = [np.isin(p.labels, (1, 3, 4)).sum() / (p.labels > 0).sum() for p in phantoms]
     assert all((p.labels == 4).sum() < 0.12 * (p.labels > 0).sum() for p in low)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from phantom_fixtures import write_doll
 
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.cli import main
@@ -48,10 +49,7 @@ def cases(tmp_path_factory):
     """Three phantoms of 40 x 40 x 14 voxels that claim to be small: few voxels for the network."""
     folder = tmp_path_factory.mktemp("cases")
     for seed in (1, 2, 3):
-        for path in write_phantom_case(folder, seed, (40, 40, 14)).glob("*.nii.gz"):
-            image = sitk.ReadImage(str(path))
-            image.SetSpacing((2, 2, 4))
-            sitk.WriteImage(image, str(path))
+        write_doll(folder, seed, spacing_xyz_mm=(2, 2, 4))
     return folder
 
 
@@ -219,7 +217,7 @@ class TestErrors:
         self.fails(capsys, 2, tmp_path / "none", "--output", tmp_path / "o")
 
     def test_cancelled_run_leaves_nothing(self, tmp_path):
-        case = write_phantom_case(tmp_path / "in", 4, (160, 160, 60))
+        case = write_phantom_case(tmp_path / "in", 4, (40, 40, 14))
         command = [sys.executable, "-m", "scripted_models", "segment", str(case)]
         command += ["--output", str(tmp_path / "o"), "--progress", "json"]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -74,6 +74,8 @@ def test_without_all_that_are_needed_it_stops(nodes):
 
 def test_a_run_with_two_volumes_gives_a_segmentation(slicer_scene, nodes, folder):
     nodes["t1"], nodes["t1c"] = None, None
+    for node in (nodes["t2"], nodes["flair"]):
+        node.SetSpacing(1, 1, 1)  # a doll's head, nothing to resample
     said = []
     node = logic.segment(
         nodes, on_event=lambda e: said.append(e.text), model=str(folder), device="cpu"

@@ -2,16 +2,19 @@
 
 import os
 import shutil
-from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from model_fixtures import restate
 from slicer_fixtures import (
     add_volume,
     make_child_environment,  # noqa: F401 - the fixture child
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
     save_and_reload,
 )
+
+from scripted_models.bundle.model_folders import SHIPPED
 
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
@@ -147,10 +150,7 @@ class TestModels:
 
 def renamed_model(folder):
     """A zip of the shipped model under another name, with its own checksums."""
-    from scripted_models.bundle.weights import load_model, write_model
-
-    model = load_model("TwoPathCNN")
-    write_model(folder / "mine", model.network, replace(model.description, name="mine"))
+    restate(Path(shutil.copytree(SHIPPED / "TwoPathCNN", folder / "mine")), name="mine")
     return shutil.make_archive(str(folder / "mine"), "zip", folder / "mine")
 
 
@@ -172,7 +172,7 @@ def test_the_true_program_segments_the_sample_patient(window, slicer_scene, dial
     if "SCREENSHOT_FOLDER" in os.environ:
         add_phantom(slicer_scene)
     else:
-        for node in add_phantom(slicer_scene, size_xyz=(40, 40, 28)):
+        for node in add_phantom(slicer_scene, size_xyz=(32, 32, 16)):
             node.SetSpacing(1, 1, 1)  # a doll's head, nothing to resample
     window.settle()
     window.ui.probabilitiesCheckBox.checked = True

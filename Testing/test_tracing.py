@@ -10,7 +10,7 @@ NOT_TRACED = {
 SLICES = sorted(name for name, entry in NETWORKS.items() if not name.endswith("3D"))
 
 
-@pytest.fixture(params=SLICES)
+@pytest.fixture(params=SLICES, scope="module")
 def network(request):
     if request.param in NOT_TRACED:
         pytest.skip(NOT_TRACED[request.param])
@@ -32,16 +32,16 @@ def same(traced, network, image):
 class TestSlices:
     def test_traced_at_one_size_it_serves_another(self, network):
         with torch.no_grad():
-            image = image_of(network, 64, 96)
+            image = image_of(network, 32, 64)
             traced = torch.jit.trace(network, image, check_trace=False)
             same(traced, network, image)
-            same(traced, network, image_of(network, 75, 66))
+            same(traced, network, image_of(network, 43, 66))
 
     def test_exported(self, network):
         if not hasattr(torch, "export"):
             pytest.skip("torch.export came with torch 2.1")
         with torch.no_grad():
-            image = image_of(network, 64, 96)
+            image = image_of(network, 32, 64)
             program = torch.export.export(network, (image,))
             same(program.module(), network, image)
 

@@ -3,8 +3,6 @@
 import contextlib
 import csv
 import io
-import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
@@ -13,6 +11,7 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from training_fixtures import make_case
+from warm_processes import WarmProcess
 
 from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
@@ -49,9 +48,11 @@ average_decay = 0.9
 [training.phase1]
 epochs = 3
 steps_per_epoch = 2
+learning_rate = 0.001
 [training.phase2]
 epochs = 2
 steps_per_epoch = 2
+learning_rate = 0.001
 """
 
 
@@ -119,9 +120,8 @@ class TestRuns:
         self, experiment, phantom_folder, uninterrupted, tmp_path, wait_for_epochs
     ):
         run = tmp_path / "run"
-        command = [sys.executable, "-m", "scripted_models", "train", str(experiment)]
-        command += ["--data", str(phantom_folder), "--output", str(run), "--progress", "none"]
-        child = subprocess.Popen(command)
+        command = ["train", experiment, "--data", phantom_folder, "--output", run]
+        child = WarmProcess([*command, "--progress", "none"], tmp_path)
         metrics = run / "metrics.csv"
         while child.poll() is None:
             if metrics.exists() and metrics.read_text().count("\n") > wait_for_epochs:

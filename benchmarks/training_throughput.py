@@ -73,8 +73,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
     options = _parse(arguments)
     settings = _settings(options)
-    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # loads here, once, what a first optimizer loads
-    context = multiprocessing.get_context("fork" if _can_fork(options) else "spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["__main__", "scripted_models.training.trainer", "torch._dynamo"]
+    )
     visits: dict[Setting, list[tuple[float, float]]] = {setting: [] for setting in settings}
     for round_ in range(options.rounds):
         for setting in settings:
@@ -135,11 +137,6 @@ def _peak_mib(device: str) -> float:
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _can_fork(options: argparse.Namespace) -> bool:
-    """Forking saves the import of PyTorch; CUDA and macOS forbid it."""
-    return sys.platform == "linux" and options.device == "cpu"
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
