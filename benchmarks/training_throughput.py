@@ -73,7 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
     options = _parse(arguments)
     settings = _settings(options)
-    context = multiprocessing.get_context("forkserver")
+    forks = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
     context.set_forkserver_preload(
         ["__main__", "scripted_models.training.trainer", "torch._dynamo"]
     )

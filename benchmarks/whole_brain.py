@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     slices, shape = int(brain.any(axis=(1, 2)).sum()), " x ".join(map(str, brain.shape))
     print(f"{volume[2]}: {int(brain.sum())} brain voxels in {slices} slices,")
     print(f"in a volume of {shape} (z, y, x); medians of {options.rounds} rounds")
-    context = multiprocessing.get_context("forkserver")
+    forks = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
     context.set_forkserver_preload(["__main__", "monai", "scripted_models.inference.reference"])
     for threads in options.threads:
         seconds: dict[tuple, list[float]] = {}
