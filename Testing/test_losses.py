@@ -106,6 +106,16 @@ class TestRegionDice:
         else:
             assert not found.grad.any()
 
+    def test_a_missed_pixel_may_cost_more_than_a_false_one(self):
+        target = torch.zeros(1000, dtype=torch.int64)
+        target[:100] = 4
+        less, more = target.clone(), target.clone()
+        less[:50], more[100:150] = 0, 4
+        logits = [50.0 * F.one_hot(found, 5) for found in (less, more)]
+        costs = [[region_dice_loss(x, target, m).item() for x in logits] for m in (0.5, 0.8)]
+        assert costs[0] == pytest.approx([1 - 100 / 150, 1 - 200 / 250], abs=5e-3)
+        assert costs[1] == pytest.approx([1 - 50 / 90, 1 - 100 / 110], abs=5e-3)
+
     def test_region_dice_is_that_of_the_regions(self):
         """With certain labels the loss is 1 - Dice, up to the smoothing; 1 and 3 are alike."""
         rng = np.random.default_rng(0)

@@ -161,6 +161,8 @@ class TrainingConfig:
     balance_cases: bool = True  # draw the case first, all equally often; false: voxels of all cases
     healthy_share: BelowOne = 0.0  # phase 2: share of healthy pixels (below 1); 0: as in the brain
     dice: Factor = 0.0  # factor of the regions' soft Dice beside the cross-entropy; paper: none
+    # Of this Dice: what a missed pixel costs, one that is wrongly found costs the rest (Tversky).
+    missed: Annotated[float, Range(above=0, below=1)] = 0.5
     # Of the cross-entropy: the mean over all chosen pixels, over those with a label, or the sum,
     # whose rate is smaller by the number of pixels (Long et al.'s release: 1e-10).
     reduction: Literal["pixels", "labeled", "sum"] = "pixels"

@@ -1,7 +1,7 @@
 """Losses of sampled pixels, for truths that sometimes merge two labels; weight penalties."""
 
 import torch
-from monai.losses import DiceLoss
+from monai.losses import TverskyLoss
 from torch import nn
 from torch.nn import functional as F
 
@@ -13,8 +13,7 @@ from scripted_models.training.training_case import (
     REGIONS_OF_TARGETS,
 )
 
-# Both ones keep the loss defined where a region is nowhere.
-_DICE = DiceLoss(smooth_nr=1.0, smooth_dr=1.0)
+_SMOOTH = 0.5  # keeps the loss defined where a region is nowhere
 
 
 def pixel_cross_entropy(
@@ -49,16 +48,21 @@ def pixel_cross_entropy(
     return total / max(counted, 1)
 
 
-def region_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def region_dice_loss(
+    logits: torch.Tensor, target: torch.Tensor, missed: float = 0.5
+) -> torch.Tensor:
     """Return 1 - the soft Dice of whole tumor, tumor core and enhancing tumor, over all pixels.
 
     Source: Milletari et al. 2016, "V-Net", 3DV, equation in section 3, with the squares left out;
-    regions as in the BraTS challenge. A region has its labels' probabilities together, so merged
-    truths do no harm. Ignored pixels have neither truth nor prediction.
+    regions as in the BraTS challenge. With another share of missed pixels it is the index of
+    Salehi et al. 2017, "Tversky loss function", equation 4, whose beta that is. A region has its
+    labels' probabilities together, so merged truths do no harm. Ignored pixels have neither truth
+    nor prediction.
 
     Args:
         logits: (P, classes).
         target: as for `pixel_cross_entropy`.
+        missed: what a missed pixel costs, 0 to 1; one that is wrongly found costs the rest.
 
     Returns:
         Scalar, the mean over the regions.
@@ -70,7 +74,8 @@ def region_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor
         true.append(torch.isin(target, target.new_tensor(REGIONS_OF_TARGETS[region])).float())
         predicted.append(probabilities[:, list(labels)].sum(dim=1))
     # One image with a channel for each region: (1, regions, P).
-    return _DICE(torch.stack(predicted)[None], torch.stack(true)[None])
+    loss = TverskyLoss(alpha=1 - missed, beta=missed, smooth_nr=_SMOOTH, smooth_dr=_SMOOTH)
+    return loss(torch.stack(predicted)[None], torch.stack(true)[None])
 
 
 def weight_penalty(network: nn.Module, l1: float, l2: float) -> torch.Tensor | float:

@@ -222,7 +222,9 @@ class Trainer:
         logits, targets = module(images, chosen), targets.flatten()
         loss = pixel_cross_entropy(logits, targets, self.settings.reduction)
         if self.settings.dice:
-            loss = loss + self.settings.dice * region_dice_loss(logits, targets)
+            loss = loss + self.settings.dice * region_dice_loss(
+                logits, targets, self.settings.missed
+            )
         optimizer.zero_grad(set_to_none=True)
         penalty = weight_penalty(self.network, self.settings.l1, self.settings.l2)
         self.precision.step(loss + penalty, optimizer)
