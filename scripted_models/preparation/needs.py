@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 import SimpleITK as sitk
 
 from scripted_models.geometry import HARMLESS_MM, Grid
-from scripted_models.images.checks import MAX_BRAIN_ML
+from scripted_models.images.checks import MAX_BRAIN_ML, Examined
 from scripted_models.images.voxel_facts import VoxelFacts, look_at
 
 When = Literal["auto", "always", "never"]
@@ -48,13 +48,23 @@ def needs_of(
         reference: sequence that all come to; None: the first one of `REFERENCES`.
         always: also where nothing is needed.
     """
-    reference = reference or next(m for m in REFERENCES if m in images)
-    grid = Grid.of(images[reference])
+    examined = {m: _examined(m, image) for m, image in images.items()}
+    return needs_of_examined(examined, reference, always)
+
+
+def needs_of_examined(
+    volumes: Mapping[str, Examined], reference: str | None = None, always: bool = False
+) -> Needs:
+    """Tell what volumes need that were looked at, see `needs_of`."""
+    reference = reference or next(m for m in REFERENCES if m in volumes)
+    grid = volumes[reference].grid
     return Needs(
         reference=reference,
-        with_skull=tuple(m for m, image in images.items() if not is_stripped(image)),
+        with_skull=tuple(
+            m for m, v in volumes.items() if not facts_tell_brain(v.facts, v.grid.voxel_volume_ml)
+        ),
         on_other_grids=tuple(
-            m for m, image in images.items() if not Grid.of(image).matches(grid, HARMLESS_MM)
+            m for m, v in volumes.items() if not v.grid.matches(grid, HARMLESS_MM)
         ),
         always=always,
     )
@@ -62,9 +72,12 @@ def needs_of(
 
 def is_stripped(image: sitk.Image) -> bool:
     """Tell whether a volume shows a brain on a constant background and nothing else."""
-    return facts_tell_brain(
-        look_at(sitk.GetArrayViewFromImage(image)), Grid.of(image).voxel_volume_ml
-    )
+    volume = _examined("", image)
+    return facts_tell_brain(volume.facts, volume.grid.voxel_volume_ml)
+
+
+def _examined(name: str, image: sitk.Image) -> Examined:
+    return Examined(name, look_at(sitk.GetArrayViewFromImage(image)), Grid.of(image))
 
 
 def facts_tell_brain(facts: VoxelFacts, voxel_ml: float) -> bool:
