@@ -118,6 +118,7 @@ def test_a_renamed_node_is_looked_up_in_the_dicom_database(scene, monkeypatch):
 
     files = {"1.2.3": "/a.dcm"}
     database = SimpleNamespace(
+        instanceValue=lambda uid, tag: "",
         fileForInstance=lambda uid: files.get(uid, ""),
         fileValue=lambda file, tag: {("/a.dcm", "0008,103e"): "Ax T1 FSE +C"}[file, tag],
     )
