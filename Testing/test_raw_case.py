@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.cli import main
+from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.preparation.prepared_files import prepared_names
 from scripted_models.preparation.working_grids import moved_onto
@@ -104,6 +105,21 @@ def test_former_prepared_files_go_with_their_result(tmp_path, kept_again):
     assert left == {"report.json", *(["prepared/brain_mask.nii.gz"] if kept_again else [])}
     assert all((old / name).read_text() == "new" for name in left)
     assert (old / PREPARED).is_dir() == kept_again
+
+
+def test_a_file_in_the_place_of_prepared_volumes_is_not_replaced(tmp_path):
+    new, old = tmp_path / "new", tmp_path / "old"
+    (new / PREPARED).mkdir(parents=True)
+    old.mkdir()
+    for name in ("report.json", PREPARED):
+        (old / name).write_text("old")
+    (new / "report.json").write_text("new")
+    with pytest.raises(InputError, match="a folder for prepared volumes"):
+        replace_results(new, old)
+    assert {path.name: path.read_text() for path in old.iterdir()} == {
+        "report.json": "old",
+        PREPARED: "old",
+    }
 
 
 def test_prepare_writes_a_folder_to_check(raw_case, tmp_path):

@@ -105,6 +105,28 @@ def import_prepared(
     """
     names = {m: node.GetName() for m, node in nodes.items()}
     to = names[prepared.reference]
+    _add_transforms(scene, prepared, names, places, reference_node)
+    brain = scene.AddNewNodeByClass(
+        "vtkMRMLSegmentationNode", _("{volume} brain").format(volume=to)
+    )
+    segmentation = make_brain(prepared.brain, prepared.grid)
+    fill_node(brain, segmentation, prepared.grid, reference_node)
+    brain.GetDisplayNode().SetVisibility(False)  # it would cover the tumor
+    place_beside(scene, brain, reference_node)
+    for sequence, values in prepared.volumes.items():
+        name = _("{volume} prepared").format(volume=names[sequence])
+        node = add_volume_node(scene, name, values, prepared.grid, reference_node)
+        node.SetAttribute(PREPARED_ATTRIBUTE, sequence)
+
+
+def _add_transforms(
+    scene: Scene,
+    prepared: PreparedCase,
+    names: Mapping[str, str],
+    places: Mapping[str, np.ndarray | None],
+    reference_node: VolumeNode,
+) -> None:
+    to = names[prepared.reference]
     for sequence, matrix in prepared.moves.items():
         place = places.get(sequence)
         name = _("{volume} to {reference}").format(volume=names[sequence], reference=to)
@@ -113,16 +135,6 @@ def import_prepared(
         node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(whole))
         node.SetDescription(_hint(names[sequence], place is None))
         place_beside(scene, node, reference_node)
-    brain = scene.AddNewNodeByClass(
-        "vtkMRMLSegmentationNode", _("{volume} brain").format(volume=to)
-    )
-    segmentation = make_brain(prepared.brain, prepared.grid)
-    fill_node(brain, segmentation, prepared.grid, reference_node)
-    place_beside(scene, brain, reference_node)
-    for sequence, values in prepared.volumes.items():
-        name = _("{volume} prepared").format(volume=names[sequence])
-        node = add_volume_node(scene, name, values, prepared.grid, reference_node)
-        node.SetAttribute(PREPARED_ATTRIBUTE, sequence)
 
 
 def _hint(name: str, bends: bool) -> str:

@@ -52,12 +52,22 @@ def replace_results(folder: Path, target: Path) -> None:
     Args:
         folder: new results; it is empty afterwards.
         target: folder of former ones; files that the program does not know stay.
+
+    Raises:
+        InputError: a file is where a subfolder would be; the former results are as they were.
     """
+    kept, there = folder / PREPARED, target / PREPARED
+    if kept.is_dir() and os.path.lexists(there) and not there.is_dir():
+        raise InputError(
+            path=there,
+            found="a file",
+            expected="a folder for prepared volumes, or none",
+            action="move it away, or choose another --output",
+        )
     for path in own_files(target):
         if path.name != REPORT:
             path.unlink(missing_ok=True)
     (folder / REPORT).replace(target / REPORT)
-    kept, there = folder / PREPARED, target / PREPARED
     if kept.is_dir():
         there.mkdir(exist_ok=True)
         put_in_place(kept, there, ())
