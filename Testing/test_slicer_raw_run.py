@@ -1,5 +1,6 @@
 """Raw volumes through the true child process: what the run does, what it leaves in the scene."""
 
+import contextlib
 import json
 from dataclasses import replace
 
@@ -11,7 +12,9 @@ from model_fixtures import described
 from slicer_fixtures import (
     add_linear_transform,
     add_volume,
+    make_child_environment,  # noqa: F401 - the fixture child
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
+    read_exported,
     rigid_matrix,
 )
 
@@ -184,14 +187,25 @@ def what_was_prepared_is_in_the_study(mrml, raw, tumor):
     assert {row.name for row in measure_segments(tumor)}.isdisjoint({"Brain"})
 
 
-def test_without_preparation_grids_are_brought_together_as_ever(slicer_scene, raw, model):
-    node = logic.segment(
-        raw, model=model, device="cpu", prepare=False, options=ResultOptions(prepared=True)
+@pytest.mark.parametrize("prepare", [True, False])
+def test_the_program_is_told_what_to_prepare(slicer_scene, raw, model, child, prepare):
+    job = logic.SegmentationJob(
+        raw,
+        model=model,
+        prepare=prepare,
+        options=ResultOptions(prepared=True),
+        environment=child("hang"),
     )
-    report = json.loads(node.GetAttribute("BrainTumorSeg.Report"))
-    assert report["prepare"]["when"] == "never"
-    assert "preparation" not in report
-    assert slicer_scene.GetNumberOfNodesByClass("vtkMRMLLinearTransformNode") == 1
+    with contextlib.closing(job):
+        job.start()
+        while job.process is None:
+            job.poll()
+        command = job.process.command
+        grids = [Grid.of(read_exported(job.exported, m)) for m in ("t1c", "t2")]
+    told = command[command.index("--prepare") + 1 :]
+    assert told[: 3 if prepare else 1] == (["auto", "--reference", "t1c"] if prepare else ["never"])
+    assert ("--keep-prepared" in command) == prepare
+    assert grids[0].matches(grids[1]) != prepare
 
 
 def test_a_cancelled_registration_leaves_the_scene_as_it_was(slicer_scene, raw, model):
