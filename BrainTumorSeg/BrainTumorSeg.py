@@ -51,8 +51,8 @@ class BrainTumorSeg(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["BrainTumorSeg contributors"]
         self.parent.helpText = _(
-            "Segments a glioma in four skull-stripped MRI sequences of one patient. "
-            "T1, T1 with contrast, T2 and FLAIR go in. "
+            "Segments a glioma in four MRI sequences of one patient. "
+            "T1, T1 with contrast, T2 and FLAIR go in, as they come from the scanner or prepared. "
             "Necrosis, edema, non-enhancing and enhancing tumor come out. "
             "For research, not for clinical use."
         ) + _('<p>See the <a href="{url}">documentation</a>.</p>').format(url=DOCUMENTATION)
@@ -84,6 +84,8 @@ class BrainTumorSegParameterNode:
         table: measurements of the segmentation.
         model: name of the model.
         device: where the network runs.
+        prepare: strip, register and resample volumes that need it.
+        prepared: add transforms, brain mask and prepared volumes to the scene.
         regions: add whole tumor, tumor core and enhancing tumor region as segments.
         probabilities: add probability volumes.
         surface: make a closed surface.
@@ -98,6 +100,8 @@ class BrainTumorSegParameterNode:
     table: vtkMRMLTableNode
     model: str = "default"
     device: Annotated[str, Choice(["auto", "cpu", "cuda"])] = "auto"
+    prepare: bool = True
+    prepared: bool = False
     regions: bool = False
     probabilities: bool = False
     surface: bool = False
@@ -129,7 +133,8 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = BrainTumorSegLogic()
         self.inputs = InputSection(self.ui, self.onFindings)
-        self.run = RunSection(self.ui, self.logic, self.inputs.problems, self.onDone)
+        asked = (self.inputs.problems, self.inputs.needsExtraction)
+        self.run = RunSection(self.ui, self.logic, *asked, self.onDone)
         self.models = ModelSection(self.ui, self.onModel)
         self.result = ResultSection(self.ui)
         self._sections = (self.models, self.inputs, self.run, self.result)
@@ -226,8 +231,11 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
         wrapper: Any = BrainTumorSegParameterNode  # made over by its decorator
         return wrapper(super().getParameterNode())
 
-    def ensureDependencies(self) -> None:
+    def ensureDependencies(self, brainExtraction: bool = False) -> None:
         """Install what the segmentation program needs, after a question.
+
+        Args:
+            brainExtraction: also what strips skulls.
 
         Raises:
             scripted_models.errors.Cancelled: the user said no.
@@ -236,7 +244,7 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
         from BrainTumorSegLib.dependencies import ensure
         from BrainTumorSegLib.slicer_installer import SlicerInstaller
 
-        ensure(SlicerInstaller())
+        ensure(SlicerInstaller(), brainExtraction)
 
     def startJob(self, parameters: "Parameters") -> "SegmentationJob":
         """Start a run of the panel's parameters that is polled; see SegmentationJob."""
@@ -251,10 +259,12 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
             model=parameters.model,
             device=parameters.device,
             target=parameters.segmentation,
+            prepare=parameters.prepare,
             options=ResultOptions(
                 parameters.regions,
                 parameters.probabilities,
                 parameters.smoothing if parameters.surface else None,
+                parameters.prepared,
             ),
         )
 
@@ -271,9 +281,10 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
 
         Args:
             t1, t1c, t2, flair: vtkMRMLScalarVolumeNode; the result lies on the grid of T1c.
+                Raw ones are stripped, registered and resampled, unless prepare=False says not to.
             waitForCompletion: wait for the segmentation node, or return at once.
-            others: what SegmentationJob takes (model, device, target, options, ...). A run that is
-                waited for also takes on_event and cancelled.
+            others: what SegmentationJob takes (prepare, model, device, target, options, ...). A run
+                that is waited for also takes on_event and cancelled.
 
         Returns:
             The segmentation node, or the started BrainTumorSegLib.logic.SegmentationJob. Call its
@@ -329,14 +340,10 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
         assert node.GetSegmentation().GetNumberOfSegments() == 4
 
     def _phantomVolumes(self) -> "tuple[Phantom, dict[str, VolumeNode]]":
-        from BrainTumorSegLib.resampling import ras_matrix
+        from BrainTumorSegLib.sample_data import add_phantom
 
         from scripted_models.cases.phantom.phantom_case import make_phantom
 
-        phantom = make_phantom(1, (48, 48, 32))
-        matrix = slicer.util.vtkMatrixFromArray(ras_matrix(phantom.grid))
-        volumes = {}
-        for sequence, array in phantom.volumes.items():
-            volumes[sequence] = slicer.util.addVolumeFromArray(array, name=sequence)
-            volumes[sequence].SetIJKToRASMatrix(matrix)
-        return phantom, volumes
+        seed, size = 1, (48, 48, 32)
+        nodes = add_phantom(slicer.mrmlScene, seed, size)
+        return make_phantom(seed, size), dict(zip(("t1", "t1c", "t2", "flair"), nodes, strict=True))

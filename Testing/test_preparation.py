@@ -13,7 +13,7 @@ from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.errors import Cancelled, InputError, ResourceError
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import MAX_BRAIN_ML, WARNING
-from scripted_models.preparation import deepbet_weights
+from scripted_models.preparation import deepbet_weights, deepbet_wheel
 from scripted_models.preparation.brain_extraction import brain_of, shown_part, volume_ml
 from scripted_models.preparation.doubts import refuse_no_brain, registration_doubts
 from scripted_models.preparation.image_preparation import prepare_images
@@ -26,7 +26,7 @@ from scripted_models.runtime.progress import Progress
 
 def has_deepbet():
     try:
-        return bool(distribution("deepbet")) and deepbet_weights.is_installed()
+        return bool(distribution("deepbet")) and deepbet_wheel.is_installed()
     except PackageNotFoundError:
         return False
 
@@ -66,25 +66,25 @@ class TestDeepbet:
         def absent(name):
             raise PackageNotFoundError(name)
 
-        monkeypatch.setattr(deepbet_weights, "files", absent)
-        assert not deepbet_weights.is_installed()
+        monkeypatch.setattr(deepbet_wheel, "files", absent)
+        assert not deepbet_wheel.is_installed()
         with pytest.raises(ResourceError, match=r"pip install --no-deps deepbet==1\.0\.2"):
-            deepbet_weights.load_network(deepbet_weights.BRAIN)
+            deepbet_weights.load_network(deepbet_wheel.BRAIN)
 
     def test_another_file_is_refused(self, monkeypatch, tmp_path):
-        wrong = tmp_path / deepbet_weights.BRAIN
+        wrong = tmp_path / deepbet_wheel.BRAIN
         wrong.write_bytes(b"PK something else")
-        monkeypatch.setattr(deepbet_weights, "weight_files", lambda: {deepbet_weights.BRAIN: wrong})
+        monkeypatch.setattr(deepbet_weights, "weight_files", lambda: {deepbet_wheel.BRAIN: wrong})
         with pytest.raises(ResourceError, match="another file"):
-            deepbet_weights.load_network(deepbet_weights.BRAIN)
+            deepbet_weights.load_network(deepbet_wheel.BRAIN)
 
     @needs_deepbet
     @pytest.mark.filterwarnings("ignore")
-    @pytest.mark.parametrize("name", [deepbet_weights.BOX, deepbet_weights.BRAIN])
+    @pytest.mark.parametrize("name", [deepbet_wheel.BOX, deepbet_wheel.BRAIN])
     def test_our_network_is_that_of_the_archive(self, name):
         import torch
 
-        theirs = torch.jit.load(str(deepbet_weights.weight_files()[name]), map_location="cpu")
+        theirs = torch.jit.load(str(deepbet_wheel.weight_files()[name]), map_location="cpu")
         ours = deepbet_weights.load_network(name)
         state = theirs.state_dict()
         assert all(torch.equal(state[key], value) for key, value in ours.state_dict().items())

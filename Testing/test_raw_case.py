@@ -10,11 +10,14 @@ from head_fixtures import with_skull
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.cli import main
+from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.preparation.brain_extraction import brain_of, shown_part
+from scripted_models.preparation.prepared_files import prepared_names
 from scripted_models.preparation.working_grids import moved_onto
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.raw_cases import PreparationOptions, place_of, prepare_case
+from scripted_models.segmentation.result_folders import PREPARED, replace_results
 
 SMALL = 0.7  # of a head, which has few voxels at 1 mm
 THICK = Grid((72, 72, 25), (2.1, 2.1, 4.5))
@@ -48,6 +51,7 @@ def options_of(paths):
 
 def test_segment_brings_the_result_onto_the_native_reference(raw_case, tmp_path):
     command = ["segment", *options_of(raw_case), "--output", str(tmp_path), "--model", "fast"]
+    command.append("--keep-prepared")
     assert main([*command, "--progress", "none"]) == 0
     folder = tmp_path / "patient"
     labels = sitk.ReadImage(str(folder / "segmentation.nii.gz"))
@@ -60,6 +64,12 @@ def test_segment_brings_the_result_onto_the_native_reference(raw_case, tmp_path)
     assert {"brain", "register", "resample", "network"} <= set(report["seconds"])
     assert any("registered and moved (t2" in text for text in report["warnings"])
     assert (folder / "preparation.png").exists()
+    kept = folder / "prepared"
+    assert {path.name for path in kept.iterdir()} <= set(prepared_names())
+    brain, moved = (sitk.ReadImage(str(kept / f"{n}.nii.gz")) for n in ("brain_mask", "t2"))
+    outside = sitk.GetArrayFromImage(brain) == 0
+    assert not sitk.GetArrayFromImage(moved)[outside].any()
+    assert sitk.ReadTransform(str(kept / "t2_to_t1c.tfm")).GetDimension() == 3
     native, working = report["volumes_ml"], preparation["volumes_ml_on_working_grid"]
     assert native["WT"] == pytest.approx(working["WT"], rel=0.25, abs=3)
     assert main([*command, "--continue", "--progress", "none"]) == 0
@@ -83,6 +93,38 @@ def test_places_of_a_result(raw_case):
     shown = sitk.GetArrayFromImage(sitk.ReadImage(str(raw_case["t2"]))) > 0
     brain = place_of(prepared, "t2").brain
     assert 2 * (shown & brain).sum() / (shown.sum() + brain.sum()) > 0.93
+
+
+@pytest.mark.parametrize("kept_again", [True, False])
+def test_former_prepared_files_go_with_their_result(tmp_path, kept_again):
+    new, old = tmp_path / "new", tmp_path / "old"
+    for folder, kept in ((new, kept_again), (old, True)):
+        folder.mkdir()
+        (folder / "report.json").write_text(folder.name)
+        if kept:
+            (folder / PREPARED).mkdir()
+            (folder / PREPARED / "brain_mask.nii.gz").write_text(folder.name)
+    (old / PREPARED / "t2_to_t1c.tfm").write_text("old")
+    replace_results(new, old)
+    left = {path.relative_to(old).as_posix() for path in old.rglob("*") if path.is_file()}
+    assert left == {"report.json", *(["prepared/brain_mask.nii.gz"] if kept_again else [])}
+    assert all((old / name).read_text() == "new" for name in left)
+    assert (old / PREPARED).is_dir() == kept_again
+
+
+def test_a_file_in_the_place_of_prepared_volumes_is_not_replaced(tmp_path):
+    new, old = tmp_path / "new", tmp_path / "old"
+    (new / PREPARED).mkdir(parents=True)
+    old.mkdir()
+    for name in ("report.json", PREPARED):
+        (old / name).write_text("old")
+    (new / "report.json").write_text("new")
+    with pytest.raises(InputError, match="a folder for prepared volumes"):
+        replace_results(new, old)
+    assert {path.name: path.read_text() for path in old.iterdir()} == {
+        "report.json": "old",
+        PREPARED: "old",
+    }
 
 
 def test_prepare_writes_a_folder_to_check(raw_case, tmp_path):

@@ -102,6 +102,39 @@ def test_two_patients_with_all_four_leave_all_open(scene, hierarchy):
     assert "2 patients or studies, 2 with all four" in told["t1"].reason
 
 
+def test_a_choice_in_one_study_lets_the_others_be_found_there(scene, hierarchy):
+    from BrainTumorSegLib.candidates import detect
+
+    (first, second) = (add_study(scene, hierarchy, patient, "2020") for patient in "AB")
+    for nodes in (first, second):
+        told = detect(scene, [nodes["t1c"]])
+        assert {m: told[m].node for m in SEQUENCES} == nodes
+    told = detect(scene, [first["t1c"], second["t2"]])
+    assert {guess.node for guess in told.values()} == {None}
+
+
+def test_studies_are_told_apart_by_the_dicom_database_alone(scene, monkeypatch):
+    """Series without an item in the hierarchy, as after loading a saved scene."""
+    import slicer
+
+    studies = {"1": "1.2.A", "2": "1.2.B"}
+    database = SimpleNamespace(
+        instanceValue=lambda uid, tag: studies[uid[0]] if tag == "0020,000d" else "",
+        fileForInstance=lambda uid: "",
+    )
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    sets = []
+    for number in studies:
+        nodes = {m: add_volume(scene, name, VOXELS) for m, name in SCANNER.items()}
+        for index, node in enumerate(nodes.values()):
+            node.SetAttribute("DICOM.instanceUIDs", f"{number}.{index}")
+        sets.append(nodes)
+    assert "2 patients or studies" in detect(scene)["t1"].reason
+    scene.RemoveNode(sets[0]["flair"])
+    told = detect(scene)
+    assert {m: told[m].node for m in SEQUENCES} == sets[1]
+
+
 def test_volumes_of_a_patient_without_study_belong_together(scene, hierarchy):
     nodes = {m: add_volume(scene, name, VOXELS) for m, name in SCANNER.items()}
     one, other = (hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), name) for name in "AB")
@@ -118,6 +151,7 @@ def test_a_renamed_node_is_looked_up_in_the_dicom_database(scene, monkeypatch):
 
     files = {"1.2.3": "/a.dcm"}
     database = SimpleNamespace(
+        instanceValue=lambda uid, tag: "",
         fileForInstance=lambda uid: files.get(uid, ""),
         fileValue=lambda file, tag: {("/a.dcm", "0008,103e"): "Ax T1 FSE +C"}[file, tag],
     )

@@ -151,6 +151,50 @@ class TestDecisions:
         assert all(f'"{name}{spec}"' in pyproject for name, spec in REQUIREMENTS.items())
 
 
+class TestBrainExtraction:
+    def test_is_asked_for_only_where_a_skull_is_to_be_stripped(self):
+        computer = Computer(dict(GOOD), {"deepbet": "1.0.2"}, extension=False, free=0)
+        ensure(computer)
+        assert computer.questions == []
+        ensure(computer, brain_extraction=True)
+        assert computer.installed == [("deepbet", "==1.0.2")]
+        (text,) = computer.questions
+        assert "- deepbet 1.0.2 (about 15 MB, finds the brain in volumes with skull)" in text
+        ensure(computer, brain_extraction=True)
+        assert len(computer.questions) == 1
+
+    def test_comes_with_the_others_after_one_question(self):
+        computer = Computer(offers={"torch": "2.8.0", "deepbet": "1.0.2"})
+        ensure(computer, brain_extraction=True)
+        assert [name for name, _ in computer.installed] == ["torch", "monai", "deepbet"]
+        assert len(computer.questions) == 1
+
+    @pytest.mark.parametrize("found", [Package("1.0.1"), Package("1.0.2", broken=True)])
+    def test_another_version_or_a_broken_one_is_replaced(self, found):
+        computer = Computer({**GOOD, "deepbet": found}, {"deepbet": "1.0.2"})
+        ensure(computer, brain_extraction=True)
+        assert computer.packages["deepbet"] == Package("1.0.2")
+        assert "deepbet 1.0.2, replaces" in computer.questions[0]
+
+    def test_no_says_what_else_can_be_done(self):
+        with pytest.raises(Declined) as caught:
+            ensure(Computer(dict(GOOD), answers=False), brain_extraction=True)
+        assert str(caught.value) == (
+            "Found no consent to install deepbet, expected consent, because a skull has to be "
+            "stripped; press Segment again to be asked again, choose stripped volumes, or uncheck "
+            "'Prepare raw volumes'."
+        )
+
+    @pytest.mark.parametrize("packages", [GOOD, {"numpy": Package("2.4.6")}])
+    def test_its_command_leaves_out_what_its_window_needs(self, packages):
+        with pytest.raises(DependencyError) as caught:
+            ensure(Computer(dict(packages), testing=True), brain_extraction=True)
+        assert '-m pip install --no-deps "deepbet==1.0.2" or start' in str(caught.value)
+        assert ('install "torch>=2.2" "monai>=1.4" and' in str(caught.value)) == (
+            packages is not GOOD
+        )
+
+
 class TestSentences:
     def test_missing_extension_sends_to_the_extensions_manager(self):
         computer = Computer(extension=False)

@@ -190,7 +190,7 @@ def test_several_findings_come_by_severity(slicer_scene, nodes):
     moved(slicer_scene, nodes["t1"], shifted(2))
     nodes["t2"] = None
     severities = [f.severity for f in check(nodes)]
-    assert severities == ["stop", "warning", "note"]
+    assert severities == ["stop", "warning", "note", "note"]
 
 
 def test_without_its_reference_the_rest_is_checked_all_the_same(slicer_scene, nodes):

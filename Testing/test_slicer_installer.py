@@ -98,6 +98,11 @@ class TestWhatIsOnDisk:
         code = "print(json.dumps([str(need) for need in missing(SlicerInstaller())]))\n"
         assert in_child(tmp_path, code) == []
 
+    def test_brain_extraction_without_its_weights_is_broken(self, tmp_path):
+        put_package(tmp_path, "deepbet", "1.0.2", module=True)
+        code = SHOW_TORCH.replace("torch", "deepbet")
+        assert in_child(tmp_path, code) == ["1.0.2", True, ""]
+
     def test_extension_pytorch_is_found_by_its_module(self, tmp_path):
         code = "print(json.dumps(SlicerInstaller().has_pytorch_extension()))\n"
         assert in_child(tmp_path, code) is False

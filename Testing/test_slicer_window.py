@@ -130,6 +130,25 @@ class TestSlots:
         assert "NaN" in window.ui.findingsLabel.text
         assert not window.ui.segmentButton.enabled
 
+    def test_fill_themselves_from_the_study_of_a_chosen_volume(self, window, slicer_scene):
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer_scene)
+        patients = []
+        for name in ("Ann", "Bob"):
+            patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), name)
+            study = hierarchy.CreateStudyItem(patient, "MR")
+            patients.append(load_patient(slicer_scene))
+            for node in patients[-1].values():
+                hierarchy.CreateItem(study, node)
+        window.settle()
+        assert window.parameters.t2 is None
+        window.parameters.t1c = patients[1]["t1c"]
+        window.settle()
+        assert {m: getattr(window.parameters, m) for m in SEQUENCES} == patients[1]
+        assert "different" not in window.ui.findingsLabel.text
+        window.parameters.t2 = patients[0]["t2"]
+        window.settle()
+        assert "different patients" in window.ui.findingsLabel.text
+
     def test_names_are_no_markup(self, window, slicer_scene):
         volumes = load_patient(slicer_scene)
         volumes["t2"].SetName("<h1>T2</h1>")
@@ -243,6 +262,49 @@ class TestRun:
         assert dialogs.errors == []
         assert "no consent" in window.ui.statusLabel.text
         assert window.module.run.job is None
+
+    def test_a_skull_asks_for_brain_extraction_unless_the_box_is_off(
+        self, window, slicer_scene, dialogs, monkeypatch
+    ):
+        from BrainTumorSegLib import raw_check, slicer_installer
+
+        monkeypatch.setattr(raw_check, "is_installed", lambda: False)
+        monkeypatch.setattr(slicer_installer, "is_installed", lambda: False)
+        volumes = load_patient(slicer_scene)
+        array = slicer.util.arrayFromVolume(volumes["t2"])
+        array[array == 0] = np.random.default_rng(1).uniform(1, 30, (array == 0).sum())
+        slicer.util.arrayFromVolumeModified(volumes["t2"])
+        window.settle()
+        assert "T2 'T2': found a skull" in window.ui.findingsLabel.text
+        assert "will be stripped" in window.ui.findingsLabel.text
+        window.screenshot("raw")
+        dialogs.answer = False
+        window.acts("hang")
+        window.click("segmentButton")
+        assert "deepbet 1.0.2" in dialogs.questions[0]
+        assert "no consent to install deepbet" in window.ui.statusLabel.text
+        assert window.module.run.job is None
+        window.ui.prepareCheckBox.checked = False
+        window.settle()
+        assert "will be stripped" not in window.ui.findingsLabel.text
+        assert "check 'Prepare raw volumes'" in window.ui.findingsLabel.text
+        window.click("segmentButton")
+        window.spin(lambda: window.module.run.job.process is not None)
+        assert len(dialogs.questions) == 1
+        command = window.module.run.job.process.command
+        assert command[command.index("--prepare") + 1] == "never"
+        window.click("segmentButton")
+        window.run_to_end()
+
+    def test_boxes_of_the_panel_reach_the_program(self, window, slicer_scene):
+        window.ui.preparedCheckBox.checked = True
+        start(window, slicer_scene, "hang")
+        window.spin(lambda: window.module.run.job.process is not None)
+        command = window.module.run.job.process.command
+        assert command[command.index("--prepare") + 1 :][:3] == ["auto", "--reference", "t1c"]
+        assert "--keep-prepared" in command
+        window.click("segmentButton")
+        window.run_to_end()
 
     def test_what_keeps_a_run_from_starting_is_shown(
         self, window, slicer_scene, dialogs, monkeypatch

@@ -1,5 +1,6 @@
 """Volumes of the scene that may be T1, T1c, T2 and FLAIR, and a proposal which is which."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,6 +9,7 @@ import slicer.util
 
 from scripted_models.cases.sequence_assignment import Candidate, Guess, assign_sequences
 
+from .origins import group_of
 from .slicer_types import Scene, SubjectHierarchy, VolumeNode
 from .translation import _
 from .words import translated
@@ -31,12 +33,21 @@ class SlotGuess:
     reason: str
 
 
-def detect(scene: Scene) -> dict[str, SlotGuess]:
+def detect(scene: Scene, chosen: Iterable[VolumeNode] = ()) -> dict[str, SlotGuess]:
     """Propose a volume node for each of 't1', 't1c', 't2', 'flair'.
 
     Voxels are read only where names leave doubt.
+
+    Args:
+        scene: vtkMRMLScene.
+        chosen: volume nodes that are chosen already; where all are of one study, the others are
+            looked for in this study alone.
     """
-    guesses = assign_sequences(volume_candidates(scene))
+    groups = {group_of(node) for node in chosen} - {""}
+    candidates = volume_candidates(scene)
+    if len(groups) == 1:
+        candidates = [candidate for candidate in candidates if candidate.group in groups]
+    guesses = assign_sequences(candidates)
     return {
         sequence: SlotGuess(
             scene.GetNodeByID(guess.key) if guess.key else None, guess.confidence, _reason(guess)
@@ -70,7 +81,7 @@ def volume_candidates(scene: Scene) -> list[Candidate[str]]:
                     node.GetID(),
                     node.GetName() or "",
                     _description(node),
-                    _group(hierarchy, item),
+                    group_of(node),
                     partial(slicer.util.arrayFromVolume, node),
                 )
             )
@@ -105,13 +116,3 @@ def _description(node: VolumeNode) -> str:
         return ""
     file = database.fileForInstance(instances[0])
     return (database.fileValue(file, _SERIES_DESCRIPTION) if file else "") or ""
-
-
-def _group(hierarchy: SubjectHierarchy, item: int) -> str:
-    """Return what the volumes of one study share: its UID or item, else the patient's."""
-    constants = slicer.vtkMRMLSubjectHierarchyConstants
-    for level in (constants.GetDICOMLevelStudy(), constants.GetDICOMLevelPatient()):
-        above = hierarchy.GetItemAncestorAtLevel(item, level) if item else 0
-        if above:
-            return hierarchy.GetItemUID(above, constants.GetDICOMUIDName()) or f"item {above}"
-    return ""

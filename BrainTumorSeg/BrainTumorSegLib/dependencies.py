@@ -1,4 +1,4 @@
-"""PyTorch and MONAI in Slicer's Python: what is missing, and how it gets there.
+"""PyTorch, MONAI and deepbet in Slicer's Python: what is missing, and how it gets there.
 
 Decisions only, without Slicer; what they ask of Slicer is an `Installer` (see `slicer_installer`).
 Nothing is imported to be looked at. The network runs in a child process, and a package that this
@@ -6,6 +6,8 @@ process has loaded could be neither replaced nor removed.
 """
 
 from collections.abc import Sequence
+
+from scripted_models.preparation.deepbet_wheel import WHEEL
 
 from . import dependency_errors as errors
 from .packages import (
@@ -24,8 +26,12 @@ from .translation import _
 DISK_GB, NVIDIA_DISK_GB = 2.0, 10.0  # PyTorch as downloaded and unpacked
 
 
-def missing(installer: Installer) -> list[Need]:
+def missing(installer: Installer, brain_extraction: bool = False) -> list[Need]:
     """Return what has to be installed, PyTorch first; empty when all is there and fits.
+
+    Args:
+        installer: looks packages up.
+        brain_extraction: skulls are to be stripped, which needs deepbet.
 
     Raises:
         DependencyError: something is there that does not fit and that only the user can remove.
@@ -37,34 +43,48 @@ def missing(installer: Installer) -> list[Need]:
         _check_torch(torch, installer)
     monai, requirement = installer.package("monai"), monai_requirement(torch.version)
     if monai.broken or not monai.version or not fits(monai.version, requirement):
-        found = _("an incomplete installation") if monai.broken else monai.version
-        needs.append(Need("monai", requirement, found))
+        needs.append(Need("monai", requirement, _found(monai)))
+    deepbet, requirement = installer.package(WHEEL), REQUIREMENTS[WHEEL]
+    if brain_extraction and (deepbet.broken or not fits(deepbet.version, requirement)):
+        needs.append(Need(WHEEL, requirement, _found(deepbet)))
     return needs
 
 
-def ensure(installer: Installer) -> None:
-    """Have everything installed that the network needs, after asking.
+def _found(package: Package) -> str:
+    return _("an incomplete installation") if package.broken else package.version
+
+
+def ensure(installer: Installer, brain_extraction: bool = False) -> None:
+    """Have everything installed that a run needs, after asking.
 
     Does nothing when it is there.
+
+    Args:
+        installer: looks packages up, asks and installs.
+        brain_extraction: skulls are to be stripped.
 
     Raises:
         DependencyError: it cannot be installed or used.
         Declined: the user said no.
     """
     asked: set[str] = set()
-    while needs := missing(installer):
+    while needs := missing(installer, brain_extraction):
         unasked = [need for need in needs if need.package not in asked]
         if unasked:
             _check_can_install(unasked, installer)
             if not installer.ask(question(unasked, installer.has_nvidia_gpu())):
                 raise errors.declined(unasked)
             asked |= {need.package for need in unasked}
-        _install(needs[0], installer)
+        _install(needs[0], installer, brain_extraction)
 
 
 def question(needs: Sequence[Need], nvidia: bool) -> str:
     """Return the question to the user: what would be downloaded and how large it is."""
-    sizes = {"torch": _("about 0.2 GB"), "monai": _("about 2 MB")}
+    sizes = {
+        "torch": _("about 0.2 GB"),
+        "monai": _("about 2 MB"),
+        WHEEL: _("about 15 MB, finds the brain in volumes with skull"),
+    }
     if nvidia:
         sizes["torch"] = _("about 3 GB, with the libraries for the NVIDIA GPU")
     lines = "\n".join(f"- {need} ({sizes[need.package]})" for need in needs)
@@ -103,10 +123,10 @@ def _check_can_install(needs: Sequence[Need], installer: Installer) -> None:
         raise errors.full_disk(free, needed)
 
 
-def _install(need: Need, installer: Installer) -> None:
+def _install(need: Need, installer: Installer, brain_extraction: bool) -> None:
     try:
         installer.install(need.package, need.requirement)
     except InstallationFailed as failure:
         raise errors.installation_failed(need, failure.lines, installer) from failure
-    if any(left.package == need.package for left in missing(installer)):
+    if any(left.package == need.package for left in missing(installer, brain_extraction)):
         raise errors.not_there_afterwards(need)

@@ -1,9 +1,10 @@
-"""What the user reads when PyTorch or MONAI cannot be used or installed."""
+"""What the user reads when PyTorch, MONAI or deepbet cannot be used or installed."""
 
 import re
 from collections.abc import Sequence
 
 from scripted_models.errors import Cancelled, ResourceError
+from scripted_models.preparation.deepbet_wheel import WHEEL
 
 from .packages import TITLES, TORCH_OF_NUMPY_2, Installer, Need, Package, in_words
 from .translation import _
@@ -21,7 +22,7 @@ LONGEST_LINE = 300
 
 
 class DependencyError(ResourceError):
-    """PyTorch or MONAI cannot be used or installed.
+    """PyTorch, MONAI or deepbet cannot be used or installed.
 
     After a failed installation its cause is an `InstallationFailed` with what was written.
     """
@@ -42,6 +43,15 @@ def titles(needs: Sequence[Need]) -> str:
 
 def declined(needs: Sequence[Need]) -> Declined:
     """Return the error about a question that was answered with no."""
+    if [need.package for need in needs] == [WHEEL]:
+        return Declined(
+            found=_("no consent to install {packages}").format(packages=titles(needs)),
+            expected=_("consent, because a skull has to be stripped"),
+            action=_(
+                "press Segment again to be asked again, choose stripped volumes, "
+                "or uncheck 'Prepare raw volumes'"
+            ),
+        )
     return Declined(
         found=_("no consent to install {packages}").format(packages=titles(needs)),
         expected=_("consent, because the segmentation needs them"),
@@ -161,8 +171,16 @@ def _removal(torch: Package) -> str:
 
 
 def _command(needs: Sequence[Need], installer: Installer, source: str = "") -> str:
-    """Return the command that installs packages; MONAI alone comes without NumPy and PyTorch."""
-    alone = "--no-deps " if [need.package for need in needs] == ["monai"] else ""
+    """Return the commands that install packages.
+
+    What does not need PyTorch to come along comes without its own requirements: MONAI alone without
+    NumPy and PyTorch, deepbet always without those of its window.
+    """
+    together = [need for need in needs if need.package != WHEEL]
+    if len(together) < len(needs) and together:
+        apart = [need for need in needs if need.package == WHEEL]
+        return listed([_command(part, installer, source) for part in (together, apart)])
+    alone = "" if any(need.package == "torch" for need in needs) else "--no-deps "
     packages = " ".join(f'"{need.package}{need.requirement}"' for need in needs)
     return f'"{installer.python}" -m pip install {source}{alone}{packages}'
 

@@ -20,7 +20,7 @@ from scripted_models.errors import ResourceError
 
 from . import package_parent
 
-PACKAGES = ("torch", "monai", "numpy", "SimpleITK")
+PACKAGES = ("torch", "monai", "deepbet", "numpy", "SimpleITK")
 
 
 def diagnostics() -> str:

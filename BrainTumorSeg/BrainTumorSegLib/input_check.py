@@ -3,7 +3,7 @@
 The export (`volume_export`) asks the same functions, so that the panel announces what it does.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,11 +24,13 @@ from scripted_models.images.checks import (
 )
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.images.voxel_facts import VoxelFacts, look_at
+from scripted_models.preparation.needs import REFERENCES, Needs
 from scripted_models.sequences import SEQUENCES, TITLES
 
 from .findings import label, volume_finding
 from .origin_check import origin_findings
 from .place_check import place_findings, placement
+from .raw_check import hint_finding, preparation_findings, raw_needs
 from .resampling import covering_grid, ijk_to_ras, world_grid
 from .slicer_types import VolumeNode, VolumeNodes
 from .translation import _
@@ -42,6 +44,7 @@ class InputCheck:
     """Checks chosen volumes; voxels are read once and again only after they have changed."""
 
     def __init__(self) -> None:
+        self.needs: Needs | None = None  # of the volumes that were checked last
         self._facts: dict[str, tuple[int, VoxelFacts]] = {}
 
     def check(
@@ -50,6 +53,7 @@ class InputCheck:
         training_space: TrainingSpace | None = None,
         reference: str = "",
         description: ModelDescription | None = None,
+        prepare: bool = False,
     ) -> list[Finding]:
         """Return what there is to say about the volumes: stops, then warnings, then notes.
 
@@ -58,23 +62,24 @@ class InputCheck:
             training_space: what the model was trained on; None leaves spacings out.
             reference: sequence whose grid is used; by default what `reference_of` says.
             description: of the model, which tells what may be missing; None: nothing may.
+            prepare: raw volumes will be prepared.
         """
         found = choice_findings(nodes, description)
-        reference = reference or reference_of(nodes, description)
+        reference = reference or reference_of(nodes, description, prepare)
         volumes = {}
         for sequence, node in _readable(nodes).items():
             try:
                 volumes[sequence] = self._examine(node, sequence)
             except InputError as error:
                 found.append(Finding(**vars(error.problem), severity=STOP, slots=(sequence,)))
-        found += place_findings(volumes, reference)
-        found += voxel_findings(volumes)
-        found += origin_findings({m: nodes[m] for m in volumes})
-        found += grid_findings(volumes, training_space, reference)
-        if reference in volumes:
-            grid = volumes[reference].grid
-            notes = (placement(nodes[m], m, grid, reference) for m in volumes)
-            found += [note for note in notes if note]
+        self.needs = raw_needs(volumes, reference)
+        chosen = {m: nodes[m] for m in volumes}
+        if prepare and self.needs and not self.needs.nothing:
+            found += _raw_findings(chosen, volumes, training_space, self.needs)
+        else:
+            found += _findings_as_they_are(chosen, volumes, training_space, reference)
+            if self.needs and not self.needs.nothing:
+                found.append(hint_finding(self.needs))
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
     def _examine(self, node: VolumeNode, sequence: str) -> Examined:
@@ -92,8 +97,50 @@ class InputCheck:
         return known[1]
 
 
-def reference_of(nodes: VolumeNodes, description: ModelDescription | None = None) -> str:
-    """Return the sequence whose grid is used: T1c, or another one if T1c may be missing and is."""
+def _findings_as_they_are(
+    nodes: VolumeNodes,
+    volumes: Mapping[str, Examined],
+    training_space: TrainingSpace | None,
+    reference: str,
+) -> Iterator[Finding]:
+    """Yield what there is to say of volumes that get onto one grid and nothing more."""
+    yield from place_findings(volumes, reference)
+    yield from voxel_findings(volumes)
+    yield from origin_findings(nodes)
+    yield from grid_findings(volumes, training_space, reference)
+    if reference in volumes:
+        grid = volumes[reference].grid
+        notes = (placement(nodes[m], m, grid, reference) for m in volumes)
+        yield from (note for note in notes if note)
+
+
+def _raw_findings(
+    nodes: VolumeNodes,
+    volumes: Mapping[str, Examined],
+    training_space: TrainingSpace | None,
+    needs: Needs,
+) -> Iterator[Finding]:
+    """Yield what there is to say of volumes that will be prepared."""
+    yield from voxel_findings(volumes, to_be_prepared=True)
+    yield from origin_findings(nodes, registered=len(needs.unaligned) == len(volumes) - 1)
+    yield from grid_findings(volumes, training_space, reference="")
+    yield from preparation_findings(volumes, needs)
+    notes = (placement(nodes[m], m, volume.grid, m) for m, volume in volumes.items())
+    yield from (note for note in notes if note)
+
+
+def reference_of(
+    nodes: VolumeNodes, description: ModelDescription | None = None, prepare: bool = False
+) -> str:
+    """Return the sequence whose grid is used: T1c, or another one if T1c may be missing and is.
+
+    Args:
+        nodes: as for `InputCheck.check`.
+        description: of the model.
+        prepare: raw volumes will be prepared; then any volume can be the reference.
+    """
+    if prepare:
+        return next((m for m in REFERENCES if nodes.get(m) is not None), "t1c")
     optional = ("t1c", *needs_one_of(description)) if needs_one_of(description) else ()
     chosen = (sequence for sequence in optional if nodes.get(sequence) is not None)
     return next(chosen, "t1c")
@@ -109,14 +156,22 @@ def check_choice(nodes: VolumeNodes, description: ModelDescription | None = None
 
 
 def check_usable(
-    nodes: VolumeNodes, reference: str, description: ModelDescription | None = None
-) -> None:
+    nodes: VolumeNodes,
+    reference: str,
+    description: ModelDescription | None = None,
+    prepare: bool = False,
+) -> bool:
     """Check all that keeps the volumes from being exported; reads the voxels.
+
+    Returns:
+        True for raw volumes that will be prepared, False for those that only get onto one grid.
 
     Raises:
         InputError: the first finding that stops.
     """
-    _refuse(InputCheck().check(nodes, reference=reference, description=description))
+    check = InputCheck()
+    _refuse(check.check(nodes, None, reference, description, prepare))
+    return prepare and check.needs is not None and not check.needs.nothing
 
 
 def _refuse(findings: Iterable[Finding]) -> None:

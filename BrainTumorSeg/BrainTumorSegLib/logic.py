@@ -20,6 +20,7 @@ from scripted_models.errors import ResourceError, ScriptedModelsError
 from .child_errors import ChildOutput, run_error
 from .findings import finding_in_words
 from .input_check import check_choice, reference_of
+from .prepared_import import import_prepared, read_prepared
 from .protocol import Event
 from .python_child import child_environment, find_python, segment_command
 from .result_import import (
@@ -46,11 +47,14 @@ class SegmentationJob:
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode; None where the model can do
             without.
         scene: vtkMRMLScene; by default that of the reference node.
-        reference: sequence on whose grid the result lies; by default T1c if it is there.
+        reference: sequence on whose grid the result lies, and to which raw volumes are registered;
+            by default T1c if it is there.
         model: name of a model or path of a model folder.
         device: 'auto', 'cpu' or 'cuda'.
         target: segmentation node to fill; by default a new one is made.
         options: what else the run leaves in the scene.
+        prepare: strip, register and resample volumes that need it; False: they only get onto one
+            grid.
         python: executable of the child.
         environment: variables of the child.
         grace_s: seconds that a cancelled child has to end by itself.
@@ -65,14 +69,15 @@ class SegmentationJob:
         device: str = "auto",
         target: SegmentationNode = None,
         options: ResultOptions = SEGMENTS_ONLY,
+        prepare: bool = True,
         python: str | None = None,
         environment: Mapping[str, str] | None = None,
         grace_s: float = 3.0,
     ):
         self.nodes = {sequence: node for sequence, node in nodes.items() if node is not None}
         self.description = _description(model)
-        self.reference = reference or reference_of(self.nodes, self.description)
-        self.scene = scene
+        self.reference = reference or reference_of(self.nodes, self.description, prepare)
+        self.scene, self.prepare = scene, prepare
         self.model, self.device, self.target, self.options = model, device, target, options
         self.python = python or find_python()
         self.environment = dict(environment) if environment is not None else child_environment()
@@ -112,7 +117,9 @@ class SegmentationJob:
         check_choice(self.nodes, self.description)
         self.scene = self.scene or self.nodes[self.reference].GetScene()
         self.folder = make_run_folder()
-        self._export = export_steps(self.nodes, self.folder, self.reference, self.description)
+        self._export = export_steps(
+            self.nodes, self.folder, self.reference, self.description, self.prepare
+        )
 
     def poll(self) -> list[Event]:
         """Do the next piece of work and return what is new; blocks for one volume at most."""
@@ -217,12 +224,15 @@ class SegmentationJob:
             self.model,
             self.device,
             self.options.probabilities,
+            self.reference if self.prepare else "",
+            self.prepare and self.options.prepared,
         )
         self.process = SegmentationProcess(command, self.environment, folder, self.grace_s)
         self.process.start()
 
     def _import(self, result: Mapping[str, Any], exported: ExportedVolumes) -> SegmentationNode:
         output, grid = read_output(result, exported.grid), exported.grid
+        prepared = read_prepared(Path(result["prepared"])) if "prepared" in result else None
         reference_node = self.nodes[self.reference]
         reference = reference_node if self.scene.IsNodePresent(reference_node) else None
         target = self.target if self.target and self.scene.IsNodePresent(self.target) else None
@@ -239,6 +249,8 @@ class SegmentationJob:
             self.options,
         )
         import_probabilities(self.scene, output.probabilities, grid, name, reference)
+        if prepared is not None:
+            import_prepared(self.scene, prepared, self.nodes, exported.places, reference)
         return node
 
     def _provenance(self, report: Mapping[str, Any], exported: ExportedVolumes) -> dict[str, str]:
@@ -250,7 +262,9 @@ class SegmentationJob:
             "Checksum": model.get("weights_sha256", ""),
             "Version": versions.get("scripted_models", "") if isinstance(versions, dict) else "",
             "Device": report.get("device", ""),
-            "Parameters": json.dumps({"device": self.device, **asdict(self.options)}),
+            "Parameters": json.dumps(
+                {"device": self.device, "prepare": self.prepare, **asdict(self.options)}
+            ),
             "Inputs": json.dumps(names),
             "Notes": "\n".join(note.sentence for note in exported.notes),
             "Report": json.dumps(report),

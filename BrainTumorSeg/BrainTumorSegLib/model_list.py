@@ -103,8 +103,8 @@ def _expected(stated: ModelDescription) -> str:
     sizes = stated.training_space.spacing_xyz_mm
     spacing = " x ".join(_("any") if mm is None else f"{mm:g}" for mm in sizes)
     text = _(
-        "{volumes}, skull-stripped, background 0. "
-        "The network works in {orientation} orientation at {spacing} mm. "
+        "{volumes}. The network sees them skull-stripped on a background of 0, "
+        "in {orientation} orientation at {spacing} mm. "
         "Other volumes are brought there, and the result is brought back."
     )
     orientation = stated.training_space.orientation

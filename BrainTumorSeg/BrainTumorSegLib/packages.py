@@ -1,14 +1,17 @@
-"""PyTorch and MONAI as packages: which versions fit together, and what is asked of Slicer."""
+"""PyTorch, MONAI and deepbet: which versions fit together, and what is asked of Slicer."""
 
 import re
 from dataclasses import dataclass
 from typing import Protocol
 
+from scripted_models.preparation.deepbet_wheel import VERSION, WHEEL
+
 from .child_errors import ChildOutput
 from .translation import _
 
-TITLES = {"torch": "PyTorch", "monai": "MONAI"}
-REQUIREMENTS = {"torch": ">=2.2", "monai": ">=1.4"}  # as in Resources/requirements.txt
+TITLES = {"torch": "PyTorch", "monai": "MONAI", WHEEL: WHEEL}
+# as in Resources/requirements.txt
+REQUIREMENTS = {"torch": ">=2.2", "monai": ">=1.4", WHEEL: f"=={VERSION}"}
 # PyTorch older than -> MONAI must be older than, as MONAI 1.5 and 1.6 require
 MONAI_LIMITS = (("2.4.1", "1.5"), ("2.8", "1.6"))
 TORCH_OF_NUMPY_2 = "2.3"  # PyTorch before that exchanges no arrays with NumPy 2
@@ -38,7 +41,7 @@ class Need:
     """A package to install.
 
     Attributes:
-        package: 'torch' or 'monai'.
+        package: 'torch', 'monai' or 'deepbet'.
         requirement: the versions that fit, as pip writes them.
         found: what is there instead, empty when nothing.
     """
@@ -110,6 +113,8 @@ def monai_requirement(torch_version: str) -> str:
 
 def fits(version: str, requirement: str) -> bool:
     """Tell whether a version is one that a requirement allows."""
+    if requirement.startswith("=="):
+        return version == requirement.removeprefix("==")
     low, below = _bounds(requirement)
     return version_key(low) <= version_key(version) and (
         not below or version_key(version) < version_key(below)
@@ -117,7 +122,9 @@ def fits(version: str, requirement: str) -> bool:
 
 
 def in_words(requirement: str) -> str:
-    """Say '>=1.4,<1.5' as '1.4 or newer but below 1.5'."""
+    """Say '>=1.4,<1.5' as '1.4 or newer but below 1.5', and '==1.0' as '1.0'."""
+    if requirement.startswith("=="):
+        return requirement.removeprefix("==")
     low, below = _bounds(requirement)
     if below:
         return _("{version} or newer but below {limit}").format(version=low, limit=below)

@@ -64,15 +64,29 @@ def segment_command(
     model: str = "default",
     device: str = "auto",
     probabilities: bool = False,
+    prepare_for: str = "",
+    keep_prepared: bool = False,
 ) -> list[str]:
-    """Return the command line that segments four files."""
+    """Return the command line that segments four files.
+
+    Args:
+        python: executable.
+        files: sequence -> file.
+        output: folder for results.
+        case_name: of the folder in it.
+        model, device, probabilities, keep_prepared: options of the command.
+        prepare_for: reference of a preparation; empty: the files lie on one grid as they should.
+    """
     inputs = [part for m in files for part in (f"--{m}", str(files[m]))]
     extra = ["--probabilities"] if probabilities else []
+    if keep_prepared:
+        extra.append("--keep-prepared")
+    prepare = ("auto", "--reference", prepare_for) if prepare_for else ("never",)
     return [
         *(*program(python), "segment"),
         *inputs,
         *("--output", str(output), "--case-name", case_name),
         *("--model", model, "--device", device, "--progress", "json", *extra),
-        *("--prepare", "never"),  # the module has put all volumes onto one grid
+        *("--prepare", *prepare),
         *("--end-with", str(os.getpid())),
     ]

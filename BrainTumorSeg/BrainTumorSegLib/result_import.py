@@ -34,11 +34,13 @@ class ResultOptions:
         regions: whole tumor, tumor core and enhancing tumor region as further segments.
         probabilities: a volume of the probability of every tumor label.
         surface_smoothing: 0-1, of a closed surface for the 3D view; None for no surface.
+        prepared: what a preparation of raw volumes made (see `prepared_import`).
     """
 
     regions: bool = False
     probabilities: bool = False
     surface_smoothing: float | None = None
+    prepared: bool = False
 
 
 SEGMENTS_ONLY = ResultOptions()
@@ -80,7 +82,7 @@ def read_output(result: Mapping[str, Any], grid: Grid) -> Output:
         names = [LABELS[label] for label in known if label]
         probabilities = {name: file.parent / f"probability_{name}.nii.gz" for name in names}
         found = {name: path for name, path in probabilities.items() if path.is_file()}
-        return Output(labels, report, known, {n: _read_on(f, grid) for n, f in found.items()})
+        return Output(labels, report, known, {n: read_on(f, grid) for n, f in found.items()})
     except (AttributeError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
         raise ScriptedModelsError(
             found=_("a result that cannot be read ({reason})").format(reason=error),
@@ -102,7 +104,7 @@ def read_labels(file: Path, grid: Grid, known: Sequence[int] = tuple(LABELS)) ->
     Raises:
         InputError: it lies on another grid or holds other values.
     """
-    labels = _read_on(file, grid)
+    labels = read_on(file, grid)
     found = np.unique(labels)
     if not np.isin(found, known).all():
         values = ", ".join(f"{value:g}" for value in found[:9])
@@ -181,17 +183,31 @@ def import_probabilities(
     nodes = []
     for label, values in probabilities.items():
         title = _("{name}: {segment} probability").format(name=name, segment=segment_name(label))
-        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", title)
-        slicer.util.updateVolumeFromArray(node, values)
-        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ras_matrix(grid)))
+        node = add_volume_node(scene, title, values, grid, reference_node)
         node.SetAttribute(PROBABILITY_ATTRIBUTE, label)
-        node.CreateDefaultDisplayNodes()
-        place_beside(scene, node, reference_node)
         nodes.append(node)
     return nodes
 
 
-def _read_on(file: Path, grid: Grid) -> np.ndarray:
+def add_volume_node(
+    scene: Scene, name: str, values: np.ndarray, grid: Grid, reference_node: VolumeNode = None
+) -> VolumeNode:
+    """Add a volume node on a grid in the world, in the study of another one."""
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, values)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ras_matrix(grid)))
+    node.CreateDefaultDisplayNodes()
+    place_beside(scene, node, reference_node)
+    return node
+
+
+def read_on(file: Path, grid: Grid) -> np.ndarray:
+    """Read a volume that was made for a grid, as an array (z, y, x).
+
+    Raises:
+        InputError: it lies on another grid.
+        RuntimeError: it cannot be read.
+    """
     image = sitk.ReadImage(str(file))
     difference = Grid.of(image).difference(grid, GRID_TOLERANCE_MM)
     if difference:

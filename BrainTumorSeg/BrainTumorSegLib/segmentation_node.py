@@ -16,7 +16,7 @@ from scripted_models.geometry import Grid
 from scripted_models.labels import LABELS
 
 from .resampling import ras_matrix
-from .segments import REGION_SEGMENTS, SEGMENTS, TumorSegment
+from .segments import BRAIN_SEGMENT, REGION_SEGMENTS, SEGMENTS, BrainSegment, TumorSegment
 from .slicer_types import Node, OrientedImage, Scene, Segmentation, SegmentationNode, VolumeNode
 
 BINARY = "Binary labelmap"  # vtkSegmentationConverter's name of the representation
@@ -50,8 +50,21 @@ def make_segmentation(
     return segmentation
 
 
+def make_brain(brain: np.ndarray, grid: Grid) -> Segmentation:
+    """Return a vtkSegmentation with the brain.
+
+    Args:
+        brain: uint8 (z, y, x), 0 or 1.
+        grid: its grid in the world.
+    """
+    segmentation = slicer.vtkSegmentation()
+    segmentation.SetSourceRepresentationName(BINARY)
+    _add_segment(segmentation, BRAIN_SEGMENT, _oriented_image(brain, grid), 1)
+    return segmentation
+
+
 def _add_segment(
-    segmentation: Segmentation, entry: TumorSegment, layer: OrientedImage, value: int
+    segmentation: Segmentation, entry: TumorSegment | BrainSegment, layer: OrientedImage, value: int
 ) -> None:
     segment = slicer.vtkSegment()
     segment.SetName(entry.name)

@@ -72,6 +72,25 @@ class TumorSegment:
 NEOPLASM = Code("SCT", "108369006", "Neoplasm")
 ENHANCING = Code("NCIt", "C113842", "Enhancing Lesion")
 
+
+@dataclass(frozen=True)
+class BrainSegment:
+    """The brain, from which the skull was stripped; no tumor, and in a node of its own.
+
+    Attributes: as `TumorSegment`.
+    """
+
+    segment_id: str = "brain"
+    name: str = _("Brain")
+    color_rgb: tuple[int, int, int] = (250, 250, 225)
+    terminology: str = (
+        "Segmentation category and type - 3D Slicer General Anatomy list"
+        f"~SCT^123037004^Anatomical Structure~{BRAIN}~^^~{ANATOMY_CONTEXT}~^^~^^"
+    )
+
+
+BRAIN_SEGMENT = BrainSegment()
+
 SEGMENTS: tuple[TumorSegment, ...] = (
     TumorSegment(
         (1,), LABELS[1], _("Necrosis"), (216, 191, 216), Code("SCT", "6574001", "Necrosis")

@@ -1,7 +1,7 @@
 """The `Installer` of a running Slicer: looks packages up on disk, asks, installs with pip.
 
-PyTorch comes through the extension PyTorch, which picks the build for the GPU. MONAI comes through
-Slicer's pip without its dependencies, so that Slicer's own NumPy stays as it is.
+PyTorch comes through the extension PyTorch, which picks the build for the GPU. MONAI and deepbet
+come through Slicer's pip without their dependencies, so that Slicer's own NumPy stays as it is.
 """
 
 import contextlib
@@ -14,6 +14,8 @@ from collections import deque
 from importlib import metadata
 from importlib.machinery import PathFinder
 from typing import Any
+
+from scripted_models.preparation.deepbet_wheel import WHEEL, is_installed
 
 from .packages import TITLES, InstallationFailed, Package
 from .translation import _
@@ -45,6 +47,8 @@ class SlicerInstaller:
             version = ""
         module = PathFinder.find_spec(name)  # importlib.util's would take loaded modules
         whole = module is not None and module.origin is not None
+        if name == WHEEL:
+            whole = is_installed()  # its weights; the module is never imported
         return Package(version, broken=not (version and whole), loaded=loaded)
 
     def may_install(self) -> bool:
@@ -73,15 +77,17 @@ class SlicerInstaller:
         return slicer.util.confirmOkCancelDisplay(question, windowTitle=REQUESTER)
 
     def install(self, name: str, requirement: str) -> None:
-        """Install PyTorch or MONAI; Slicer's window stays alive meanwhile.
+        """Install PyTorch, MONAI or deepbet; Slicer's window stays alive meanwhile.
 
         Raises:
             InstallationFailed: with what was written.
         """
-        run = {"torch": _install_torch, "monai": _install_monai}[name]
         with _Echo() as echo:
             try:
-                run(requirement)
+                if name == "torch":
+                    _install_torch(requirement)
+                else:
+                    _install_alone(name, requirement)
             except Exception as error:  # pip, PyTorch Utils and import torch raise all kinds
                 echo.write(f"\n{type(error).__name__}: {error}\n")
                 raise InstallationFailed(echo.lines()) from error
@@ -96,9 +102,9 @@ def _install_torch(requirement: str) -> None:
         raise RuntimeError(f"PyTorch Utils did not install {TITLES['torch']}")
 
 
-def _install_monai(requirement: str) -> None:
+def _install_alone(name: str, requirement: str) -> None:
     # reinstalling fixes a broken installation, which pip would take for a good one
-    arguments = ["--no-deps", "--force-reinstall", "--only-binary", "monai", f"monai{requirement}"]
+    arguments = ["--no-deps", "--force-reinstall", "--only-binary", name, f"{name}{requirement}"]
     try:
         from slicer.packaging import pip_install  # Slicer 5.12
     except ImportError:

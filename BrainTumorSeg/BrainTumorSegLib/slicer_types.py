@@ -31,6 +31,8 @@ class Parameters(Protocol):
     table: TableNode
     model: str
     device: str
+    prepare: bool
+    prepared: bool
     regions: bool
     probabilities: bool
     surface: bool

@@ -1,7 +1,7 @@
-"""Four volume nodes to four files on one grid in the world."""
+"""Four volume nodes to four files in the world, on one grid or each on its own."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from scripted_models.sequences import SEQUENCES, TITLES
 from .findings import label
 from .input_check import check_usable
 from .place_check import lies_on, placement
-from .resampling import covering_grid, resample, world_grid
+from .resampling import covering_grid, parent_matrix, resample, world_grid
 from .slicer_types import VolumeNode, VolumeNodes
 from .translation import _
 
@@ -29,13 +29,16 @@ class ExportedVolumes:
 
     Attributes:
         files: sequence -> .nrrd file.
-        grid: their common grid, in the world: where the user sees the reference volume.
+        grid: of the reference in the world, where the user sees it; where the result will lie.
         notes: what was done to the volumes on the way.
+        places: sequence -> 4x4 matrix from the node's own RAS to the world as it was exported; None
+            where a transform bends it.
     """
 
     files: dict[str, Path]
     grid: Grid
-    notes: tuple[Finding, ...]
+    notes: tuple[Finding, ...] = ()
+    places: dict[str, np.ndarray | None] = field(default_factory=dict)
 
 
 def export_steps(
@@ -43,18 +46,23 @@ def export_steps(
     folder: Path,
     reference: str = "t1c",
     description: ModelDescription | None = None,
+    prepare: bool = False,
 ) -> Iterator[ExportedVolumes]:
-    """Write the chosen volume nodes as files on one grid; the nodes stay as they are.
+    """Write the chosen volume nodes as files; the nodes stay as they are.
 
-    The grid is that of the reference volume in the world, all its parent transforms applied. Where
-    a transform shears or warps the reference, it is a proper grid around it. The other volumes are
-    resampled (linear, in physical space) unless they already lie on that grid.
+    All get onto the grid of the reference volume in the world, all its parent transforms applied.
+    Where a transform shears or warps the reference, it is a proper grid around it. The other
+    volumes are resampled (linear, in physical space) unless they already lie on that grid.
+
+    Raw volumes that will be prepared stay on their own grids in the world, with their own voxels.
+    Only what a transform shears or warps is resampled, onto a proper grid around it.
 
     Args:
         nodes: 't1', 't1c', 't2', 'flair' -> vtkMRMLScalarVolumeNode.
         folder: existing folder for the files.
         reference: sequence whose grid is used.
         description: of the model, which tells what may be missing; None: nothing may.
+        prepare: the child process prepares the volumes if one of them needs it.
 
     Yields:
         After each volume what is written so far, so that a window can live between them.
@@ -62,18 +70,27 @@ def export_steps(
     Raises:
         InputError: what `InputCheck` stops at, or a volume that is constant on the grid.
     """
-    check_usable(nodes, reference, description)
-    grid = world_grid(nodes[reference]) or covering_grid(nodes[reference])
-    exported = ExportedVolumes({}, grid, ())
+    are_raw = check_usable(nodes, reference, description, prepare)
+    exported = ExportedVolumes({}, _proper_grid(nodes[reference]))
     for sequence in (m for m in SEQUENCES if nodes.get(m) is not None):
-        note = placement(nodes[sequence], sequence, grid, reference)
-        array = _array_on(nodes[sequence], sequence, grid, reference)
+        node = nodes[sequence]
+        base = sequence if are_raw else reference
+        grid = _proper_grid(node) if are_raw else exported.grid
+        note = placement(node, sequence, grid, base)
+        array = _array_on(node, sequence, grid, base)
         file = Path(folder) / f"{sequence}.nrrd"
         sitk.WriteImage(grid.image_from(array), str(file), False)
-        files = {**exported.files, sequence: file}
-        notes = (*exported.notes, note) if note else exported.notes
-        exported = ExportedVolumes(files, grid, notes)
+        exported = replace(
+            exported,
+            files={**exported.files, sequence: file},
+            notes=(*exported.notes, note) if note else exported.notes,
+            places={**exported.places, sequence: parent_matrix(node)},
+        )
         yield exported
+
+
+def _proper_grid(node: VolumeNode) -> Grid:
+    return world_grid(node) or covering_grid(node)
 
 
 def _array_on(node: VolumeNode, sequence: str, grid: Grid, reference: str) -> np.ndarray:

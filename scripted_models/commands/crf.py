@@ -66,7 +66,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 def _refuse_input_as_output(output: Path, inputs: list[Path]) -> None:
     """Refuse to replace an input, or what `segment` wrote beside the probabilities."""
     from scripted_models.runtime.file_identity import is_same_file
-    from scripted_models.segmentation.outputs import own_files
+    from scripted_models.segmentation.result_folders import own_files
 
     inputs = [
         *inputs,

@@ -16,7 +16,7 @@ from scripted_models.sequences import SEQUENCES
 
 if TYPE_CHECKING:
     from scripted_models.cases.case import Case
-    from scripted_models.segmentation.outputs import WrittenCase
+    from scripted_models.segmentation.outputs import OutputOptions, WrittenCase
 
 FILES = " ".join(f"--{sequence}" for sequence in SEQUENCES)
 
@@ -33,6 +33,8 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     writable = [name for name, coding in CODINGS.items() if coding.from_internal]
     add("--coding", choices=writable, default="internal", help="label coding of the result")
     add("--probabilities", action="store_true", help="write probabilities and uncertainty, too")
+    text = "write raw volumes as they were prepared, brain mask and transforms, too"
+    add("--keep-prepared", action="store_true", help=text)
     text = "leave out cases whose very content the same model has segmented before into --output"
     add("--continue", action="store_true", dest="resume", help=text)
     text = "remove skulls, register and resample raw volumes: what each needs, all, or nothing"
@@ -102,9 +104,10 @@ def run(options: Namespace, progress: Progress) -> int:
     )
     segmenter = Segmenter.load(options.model, options.device, preparation)
     progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
-    wanted = OutputOptions(CODINGS[options.coding], options.probabilities)
+    coding = CODINGS[options.coding]
+    wanted = OutputOptions(coding, options.probabilities, options.keep_prepared)
     batch = Batch(segmenter, options.output, wanted, options.resume)
-    batch.run(cases, progress, lambda written: _tell(written, progress))
+    batch.run(cases, progress, lambda written: _tell(written, wanted, progress))
     return 0
 
 
@@ -127,11 +130,16 @@ def _threads(options: Namespace, progress: Progress) -> int:
     return threads
 
 
-def _tell(written: "WrittenCase", progress: Progress) -> None:
+def _tell(written: "WrittenCase", wanted: "OutputOptions", progress: Progress) -> None:
     """Say where the results of a case are, and what they are."""
-    from scripted_models.segmentation.outputs import OVERLAY, REPORT, SEGMENTATION
+    from scripted_models.segmentation.result_folders import OVERLAY, PREPARED, REPORT, SEGMENTATION
+
+    is_kept = wanted.prepared and written.segmentation.prepared is not None
+    if wanted.prepared and not is_kept:
+        progress.message(f"{written.case.name}: the volumes needed no preparation, none is kept")
 
     found, folder = written.segmentation, written.folder
+    prepared = {"prepared": str(folder / PREPARED)} if is_kept else {}
     volumes = ", ".join(f"{name} {ml:.1f} mL" for name, ml in found.volumes_ml.items())
     progress.result(
         case=written.case.name,
@@ -141,6 +149,7 @@ def _tell(written: "WrittenCase", progress: Progress) -> None:
         volumes_ml=found.volumes_ml,
         known_labels=list(found.known_labels),
         device=found.placement.device.type,
+        **prepared,
         text=f"{folder / SEGMENTATION}: {volumes}",
     )
 

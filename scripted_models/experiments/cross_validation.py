@@ -35,7 +35,7 @@ from scripted_models.experiments.runner import (
 )
 from scripted_models.reporting.experiment_table import write_experiment_table
 from scripted_models.runtime.structured_text import read_json
-from scripted_models.segmentation.outputs import REPORT
+from scripted_models.segmentation.result_folders import REPORT
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.tasks.brains.case_split import usable_cases
 from scripted_models.tasks.known_tasks import TASKS

@@ -12,12 +12,8 @@ from scripted_models.reporting.html_report import write_html_report
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.batch import Batch
-from scripted_models.segmentation.outputs import (
-    OVERLAY,
-    WrittenCase,
-    measurement_table,
-    picture_input,
-)
+from scripted_models.segmentation.outputs import WrittenCase, measurement_table, picture_input
+from scripted_models.segmentation.result_folders import OVERLAY
 from scripted_models.segmentation.segmenter import Segmenter
 
 

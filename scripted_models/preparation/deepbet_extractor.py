@@ -11,7 +11,8 @@ from torch.nn.functional import interpolate
 from scripted_models.errors import Cancelled
 from scripted_models.geometry import Grid
 from scripted_models.images.training_space import orientation_code
-from scripted_models.preparation.deepbet_weights import BOX, BRAIN, load_network
+from scripted_models.preparation.deepbet_weights import load_network
+from scripted_models.preparation.deepbet_wheel import BOX, BRAIN
 
 _SMALL, _LARGE = (128,) * 3, (256,) * 3
 _QUANTILES = (0.005, 0.995)

@@ -28,7 +28,8 @@ class Prepared:
     """The volumes of a case as a network wants them, and how they came there.
 
     Attributes:
-        images: sequence -> float32 volume on the working grid, 0 outside of the brain.
+        images: sequence -> float32 volume on the working grid, 0 outside of the brain; empty where
+            they were freed (`image_of` makes them again).
         brain: uint8 on the working grid, 0 or 1.
         reference: sequence in whose space they lie.
         native: sequence -> volume as it was.
@@ -53,6 +54,13 @@ class Prepared:
     def working(self) -> Grid:
         """Grid of `images` and `brain`."""
         return Grid.of(self.brain)
+
+    def image_of(self, sequence: str) -> sitk.Image:
+        """Return a volume as in `images`, also where these were freed."""
+        if sequence in self.images:
+            return self.images[sequence]
+        native, transform = self.native[sequence], self.transform_of(sequence)
+        return sitk.Mask(moved_onto(native, self.working, transform)[0], self.brain)
 
     def transform_of(self, sequence: str) -> sitk.Transform | None:
         """Return the map from points of the reference to points of a sequence; None: the same."""

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images import contrast
-from scripted_models.images.checks import MAX_BRAIN_ML, MIN_BRAIN_OVERLAP
+from scripted_models.images.checks import MAX_BRAIN_ML, MIN_BRAIN_OVERLAP, Examined
 from scripted_models.images.voxel_facts import VoxelFacts, look_at
 
 When = Literal["auto", "always", "never"]
@@ -70,16 +70,21 @@ def needs_of(
         reference: sequence that all come to; None: the first one of `REFERENCES`.
         always: also where nothing is needed.
     """
-    reference = reference or next(m for m in REFERENCES if m in images)
-    grid = Grid.of(images[reference])
-    facts = {m: look_at(sitk.GetArrayViewFromImage(image)) for m, image in images.items()}
-    elsewhere = [m for m, i in images.items() if not Grid.of(i).matches(grid, HARMLESS_MM)]
-    heads = [
-        m for m, i in images.items() if not facts_tell_brain(facts[m], Grid.of(i).voxel_volume_ml)
-    ]
-    brains = {m: f for m, f in facts.items() if m not in elsewhere and m not in heads}
+    examined = {m: _examined(m, image) for m, image in images.items()}
+    return needs_of_examined(examined, reference, always)
+
+
+def needs_of_examined(
+    volumes: Mapping[str, Examined], reference: str | None = None, always: bool = False
+) -> Needs:
+    """Tell what volumes need that were looked at, see `needs_of`."""
+    reference = reference or next(m for m in REFERENCES if m in volumes)
+    grid = volumes[reference].grid
+    elsewhere = [m for m, v in volumes.items() if not v.grid.matches(grid, HARMLESS_MM)]
+    heads = [m for m, v in volumes.items() if not facts_tell_brain(v.facts, v.grid.voxel_volume_ml)]
+    brains = {m: v.facts for m, v in volumes.items() if m not in elsewhere and m not in heads}
     return Needs(
-        sequences=tuple(images),
+        sequences=tuple(volumes),
         reference=reference,
         with_skull=tuple(heads),
         on_other_grids=tuple(elsewhere),
@@ -100,9 +105,12 @@ def _misplaced(brains: Mapping[str, VoxelFacts], reference: str) -> tuple[str, .
 
 def is_stripped(image: sitk.Image) -> bool:
     """Tell whether a volume shows a brain on a constant background and nothing else."""
-    return facts_tell_brain(
-        look_at(sitk.GetArrayViewFromImage(image)), Grid.of(image).voxel_volume_ml
-    )
+    volume = _examined("", image)
+    return facts_tell_brain(volume.facts, volume.grid.voxel_volume_ml)
+
+
+def _examined(name: str, image: sitk.Image) -> Examined:
+    return Examined(name, look_at(sitk.GetArrayViewFromImage(image)), Grid.of(image))
 
 
 def facts_tell_brain(facts: VoxelFacts, voxel_ml: float) -> bool:

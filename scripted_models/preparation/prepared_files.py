@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from scripted_models.preparation.brain_extraction import volume_ml
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.image_preparation import Prepared
 from scripted_models.preparation.working_grids import moved_onto
+from scripted_models.sequences import SEQUENCES
 
 BRAIN_MASK, FACTS = "brain_mask.nii.gz", "preparation.json"
 
@@ -32,17 +34,29 @@ def write_prepared(folder: Path, prepared: Prepared, facts: Mapping[str, object]
     Raises:
         ResourceError: the folder cannot be written.
     """
-    for sequence, image in prepared.images.items():
-        write_volume(folder / f"{sequence}.nii.gz", image)
+    for sequence in prepared.native:
+        write_volume(folder / f"{sequence}.nii.gz", prepared.image_of(sequence))
     brain = sitk.GetArrayFromImage(prepared.brain)
     write_labels(folder / BRAIN_MASK, brain, prepared.working)
     for sequence in prepared.registrations:
         transform = prepared.transform_of(sequence) or sitk.Euler3DTransform()
-        path = folder / f"{sequence}_to_{prepared.reference}.tfm"
+        path = folder / transform_name(sequence, prepared.reference)
         sitk.WriteTransform(transform, str(path))
     write_png(folder / PICTURE, picture_of(prepared))
     text = json.dumps({**facts, **facts_of(prepared)}, indent=2) + "\n"
     (folder / FACTS).write_text(text, encoding="utf-8")
+
+
+def transform_name(sequence: str, reference: str) -> str:
+    """Return the name of the file with the transform of a sequence."""
+    return f"{sequence}_to_{reference}.tfm"
+
+
+def prepared_names() -> list[str]:
+    """Return the names of all files that a preparation may leave."""
+    volumes = [f"{sequence}.nii.gz" for sequence in SEQUENCES]
+    transforms = [transform_name(*pair) for pair in permutations(SEQUENCES, 2)]
+    return [*volumes, *transforms, BRAIN_MASK, FACTS, PICTURE]
 
 
 def picture_of(prepared: Prepared) -> np.ndarray:

@@ -15,11 +15,10 @@ from scripted_models.segmentation.outputs import (
     INTERNAL,
     OutputOptions,
     WrittenCase,
-    check_place,
     is_written,
-    refuse_others,
     write_outputs,
 )
+from scripted_models.segmentation.result_folders import check_place, refuse_others
 from scripted_models.segmentation.segmenter import STAGES, Segmenter
 
 

@@ -25,7 +25,7 @@ from scripted_models.labels import CODINGS, encode_labels
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.segmentation.case_images import read_on_one_grid
-from scripted_models.segmentation.outputs import SEGMENTATION
+from scripted_models.segmentation.result_folders import SEGMENTATION
 from scripted_models.segmentation.volume_steps import (
     NetworkInput,
     decide,

@@ -1,7 +1,6 @@
 """What a segmented case leaves on disk: label map, report, picture; they appear as one folder."""
 
 import json
-import os
 import platform
 import tempfile
 import time
@@ -22,17 +21,22 @@ from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
 from scripted_models.pictures.render import render_overlay, write_png
 from scripted_models.preparation.doubts import PICTURE
-from scripted_models.preparation.prepared_files import facts_of, picture_of
-from scripted_models.runtime.atomic_files import BEGUN, make_folder, put_in_place
-from scripted_models.runtime.file_identity import same_on_any_disk
-from scripted_models.runtime.structured_text import read_json
+from scripted_models.preparation.image_preparation import Prepared
+from scripted_models.preparation.prepared_files import FACTS, facts_of, picture_of, write_prepared
+from scripted_models.runtime.atomic_files import BEGUN, make_folder
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.quality_estimate import uncertainty
 from scripted_models.segmentation.raw_cases import AUTOMATIC, PreparationOptions
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
-
-SEGMENTATION, REPORT, OVERLAY = "segmentation.nii.gz", "report.json", "overlay.png"
-UNCERTAINTY = "uncertainty.nii.gz"
+from scripted_models.segmentation.result_folders import (
+    OVERLAY,
+    PREPARED,
+    REPORT,
+    SEGMENTATION,
+    UNCERTAINTY,
+    replace_results,
+    report_in,
+)
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,12 @@ class OutputOptions:
     Attributes:
         coding: of the label map.
         probabilities: write those of all classes and the uncertainty, too.
+        prepared: write raw volumes as they were prepared, brain mask and transforms, too.
     """
 
     coding: LabelCoding = CODINGS["internal"]
     probabilities: bool = False
+    prepared: bool = False
 
 
 INTERNAL = OutputOptions()  # labels as inside the program, nothing more
@@ -66,31 +72,6 @@ class WrittenCase:
     segmentation: Segmentation
     folder: Path
     seconds: Mapping[str, float]
-
-
-def check_place(output: Path, case: Case) -> None:
-    """Ask before the work whether the result of a case can be put in its place.
-
-    Raises:
-        InputError: something is there that this user cannot read and write, or the name cannot be.
-    """
-    target = Path(output) / case.name
-    try:
-        if os.path.lexists(target):
-            os.listdir(target)
-            with tempfile.TemporaryDirectory(prefix=BEGUN, dir=target):
-                pass
-        else:
-            target.lstat()  # raises for names that are too long
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InputError(
-            found=f"a place that cannot hold the result ({error.strerror})",
-            expected="a folder of former results, or none",
-            action="move it away, change its permissions, or choose another --output",
-            path=target,
-        ) from error
 
 
 def write_outputs(
@@ -130,25 +111,18 @@ def write_outputs(
             write_png(folder / OVERLAY, render_overlay(*pictured))
             if segmentation.prepared is not None:
                 write_png(folder / PICTURE, picture_of(segmentation.prepared))
+                if options.prepared:
+                    _write_prepared(folder / PREPARED, segmentation.prepared, inputs)
             seconds = {**segmentation.seconds, "write": round(time.monotonic() - started, 3)}
             report = _report(case, inputs, segmentation, model, options.coding, seconds)
             (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             if target.exists():
-                _replace(folder, target)
+                replace_results(folder, target)
             else:
                 folder.rename(target)
     except ResourceError as error:  # about a file that is gone by now
         raise error.at(target / Path(error.path or "").name) from error
     return WrittenCase(case, segmentation, target, seconds)
-
-
-def _replace(folder: Path, target: Path) -> None:
-    """Put new results in the place of former ones, see `write_outputs`."""
-    for path in own_files(target):
-        if path.name != REPORT:
-            path.unlink(missing_ok=True)
-    (folder / REPORT).replace(target / REPORT)
-    put_in_place(folder, target, ())
 
 
 def is_written(
@@ -166,8 +140,12 @@ def is_written(
     """
     folder = Path(output) / case.name
     wanted = [SEGMENTATION, *([UNCERTAINTY] if options.probabilities else [])]
-    report = _report_in(folder)
-    if report is None or not all((folder / name).is_file() for name in wanted):
+    report = report_in(folder)
+    if report is None:
+        return False
+    if options.prepared and "preparation" in report:
+        wanted.append(f"{PREPARED}/{FACTS}")
+    if not all((folder / name).is_file() for name in wanted):
         return False
     expected = {"model": _identity(model), "coding": options.coding.name}
     if not expected.items() <= report.items():
@@ -178,62 +156,6 @@ def is_written(
         return report.get("inputs_sha256") == inputs.contents
     except InputError:  # reading it will say why
         return False
-
-
-def refuse_others(output: Path, case: Case, inputs: CaseInputs) -> None:
-    """Refuse to replace results of another input, or files that nobody knows.
-
-    The folder of a case is its own when its report names one of the case's files, or the content of
-    one. On some systems names are one that differ in capitals alone; so they count as one.
-
-    Args:
-        output: folder that receives the folder of the case.
-        case: names its folder.
-        inputs: files of the case.
-
-    Raises:
-        InputError: the folder holds results of another input.
-    """
-    for folder in _folders_named(Path(output), case.name):
-        report, found = _report_in(folder), [path.name for path in own_files(folder)]
-        if not found or (report is not None and inputs.shares_file_with(report)):
-            continue
-        places = report.get("inputs") if report else None
-        other = next(iter(places.values()), "") if isinstance(places, dict) else ""
-        raise InputError(
-            found=f"results of another input{f', {other}' if other else ''}"
-            if report
-            else f"{', '.join(sorted(found)[:3])} without a report that says of what",
-            expected=f"a folder for the results of {case.name}, empty or with former ones of it",
-            action="choose another --output, or move this folder away",
-            path=folder,
-        )
-
-
-def _folders_named(output: Path, name: str) -> list[Path]:
-    """Return the folders of a name, however it is spelled."""
-    key = same_on_any_disk(name)
-    try:
-        names = [entry.name for entry in os.scandir(output)]
-    except OSError:  # not there yet, or writing will say why
-        return []
-    return [output / other for other in sorted(names) if same_on_any_disk(other) == key]
-
-
-def own_files(folder: Path) -> list[Path]:
-    """Return the files of a folder with names that the program gives."""
-    names = (SEGMENTATION, REPORT, OVERLAY, UNCERTAINTY, PICTURE)
-    written = [folder / name for name in names]
-    return [p for p in (*written, *folder.glob("probability_*.nii.gz")) if os.path.lexists(p)]
-
-
-def _report_in(folder: Path) -> dict[str, object] | None:
-    """Return the content of a folder's report, None where there is none to be read."""
-    try:
-        report = read_json(folder / REPORT)
-    except (OSError, ValueError):
-        return None
-    return report if isinstance(report, dict) else None
 
 
 def picture_input(
@@ -279,6 +201,12 @@ def _write_volumes(folder: Path, segmentation: Segmentation, options: OutputOpti
     for label, values in zip(segmentation.known_labels, segmentation.probabilities, strict=True):
         write_volume(folder / f"probability_{LABELS[label]}.nii.gz", grid.image_from(values))
     write_volume(folder / UNCERTAINTY, grid.image_from(uncertainty(segmentation.probabilities)))
+
+
+def _write_prepared(folder: Path, prepared: Prepared, inputs: CaseInputs) -> None:
+    folder.mkdir()
+    facts = {"inputs": inputs.paths, "inputs_sha256": inputs.contents}
+    write_prepared(folder, prepared, facts)
 
 
 def _report(

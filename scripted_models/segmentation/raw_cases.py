@@ -18,7 +18,7 @@ from scripted_models.geometry import Grid
 from scripted_models.images.checks import WARNING, Finding
 from scripted_models.preparation.brain_extraction import BrainExtractor
 from scripted_models.preparation.deepbet_extractor import DeepbetExtractor
-from scripted_models.preparation.deepbet_weights import INSTALL, is_installed
+from scripted_models.preparation.deepbet_wheel import INSTALL, is_installed
 from scripted_models.preparation.doubts import mask_border_finding
 from scripted_models.preparation.image_preparation import Prepared, prepare_images
 from scripted_models.preparation.mask_file import read_mask

@@ -124,6 +124,12 @@ class InputSection(VTKObservationMixin):
             setattr(self._parameters, first, nodes[1])
             setattr(self._parameters, second, nodes[0])
 
+    def needsExtraction(self) -> bool:
+        """Tell whether a run would strip skulls."""
+        needs = self._check.needs
+        wanted = self._parameters is not None and self._parameters.prepare
+        return bool(wanted and needs is not None and needs.with_skull)
+
     def problems(self) -> list[str]:
         """Return the sentences that keep a run from starting."""
         return [finding_in_words(finding) for finding in self.findings if finding.severity == STOP]
@@ -145,10 +151,12 @@ class InputSection(VTKObservationMixin):
     def _lookAtScene(self) -> None:
         """Guess the sequences, when volumes came, went or were renamed."""
         candidates = volume_candidates(slicer.mrmlScene)
-        seen = [(c.key, c.name, c.description, c.group) for c in candidates]
+        chosen = [node for m in SEQUENCES if (node := self._nodeOf(m)) is not None]
+        ids = {node.GetID() for node in chosen}
+        seen = [(c.key, c.name, c.description, c.group, c.key in ids) for c in candidates]
         if seen != self._seen:
             self._seen = seen
-            self._guesses = detect(slicer.mrmlScene)
+            self._guesses = detect(slicer.mrmlScene, chosen)
 
     def _observeChosen(self) -> None:
         chosen = list(dict.fromkeys(node for node in self._chosen.values() if node is not None))
@@ -178,7 +186,10 @@ class InputSection(VTKObservationMixin):
     def _showFindings(self) -> None:
         description = self._model.description if self._model is not None else None
         space = description.training_space if description is not None else None
-        self.findings = self._check.check(self._chosen, space, description=description)
+        prepare = self._parameters is not None and self._parameters.prepare
+        self.findings = self._check.check(
+            self._chosen, space, description=description, prepare=prepare
+        )
         show_text(self.ui.findingsLabel, findings_text(self.findings))
         self.onFindings()
 

@@ -25,7 +25,7 @@ SAID = ("message", "warning", LOG)  # errors and results are told when the run h
 class Logic(Protocol):
     """What is asked of `BrainTumorSegLogic`."""
 
-    def ensureDependencies(self) -> None:
+    def ensureDependencies(self, brainExtraction: bool = False) -> None:
         """Install what the segmentation program needs, after a question."""
 
     def startJob(self, parameters: Parameters) -> SegmentationJob:
@@ -39,6 +39,7 @@ class RunSection:
         ui: the widgets of the panel by name.
         logic: `BrainTumorSegLogic`.
         problems: called for the sentences that keep a run from starting.
+        needsExtraction: called to know whether a run would strip skulls.
         onDone: called with the segmentation node of a run that ended well.
     """
 
@@ -47,9 +48,11 @@ class RunSection:
         ui: Ui,
         logic: Logic,
         problems: Callable[[], list[str]],
+        needsExtraction: Callable[[], bool],
         onDone: Callable[[SegmentationNode], None],
     ):
         self.ui, self.logic, self.problems, self.onDone = ui, logic, problems, onDone
+        self.needsExtraction = needsExtraction
         self.job: SegmentationJob | None = None
         self._parameters: Parameters | None = None
         self._timer = qt.QTimer()
@@ -123,7 +126,7 @@ class RunSection:
         if self._parameters is None:
             return
         try:
-            self.logic.ensureDependencies()
+            self.logic.ensureDependencies(self.needsExtraction())
         except Cancelled as declined:
             self._say(error_in_words(declined), isStatus=True)
             return

@@ -11,7 +11,7 @@ from scripted_models.evaluation.experiment_rows import ExperimentRow
 from scripted_models.evaluation.folder_scores import evaluate_folders
 from scripted_models.networks import NETWORKS
 from scripted_models.runtime.structured_text import read_json
-from scripted_models.segmentation.outputs import REPORT
+from scripted_models.segmentation.result_folders import REPORT
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.tasks.brains.case_split import Split, split_cases, usable_cases
 from scripted_models.tasks.brains.shared_batch import segment_shared
