@@ -155,7 +155,11 @@ class TestNeeds:
         shown = head[first + 10 :]  # the field of view ends in the head
         grid = Grid((*own.size_xyz[:2], len(shown)), (x, y, z))
         assert np.count_nonzero(shown) * grid.voxel_volume_ml < MAX_BRAIN_ML
-        assert not is_stripped(grid.image_from(shown))
+        image = grid.image_from(shown)
+        assert not is_stripped(image)
+        needs = needs_of({"t1c": image})
+        assert needs.perhaps == ("t1c",)
+        assert needs.with_brains(["t1c"]).nothing
 
     @pytest.mark.parametrize(
         ("given", "reference"),
@@ -301,6 +305,31 @@ class TestPreparation:
         assert np.corrcoef(a, b)[0, 1] > 0.97
         told = " ".join(f.sentence for f in prepared.findings)
         assert "registered and moved (t2 by" in told
+
+    @pytest.mark.parametrize("found", [1.0, 0.5])
+    def test_an_extractor_tells_a_small_head_from_a_brain(self, phantom, found):
+        class Part:
+            name = "part"
+
+            def probability(self, image, cancelled):
+                size = found * image.GetSize()[0]
+                part = sitk.GetArrayFromImage(shown_part(image))
+                middle = np.flatnonzero(part.any(axis=(0, 1))).mean()
+                part[..., np.abs(np.arange(part.shape[2]) - middle) > size / 4] = 0
+                return Grid.of(image).image_from(part)
+
+        array = sitk.GetArrayFromImage(phantom["t1c"])
+        own = Grid.of(phantom["t1c"])
+        first = int(np.flatnonzero(array.any(axis=(1, 2)))[0]) + 12
+        cut = Grid((*own.size_xyz[:2], len(array) - first), (3.0, 3.0, 3.0))
+        images = {"t1c": cut.image_from(array[first:])}
+        needs = needs_of(images)
+        assert needs.perhaps == ("t1c",)
+        prepared = prepare_images(images, needs, Part, None, Progress())
+        whole = volume_ml(brain_of(shown_part(images["t1c"])))
+        kept = volume_ml(prepared.brain) / whole
+        assert (kept > 0.97) == (found == 1.0)
+        assert any("skull" in f.found for f in prepared.findings) == (found < 1)
 
     def test_cancel_ends_it(self, phantom):
         images = {**phantom, "t2": moved(phantom["t2"], motion(phantom["t2"]))}

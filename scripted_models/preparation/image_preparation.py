@@ -11,7 +11,12 @@ import SimpleITK as sitk
 
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import Finding
-from scripted_models.preparation.brain_extraction import BrainExtractor, brain_of, shown_part
+from scripted_models.preparation.brain_extraction import (
+    BrainExtractor,
+    brain_of,
+    shown_part,
+    volume_ml,
+)
 from scripted_models.preparation.doubts import doubts_of, mask_doubts, refuse_no_brain
 from scripted_models.preparation.mask_file import GivenMask
 from scripted_models.preparation.needs import Needs
@@ -20,6 +25,7 @@ from scripted_models.preparation.working_grids import moved_onto, working_grid
 from scripted_models.runtime.progress import Progress
 
 STAGES = {"brain": 0.0, "register": 0.45, "resample": 0.9}
+_ALL_OVER = 0.85  # of a stripped volume that an extractor takes for brain; of a head half
 _BESIDE_EACH_OTHER = 2  # registrations; each takes one core
 
 
@@ -96,6 +102,8 @@ def prepare_images(
     part = clock.enter("brain")
     extract = extractor() if needs.with_skull and mask is None else None
     chances = _chances(native, needs, extract, mask, part, cancelled)
+    if extract is not None:
+        needs = _with_brains(needs, native, chances)
     brains = {m: brain_of(chance) for m, chance in chances.items()}
     refuse_no_brain(brains)
     part = clock.enter("register")
@@ -143,6 +151,20 @@ def _chances(
             found[sequence] = shown_part(image)
         progress.update((index + 1) / len(native))
     return found
+
+
+def _with_brains(
+    needs: Needs, native: Mapping[str, sitk.Image], chances: dict[str, sitk.Image]
+) -> Needs:
+    """Settle which volumes had no skull: brain nearly all over; all they show is then brain."""
+    shown = {m: shown_part(native[m]) for m in needs.perhaps}
+    stripped = [
+        m
+        for m, part in shown.items()
+        if volume_ml(brain_of(chances[m])) > _ALL_OVER * volume_ml(brain_of(part))
+    ]
+    chances.update({m: shown[m] for m in stripped})
+    return needs.with_brains(stripped)
 
 
 class _Clock:

@@ -1,9 +1,10 @@
 """What the volumes of a case still need before a network may see them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
+import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.geometry import HARMLESS_MM, Grid
@@ -17,7 +18,8 @@ REFERENCES = ("t1c", "t1", "flair", "t2")  # the first one that a case has
 _STRIPPED_BORDER = 0.5  # least share of the faces of a stripped volume that is background
 # A head before a background of 0, as scanners and defacing leave it, may be no larger than a brain,
 # but goes on where its field of view ends. Whole brains end before it: 0.2 at most in 47 cases.
-_WHOLE_BRAIN_ML, _MOST_CUT = 1400.0, 0.35
+# What is thinner than a head may be a slab of a brain.
+_MOST_CUT, _HEAD_MM = 0.35, 90.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Needs:
         with_skull: sequences whose brain is still to be extracted.
         on_other_grids: sequences that lie on another grid than the reference.
         misplaced: stripped sequences on its grid whose brain lies elsewhere on it.
+        perhaps: those of `with_skull` that may as well be brains, cut off by their field of view.
         always: the user wants it even where nothing is needed.
     """
 
@@ -38,6 +41,7 @@ class Needs:
     with_skull: tuple[str, ...]
     on_other_grids: tuple[str, ...]
     misplaced: tuple[str, ...] = ()
+    perhaps: tuple[str, ...] = ()
     always: bool = False
 
     @property
@@ -49,6 +53,14 @@ class Needs:
             if m != self.reference
             and (self.always or self.reference in self.with_skull or m in self._doubtful)
         )
+
+    def with_brains(self, sequences: Collection[str]) -> "Needs":
+        """Return the same where some of `perhaps` turned out to be brains."""
+        kept = (
+            tuple(m for m in of if m not in sequences) for of in (self.with_skull, self.perhaps)
+        )
+        with_skull, perhaps = kept
+        return replace(self, with_skull=with_skull, perhaps=perhaps)
 
     @property
     def _doubtful(self) -> set[str]:
@@ -81,7 +93,8 @@ def needs_of_examined(
     reference = reference or next(m for m in REFERENCES if m in volumes)
     grid = volumes[reference].grid
     elsewhere = [m for m, v in volumes.items() if not v.grid.matches(grid, HARMLESS_MM)]
-    heads = [m for m, v in volumes.items() if not facts_tell_brain(v.facts, v.grid.voxel_volume_ml)]
+    heads = [m for m, v in volumes.items() if not _shows_brain(v)]
+    perhaps = [m for m in heads if _shows_brain(volumes[m], perhaps=True)]
     brains = {m: v.facts for m, v in volumes.items() if m not in elsewhere and m not in heads}
     return Needs(
         sequences=tuple(volumes),
@@ -89,6 +102,7 @@ def needs_of_examined(
         with_skull=tuple(heads),
         on_other_grids=tuple(elsewhere),
         misplaced=_misplaced(brains, reference),
+        perhaps=tuple(perhaps),
         always=always,
     )
 
@@ -105,16 +119,23 @@ def _misplaced(brains: Mapping[str, VoxelFacts], reference: str) -> tuple[str, .
 
 def is_stripped(image: sitk.Image) -> bool:
     """Tell whether a volume shows a brain on a constant background and nothing else."""
-    volume = _examined("", image)
-    return facts_tell_brain(volume.facts, volume.grid.voxel_volume_ml)
+    return _shows_brain(_examined("", image))
 
 
 def _examined(name: str, image: sitk.Image) -> Examined:
     return Examined(name, look_at(sitk.GetArrayViewFromImage(image)), Grid.of(image))
 
 
-def facts_tell_brain(facts: VoxelFacts, voxel_ml: float) -> bool:
-    """Tell it from the facts of a volume; the faces of a raw one are noise, or they cut it off."""
-    ml = facts.foreground * voxel_ml
-    goes_on = ml > _WHOLE_BRAIN_ML and facts.cut_share > _MOST_CUT
-    return ml <= MAX_BRAIN_ML and not goes_on and facts.border_share > _STRIPPED_BORDER
+def _shows_brain(volume: Examined, perhaps: bool = False) -> bool:
+    """Tell it from the facts: the faces of a raw volume are noise, or they cut the head off.
+
+    Args:
+        volume: that was looked at.
+        perhaps: also where the faces cut off what is no larger than a brain.
+    """
+    facts, grid = volume.facts, volume.grid
+    sides = [last + 1 - first for first, last in facts.box or ((0, 0),) * 3]
+    sides_mm = np.multiply(sides, grid.spacing_xyz_mm[::-1])
+    goes_on = sides_mm.min() > _HEAD_MM and facts.cut_share > _MOST_CUT
+    small = facts.foreground * grid.voxel_volume_ml <= MAX_BRAIN_ML
+    return small and (perhaps or not goes_on) and facts.border_share > _STRIPPED_BORDER

@@ -138,16 +138,16 @@ def read_case(
     images = read_images(case, one_of)
     if options.when == "never":
         return ReadCase(on_one_grid(case, images))
-    needs = case_needs(case, images, options)
+    needs, told = _settled(case_needs(case, images, options), options)
     if needs.nothing and options.mask is None:
-        return ReadCase(on_one_grid(case, images))
+        return ReadCase(on_one_grid(case, images), findings=told)
     if _lacks_extractor(needs, options) and not needs.on_other_grids and not needs.always:
-        return ReadCase(on_one_grid(case, images), findings=(_no_extractor(needs),))
+        return ReadCase(on_one_grid(case, images), findings=(*told, _no_extractor(needs)))
     prepared = _prepared(images, needs, options, progress, cancelled)
     moved, prepared = prepared.images, replace(prepared, images={})  # to be freed early
     return ReadCase(
         images=moved,
-        findings=prepared.findings,
+        findings=(*told, *prepared.findings),
         prepared=prepared,
         place=lambda: place_of(prepared, options.result_grid),
         seconds=prepared.seconds,
@@ -168,7 +168,9 @@ def prepare_case(
         Cancelled: `cancelled` returned true.
     """
     images = read_images(case, SEQUENCES)
-    return _prepared(images, case_needs(case, images, options), options, progress, cancelled)
+    needs, told = _settled(case_needs(case, images, options), options)
+    prepared = _prepared(images, needs, options, progress, cancelled)
+    return replace(prepared, findings=(*told, *prepared.findings))
 
 
 def _prepared(
@@ -247,6 +249,23 @@ def _joined(first: sitk.Transform | None, then: sitk.Transform | None) -> sitk.T
 def _lacks_extractor(needs: Needs, options: PreparationOptions) -> bool:
     own = options.extractor is not DeepbetExtractor
     return bool(needs.with_skull) and options.mask is None and not own and not is_installed()
+
+
+def _settled(needs: Needs, options: PreparationOptions) -> tuple[Needs, tuple[Finding, ...]]:
+    """Take what may be a brain for one where nothing is installed that could tell."""
+    if not needs.perhaps or not _lacks_extractor(needs, options):
+        return needs, ()
+    told = Finding(
+        severity=WARNING,
+        slots=needs.perhaps,
+        volumes=needs.perhaps,
+        found=_("a brain, or a small head, that the field of view cuts off"),
+        expected=_("a whole brain"),
+        action=_(
+            "it is taken for a brain without skull; brain extraction would tell ({command})"
+        ).format(command=INSTALL),
+    )
+    return needs.with_brains(needs.perhaps), (told,)
 
 
 def _no_extractor(needs: Needs) -> Finding:
