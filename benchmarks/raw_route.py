@@ -82,9 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows += found
     print(f"\nmeans of {len(cases)} cases, model {options.model}, seed {options.seed}")
     names = dict.fromkeys(row[:2] for row in rows)
-    print_rows(
-        [(*n, np.mean([r[2] for r in rows if r[:2] == n], axis=0).tolist()) for n in names]
-    )
+    print_rows([(*n, np.mean([r[2] for r in rows if r[:2] == n], axis=0).tolist()) for n in names])
     print_errors(errors)
     return 0
 
@@ -98,7 +96,9 @@ def rows_of(
     for slices in options.slices:
         for headers in options.headers:
             what = f"{slices} mm, headers {headers}"
-            random = np.random.default_rng([options.seed, zlib.crc32(f"{case.name} {what}".encode())])
+            random = np.random.default_rng(
+                [options.seed, zlib.crc32(f"{case.name} {what}".encode())]
+            )
             with tempfile.TemporaryDirectory() as folder:
                 copy = moved_case(case, Path(folder), random, slices, headers == "right")
                 result = segmenter.segment(copy.case, Progress())
