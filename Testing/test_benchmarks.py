@@ -158,13 +158,13 @@ def test_a_contrast_suppressed_copy_differs_in_t1c_and_truth_alone(tmp_path, mon
 
 @pytest.fixture
 def stripped_case(tmp_path, monkeypatch):
-    """A stripped head of 0.4 times the size, in few voxels, with its labels; it passes for one."""
+    """A stripped head of 0.3 times the size, in few voxels, with its labels; it passes for one."""
     path = write_phantom_case(tmp_path / "cases", 5, (48, 48, 27))
     for file in path.glob("*.nii.gz"):
         image = sitk.ReadImage(str(file))
-        image.SetSpacing([0.4 * step for step in image.GetSpacing()])
+        image.SetSpacing([0.3 * step for step in image.GetSpacing()])
         sitk.WriteImage(image, str(file))
-    monkeypatch.setattr(doubts, "NO_BRAIN_ML", 50)
+    monkeypatch.setattr(doubts, "NO_BRAIN_ML", 20)
     (case,) = usable_cases(tmp_path / "cases").values()
     return case
 
@@ -174,10 +174,10 @@ def moved_cases(monkeypatch):
     """The module that moves cases, for that head."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     own = importlib.import_module("moved_cases")
-    monkeypatch.setattr(own, "REFERENCE_MM", 2.0)
-    monkeypatch.setattr(own, "IN_PLANE_MM", (1.8, 2.2))
-    monkeypatch.setattr(own, "FIELD_XY_MM", 100.0)
-    monkeypatch.setattr(own, "FIELD_Z_MM", 90.0)
+    monkeypatch.setattr(own, "REFERENCE_MM", 1.6)
+    monkeypatch.setattr(own, "IN_PLANE_MM", (1.4, 1.8))
+    monkeypatch.setattr(own, "FIELD_XY_MM", 76.0)
+    monkeypatch.setattr(own, "FIELD_Z_MM", 70.0)
     return own
 
 
@@ -194,7 +194,7 @@ def test_a_moved_case_knows_where_its_head_is(stripped_case, moved_cases, tmp_pa
     losses = []
     for sequence in ("t1", "t2", "flair"):
         by_header, by_motion = (overlap(brain, brains["t1c"][0]) for brain in brains[sequence])
-        assert by_motion > 0.9
+        assert by_motion > 0.85
         losses.append(by_motion - by_header)
         own = Grid.of(images[sequence])
         assert own.spacing_xyz_mm[2] == pytest.approx(2)
