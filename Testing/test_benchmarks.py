@@ -13,6 +13,9 @@ from phantom_fixtures import write_doll
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+from scripted_models.preparation import doubts
+from scripted_models.preparation.working_grids import moved_onto
 from scripted_models.tasks.brains.case_split import usable_cases
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -134,3 +137,88 @@ def test_a_contrast_suppressed_copy_differs_in_t1c_and_truth_alone(tmp_path, mon
     for sequence, source in case.images.items():
         pair = [sitk.GetArrayFromImage(s.read()) for s in (source, copy.images[sequence])]
         assert np.array_equal(*pair) == (sequence != "t1c")
+
+
+@pytest.fixture
+def stripped_case(tmp_path, monkeypatch):
+    """A stripped head of 0.3 times the size, in few voxels, with its labels; it passes for one."""
+    path = write_phantom_case(tmp_path / "cases", 5, (48, 48, 27))
+    for file in path.glob("*.nii.gz"):
+        image = sitk.ReadImage(str(file))
+        image.SetSpacing([0.3 * step for step in image.GetSpacing()])
+        sitk.WriteImage(image, str(file))
+    monkeypatch.setattr(doubts, "NO_BRAIN_ML", 20)
+    (case,) = usable_cases(tmp_path / "cases").values()
+    return case
+
+
+@pytest.fixture
+def moved_cases(monkeypatch):
+    """The module that moves cases, for that head."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    own = importlib.import_module("moved_cases")
+    monkeypatch.setattr(own, "REFERENCE_MM", 1.6)
+    monkeypatch.setattr(own, "IN_PLANE_MM", (1.4, 1.8))
+    monkeypatch.setattr(own, "FIELD_XY_MM", 76.0)
+    monkeypatch.setattr(own, "FIELD_Z_MM", 70.0)
+    return own
+
+
+@pytest.mark.parametrize("headers_right", [True, False])
+def test_a_moved_case_knows_where_its_head_is(stripped_case, moved_cases, tmp_path, headers_right):
+    random = np.random.default_rng(1)
+    copy = moved_cases.moved_case(stripped_case, tmp_path, random, 2, headers_right)
+    images = {m: source.read() for m, source in copy.case.images.items()}
+    grid = Grid.of(images["t1c"])
+    brains = {
+        m: [sitk.GetArrayFromImage(moved_onto(i, grid, way)[0]) > 0 for way in (None, true)]
+        for m, i, true in ((m, i, copy.motions[m]) for m, i in images.items())
+    }
+    losses = []
+    for sequence in ("t1", "t2", "flair"):
+        by_header, by_motion = (overlap(brain, brains["t1c"][0]) for brain in brains[sequence])
+        assert by_motion > 0.85
+        losses.append(by_motion - by_header)
+        own = Grid.of(images[sequence])
+        assert own.spacing_xyz_mm[2] == pytest.approx(2)
+        assert own.direction != grid.direction
+    assert (max(losses) < 1e-6) == headers_right
+    truth = copy.truth_on(grid)
+    labels, old = stripped_case.read_truth()
+    ml = (labels > 0).sum() * old.voxel_volume_ml
+    assert (truth > 0).sum() * grid.voxel_volume_ml == pytest.approx(ml, rel=0.05)
+    assert brains["t1c"][0][truth > 0].mean() > 0.98
+
+
+def overlap(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+@pytest.mark.usefixtures("moved_cases")
+def test_raw_route_sets_moved_cases_beside_the_untouched_one(stripped_case, table_of):
+    folder = str(stripped_case.images["t1"].path.parent)
+    lines = table_of("raw_route", folder, "--slices", "5", "--headers", "right", "--masks", "1")
+    means = lines[[line.startswith("means of 1 cases") for line in lines].index(True) :]
+    untouched = row(means, "untouched ")
+    assert untouched[3:] == [0, 0, 0]
+    what = "5 mm, headers right"
+    for form in ("carried over", "1 mm, native grid", "1 mm, working grid", "native route"):
+        scores = row(means, f"{what:24} {form:20}")
+        np.testing.assert_allclose(np.subtract(scores[:3], untouched[:3]), scores[3:], atol=1.1e-3)
+    small, large = (row(means, f"{what:24} mask {size} mm{'':10}") for size in ("-1", "+1"))
+    assert small[0] != large[0]
+    assert row(means, f"{what:24} carried over")[0] > untouched[0] - 0.1
+    assert any(line.startswith("3 registrations: mean ") for line in means)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_raw_heads_tell_masks_and_stages(stripped_case, table_of):
+    folder = stripped_case.images["t1"].path.parent
+    image = stripped_case.images["t1c"].read()
+    sitk.WriteImage(sitk.Cast(image > 0, sitk.sitkUInt8), str(folder / "x_t1c_mask.nii.gz"))
+    lines = table_of("raw_heads", str(folder), "--models", "fast", "--threads", "1")
+    assert row(lines, "t1c ")[0] > 0.99
+    (stages,) = [line for line in lines if line.startswith("start ")]
+    assert "network " in stages
+    (peak,) = [line for line in lines if line.startswith("peak ")]
+    assert float(peak.split()[1]) > 0.1

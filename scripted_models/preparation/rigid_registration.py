@@ -24,6 +24,7 @@ _BINS = 32
 _NEAR_BRAIN_MM = 10.0  # around the brain, what the last stage sees
 _SAME_POSITION_MM = 0.5  # a correction below it is none: half of a working voxel
 _LEAST_SEEN = 0.3  # of the fixed brain inside the moving volume
+_MOST_REFINED_MM = 10.0  # what stage C may move; it runs farther only out of a field of view
 _STEPS = 150  # of an optimizer, at most
 _RELAXATION = 0.8  # of a step that went too far; with 0.5 different starts end apart
 Asked = Callable[[], bool]
@@ -107,9 +108,9 @@ def register(
     least, best = min(costs, key=lambda known: known[0])
     found = pair.by_brain(fine, best)
     cost = pair.cost(fine, found)
-    if cost > least:
+    if cost > least or _mean_distance(found, best, pair.brain_points) > _MOST_REFINED_MM:
         cost, found = least, best
-    moved = _mean_motion(found, pair.brain_points)
+    moved = _mean_distance(found, sitk.Transform(), pair.brain_points)
     start_cost = costs[0][0]
     if moved < _SAME_POSITION_MM or cost >= start_cost:
         cost, found, moved = start_cost, header, 0.0
@@ -124,9 +125,9 @@ def register(
     )
 
 
-def _mean_motion(transform: sitk.Transform, points: np.ndarray) -> float:
-    moved = np.array([transform.TransformPoint(point) for point in points.tolist()])
-    return float(np.linalg.norm(moved - points, axis=1).mean())
+def _mean_distance(first: sitk.Transform, second: sitk.Transform, points: np.ndarray) -> float:
+    places = [[t.TransformPoint(p) for p in points.tolist()] for t in (first, second)]
+    return float(np.linalg.norm(np.subtract(*places), axis=1).mean())
 
 
 @dataclass(frozen=True, eq=False)
