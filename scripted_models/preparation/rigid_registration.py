@@ -130,7 +130,7 @@ def register(
 
 def _mean_distance(first: sitk.Transform, second: sitk.Transform, points: np.ndarray) -> float:
     places = [[t.TransformPoint(p) for p in points.tolist()] for t in (first, second)]
-    return float(np.linalg.norm(np.subtract(*places), axis=1).mean())
+    return float(np.linalg.norm(np.subtract(places[0], places[1]), axis=1).mean())
 
 
 @dataclass(frozen=True, eq=False)
