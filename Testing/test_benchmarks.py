@@ -186,7 +186,7 @@ def test_a_moved_case_knows_where_its_head_is(stripped_case, moved_cases, tmp_pa
     truth = copy.truth_on(grid)
     labels, old = stripped_case.read_truth()
     ml = (labels > 0).sum() * old.voxel_volume_ml
-    assert (truth > 0).sum() * grid.voxel_volume_ml == pytest.approx(ml, rel=0.05)
+    assert (truth > 0).sum() * grid.voxel_volume_ml == pytest.approx(ml, rel=0.15)
     assert brains["t1c"][0][truth > 0].mean() > 0.98
 
 

@@ -16,7 +16,7 @@ from head_fixtures import (
 from scripted_models.errors import Cancelled, InputError, ResourceError
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import WARNING
-from scripted_models.preparation import deepbet_weights, deepbet_wheel
+from scripted_models.preparation import deepbet_weights, deepbet_wheel, rigid_registration
 from scripted_models.preparation.brain_extraction import brain_of, shown_part, volume_ml
 from scripted_models.preparation.doubts import refuse_no_brain, registration_doubts
 from scripted_models.preparation.image_preparation import prepare_images
@@ -141,6 +141,15 @@ class TestRegistration:
         squeezed.SetSpacing(np.multiply(squeezed.GetSpacing(), (1.1, 1.4, 0.8)).tolist())
         found = register(stripped(phantom["t1c"]), stripped(squeezed))
         assert [f.severity for f in registration_doubts("t2", found)][:1] == [WARNING]
+
+    def test_a_last_stage_that_runs_away_is_undone_and_told(self, phantom, monkeypatch):
+        monkeypatch.setattr(rigid_registration, "_MOST_REFINED_MM", 0.0)
+        heads = stripped(phantom["t1c"]), stripped(moved(phantom["t1"], motion(phantom["t1"])))
+        found = register(*heads)
+        assert not found.is_steady
+        assert found.overlap > 0.93  # where the stage before had ended
+        (doubt,) = registration_doubts("t1", found)
+        assert "no clear position" in doubt.found
 
     def test_volumes_that_never_meet_do_not_fail(self, phantom):
         far = sitk.Image(phantom["t2"])

@@ -165,6 +165,10 @@ def registration_doubts(
         )
         expected = _("at least {value} after registration").format(value=f"{LEAST_INFORMATION:g}")
         yield _about(WARNING, (sequence,), found, expected, action)
+    elif not registration.is_steady:
+        found = _("no clear position against the reference")
+        expected = _("one that the last step of the registration keeps")
+        yield _about(WARNING, (sequence,), found, expected, action)
     if registration.degrees > MOST_MOVED_DEGREES or registration.moved_mm > MOST_MOVED_MM:
         found = _("a position that is turned by {degrees} degrees and {distance} mm away").format(
             degrees=f"{registration.degrees:.0f}", distance=f"{registration.moved_mm:.0f}"

@@ -58,6 +58,7 @@ class Registration:
         start_overlap: Dice of both brains at the headers' positions; None without both masks.
         overlap: the same after registration.
         moved_mm: mean distance that points of the brain were moved.
+        is_steady: the last stage stayed near its start; otherwise its start was kept.
     """
 
     transform: sitk.Euler3DTransform
@@ -66,6 +67,7 @@ class Registration:
     start_overlap: float | None
     overlap: float | None
     moved_mm: float
+    is_steady: bool = True
 
     @property
     def degrees(self) -> float:
@@ -108,10 +110,10 @@ def register(
     least, best = min(costs, key=lambda known: known[0])
     found = pair.by_brain(fine, best)
     cost = pair.cost(fine, found)
-    if cost > least or _mean_distance(found, best, pair.brain_points) > _MOST_REFINED_MM:
+    is_steady = _mean_distance(found, best, pair.brain_points) <= _MOST_REFINED_MM
+    if cost > least or not is_steady:
         cost, found = least, best
-    moved = _mean_distance(found, sitk.Transform(), pair.brain_points)
-    start_cost = costs[0][0]
+    moved, start_cost = _mean_distance(found, sitk.Transform(), pair.brain_points), costs[0][0]
     if moved < _SAME_POSITION_MM or cost >= start_cost:
         cost, found, moved = start_cost, header, 0.0
     told(1.0)
@@ -122,6 +124,7 @@ def register(
         start_overlap=pair.overlap(header),
         overlap=pair.overlap(found),
         moved_mm=moved,
+        is_steady=is_steady,
     )
 
 
@@ -153,9 +156,7 @@ class _Pair:
     def __init__(self, fixed: Head, moving: Head, cancelled: Asked) -> None:
         self.cancelled = cancelled
         self.is_stripped = fixed.is_stripped or moving.is_stripped
-        self.brains = [
-            None if head.brain is None else _at(head.brain, _FINE_MM) for head in (fixed, moving)
-        ]
+        self.brains = [h.brain and _at(h.brain, _FINE_MM) for h in (fixed, moving)]
         self.heads = [head.image for head in (fixed, moving)]
         self.centers = [
             _center(_at(head, _COARSE_MM) if brain is None else brain)
