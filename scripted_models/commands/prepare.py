@@ -65,11 +65,14 @@ def run(options: Namespace, progress: Progress) -> int:
 
 
 def _prepare(case: "Case", output: Path, wanted: "PreparationOptions", progress: Progress) -> None:
-    from scripted_models.reporting.preparation_page import write_preparation
+    from scripted_models.reporting.preparation_page import refuse_other_files, write_preparation
     from scripted_models.segmentation.case_inputs import CaseInputs
     from scripted_models.segmentation.raw_cases import prepare_case
+    from scripted_models.segmentation.result_folders import check_place
 
     inputs = CaseInputs.of(case)
+    check_place(output, case)
+    refuse_other_files(output / case.name, inputs)
     prepared = prepare_case(case, wanted, progress)
     warnings = [finding.sentence for finding in prepared.findings]
     for finding in prepared.findings:

@@ -7,6 +7,7 @@ import SimpleITK as sitk
 
 from scripted_models.errors import InputError, listed, phrases
 from scripted_models.images.checks import (
+    MAX_EXTENT_MM,
     MAX_SLICE_RATIO,
     MIN_BRAIN_OVERLAP,
     NOTE,
@@ -35,21 +36,45 @@ _MOST_AT_BORDER = 0.25  # of the surface of a tumor
 _MOST_CUT = 0.3  # of the largest section of the brain, where the field of view ends
 
 
-def refuse_no_brain(brains: Mapping[str, sitk.Image]) -> None:
+def refuse_no_head(images: Mapping[str, sitk.Image]) -> None:
+    """Refuse volumes far larger than a head; a grid of 1 mm over them takes all memory there is.
+
+    Raises:
+        InputError: a wrong voxel size, or the field of view of a whole body.
+    """
+    for sequence, image in images.items():
+        extents = np.multiply(image.GetSize(), image.GetSpacing())
+        if extents.max() > MAX_EXTENT_MM:
+            size = " x ".join(f"{extent:.0f}" for extent in extents)
+            raise InputError(
+                path=sequence,
+                found=_("an extent of {size} mm").format(size=size),
+                expected=_("a head, at most {size} mm").format(size=f"{MAX_EXTENT_MM:.0f}"),
+                action=_("check the voxel size and its unit in the header"),
+            )
+
+
+def refuse_no_brain(brains: Mapping[str, sitk.Image], are_given: bool = False) -> None:
     """Refuse volumes in which no brain was found.
+
+    Args:
+        brains: sequence -> brain in its own volume.
+        are_given: they are of the user's mask.
 
     Raises:
         InputError: the brain of a volume is too small to be one.
     """
     for sequence, brain in brains.items():
         ml = volume_ml(brain)
-        if ml < NO_BRAIN_ML:
-            raise InputError(
-                path=sequence,
-                found=_("a brain of {volume} mL").format(volume=f"{ml:.0f}"),
-                expected=_("at least {volume} mL").format(volume=f"{NO_BRAIN_ML:.0f}"),
-                action=_("check that this is a head, or give a mask with --brain-mask"),
-            )
+        if ml >= NO_BRAIN_ML:
+            continue
+        found = _("a brain of {volume} mL").format(volume=f"{ml:.0f}")
+        action = _("check that this is a head, or give a mask with --brain-mask")
+        if are_given:
+            found = _("{volume} mL of the brain mask in this volume").format(volume=f"{ml:.0f}")
+            action = _("check that the mask is a brain in the space of this volume")
+        least = _("at least {volume} mL").format(volume=f"{NO_BRAIN_ML:.0f}")
+        raise InputError(path=sequence, found=found, expected=least, action=action)
 
 
 def doubts_of(
@@ -209,8 +234,21 @@ def mask_border_finding(labels: np.ndarray, brain: np.ndarray) -> Finding | None
     return _about(WARNING, (), found, "", action)
 
 
-def mask_doubts(mask: GivenMask) -> Iterable[Finding]:
-    """Say whose a given mask was taken to be, where its grid does not tell."""
+def mask_doubts(mask: GivenMask, registrations: Mapping[str, Registration]) -> Iterable[Finding]:
+    """Say whose a given mask was taken to be, where its grid does not tell.
+
+    Args:
+        mask: the given one.
+        registrations: sequence -> its registration.
+    """
+    moved = {m for m, found in registrations.items() if not found.stays}
+    elsewhere = tuple(m for m in mask.others if mask.sequence in moved or m in moved)
+    if elsewhere:
+        found = _("a brain mask on the grid of {sequence} and of other positions").format(
+            sequence=listed((mask.sequence, *elsewhere))
+        )
+        action = _("it is taken for that of this sequence, or name another with --reference")
+        yield _about(WARNING, (mask.sequence,), found, _("the grid of one sequence"), action)
     if not mask.is_on_its_grid:
         found = _("a brain mask on a grid of its own")
         action = _("it is taken to lie in the space of this sequence, check it")

@@ -1,5 +1,6 @@
 """Raw volumes of a case become registered, skull-stripped ones on one grid."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,11 +18,17 @@ from scripted_models.preparation.brain_extraction import (
     shown_part,
     volume_ml,
 )
-from scripted_models.preparation.doubts import doubts_of, mask_doubts, refuse_no_brain
+from scripted_models.preparation.doubts import (
+    doubts_of,
+    mask_doubts,
+    refuse_no_brain,
+    refuse_no_head,
+)
 from scripted_models.preparation.mask_file import GivenMask
 from scripted_models.preparation.needs import Needs
 from scripted_models.preparation.rigid_registration import Head, Registration, register
 from scripted_models.preparation.working_grids import moved_onto, working_grid
+from scripted_models.runtime.memory import check_memory
 from scripted_models.runtime.progress import Progress
 
 STAGES = {"brain": 0.0, "register": 0.45, "resample": 0.9}
@@ -94,9 +101,12 @@ def prepare_images(
 
     Raises:
         InputError: no brain in a volume.
-        ResourceError: no extractor.
+        ResourceError: no extractor, or too little memory.
         Cancelled: `cancelled` returned true.
     """
+    refuse_no_head(images)
+    grid = working_grid(Grid.of(images[needs.reference]))
+    check_memory(math.prod(grid.size_xyz), 0)
     clock = _Clock(progress)
     native = {m: sitk.Cast(image, sitk.sitkFloat32) for m, image in images.items()}
     part = clock.enter("brain")
@@ -105,7 +115,7 @@ def prepare_images(
     if extract is not None:
         needs = _with_brains(needs, native, chances)
     brains = {m: brain_of(chance) for m, chance in chances.items()}
-    refuse_no_brain(brains)
+    refuse_no_brain(brains, are_given=mask is not None)
     part = clock.enter("register")
     heads = {
         m: Head(image, brains.get(m), m not in needs.with_skull) for m, image in native.items()
@@ -113,7 +123,6 @@ def prepare_images(
     registrations = _registrations(heads, needs, part, cancelled)
     clock.enter("resample")
     transforms = {m: None if r.stays else r.transform for m, r in registrations.items()}
-    grid = working_grid(Grid.of(native[needs.reference]))
     brain = _joined(chances, transforms, grid)
     moved = {m: moved_onto(image, grid, transforms.get(m)) for m, image in native.items()}
     reached = {m: inside for m, (_, inside) in moved.items()}
@@ -126,7 +135,7 @@ def prepare_images(
         brains=brains,
         registrations=registrations,
         extraction="a mask that was given" if mask else extract.name if extract else "none needed",
-        findings=(*findings, *([] if mask is None else mask_doubts(mask))),
+        findings=(*findings, *([] if mask is None else mask_doubts(mask, registrations))),
         seconds=clock.stop(),
     )
 

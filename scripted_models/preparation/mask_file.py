@@ -20,11 +20,13 @@ class GivenMask:
         sequence: the one in whose space it lies.
         brain: float32 on its own grid, 0 or 1.
         is_on_its_grid: its grid is that of a volume; otherwise it is taken for the reference's.
+        others: sequences whose grid is that of the mask, too.
     """
 
     sequence: str
     brain: sitk.Image
     is_on_its_grid: bool
+    others: tuple[str, ...] = ()
 
 
 def read_mask(path: Path, images: Mapping[str, sitk.Image], reference: str) -> GivenMask:
@@ -41,7 +43,8 @@ def read_mask(path: Path, images: Mapping[str, sitk.Image], reference: str) -> G
     image = read_volume(path)
     values = sitk.GetArrayFromImage(image)
     inside = values != 0
-    if not inside.any() or inside.all() or len(np.unique(values[inside][:100_000])) > 1:
+    shown = values[inside]
+    if not 0 < len(shown) < values.size or shown.min() != shown.max():
         raise InputError(
             path=path,
             found="a volume with other values than 0 and one more",
@@ -52,4 +55,4 @@ def read_mask(path: Path, images: Mapping[str, sitk.Image], reference: str) -> G
     order = [reference, *(m for m in images if m != reference)]
     same = [m for m in order if Grid.of(images[m]).matches(grid, HARMLESS_MM)]
     brain = grid.image_from(inside.astype(np.float32))
-    return GivenMask(same[0] if same else reference, brain, bool(same))
+    return GivenMask(same[0] if same else reference, brain, bool(same), tuple(same[1:]))

@@ -14,6 +14,7 @@ from scripted_models.preparation.prepared_files import (
     FACTS,
     facts_of,
     picture_of,
+    prepared_names,
     write_prepared,
 )
 from scripted_models.reporting.case_report import Picture
@@ -57,7 +58,7 @@ def write_preparation(
         ResourceError: the folder cannot be written.
     """
     target = Path(output) / name
-    _refuse_others(target, inputs)
+    refuse_other_files(target, inputs)
     facts = {"inputs": inputs.paths, "inputs_sha256": inputs.contents}
     with tempfile.TemporaryDirectory(prefix=BEGUN, dir=output) as scratch:
         folder = Path(scratch) / name
@@ -65,13 +66,23 @@ def write_preparation(
         write_prepared(folder, prepared, facts)
         write_file(folder / PAGE, preparation_page(prepared, name, warnings))
         if target.exists():
-            put_in_place(folder, target, ())
+            stale = [target / n for n in prepared_names() if not (folder / n).exists()]
+            put_in_place(folder, target, stale)
         else:
             folder.rename(target)
     return target / PAGE
 
 
-def _refuse_others(target: Path, inputs: CaseInputs) -> None:
+def refuse_other_files(target: Path, inputs: CaseInputs) -> None:
+    """Refuse a folder that holds something else than a former preparation of these inputs.
+
+    Args:
+        target: folder of the case.
+        inputs: files of the case.
+
+    Raises:
+        InputError: it does.
+    """
     if not target.exists() or not (found := sorted(path.name for path in target.iterdir())):
         return
     try:

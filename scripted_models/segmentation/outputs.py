@@ -26,7 +26,7 @@ from scripted_models.preparation.prepared_files import FACTS, facts_of, picture_
 from scripted_models.runtime.atomic_files import BEGUN, make_folder
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.quality_estimate import uncertainty
-from scripted_models.segmentation.raw_cases import AUTOMATIC, PreparationOptions
+from scripted_models.segmentation.raw_cases import AUTOMATIC, PreparationOptions, is_as_asked
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 from scripted_models.segmentation.result_folders import (
     OVERLAY,
@@ -150,7 +150,7 @@ def is_written(
     expected = {"model": _identity(model), "coding": options.coding.name}
     if not expected.items() <= report.items():
         return False
-    if report.get("prepare", AUTOMATIC.asked) != preparation.asked:
+    if not is_as_asked(preparation, report.get("prepare")):
         return False
     try:
         return report.get("inputs_sha256") == inputs.contents

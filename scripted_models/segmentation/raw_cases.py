@@ -69,6 +69,25 @@ class PreparationOptions:
 
 
 AUTOMATIC = PreparationOptions()
+LACKED = "lacked"  # beside what was asked for, in reports
+
+
+def asked_and_lacked(options: PreparationOptions, lacks_extractor: bool) -> dict[str, str]:
+    """Return what decides about a result: what was asked for, and what was not installed."""
+    return options.asked | ({LACKED: "brain extraction"} if lacks_extractor else {})
+
+
+def is_as_asked(options: PreparationOptions, reported: object) -> bool:
+    """Tell whether these options would do now what a report says was done.
+
+    Args:
+        options: of now.
+        reported: what `asked_and_lacked` gave; None of reports without a word about preparation.
+    """
+    known = AUTOMATIC.asked if reported is None else reported
+    if isinstance(known, dict) and LACKED in known and not is_installed():
+        known = {name: value for name, value in known.items() if name != LACKED}
+    return known == options.asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +124,7 @@ class ReadCase:
         prepared: how, without its images; None where they are as in the files.
         place: makes the place of the result; None: the grid of the images.
         seconds: time per stage.
+        lacks_extractor: brain extraction would have been needed, and is not installed.
     """
 
     images: Mapping[str, sitk.Image]
@@ -112,6 +132,7 @@ class ReadCase:
     prepared: Prepared | None = None
     place: Callable[[], ResultPlace] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    lacks_extractor: bool = False
 
 
 def read_case(
@@ -140,9 +161,10 @@ def read_case(
         return ReadCase(on_one_grid(case, images))
     needs, told = _settled(case_needs(case, images, options), options)
     if needs.nothing and options.mask is None:
-        return ReadCase(on_one_grid(case, images), findings=told)
+        return ReadCase(on_one_grid(case, images), findings=told, lacks_extractor=bool(told))
     if _lacks_extractor(needs, options) and not needs.on_other_grids and not needs.always:
-        return ReadCase(on_one_grid(case, images), findings=(*told, _no_extractor(needs)))
+        told = (*told, _no_extractor(needs))
+        return ReadCase(on_one_grid(case, images), findings=told, lacks_extractor=True)
     prepared = _prepared(images, needs, options, progress, cancelled)
     moved, prepared = prepared.images, replace(prepared, images={})  # to be freed early
     return ReadCase(
@@ -151,6 +173,7 @@ def read_case(
         prepared=prepared,
         place=lambda: place_of(prepared, options.result_grid),
         seconds=prepared.seconds,
+        lacks_extractor=bool(told),
     )
 
 

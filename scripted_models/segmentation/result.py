@@ -37,7 +37,7 @@ class Segmentation:
         form: how the network was evaluated, one of `inference.FORMS`.
         memory_steps: where the network went on after memory had run out; usually none.
         seconds: time per stage.
-        asked: what the user wanted of raw volumes.
+        asked: what the user wanted of raw volumes, and what was not installed for it.
         prepared: how the volumes were prepared; None where they are as in the files.
         working_volumes_ml: label or region -> mL on the grid that the network saw; of prepared
             volumes only.

@@ -29,6 +29,7 @@ from scripted_models.segmentation.raw_cases import (
     SHARE,
     PreparationOptions,
     ResultPlace,
+    asked_and_lacked,
     read_case,
 )
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
@@ -149,7 +150,7 @@ class Segmenter:
             form=choose_form(self.model.network),
             memory_steps=steps,
             seconds=stages.seconds,
-            asked=self.preparation.asked,
+            asked=asked_and_lacked(self.preparation, read.lacks_extractor),
             prepared=read.prepared,
             working_volumes_ml=before,
         )
