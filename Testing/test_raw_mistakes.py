@@ -16,6 +16,7 @@ from head_fixtures import (
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.cli import main
 from scripted_models.errors import InputError, ResourceError
+from scripted_models.geometry import Grid
 from scripted_models.preparation import image_preparation
 from scripted_models.preparation.brain_extraction import brain_of, shown_part
 from scripted_models.preparation.image_preparation import prepare_images
@@ -96,6 +97,21 @@ class TestMasks:
         mask = read_mask(written(tmp_path / "m.nii.gz", brain), images, "t1c")
         found = [finding.sentence for finding in prepared(images, mask).findings]
         assert any("the grid of t1c and flair" in sentence for sentence in found) == is_moved
+
+
+class TestBackgrounds:
+    def test_another_background_than_zero_does_not_bleed_into_the_brain(self, phantom):
+        def below(image):
+            array = sitk.GetArrayFromImage(image).astype(np.float32)
+            return Grid.of(image).image_from(np.where(array == 0, -1000, array))
+
+        usual, other = (prepared({"t1c": i}) for i in (phantom["t1c"], below(phantom["t1c"])))
+        for a, b in ((usual.images["t1c"], other.images["t1c"]), (usual.brain, other.brain)):
+            assert np.array_equal(sitk.GetArrayViewFromImage(a), sitk.GetArrayViewFromImage(b))
+
+    def test_one_brain_is_doubted_once(self, phantom):
+        found = [finding.found for finding in prepared({"t1c": phantom["t1c"]}).findings]
+        assert sum("a brain of" in words for words in found) == 1
 
 
 class TestFormerFiles:

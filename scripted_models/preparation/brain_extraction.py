@@ -53,6 +53,15 @@ def shown_part(image: sitk.Image) -> sitk.Image:
     return Grid.of(image).image_from(shown.astype(np.float32))
 
 
+def on_zero(image: sitk.Image) -> sitk.Image:
+    """Return a skull-stripped volume with 0 as background; another one would bleed into the rim."""
+    array = sitk.GetArrayViewFromImage(image)
+    background = look_at(array).background
+    if background == 0:
+        return image
+    return Grid.of(image).image_from(np.where(array == background, 0, array).astype(np.float32))
+
+
 def volume_ml(mask: sitk.Image) -> float:
     """Return the volume of a mask of 0 and 1."""
     voxels = int(np.count_nonzero(sitk.GetArrayViewFromImage(mask)))

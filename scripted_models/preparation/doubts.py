@@ -156,7 +156,8 @@ def _thick(native: Mapping[str, sitk.Image]) -> Iterable[Finding]:
 
 def _volumes(brains: Mapping[str, sitk.Image], joined: sitk.Image) -> Iterable[Finding]:
     sizes = {m: volume_ml(brain) for m, brain in brains.items()}
-    for slots, ml in [*(((m,), v) for m, v in sizes.items()), (tuple(sizes), volume_ml(joined))]:
+    of_each = [((m,), v) for m, v in sizes.items()] if len(sizes) > 1 else []
+    for slots, ml in [*of_each, (tuple(sizes), volume_ml(joined))]:
         if not LEAST_BRAIN_ML <= ml <= MOST_BRAIN_ML:
             found = _("a brain of {volume} mL").format(volume=f"{ml:.0f}")
             expected = _("{low} to {high} mL in adults").format(

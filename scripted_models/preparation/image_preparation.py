@@ -15,6 +15,7 @@ from scripted_models.images.checks import Finding
 from scripted_models.preparation.brain_extraction import (
     BrainExtractor,
     brain_of,
+    on_zero,
     shown_part,
     volume_ml,
 )
@@ -45,7 +46,7 @@ class Prepared:
             they were freed (`image_of` makes them again).
         brain: uint8 on the working grid, 0 or 1.
         reference: sequence in whose space they lie.
-        native: sequence -> volume as it was.
+        native: sequence -> volume as it was; 0 in the background of stripped ones.
         brains: sequence -> brain in the native volume, uint8; empty with a mask from outside.
         registrations: sequence -> where it lies against the reference; of those that needed it.
         extraction: what found the brains: an extractor, a mask, or nothing that had to.
@@ -107,6 +108,7 @@ def prepare_images(
     refuse_no_head(images)
     grid = working_grid(Grid.of(images[needs.reference]))
     check_memory(math.prod(grid.size_xyz), 0)
+    images = {m: image if m in needs.with_skull else on_zero(image) for m, image in images.items()}
     clock = _Clock(progress)
     native = {m: sitk.Cast(image, sitk.sitkFloat32) for m, image in images.items()}
     part = clock.enter("brain")
