@@ -86,7 +86,7 @@ def one_nan(inputs):
     42,
     "a background of -7",
     0,
-    "case: t2: found a background of -7, expected 0; set it to 0 first, or it is taken for brain.",
+    "case: t2: found a background that is not 0; it was set to 0.",
 )
 def negative_background(inputs):
     inputs.change("t2", lambda v: np.where(v == 0, -7, v).astype(np.float32))

@@ -109,6 +109,15 @@ class TestBackgrounds:
         for a, b in ((usual.images["t1c"], other.images["t1c"]), (usual.brain, other.brain)):
             assert np.array_equal(sitk.GetArrayViewFromImage(a), sitk.GetArrayViewFromImage(b))
 
+    def test_volumes_that_need_nothing_else_get_it_too(self, phantom, tmp_path):
+        array = sitk.GetArrayFromImage(phantom["t1c"]).astype(np.float32)
+        below = Grid.of(phantom["t1c"]).image_from(np.where(array == 0, -1000, array))
+        case = Case("p", {"t1c": ImageSource(written(tmp_path / "p_t1c.nii.gz", below))})
+        read = read_case(case, ("t1c",), PreparationOptions(), Progress())
+        assert np.array_equal(sitk.GetArrayViewFromImage(read.images["t1c"]), array)
+        assert [finding.found for finding in read.findings] == ["a background that is not 0"]
+        assert not read.lacks_extractor
+
     def test_one_brain_is_doubted_once(self, phantom):
         found = [finding.found for finding in prepared({"t1c": phantom["t1c"]}).findings]
         assert sum("a brain of" in words for words in found) == 1

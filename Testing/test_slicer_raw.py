@@ -85,6 +85,15 @@ class TestDoctor:
         assert (told.slots, told.action) == (("t2",), "it will be registered to T1c")
         assert any(HINT in f.action for f in InputCheck().check(nodes))
 
+    def test_another_background_will_be_0(self, slicer_scene, nodes):
+        array = voxels(nodes["t2"])
+        array[array == 0] = -7
+        slicer.util.arrayFromVolumeModified(nodes["t2"])
+        (told,) = check(nodes)
+        assert (told.severity, told.action) == ("note", "it will be set to 0")
+        (told,) = InputCheck().check(nodes)
+        assert told.severity == "warning"
+
     def test_volumes_that_need_nothing_are_told_what_they_always_were(self, slicer_scene, nodes):
         assert check(nodes) == []
         for node in nodes.values():

@@ -30,7 +30,7 @@ from scripted_models.sequences import SEQUENCES, TITLES
 from .findings import label, volume_finding
 from .origin_check import origin_findings
 from .place_check import place_findings, placement
-from .raw_check import hint_finding, preparation_findings, raw_needs
+from .raw_check import background_findings, hint_finding, preparation_findings, raw_needs
 from .resampling import covering_grid, ijk_to_ras, world_grid
 from .slicer_types import VolumeNode, VolumeNodes
 from .translation import _
@@ -77,8 +77,11 @@ class InputCheck:
         if prepare and self.needs and not self.needs.nothing:
             found += _raw_findings(chosen, volumes, training_space, self.needs)
         else:
-            found += _findings_as_they_are(chosen, volumes, training_space, reference)
-            if self.needs and not self.needs.nothing:
+            sees_to = prepare and self.needs is not None
+            found += _findings_as_they_are(chosen, volumes, training_space, reference, sees_to)
+            if prepare and self.needs:
+                found += background_findings(volumes, self.needs)
+            elif self.needs and not self.needs.nothing:
                 found.append(hint_finding(self.needs))
         return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
@@ -102,10 +105,11 @@ def _findings_as_they_are(
     volumes: Mapping[str, Examined],
     training_space: TrainingSpace | None,
     reference: str,
+    prepared: bool,
 ) -> Iterator[Finding]:
     """Yield what there is to say of volumes that get onto one grid and nothing more."""
     yield from place_findings(volumes, reference)
-    yield from voxel_findings(volumes)
+    yield from voxel_findings(volumes, prepared)
     yield from origin_findings(nodes)
     yield from grid_findings(volumes, training_space, reference)
     if reference in volumes:
@@ -121,7 +125,7 @@ def _raw_findings(
     needs: Needs,
 ) -> Iterator[Finding]:
     """Yield what there is to say of volumes that will be prepared."""
-    yield from voxel_findings(volumes, to_be_prepared=True)
+    yield from voxel_findings(volumes, prepared=True)
     yield from origin_findings(nodes, registered=len(needs.unaligned) == len(volumes) - 1)
     yield from grid_findings(volumes, training_space, reference="")
     yield from preparation_findings(volumes, needs)

@@ -34,6 +34,7 @@ def preparation_findings(volumes: Mapping[str, Examined], needs: Needs) -> Itera
         yield _about(volumes, needs.with_skull, found, action)
         if not is_installed():
             yield _no_extraction(needs)
+    yield from background_findings(volumes, needs)
     if needs.on_other_grids:
         found = _("another grid than that of {sequence}").format(sequence=title)
         action = _("it will be registered to {sequence} and resampled").format(sequence=title)
@@ -48,6 +49,13 @@ def preparation_findings(volumes: Mapping[str, Examined], needs: Needs) -> Itera
         action = _("it will be registered to {sequence}").format(sequence=title)
         yield _about(volumes, rest, found.format(sequence=title), action)
     yield from _far_away(volumes, needs)
+
+
+def background_findings(volumes: Mapping[str, Examined], needs: Needs) -> Iterator[Finding]:
+    """Say that a background that is not 0 will be; stripped volumes need it even on one grid."""
+    if needs.off_zero:
+        found, action = _("a background that is not 0"), _("it will be set to 0")
+        yield _about(volumes, needs.off_zero, found, action)
 
 
 def hint_finding(needs: Needs) -> Finding:

@@ -77,25 +77,26 @@ class Examined:
     grid: Grid
 
 
-def voxel_findings(volumes: Mapping[str, Examined], to_be_prepared: bool = False) -> list[Finding]:
+def voxel_findings(volumes: Mapping[str, Examined], prepared: bool = False) -> list[Finding]:
     """Say what the voxels tell: not finite, constant, empty, skull, label maps, doubles.
 
     Args:
         volumes: sequence -> volume that was looked at.
-        to_be_prepared: what a preparation sees to is left out: skulls, backgrounds, other places.
+        prepared: they are or will be, and what a preparation sees to is left out: skulls,
+            backgrounds, other places.
     """
     found = [f for sequence, volume in volumes.items() for f in _unusable(sequence, volume)]
     stopped = {slot for finding in found for slot in finding.slots}
     rest = {m: volume for m, volume in volumes.items() if m not in stopped}
     found += [f for sequence, volume in rest.items() for f in _unlike_an_image(sequence, volume)]
-    if not to_be_prepared:
+    if not prepared:
         found += [*_skull(rest), *_background(rest)]
     found += _doubles(rest)
     doubtful = {slot for finding in found for slot in finding.slots}
     rest = {m: volume for m, volume in rest.items() if volume.facts.look and m not in doubtful}
     cut = list(_cut(rest))
     whole = {m: v for m, v in rest.items() if all(m not in finding.slots for finding in cut)}
-    others = [] if to_be_prepared else _other_patient(whole)
+    others = [] if prepared else _other_patient(whole)
     return [*found, *cut, *others, *_exchanged(rest)]
 
 

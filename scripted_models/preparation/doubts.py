@@ -131,6 +131,8 @@ def _done(needs: Needs, registrations: Mapping[str, Registration]) -> Iterable[F
     if needs.with_skull:
         action = _("it was removed, check the brain mask in {picture}").format(picture=PICTURE)
         yield _about(NOTE, needs.with_skull, _("skull"), "", action)
+    if needs.off_zero:
+        yield background_finding(needs.off_zero)
     moved = {m: r for m, r in registrations.items() if not r.stays}
     if moved:
         by = [f"{m} by {r.moved_mm:.1f} mm" for m, r in moved.items()]
@@ -139,6 +141,11 @@ def _done(needs: Needs, registrations: Mapping[str, Registration]) -> Iterable[F
             distances=listed(by), picture=PICTURE
         )
         yield _about(NOTE, tuple(moved), found, "", action)
+
+
+def background_finding(sequences: tuple[str, ...]) -> Finding:
+    """Say that the background of stripped volumes was another value than 0."""
+    return _about(NOTE, sequences, _("a background that is not 0"), "", _("it was set to 0"))
 
 
 def _thick(native: Mapping[str, sitk.Image]) -> Iterable[Finding]:

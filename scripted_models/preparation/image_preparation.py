@@ -108,7 +108,7 @@ def prepare_images(
     refuse_no_head(images)
     grid = working_grid(Grid.of(images[needs.reference]))
     check_memory(math.prod(grid.size_xyz), 0)
-    images = {m: image if m in needs.with_skull else on_zero(image) for m, image in images.items()}
+    images = {m: on_zero(i) if m in needs.off_zero else i for m, i in images.items()}
     clock = _Clock(progress)
     native = {m: sitk.Cast(image, sitk.sitkFloat32) for m, image in images.items()}
     part = clock.enter("brain")

@@ -32,6 +32,7 @@ class Needs:
         with_skull: sequences whose brain is still to be extracted.
         on_other_grids: sequences that lie on another grid than the reference.
         misplaced: stripped sequences on its grid whose brain lies elsewhere on it.
+        off_zero: stripped sequences whose background is not 0.
         perhaps: those of `with_skull` that may as well be brains, cut off by their field of view.
         always: the user wants it even where nothing is needed.
     """
@@ -41,6 +42,7 @@ class Needs:
     with_skull: tuple[str, ...]
     on_other_grids: tuple[str, ...]
     misplaced: tuple[str, ...] = ()
+    off_zero: tuple[str, ...] = ()
     perhaps: tuple[str, ...] = ()
     always: bool = False
 
@@ -68,7 +70,7 @@ class Needs:
 
     @property
     def nothing(self) -> bool:
-        """True when the volumes may go to a network as they are."""
+        """True when the volumes may go to a network as they are, with 0 as their background."""
         return not (self.always or self._doubtful)
 
 
@@ -102,6 +104,11 @@ def needs_of_examined(
         with_skull=tuple(heads),
         on_other_grids=tuple(elsewhere),
         misplaced=_misplaced(brains, reference),
+        off_zero=tuple(
+            m
+            for m, v in volumes.items()
+            if m not in heads and v.facts.background != 0 and v.facts.foreground
+        ),
         perhaps=tuple(perhaps),
         always=always,
     )

@@ -101,7 +101,8 @@ def findings_of(
         InputError: a volume that the model uses is of no use.
     """
     examined = {m: Examined(m, look_at(volume), grid) for m, volume in volumes.items()}
-    found = voxel_findings(examined) + grid_findings(examined, model.space, next(iter(examined)))
+    found = voxel_findings(examined, prepared=not as_in_files)
+    found += grid_findings(examined, model.space, next(iter(examined)))
     used = model.description.sequences
     for finding in found:
         if finding.severity == STOP and finding.slots[0] in used:

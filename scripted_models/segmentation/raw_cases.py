@@ -16,10 +16,10 @@ from scripted_models.cases.case import Case
 from scripted_models.errors import InputError, phrases
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import WARNING, Finding
-from scripted_models.preparation.brain_extraction import BrainExtractor
+from scripted_models.preparation.brain_extraction import BrainExtractor, on_zero
 from scripted_models.preparation.deepbet_extractor import DeepbetExtractor
 from scripted_models.preparation.deepbet_wheel import INSTALL, is_installed
-from scripted_models.preparation.doubts import mask_border_finding
+from scripted_models.preparation.doubts import background_finding, mask_border_finding
 from scripted_models.preparation.image_preparation import Prepared, prepare_images
 from scripted_models.preparation.mask_file import read_mask
 from scripted_models.preparation.needs import Needs, When, needs_of
@@ -160,11 +160,14 @@ def read_case(
     if options.when == "never":
         return ReadCase(on_one_grid(case, images))
     needs, told = _settled(case_needs(case, images, options), options)
-    if needs.nothing and options.mask is None:
-        return ReadCase(on_one_grid(case, images), findings=told, lacks_extractor=bool(told))
-    if _lacks_extractor(needs, options) and not needs.on_other_grids and not needs.always:
-        told = (*told, _no_extractor(needs))
-        return ReadCase(on_one_grid(case, images), findings=told, lacks_extractor=True)
+    lacks = _lacks_extractor(needs, options) and not needs.on_other_grids and not needs.always
+    if lacks or (needs.nothing and options.mask is None):
+        grounded = {m: on_zero(i) if m in needs.off_zero else i for m, i in images.items()}
+        more = (*told, *([_no_extractor(needs)] if lacks else []))
+        grounds = [background_finding(needs.off_zero)] if needs.off_zero else []
+        return ReadCase(
+            on_one_grid(case, grounded), findings=(*more, *grounds), lacks_extractor=bool(more)
+        )
     prepared = _prepared(images, needs, options, progress, cancelled)
     moved, prepared = prepared.images, replace(prepared, images={})  # to be freed early
     return ReadCase(
