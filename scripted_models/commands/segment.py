@@ -65,7 +65,7 @@ def add_preparation(parser: ArgumentParser) -> None:
     """Add the options about raw volumes."""
     text = "sequence to which the others are registered (default: t1c, or the first there is)"
     parser.add_argument("--reference", choices=SEQUENCES, help=text)
-    text = "brain of the reference, instead of a brain extraction"
+    text = "brain of a sequence on its grid, else of the reference, instead of a brain extraction"
     parser.add_argument("--brain-mask", type=Path, metavar="FILE", help=text)
 
 
