@@ -9,6 +9,7 @@ from scripted_models.bundle.description import (
     ModelDescription,
     Region,
     RegionScores,
+    TrainingRecord,
 )
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.typed_tables import as_table
@@ -34,8 +35,7 @@ def card_text(description: ModelDescription, network: SliceNetwork) -> str:
         f"Training cases: {', '.join(training.train) or 'not stated'}.",
         f"Validation cases (scored after every epoch): {', '.join(training.validation) or 'none'}.",
         f"Phantoms: {training.phantoms}. Copies of training cases whose enhancement was taken out: "
-        f"{training.contrast_suppressed}; as worse scans show them: {training.degraded}; "
-        f"with the tumor of another one: {training.transplanted}. "
+        f"{training.contrast_suppressed}. {_other_copies(training)}"
         f"Seed: {'not stated' if training.seed is None else training.seed}.",
         training.note,
         _MERGED_LABELS
@@ -96,6 +96,14 @@ def _crf(description: ModelDescription) -> str:
     settings = description.crf.stated if description.crf else {}
     stated = ", ".join(f"{key} {value}" for key, value in settings.items())
     return f"A dense CRF refines the probabilities: {stated}." if settings else ""
+
+
+def _other_copies(training: TrainingRecord) -> str:
+    told = (
+        ("As worse scans show them", training.degraded),
+        ("With the tumor of another one", training.transplanted),
+    )
+    return "".join(f"{what}: {count}. " for what, count in told if count)
 
 
 def _decision(least: Decision) -> str:
