@@ -34,6 +34,8 @@ name = "tiny"
 validation_every = 3
 validation_slices = 1
 contrast_suppressed = 1
+degraded = 1
+transplanted = 1
 [network]
 name = "TwoPathCNN"
 arguments = { initialization = "he", dropout = 0.5 }
@@ -107,7 +109,8 @@ class TestRuns:
         assert {*stated.train, *stated.validation} == {f"Phantom_0000{i}" for i in (1, 2, 3)}
         assert stated.contrast_suppressed == 1
         card = (uninterrupted / "model" / "docs" / "README.md").read_text(encoding="utf-8")
-        assert "whose enhancement was taken out: 1." in card
+        assert "whose enhancement was taken out: 1. As worse scans show them: 1. With the" in card
+        assert (stated.degraded, stated.transplanted) == (1, 1)
         assert stated.seconds > 0
         first = load_model(str(uninterrupted / "model_phase1"))
         assert first.description.training.epochs == (3, 0)
