@@ -227,7 +227,7 @@ class TestMaskFile:
 
 class TestPreparation:
     def prepare(self, images, mask=None, cancelled=lambda: False):
-        needs = needs_of(images, always=True)
+        needs = needs_of(images)
         return prepare_images(images, needs, lambda: None, mask, Progress(), cancelled)
 
     def test_moved_sequences_come_onto_the_reference(self, phantom):
