@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from head_fixtures import (
+    make_small_head,  # noqa: F401 - the fixture phantom
+    motion,
+)
+from head_fixtures import moved as moved_volume
 from slicer_fixtures import (
     SEQUENCES,
     export_volumes,
@@ -20,13 +25,17 @@ pytest.importorskip("slicer.util")
 
 from BrainTumorSegLib import raw_check  # noqa: E402
 from BrainTumorSegLib.input_check import InputCheck, reference_of  # noqa: E402
+from BrainTumorSegLib.prepared_import import read_prepared  # noqa: E402
 from BrainTumorSegLib.resampling import (  # noqa: E402
     ijk_to_ras,
     world_grid,
 )
 
 from scripted_models.geometry import Grid  # noqa: E402
+from scripted_models.preparation.image_preparation import prepare_images  # noqa: E402
 from scripted_models.preparation.needs import needs_of  # noqa: E402
+from scripted_models.preparation.prepared_files import write_prepared  # noqa: E402
+from scripted_models.runtime.progress import Progress  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
@@ -196,3 +205,12 @@ class TestExport:
         nodes["t2"].SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
         exported = export_volumes(nodes, tmp_path, prepare=True)
         assert Grid.of(read_exported(exported, "t2")) == exported.grid
+
+
+def test_volumes_that_were_not_registered_are_read_too(tmp_path, phantom):
+    images = {**phantom, "t2": moved_volume(phantom["t2"], motion(phantom["t2"]))}
+    prepared = prepare_images(images, needs_of(images), lambda: None, None, Progress())
+    write_prepared(tmp_path, prepared, {})
+    found = read_prepared(tmp_path)
+    assert set(found.moves) == {"t2"}
+    assert set(found.volumes) == set(SEQUENCES)

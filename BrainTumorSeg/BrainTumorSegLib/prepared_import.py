@@ -16,6 +16,7 @@ import slicer.util
 from scripted_models.errors import ScriptedModelsError
 from scripted_models.geometry import Grid
 from scripted_models.preparation.prepared_files import BRAIN_MASK, FACTS, transform_name
+from scripted_models.sequences import SEQUENCES
 
 from .candidates import OWN_PREFIX
 from .resampling import LPS_RAS
@@ -36,7 +37,8 @@ class PreparedCase:
         grid: working grid in the world.
         brain: uint8 (z, y, x), 0 or 1.
         volumes: sequence -> float32 (z, y, x), 0 outside of the brain.
-        moves: sequence -> 4x4, RAS mm: from its place in the world to its place on the reference.
+        moves: sequence -> 4x4, RAS mm: from its place in the world to its place on the reference;
+            of those that were registered.
     """
 
     reference: str
@@ -58,11 +60,12 @@ def read_prepared(folder: Path) -> PreparedCase:
         mask = sitk.ReadImage(str(folder / BRAIN_MASK))
         grid, moved = Grid.of(mask), tuple(facts["registrations"])
         transforms = {m: folder / transform_name(m, reference) for m in moved}
+        volumes = {m: folder / f"{m}.nii.gz" for m in SEQUENCES}
         return PreparedCase(
             reference=reference,
             grid=grid,
             brain=sitk.GetArrayFromImage(mask).astype(np.uint8),
-            volumes={m: read_on(folder / f"{m}.nii.gz", grid) for m in (reference, *moved)},
+            volumes={m: read_on(f, grid) for m, f in volumes.items() if f.is_file()},
             moves={m: back_matrix(sitk.ReadTransform(str(f))) for m, f in transforms.items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
