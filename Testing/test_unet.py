@@ -53,7 +53,7 @@ def test_any_size_gives_as_many_pixels(size):
     check_size(make(), size, 4)
 
 
-@pytest.mark.parametrize("arguments", [{"widths": []}, {"planes": []}, {"planes": ["oblique"]}])
+@pytest.mark.parametrize("arguments", [{"widths": []}, {"planes": []}, {"planes": ["oblique"]}, {"slice_step": 0}])
 def test_impossible_arguments_are_refused(arguments):
     with pytest.raises(ModelError, match="UNet"):
         build_network("UNet", **arguments)
@@ -130,6 +130,43 @@ def test_a_volume_is_the_mean_over_planes_of_whole_slices(planes, context):
     )
     assert shares == sorted(shares)
     assert shares[-1] == 1
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 50])
+@pytest.mark.parametrize("planes", [("coronal",), PLANES])
+def test_slices_between_computed_ones_are_interpolated(planes, step):
+    image, brain = make_volume((16, 19, 17))
+    shares = []
+    found = predict_volume(make(planes=planes, slice_step=step), image, brain, shares.append)
+    expected, computed = [], 0
+    for plane in planes:
+        axis = PLANES.index(plane)
+        every = np.moveaxis(predict_volume(make(planes=(plane,)), image, brain), axis + 1, 0)
+        occupied = np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))
+        known = np.union1d(occupied[::step], occupied[-1:])
+        lines = every[known].reshape(len(known), -1)
+        between = [np.interp(np.arange(len(every)), known, line) for line in lines.T]
+        expected.append(np.moveaxis(np.reshape(np.transpose(between), every.shape), 0, axis + 1))
+        computed += len(known)
+    np.testing.assert_allclose(found[:, brain], np.mean(expected, axis=0)[:, brain], atol=1e-6)
+    assert (found[0, ~brain] == 1).all()
+    assert len(shares) == computed
+    assert shares[-1] == 1
+
+
+def test_boxes_around_the_brain_are_stepped_over_too():
+    """A network without padding computes the box of each slice, here of every second one."""
+    torch.manual_seed(0)
+    network = build_network("TwoPathCNN", initialization="he").eval()
+    image, brain = make_volume((7, 12, 11))
+    brain[2, :6] = False
+    every = predict_volume(network, image * brain, brain, form="direct")
+    network.slice_step = 2
+    found = predict_volume(network, image * brain, brain, form="direct")
+    np.testing.assert_allclose(found[:, 1::2], every[:, 1::2], atol=1e-6)
+    for z in (2, 4):
+        mean = (found[:, z - 1] + found[:, z + 1]) / 2
+        np.testing.assert_allclose(found[:, z][:, brain[z]], mean[:, brain[z]], atol=1e-6)
 
 
 def test_a_single_slice_is_that_of_the_axial_plane():

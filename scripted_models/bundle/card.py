@@ -85,9 +85,11 @@ def _inputs(description: ModelDescription, network: SliceNetwork) -> str:
     if scale := description.image_scale:
         mean, std = list(scale.mean), list(scale.std)
         return f"{channels}(value * {scale.scale:g} - {mean}) / {std} of values from 0 to 1."
+    step = network.slice_step
+    between = f"one of {step}, interpolated between, " if step > 1 else ""
     return (
         f"{channels}skull-stripped, co-registered, background 0; "
-        f"{', '.join(network.planes)} slices in LPS orientation, about 1 mm in the plane "
+        f"{', '.join(network.planes)} slices in LPS orientation, {between}about 1 mm in the plane "
         "(other inputs are brought there)."
     )
 

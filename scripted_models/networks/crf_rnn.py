@@ -30,6 +30,7 @@ class CRFRNN(SliceNetwork):
         self.in_channels, self.num_classes = unary.in_channels, unary.num_classes
         self.margins, self.output_stride = unary.margins, unary.output_stride
         self.context_slices, self.planes = unary.context_slices, unary.planes
+        self.slice_step = unary.slice_step
         self.crf = DenseCRF(unary.num_classes, **{"intensity_width": 0.5, **(crf or {})})
         reach = math.ceil(WIDTHS * self.crf.position_width)
         self.receptive_field = unary.receptive_field + 2 * self.crf.test_iterations * reach

@@ -71,7 +71,7 @@ class VotedEnsemble(SliceNetwork):
         self.in_channels, self.num_classes = kind.in_channels, kind.num_classes
         self.receptive_field, self.margins = kind.receptive_field, kind.margins
         self.output_stride, self.context_slices = kind.output_stride, kind.context_slices
-        self.planes = kind.planes
+        self.planes, self.slice_step = kind.planes, kind.slice_step
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to the logarithm of shares of votes, (N, classes, H', W')."""

@@ -48,10 +48,12 @@ class SliceNetwork(SegmentationNetwork):
     Attributes:
         context_slices: neighbors on either side of a slice that the network sees as well.
         planes: in which a volume is cut into slices; the probabilities of several are averaged.
+        slice_step: every how many slices of a plane are computed; those between are interpolated.
     """
 
     context_slices: int = 0
     planes: tuple[str, ...] = PLANES[:1]
+    slice_step: int = 1
 
     @property
     def has_two_phases(self) -> bool:

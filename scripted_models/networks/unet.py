@@ -41,10 +41,11 @@ class UNet(SliceNetwork):
         widths: maps of the levels, from the full resolution down.
         context_slices: neighbors on either side of a slice that are further channels.
         planes: some of `PLANES`, see `SliceNetwork`.
+        slice_step: see `SliceNetwork`.
         dropout: of whole maps at the end of each level during training.
 
     Raises:
-        ValueError: no width or plane, or an unknown plane.
+        ValueError: no width or plane, an unknown plane, or a step below 1.
     """
 
     def __init__(
@@ -54,13 +55,15 @@ class UNet(SliceNetwork):
         widths: Sequence[int] = (16, 32, 64, 128, 256),
         context_slices: int = 1,
         planes: Sequence[str] = PLANES,
+        slice_step: int = 1,
         dropout: float = 0.0,
     ):
         super().__init__()
-        if not widths or not planes or set(planes) - set(PLANES):
-            raise ValueError(f"expected widths, and planes of {list(PLANES)}")
+        if not widths or not planes or set(planes) - set(PLANES) or slice_step < 1:
+            raise ValueError(f"expected widths, planes of {list(PLANES)}, and a step of slices")
         self.in_channels, self.num_classes = in_channels, num_classes
         self.context_slices, self.planes = context_slices, tuple(dict.fromkeys(planes))
+        self.slice_step = slice_step
         self.levels = nn.ModuleList(
             ConvolutionPair(before, after, dropout)
             for before, after in pairwise((self.input_channels, *widths))
