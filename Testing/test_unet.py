@@ -16,6 +16,7 @@ from scripted_models.cases.discovery import find_cases
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.inference import choose_form, predict_slice, predict_volume, slab
+from scripted_models.inference.folding import with_folded_norms
 from scripted_models.networks import build_network
 from scripted_models.networks.slice_network import PLANES
 from scripted_models.runtime.progress import Progress
@@ -53,7 +54,9 @@ def test_any_size_gives_as_many_pixels(size):
     check_size(make(), size, 4)
 
 
-@pytest.mark.parametrize("arguments", [{"widths": []}, {"planes": []}, {"planes": ["oblique"]}, {"slice_step": 0}])
+@pytest.mark.parametrize(
+    "arguments", [{"widths": []}, {"planes": []}, {"planes": ["oblique"]}, {"slice_step": 0}]
+)
 def test_impossible_arguments_are_refused(arguments):
     with pytest.raises(ModelError, match="UNet"):
         build_network("UNet", **arguments)
@@ -297,3 +300,16 @@ class TestMissingSequences:
         sitk.WriteImage(sitk.ReadImage(str(path)) * 0, str(path))
         assert self.run(case, folder, tmp_path / "out") == 2
         assert "found the same value" in capsys.readouterr().err
+
+
+def test_folded_normalization_changes_nothing_but_rounding():
+    network = make().double()
+    folded = with_folded_norms(network)
+    kinds = {type(layer) for layer in folded.modules()}
+    assert torch.nn.BatchNorm2d not in kinds
+    x = torch.randn(2, network.input_channels, 24, 20, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), network(x), rtol=1e-9, atol=1e-9)
+    assert any(isinstance(layer, torch.nn.BatchNorm2d) for layer in network.modules())
+    plain = build_network("TwoPathCNN").eval()
+    assert with_folded_norms(plain) is plain

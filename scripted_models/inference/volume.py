@@ -19,6 +19,7 @@ from scripted_models.inference.boxes import (
     slab,
 )
 from scripted_models.inference.devices import GpuMemoryError
+from scripted_models.inference.folding import with_folded_norms
 from scripted_models.inference.spectral import SpectralNetwork, has_large_convolutions
 from scripted_models.networks.probabilities import class_probabilities
 from scripted_models.networks.slice_network import PLANES, SliceNetwork
@@ -146,7 +147,8 @@ class Predictor:
         form: str,
         half: bool = False,
     ) -> None:
-        self.network: nn.Module = SpectralNetwork(network) if form == "spectral" else network
+        wrap = SpectralNetwork if form == "spectral" else with_folded_norms
+        self.network: nn.Module = wrap(network)
         self.device = next(network.parameters()).device
         self.margins, self.context = network.margins, network.context_slices
         self.whole = network.pads
