@@ -17,9 +17,10 @@ from scripted_models.transforms.postprocessing import build_postprocessing
 from scripted_models.transforms.steps import RemoveFlatComponents
 
 
-def run(step, labels, brain=None, spacing_zyx_mm=(1.0, 1.0, 1.0)):
+def run(step, labels, brain=None, spacing_zyx_mm=(1.0, 1.0, 1.0), enhancing=None):
     data = {
         "labels": labels,
+        "enhancing": np.zeros(labels.shape, np.float32) if enhancing is None else enhancing,
         "brain": np.ones(labels.shape, bool) if brain is None else brain,
         "voxel_volume_ml": float(np.prod(spacing_zyx_mm)) / 1000,
         "spacing_zyx_mm": spacing_zyx_mm,
@@ -66,6 +67,15 @@ class TestSmallEnhancing:
         labels.ravel()[:voxels] = 4
         cleaned = run(self.STEP, labels)
         assert cleaned.dtype == np.uint8
+        assert np.array_equal(cleaned, labels if stay else np.where(labels == 4, 3, labels))
+
+    @pytest.mark.parametrize(("inside", "outside", "stay"), [(0.9, 0, True), (0.9, 0.3, False)])
+    def test_what_is_nowhere_likely_is_replaced_as_a_whole(self, inside, outside, stay):
+        """0.95 = 2 * 9 / (10 + 9) or 0.34 = 2 * 9 / (10 + 9 + 0.3 * 115) are expected."""
+        labels = np.full((5, 5, 5), 2, np.uint8)
+        labels.ravel()[:10] = 4
+        p = np.where(labels == 4, inside, outside).astype(np.float32)
+        cleaned = run({**self.STEP, "min_estimated_dice": 0.6}, labels, enhancing=p)
         assert np.array_equal(cleaned, labels if stay else np.where(labels == 4, 3, labels))
 
     def test_the_volume_counts_and_not_the_voxels(self):

@@ -20,6 +20,8 @@ from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.quality_estimate import (
     doubtful_slices,
     estimated_dice,
+    expected_ml,
+    result_problems,
     uncertainty,
 )
 from scripted_models.segmentation.segmenter import Segmenter
@@ -69,6 +71,23 @@ def test_an_empty_mask_where_nothing_is_expected_is_right():
     half = np.full((5, 2, 3, 4), 0.2, np.float32)
     assert set(estimated_dice(labels, half, KNOWN).values()) == {0.0}
     np.testing.assert_allclose(uncertainty(half), 1, rtol=1e-6)
+
+
+def test_enhancing_tumor_that_is_likely_but_not_shown_is_told():
+    labels = np.full((2, 3, 4), 3, np.uint8)
+    asked = (labels, {}, [], {})
+    assert result_problems(*asked, enhancing_ml=0.4) == []
+    (problem,) = result_problems(*asked, enhancing_ml=2.71)
+    assert "about 2.7 mL that may enhance" in problem.sentence
+    labels[0, 0, 0] = 4
+    assert result_problems(*asked, enhancing_ml=2.71) == []
+
+
+def test_the_expected_volume_is_the_sum_of_probabilities():
+    grid = Grid((4, 3, 2), (1.0, 2.0, 3.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
+    p = np.full((5, 2, 3, 4), 0.2, np.float32)
+    assert expected_ml(p, KNOWN, "ET", grid) == pytest.approx(0.2 * 24 * 6 / 1000)
+    assert expected_ml(p[:3], (0, 1, 2), "ET", grid) == 0
 
 
 def test_a_model_of_fewer_labels_tells_its_regions():

@@ -167,7 +167,7 @@ NETWORKS = [
     ({"name": "UNet", "arguments": {"context_slices": -1}}, "UNet"),
     ({"name": "UNet", "arguments": {"num_classes": -1}}, "UNet"),
     ({"name": "UNet", "arguments": {"num_classes": 10**9}}, "weights that do not fit UNet"),
-    ({"name": "UNet", "arguments": {"planes": ["oblique"]}}, "expected widths, and planes of"),
+    ({"name": "UNet", "arguments": {"planes": ["oblique"]}}, "expected widths, planes of"),
     ({"name": "UNet", "arguments": {"dropout": 7.0}}, "UNet"),
     ({"name": "UNet", "arguments": {"dropout": True}}, "'network.arguments.dropout' = True"),
     (

@@ -10,18 +10,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scripted_models.errors import Problem, listed
-from scripted_models.labels import REGIONS, known_regions, region_mask
+from scripted_models.geometry import Grid
+from scripted_models.labels import ENHANCING, REGIONS, known_regions, region_mask
+from scripted_models.transforms.region_thresholds import expected_dice
 
 DOUBTFUL_SLICES = 3  # named in a warning
+LEAST_ENHANCING_ML = 0.5  # that is missed where none is shown
 
 
 def estimated_dice(
     labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int]
 ) -> dict[str, float]:
-    """Return the Dice that the probabilities promise.
-
-    For a mask M and probabilities p it is 2 sum(p in M) / (|M| + sum(p)), the ratio of the expected
-    numerator and denominator; 1 where the mask is empty and less than one voxel is expected.
+    """Return the Dice that the probabilities promise, see `expected_dice`.
 
     Args:
         labels: uint8 (z, y, x), the segmentation.
@@ -31,18 +31,12 @@ def estimated_dice(
     Returns:
         Region -> number from 0 to 1, for the regions that the labels can tell.
     """
-    found = {}
-    for region in known_regions(tuple(known_labels)):
-        mask, p = (
-            region_mask(labels, region),
-            region_probability(probabilities, known_labels, region),
+    return {
+        region: expected_dice(
+            region_mask(labels, region), region_probability(probabilities, known_labels, region)
         )
-        voxels, expected = int(mask.sum()), float(p.sum(dtype=np.float64))
-        if not voxels and expected < 1:
-            found[region] = 1.0
-        else:
-            found[region] = float(2 * p[mask].sum(dtype=np.float64) / (voxels + expected))
-    return found
+        for region in known_regions(tuple(known_labels))
+    }
 
 
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
@@ -81,6 +75,7 @@ def result_problems(
     dice: Mapping[str, float],
     slices: Sequence[int],
     least: Mapping[str, float],
+    enhancing_ml: float = 0.0,
 ) -> list[Problem]:
     """Say what of a result should be checked.
 
@@ -89,8 +84,16 @@ def result_problems(
         dice: what `estimated_dice` returned.
         slices: what `doubtful_slices` returned.
         least: region -> estimated Dice below which the model asks for a check.
+        enhancing_ml: volume of enhancing tumor that the probabilities expect.
     """
     found = [] if labels.any() else [Problem(found="no tumor")]
+    if enhancing_ml >= LEAST_ENHANCING_ML and not (labels == ENHANCING).any():
+        doubt = Problem(
+            found=f"about {enhancing_ml:.1f} mL that may enhance, too uncertain to be called "
+            "enhancing tumor",
+            action="compare T1c with T1",
+        )
+        found.append(doubt)
     low = [region for region in least if dice.get(region, 1.0) < least[region]]
     if low and slices:
         numbers = listed([str(index + 1) for index in slices])
@@ -112,3 +115,13 @@ def region_probability(
     for index in classes[1:]:
         total += probabilities[index]
     return total
+
+
+def expected_ml(
+    probabilities: np.ndarray, known_labels: Sequence[int], region: str, grid: Grid
+) -> float:
+    """Return the volume of a region that its probabilities expect; 0 where no label tells it."""
+    if region not in known_regions(tuple(known_labels)):
+        return 0.0
+    p = region_probability(probabilities, known_labels, region)
+    return float(p.sum(dtype=np.float64)) * grid.voxel_volume_ml

@@ -22,6 +22,7 @@ from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.quality_estimate import (
     doubtful_slices,
     estimated_dice,
+    expected_ml,
     result_problems,
 )
 from scripted_models.segmentation.raw_cases import (
@@ -134,7 +135,8 @@ class Segmenter:
         promised, doubtful = estimated_dice(*certainty), doubtful_slices(*certainty)
         below = self.model.description.check_below.items()
         least = {str(region): dice for region, dice in below}
-        doubts = result_problems(labels, promised, doubtful, least)
+        enhancing_ml = expected_ml(probabilities, self.model.known_labels, "ET", place.grid)
+        doubts = result_problems(labels, promised, doubtful, least, enhancing_ml)
         found = (*read.findings, *volumes.findings, *place.look_at(labels))
         problems: list[Problem] = [*found, *doubts]
         return Segmentation(

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import Finding
+from scripted_models.labels import ENHANCING
 from scripted_models.networks.crf.refinement import refine_brain
 from scripted_models.runtime.memory import check_memory
 from scripted_models.segmentation.case_images import findings_of
@@ -140,8 +141,17 @@ def decide(probabilities: np.ndarray, brain: np.ndarray, grid: Grid, model: Mode
     data = {
         "labels": decide_labels(probabilities, model.known_labels, least),
         "brain": brain,
+        "enhancing": _enhancing(probabilities, model.known_labels),
         "voxel_volume_ml": grid.voxel_volume_ml,
         "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],
     }
     labels: np.ndarray = model.postprocessing(data)["labels"]
     return labels
+
+
+def _enhancing(probabilities: np.ndarray, known_labels: Sequence[int]) -> np.ndarray:
+    """Return the probability of enhancing tumor, 0 where a model does not know it."""
+    if ENHANCING not in known_labels:
+        return np.zeros_like(probabilities[0])
+    found: np.ndarray = probabilities[known_labels.index(ENHANCING)]
+    return found

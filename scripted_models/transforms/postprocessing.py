@@ -1,7 +1,8 @@
 """Postprocessing as a MONAI pipeline, recorded in the model folder like the preprocessing.
 
 A pipeline works on a dictionary with ``labels``, uint8 (z, y, x); ``brain``, bool (z, y, x);
-``voxel_volume_ml``; and ``spacing_zyx_mm``.
+``enhancing``, the probability of enhancing tumor, float32 (z, y, x); ``voxel_volume_ml``; and
+``spacing_zyx_mm``.
 
 Source: Havaei et al. 2017, section 4, removes flat blobs near the skull by connected components
 without printing a rule. `RemoveFlatComponentsd` is such a rule; `RemoveSmallComponentsd` looks at
@@ -16,6 +17,7 @@ from monai.transforms import Compose, MapTransform, generate_spatial_bounding_bo
 
 from scripted_models.labels import ENHANCING
 from scripted_models.transforms.preprocessing import Data
+from scripted_models.transforms.region_thresholds import expected_dice
 from scripted_models.transforms.steps import (
     PostprocessingStep,
     options_of,
@@ -59,27 +61,37 @@ class RemoveSmallComponentsd(MapTransform):
 
 
 class ReplaceSmallEnhancingd(MapTransform):
-    """Call enhancing tumor something else where there is very little of it in the whole volume.
+    """Call enhancing tumor something else where the whole volume holds little of it, or in doubt.
 
     A few enhancing voxels are mostly vessels or noise in a tumor that does not enhance, and one of
     them costs the whole Dice of such a case. Source: Isensee et al. 2021, "nnU-Net for brain tumor
     segmentation", BrainLes 2020, who call it necrosis and choose the volume on their training
-    cases.
+    cases. More of it that is nowhere likely is a tumor that does not enhance, too; what measures
+    that is `expected_dice`.
 
     Args:
         min_volume_ml: enhancing tumor below this volume is replaced.
+        min_estimated_dice: and that whose estimated Dice is lower.
         label: by this internal label.
         keys: for MONAI.
     """
 
-    def __init__(self, min_volume_ml: float, label: int = 3, keys: Sequence[str] = ("labels",)):
+    def __init__(
+        self,
+        min_volume_ml: float,
+        min_estimated_dice: float = 0.0,
+        label: int = 3,
+        keys: Sequence[str] = ("labels",),
+    ):
         super().__init__(keys)
-        self.min_volume_ml, self.label = min_volume_ml, label
+        self.min_volume_ml, self.min_dice = min_volume_ml, min_estimated_dice
+        self.label = label
 
     def __call__(self, data: Data) -> Data:
         """Return the dictionary with changed 'labels'."""
         enhancing = data["labels"] == ENHANCING
-        if enhancing.sum() * data["voxel_volume_ml"] >= self.min_volume_ml:
+        much = enhancing.sum() * data["voxel_volume_ml"] >= self.min_volume_ml
+        if much and expected_dice(enhancing, data["enhancing"]) >= self.min_dice:
             return data
         return {**data, "labels": np.where(enhancing, np.uint8(self.label), data["labels"])}
 

@@ -59,10 +59,9 @@ def decide_labels(
 def best_share(probability: np.ndarray) -> float:
     """Return the least probability of a region's voxels for the greatest estimated Dice.
 
-    Of all masks M that maximize 2 sum(p in M) / (|M| + sum(p)), the estimated Dice of `confidence`,
-    one is a threshold at half of that maximum (Lipton et al. 2014, "Optimal thresholding of
-    classifiers to maximize F1 measure", ECML, theorem 1). So the less certain a region is, the more
-    of it is given.
+    Of all masks that maximize `expected_dice` one is a threshold at half of that maximum (Lipton et
+    al. 2014, "Optimal thresholding of classifiers to maximize F1 measure", ECML, theorem 1). So the
+    less certain a region is, the more of it is given.
 
     Args:
         probability: of the region, any shape.
@@ -77,3 +76,19 @@ def best_share(probability: np.ndarray) -> float:
         2 * ordered.cumsum() / (np.arange(1, ordered.size + 1) + probability.sum(dtype=np.float64))
     )
     return float(ordered[expected.argmax()])
+
+
+def expected_dice(mask: np.ndarray, probability: np.ndarray) -> float:
+    """Return the Dice of a region that its probabilities promise.
+
+    For a mask M and probabilities p it is 2 sum(p in M) / (|M| + sum(p)), the ratio of the expected
+    numerator and denominator; 1 where the mask is empty and less than one voxel is expected.
+
+    Args:
+        mask: bool, any shape.
+        probability: of the region, the same shape.
+    """
+    voxels, expected = int(mask.sum()), float(probability.sum(dtype=np.float64))
+    if not voxels and expected < 1:
+        return 1.0
+    return float(2 * probability[mask].sum(dtype=np.float64) / (voxels + expected))

@@ -168,16 +168,18 @@ class RemoveFlatComponents:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaceSmallEnhancing:
-    """Give enhancing tumor another label where there is very little of it in the whole volume.
+    """Give enhancing tumor another label where the whole volume holds little of it, or in doubt.
 
     Attributes:
         step: name of the step.
         min_volume_ml: enhancing tumor below this volume is replaced.
+        min_estimated_dice: and that whose estimated Dice is lower.
         label: internal label in its place.
     """
 
     step: Literal["replace_small_enhancing"] = "replace_small_enhancing"
     min_volume_ml: Milliliters
+    min_estimated_dice: Share = 0.0
     label: Annotated[int, Range(0, ENHANCING - 1)] = 3
 
 
