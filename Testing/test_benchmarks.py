@@ -1,5 +1,6 @@
 """The measurements run at their smallest sizes and print their tables; times are not tested."""
 
+import csv
 import importlib
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ from phantom_fixtures import write_doll
 
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
-from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.preparation import doubts
 from scripted_models.preparation.working_grids import moved_onto
@@ -109,34 +109,33 @@ def test_reproducibility_counts_the_labels_that_differ(table_of, tmp_path):
     assert counts["plain convolutions"] < 10
 
 
-def test_held_out_networks_are_those_of_the_default_on_its_own_cases(table_of, tmp_path):
-    for seed in range(1, 6):
-        write_phantom_case(tmp_path / "cases", seed, (24, 24, 8))
-    arguments = [str(tmp_path / "out"), "--data", str(tmp_path / "cases")]
-    with pytest.raises(InputError, match="5 of them unknown to the model, expected the 30"):
-        table_of("held_out_networks", *arguments)
-    own = importlib.import_module("held_out_networks")
-    ensemble = load_model("default")
-    alone = own.member(ensemble, 2, ["axial"], tmp_path / "member")
-    assert alone.network.planes == ("axial",)
-    expected = ensemble.network.members[2].state_dict()
-    assert all(torch.equal(v, expected[k]) for k, v in alone.network.state_dict().items())
+def test_unseen_cases_and_what_they_say_of_a_model(table_of, tmp_path):
+    """The scores of cases, of fewer sequences too, become what a copy of the model says."""
+    for seed in (1, 2):
+        write_phantom_case(tmp_path / "cases", seed, (40, 40, 14))
+    model = str(BENCHMARKS.parent / "scripted_models" / "bundle" / "shipped" / "fast")
+    arguments = ["--data", str(tmp_path / "cases"), "--sequences", "--slice-step", "3"]
+    scores, texts = tmp_path / "scores.csv", tmp_path / "texts.toml"
+    lines = table_of("unseen_cases", model, *arguments, "--damage", "cut", "--output", str(scores))
+    assert sum(line.startswith("| as it is | mean over groups") for line in lines) == 2
+    rows = list(csv.DictReader(scores.open(encoding="utf-8")))
+    assert len(rows) == 2 * (1 + 1 + 11)
+    whole = [row for row in rows if row["damage"] == "as it is"]
+    assert [row["case"] for row in whole] == sorted(usable_cases(tmp_path))
+    alone = [row for row in rows if row["damage"] == "t1c"]
 
-
-def test_a_contrast_suppressed_copy_differs_in_t1c_and_truth_alone(tmp_path, monkeypatch):
-    write_phantom_case(tmp_path / "cases", 1, (40, 40, 14))
-    ((name, case),) = usable_cases(tmp_path / "cases").items()
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    own = importlib.import_module("held_out_networks")
-    copy = own.contrast_suppressed_copy(case, tmp_path / "copies" / name)
-    (before, grid), (after, same_grid) = case.read_truth(), copy.read_truth()
-    assert not grid.difference(same_grid)
-    np.testing.assert_array_equal(after > 0, before > 0)
-    assert (before == 4).any()
-    assert not (after == 4).any()
-    for sequence, source in case.images.items():
-        pair = [sitk.GetArrayFromImage(s.read()) for s in (source, copy.images[sequence])]
-        assert np.array_equal(*pair) == (sequence != "t1c")
+    texts.write_text('protocol = "Two phantoms"\nlimits = "Heads."\n', encoding="utf-8")
+    arguments = ["--scores", str(scores), "--texts", str(texts), "--slice-step", "3"]
+    table_of("state_scores", model, str(tmp_path / "stated"), *arguments, "--name", "three")
+    stated = load_model(str(tmp_path / "stated"))
+    mean = lambda rows: round(np.mean([float(row["dice WT"]) for row in rows]), 4)  # noqa: E731
+    said = stated.description
+    assert said.scores["Two phantoms, 2 cases"]["WT"].dice == mean(whole)
+    assert said.dice_by_sequences["t1c"]["WT"] == mean(alone)
+    assert (said.name, said.limits, stated.network.slice_step) == ("three", "Heads.", 3)
+    expected = load_model(model).network.state_dict()
+    for key, value in stated.network.state_dict().items():
+        torch.testing.assert_close(value, expected[key])
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """Models on cases that they never saw, as they are and damaged, by site and by kind of tumor.
 
 Run: python benchmarks/unseen_cases.py MODEL [MODEL ...] --data FOLDER [--damage thicken cut ...]
-[--groups benchmarks/shipped_models/groups.csv] [--only CASE ...] [--output scores.csv]
+[--sequences] [--slice-step 4] [--groups benchmarks/shipped_models/groups.csv] [--only CASE ...]
+[--output scores.csv]
 
 A case counts for the first MODEL whose card does not name it among the training cases, so that the
 networks of a cross-validation are given together. Damages are those of
-`tasks.brains.degradation`, each with the same seed for every model. The mean over groups, which a
-group of many easy cases cannot lift, is the number to move.
+`tasks.brains.degradation`, each with the same seed for every model, and `contrast_suppressed`,
+whose T1c follows from T1: enhancing tumor that is found there is wrong. `--sequences` also leaves
+sequences out, every set that a model can do with. `--slice-step` is that of `fast`. The mean over
+groups, which a group of many easy cases cannot lift, is the number to move.
 """
 
 import argparse
@@ -22,6 +25,7 @@ import SimpleITK as sitk
 
 from scripted_models.cases.case import Case, ImageSource
 from scripted_models.evaluation.metrics import region_metrics
+from scripted_models.experiments.ablation import incomplete_sets
 from scripted_models.geometry import Grid
 from scripted_models.labels import REGIONS
 from scripted_models.runtime.csv_text import csv_text
@@ -30,9 +34,11 @@ from scripted_models.segmentation.raw_cases import PreparationOptions
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.case_split import usable_cases
+from scripted_models.tasks.brains.contrast_suppression import remove_enhancement
 from scripted_models.tasks.brains.degradation import KINDS, degrade
 
 PLAIN = "as it is"
+SUPPRESSED = "contrast_suppressed"
 METRICS = ("dice", "sensitivity", "ppv")
 GROUPS = Path(__file__).parent / "shipped_models" / "groups.csv"
 Row = dict[str, object]
@@ -45,12 +51,16 @@ def main(arguments: list[str] | None = None) -> int:
     segmenters = [
         Segmenter.load(model, preparation=PreparationOptions("never")) for model in options.models
     ]
+    for segmenter in segmenters if options.slice_step else ():
+        segmenter.model.network.slice_step = options.slice_step
     rows: list[Row] = []
     for name, case in sorted(usable_cases(options.data).items()):
         unseen = [s for s in segmenters if name not in s.model.description.training.train]
         if not unseen or (options.only and name not in options.only):
             continue
-        for damage in (PLAIN, *options.damage):
+        sets = incomplete_sets(unseen[0].model.description.needs_one_of)
+        reduced = ["+".join(chosen) for chosen in sets] if options.sequences else []
+        for damage in (PLAIN, *options.damage, *reduced):
             scores = score(unseen[0], case, damage)
             rows.append({"case": name, "damage": damage, **groups.get(name, {}), **scores})
             shown = " ".join(f"{scores[f'dice {region}']:.3f}" for region in REGIONS)
@@ -65,20 +75,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def score(segmenter: Segmenter, case: Case, damage: str) -> dict[str, float]:
-    """Segment a case, damaged or not, and return its scores and volumes by region."""
+    """Segment a case, damaged or not, or with a set of its sequences, and return its scores."""
     truth = case.read_truth_map(None)
     volumes = [sitk.DICOMOrient(case.images[m].read(), "LPS") for m in SEQUENCES]
     grid = Grid.of(volumes[0])
     image = np.stack([sitk.GetArrayFromImage(v).astype(np.float32) for v in volumes])
     labels = sitk.GetArrayFromImage(sitk.DICOMOrient(truth.grid.image_from(truth.labels), "LPS"))
-    if damage != PLAIN:
+    if damage == SUPPRESSED:
+        image, labels = remove_enhancement(image, labels)
+    elif damage in KINDS:
         image, labels = degrade(image, labels, seed=sum(map(ord, case.name)), kinds=[damage])
     with tempfile.TemporaryDirectory() as folder:
         sources = {}
         for sequence, array in zip(SEQUENCES, image, strict=True):
-            path = Path(folder) / f"{sequence}.nii"
-            sitk.WriteImage(grid.image_from(array), str(path))
-            sources[sequence] = ImageSource(path)
+            if damage in (PLAIN, SUPPRESSED, *KINDS) or sequence in damage.split("+"):
+                path = Path(folder) / f"{sequence}.nii"
+                sitk.WriteImage(grid.image_from(array), str(path))
+                sources[sequence] = ImageSource(path)
         found = segmenter.segment(Case(case.name, sources), Progress())
     measured = region_metrics(found.labels, labels, grid)
     return {
@@ -122,7 +135,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--damage", nargs="+", choices=KINDS, default=[])
+    parser.add_argument("--damage", nargs="+", choices=[*KINDS, SUPPRESSED], default=[])
+    parser.add_argument("--sequences", action="store_true")
+    parser.add_argument("--slice-step", type=int, default=0, help="default: as the models say")
     parser.add_argument("--groups", type=Path, default=GROUPS)
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--output", type=Path)
