@@ -71,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.output.write_text(csv_text(lines), encoding="utf-8")
     for column in ("kind", "site"):
         print(table(rows, column))
+    print(confidence(rows))
     return 0
 
 
@@ -123,6 +124,21 @@ def table(rows: Iterable[Mapping[str, object]], column: str) -> str:
         lines.append(f"| {damage} | {group} | {len(members)} | {_cells(numbers)} |")
     for damage, of_groups in means.items():
         lines.append(f"| {damage} | mean over groups | | {_cells(np.mean(of_groups, axis=0))} |")
+    return "\n".join(lines) + "\n"
+
+
+def confidence(rows: Iterable[Mapping[str, object]]) -> str:
+    """Return how the estimated Dice agrees with the measured one, as Markdown."""
+    lines = ["| input | region | Pearson's r | mean difference |", "|---|---|---|---|"]
+    by_damage: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    for row in rows:
+        by_damage[str(row["damage"])].append(row)
+    for damage, members in by_damage.items():
+        for region in REGIONS:
+            pairs = np.array([[r[f"{m} {region}"] for m in ("estimated", "dice")] for r in members])
+            r = np.corrcoef(pairs.T)[0, 1] if len(pairs) > 2 and pairs.std(axis=0).all() else np.nan
+            far = np.abs(pairs[:, 0] - pairs[:, 1]).mean()
+            lines.append(f"| {damage} | {region} | {r:.2f} | {far:.3f} |")
     return "\n".join(lines) + "\n"
 
 
