@@ -209,8 +209,8 @@ class TestFolds:
             (["--folds", "1"], "at least 2"),
             (["--folds", "4"], "Found 3 patients"),
             (["--folds", "3", "--fold", "fold9"], "fold9"),
-            (["--fold", "fold1"], "--folds or --by-site"),
-            (["--sequences"], "--folds or --by-site"),
+            (["--fold", "fold1"], "--folds, --by-site or --groups"),
+            (["--sequences"], "--folds, --by-site or --groups"),
             (["--folds", "3", "--set", "data.folds=2"], "data.folds = 2"),
         ],
     )

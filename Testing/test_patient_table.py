@@ -150,6 +150,41 @@ def test_folds_by_table(tmp_path):
     assert sorted(folds.values()) == [["c0", "c3"], ["c1", "c4"], ["c2", "c5"]]
 
 
+def test_folds_by_groups_of_a_table(tmp_path):
+    """A patient is of one group only; cases without a group are in no fold."""
+    root = plant(tmp_path / "data", *(f"c{i}" for i in range(7)))
+    patients = table(tmp_path, "case\tpatient\n" + "".join(f"c{i}\tP{i // 2}\n" for i in range(7)))
+    path = tmp_path / "groups.csv"
+    rows = ["c0,2,low", "c1,3,high", "c2,2,low", "c3,2,low", "c4,3,high", "c6,3,", "other,2,high"]
+    path.write_text("\n".join(["Case,Site,Kind", *rows]), encoding="utf-8")
+    folds = folds_of(root, patients=patients, groups=(str(path), "kind"))
+    assert folds == {"high": ["c0", "c1", "c4", "c5"], "low": ["c2", "c3"]}
+    assert folds_of(root, groups=(str(path), "site")) == {
+        "2": ["c0", "c2", "c3"],
+        "3": ["c1", "c4", "c6"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "column", "message"),
+    [
+        (["c0,a", "c1,b"], "kind", "one column 'case' and one column 'kind'"),
+        (["c0,a", "c1,a"], "site", "a single group in the column 'site'"),
+        (["c0,", "c1,"], "site", "no group in the column 'site'"),
+        (["c0,a", "c0,b"], "site", "a second row of case c0 in row 3"),
+        (["x,a", "y,b"], "site", "0 of its groups among the 2 usable cases"),
+        (["c0,a/b", "c1,b"], "site", "a group 'a/b'"),
+        (["c0,aux", "c1,b"], "site", "a group 'aux'"),
+    ],
+)
+def test_tables_of_groups_that_are_none(rows, column, message, tmp_path):
+    root = plant(tmp_path / "data", "c0", "c1")
+    path = tmp_path / "groups.csv"
+    path.write_text("\n".join(["case,site", *rows]), encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        folds_of(root, groups=(str(path), column))
+
+
 def test_what_is_left_out_is_said(tmp_path):
     root = plant(
         tmp_path / "data", "sub-01_ses-1", "sub-01_ses-2", "sub-02", "sub-03", "q1_a", "q1_b"

@@ -1,4 +1,4 @@
-"""A table of patients, for cases whose names do not tell of which patient they are."""
+"""Tables of cases: their patients where names do not tell them, and groups to leave out."""
 
 import csv
 from collections.abc import Iterable
@@ -100,13 +100,62 @@ def read_patients(path: Path) -> dict[str, str]:
     return patients
 
 
+def read_groups(path: Path, column: str) -> dict[str, str]:
+    """Read the group of each case from a column of a table, TSV or CSV.
+
+    Args:
+        path: its first row names the columns, one of them 'case'.
+        column: title of the column with the groups; capitals do not count.
+
+    Returns:
+        Case -> group, without cases whose cell is empty.
+
+    Raises:
+        InputError: no such file or column, a case in two rows, or fewer than two groups.
+    """
+    rows = _rows(path)
+    titles = [title.strip().lower() for title in rows[0]] if rows else []
+    columns = [
+        [i for i, title in enumerate(titles) if title in known]
+        for known in (_CASE_TITLES, {column.strip().lower()})
+    ]
+    if [len(found) for found in columns] != [1, 1]:
+        raise InputError(
+            found=f"a table with the columns {listed(titles[:9]) or 'of nothing'}",
+            expected=f"one column 'case' and one column '{column}' in its first row",
+            action="name another column",
+            path=path,
+        )
+    (case_column,), (group_column,) = columns
+    groups: dict[str, str] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        cells = [cell.strip() for cell in row] + [""] * len(titles)
+        if cells[case_column] in groups:
+            raise InputError(
+                found=f"a second row of case {cells[case_column]} in row {number}",
+                expected="one row for each case",
+                action="correct the table",
+                path=path,
+            )
+        groups[cells[case_column]] = cells[group_column]
+    named = {case: group for case, group in groups.items() if case and group}
+    if len(set(named.values())) < 2:
+        raise InputError(
+            found=f"{'a single group' if named else 'no group'} in the column '{column}'",
+            expected="at least two, of which one is left out at a time",
+            action="name another column",
+            path=path,
+        )
+    return named
+
+
 def _rows(path: Path) -> list[list[str]]:
     try:
         lines = read_bytes(path, LARGEST_TEXT).decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise InputError(
             found=f"no table that can be read ({getattr(error, 'strerror', '') or error})",
-            expected="a text file with the columns case and patient",
+            expected="a text file with a row for each case",
             action="check the path",
             path=path,
         ) from error

@@ -144,6 +144,20 @@ def split_sites(names: Iterable[str], patient_of: Named = patient_name) -> dict[
     return {site: sorted(cases) for site, cases in sorted(sites.items())}
 
 
+def split_groups(
+    names: Iterable[str], group_of: Mapping[str, str], patient_of: Named = patient_name
+) -> dict[str, list[str]]:
+    """Return the cases of each group; a patient with cases of several groups is of the first.
+
+    Patients none of whose cases has a group are in none.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for cases in same_patient(names, patient_of).values():
+        if named := sorted(group_of[case] for case in cases if case in group_of):
+            groups[named[0]].extend(cases)
+    return {group: sorted(cases) for group, cases in sorted(groups.items())}
+
+
 def split_patients(
     names: Sequence[str], parts: int, seed: int, patient_of: Named = patient_name
 ) -> list[list[str]]:

@@ -70,12 +70,19 @@ def _add_folds(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="cross-validate: the cases of each site are tested once",
     )
+    folds.add_argument(
+        "--groups",
+        nargs=2,
+        metavar=("TABLE", "COLUMN"),
+        help="cross-validate: the cases of each group in a column of a CSV or TSV table, which "
+        "also has the column case, are tested once",
+    )
     parser.add_argument(
         "--fold",
         action="append",
         default=[],
         metavar="NAME",
-        help="run only this fold (fold1, ..., or a site); may be repeated",
+        help="run only this fold (fold1, ..., a site or a group); may be repeated",
     )
     parser.add_argument(
         "--sequences",
@@ -109,6 +116,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             options.cache,
         )
         _warn(experiments, run, parted=bool(folds))
+        _tell_untested(folds, run)
         if folds:
             cross_validate(experiments, run, folds, options.fold, options.sequences)
         else:
@@ -133,13 +141,26 @@ def _warn(experiments: "list[Experiment]", run: "ListRun", parted: bool) -> None
         said.add(sentence)
 
 
+def _tell_untested(folds: "dict[str, list[str]]", run: "ListRun") -> None:
+    """Tell which cases train in every fold, because they are in no group."""
+    from scripted_models.cases.patient_table import some
+    from scripted_models.tasks.brains.case_split import usable_cases
+
+    tested = {name for names in folds.values() for name in names}
+    if folds and (others := sorted(set(usable_cases(run.data)) - tested)):
+        run.progress.warning(
+            f"{len(others)} cases are in no group, train in every fold and are never tested: "
+            f"{some(others)}."
+        )
+
+
 def _folds(options: argparse.Namespace, experiments: "list[Experiment]") -> dict[str, list[str]]:
     """Return the folds that the options ask for, none for a list without cross-validation."""
     from scripted_models.experiments.cross_validation import folds_of
     from scripted_models.tasks.known_tasks import common_task
 
     task = common_task(experiments)
-    of_folds = ("folds", "by_site", "fold", "sequences")
+    of_folds = ("folds", "by_site", "groups", "fold", "sequences")
     stated = [f"--{name}".replace("_", "-") for name in of_folds if getattr(options, name)]
     if stated and task.name != "brains":
         raise InputError(
@@ -147,11 +168,11 @@ def _folds(options: argparse.Namespace, experiments: "list[Experiment]") -> dict
             expected="cross-validation of experiments for brains only",
             action="leave it out",
         )
-    if options.folds is None and not options.by_site:
+    if options.folds is None and not options.by_site and not options.groups:
         if stated:
             raise InputError(
                 found=f"{', '.join(stated)} without a cross-validation",
-                expected="--folds or --by-site with it",
+                expected="--folds, --by-site or --groups with it",
                 action="add one",
             )
         return {}
@@ -164,7 +185,8 @@ def _folds(options: argparse.Namespace, experiments: "list[Experiment]") -> dict
             expected="one for all folds",
             action="name it with --patients",
         )
-    return folds_of(options.data, options.folds or 0, patients=tables.pop())
+    groups = tuple(options.groups) if options.groups else None
+    return folds_of(options.data, options.folds or 0, patients=tables.pop(), groups=groups)
 
 
 def _files(name: str) -> list[Path]:

@@ -5,7 +5,7 @@ everything that such a run can do, resuming included, holds for folds, too.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -13,8 +13,8 @@ from typing import cast
 import numpy as np
 
 from scripted_models.bundle.description import RegionScores
-from scripted_models.cases.patient_table import patients_of
-from scripted_models.cases.patients import split_patients, split_sites
+from scripted_models.cases.patient_table import patients_of, read_groups
+from scripted_models.cases.patients import split_groups, split_patients, split_sites
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confidence_table import write_confidence
 from scripted_models.evaluation.experiment_rows import ExperimentRow
@@ -41,7 +41,7 @@ from scripted_models.tasks.brains.case_split import usable_cases
 from scripted_models.tasks.known_tasks import TASKS
 from scripted_models.tasks.list_run import SCORES, TEST, ListRun
 from scripted_models.training import distributed
-from scripted_models.training.experiment_config import Experiment
+from scripted_models.training.experiment_config import Experiment, is_folder_name
 from scripted_models.training.training_run import write_ensemble
 
 MODELS, INCOMPLETE, WORST = "models", "incomplete", "worst"
@@ -53,7 +53,11 @@ Reduced = dict[str, dict[str, list[Evaluation]]]  # experiment -> set of sequenc
 
 
 def folds_of(
-    data: Path, number: int = 0, seed: int = 0, patients: str = ""
+    data: Path,
+    number: int = 0,
+    seed: int = 0,
+    patients: str = "",
+    groups: tuple[str, str] | None = None,
 ) -> dict[str, list[str]]:
     """Split the usable cases of a folder into folds.
 
@@ -63,18 +67,21 @@ def folds_of(
             patient with cases of several sites is of the first of them.
         seed: of the split by number.
         patients: table of patients, see `patient_table.read_patients`; empty: names tell them.
+        groups: table and column, see `patient_table.read_groups`; each group is a fold.
 
     Returns:
         Name of a fold -> its cases.
 
     Raises:
-        InputError: fewer patients than folds, or a single site.
+        InputError: fewer patients than folds, a single site or group, or a group that is no name.
     """
     names = sorted(usable_cases(data))
     patient_of = patients_of(names, patients).__getitem__
     if number:
         parts = split_patients(names, number, seed, patient_of)
         return {f"fold{index}": part for index, part in enumerate(parts, start=1)}
+    if groups:
+        return _folds_of_groups(names, Path(groups[0]), groups[1], patient_of)
     sites = split_sites(names, patient_of)
     if len(sites) < 2:
         raise InputError(
@@ -84,6 +91,27 @@ def folds_of(
             action="use --folds",
         )
     return sites
+
+
+def _folds_of_groups(
+    names: Sequence[str], table: Path, column: str, patient_of: Callable[[str], str]
+) -> dict[str, list[str]]:
+    parts = split_groups(names, read_groups(table, column), patient_of)
+    if len(parts) < 2:
+        raise InputError(
+            path=table,
+            found=f"{len(parts)} of its groups among the {len(names)} usable cases of the data",
+            expected="at least two, of which one is left out at a time",
+            action="name cases as `scripted-models cases` lists them",
+        )
+    if wrong := [group for group in parts if not is_folder_name(group)]:
+        raise InputError(
+            path=table,
+            found=f"a group {wrong[0]!r}",
+            expected="a name for a folder: letters, digits, spaces and . _ + -",
+            action="rename it",
+        )
+    return parts
 
 
 def cross_validate(

@@ -228,7 +228,7 @@ class Experiment:
     weights: Literal["float32", "float16"] = "float32"  # of kernels in the model folder
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or _DEVICES.fullmatch(self.name):
+        if not is_folder_name(self.name):
             expected = "a name for a folder: at most 100 letters, digits, spaces and . _ + -"
             raise UnfitError("name", self.name, expected)
         if self.training.start_share and not self.network.start:
@@ -242,6 +242,11 @@ class Experiment:
         """Return plain dictionaries, lists and numbers, those that equal their defaults too."""
         table: dict[str, Any] = as_table(self, defaults=True)
         return table
+
+
+def is_folder_name(name: str) -> bool:
+    """Tell whether a name can be a folder's, on every system."""
+    return bool(_NAME.fullmatch(name)) and not _DEVICES.fullmatch(name)
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
