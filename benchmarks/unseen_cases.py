@@ -99,7 +99,10 @@ def score(segmenter: Segmenter, case: Case, damage: str) -> dict[str, float]:
         f"{metric} {region}": round(float(measured[region][metric]), 4)
         for metric in METRICS
         for region in REGIONS
-    } | {f"estimated {region}": round(d, 4) for region, d in found.estimated_dice.items()}
+    } | {
+        f"estimated {region}": round(found.estimated_dice.get(region, float("nan")), 4)
+        for region in REGIONS
+    }
 
 
 def read_groups(path: Path) -> dict[str, dict[str, str]]:
@@ -136,6 +139,7 @@ def confidence(rows: Iterable[Mapping[str, object]]) -> str:
     for damage, members in by_damage.items():
         for region in REGIONS:
             pairs = np.array([[r[f"{m} {region}"] for m in ("estimated", "dice")] for r in members])
+            pairs = pairs[~np.isnan(pairs).any(axis=1)]
             r = np.corrcoef(pairs.T)[0, 1] if len(pairs) > 2 and pairs.std(axis=0).all() else np.nan
             far = np.abs(pairs[:, 0] - pairs[:, 1]).mean()
             lines.append(f"| {damage} | {region} | {r:.2f} | {far:.3f} |")

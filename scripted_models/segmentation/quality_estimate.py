@@ -29,14 +29,16 @@ def estimated_dice(
         known_labels: internal labels of the classes.
 
     Returns:
-        Region -> number from 0 to 1, for the regions that the labels can tell.
+        Region -> number from 0 to 1, for the regions that the labels can tell. Where no enhancing
+        tumor is shown although some is likely, it is right or wrong as a whole, and left out.
     """
-    return {
-        region: expected_dice(
-            region_mask(labels, region), region_probability(probabilities, known_labels, region)
-        )
-        for region in known_regions(tuple(known_labels))
-    }
+    found = {}
+    for region in known_regions(tuple(known_labels)):
+        mask = region_mask(labels, region)
+        p = region_probability(probabilities, known_labels, region)
+        if region != "ET" or mask.any() or p.sum(dtype=np.float64) < 1:
+            found[region] = expected_dice(mask, p)
+    return found
 
 
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
