@@ -97,6 +97,9 @@ def test_planes_whose_slices_are_narrow_are_left_out(shape, used):
     brain = np.ones(shape, bool)
     found = predict_volume(make(), image, brain)
     np.testing.assert_allclose(found, predict_volume(make(planes=used), image, brain), atol=1e-6)
+    if len(used) < len(PLANES):
+        stepped = predict_volume(make(slice_step=3), image, brain)
+        np.testing.assert_allclose(stepped, found, atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -60,7 +60,7 @@ def predict_volume(
     benchmarks/shipped_models), because a voxel lies in a computed slice of one of them mostly.
 
     In a thin volume those planes are left out whose slices would have fewer than `LEAST_SIDE` rows
-    or columns.
+    or columns, and of the others every slice is computed.
 
     On the CPU as many threads work as `torch.get_num_threads()` says, on up to four slices at a
     time. While they do, the number that PyTorch uses inside one layer is smaller; it is set back
@@ -87,7 +87,7 @@ def predict_volume(
     """
     axes = _axes(network.planes, brain.shape)
     form = form or choose_form(network)
-    step = network.slice_step
+    step = network.slice_step if len(axes) == len(network.planes) else 1
     computed = {axis: _computed_slices(np.moveaxis(brain, axis, 0), step) for axis in axes}
     counts = [len(slices) for slices in computed.values()]
     done = count(1)
