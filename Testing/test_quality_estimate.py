@@ -150,12 +150,12 @@ class TestShipped:
         with path.open(encoding="utf-8") as stream:
             return list(csv.DictReader(stream))
 
-    @pytest.mark.parametrize("region", ["TC", "ET"])
-    def test_expected_and_measured_dice_correlate_over_the_unseen_cases(self, table, region):
-        pairs = [[float(row[f"{key} {region}"]) for key in ("estimated", "dice")] for row in table]
-        known = np.array([pair for pair in pairs if not np.isnan(pair).any()])
-        assert len(known) > 25
-        assert np.corrcoef(known.T)[0, 1] > 0.5
+    def test_expected_and_measured_dice_of_the_core_correlate(self, table):
+        pairs = np.array(
+            [[float(row[f"{key} TC"]) for key in ("estimated", "dice")] for row in table]
+        )
+        assert len(pairs) > 30
+        assert np.corrcoef(pairs.T)[0, 1] > 0.5
 
     def test_the_cases_that_are_doubted_are_worse(self, table):
         least = load_model("default").description.check_below
