@@ -48,10 +48,10 @@ def run_rows(rows, data, output, *options):
 
 def run_folds(data, output, *options):
     paths = [str(EXPERIMENTS / "havaei2017" / f"{row}.toml") for row in FOLDED]
-    start = ["experiments", *paths, "--data", str(data), "--output", str(output), *options]
+    start = ["experiments", *paths, "--data", str(data), "--output", str(output)]
     no_validation = ["data.validation_every=0", *(f"training.phase{n}.patience=0" for n in (1, 2))]
     small = ["--set", *SMALL, *no_validation]
-    return main([*start, "--progress", "none", *small])
+    return main([*start, "--progress", "none", *options, *small])
 
 
 @pytest.fixture(scope="module")
@@ -212,14 +212,38 @@ class TestFolds:
             (["--fold", "fold1"], "--folds, --by-site or --groups"),
             (["--sequences"], "--folds, --by-site or --groups"),
             (["--folds", "3", "--set", "data.folds=2"], "data.folds = 2"),
+            (["--groups", "groups.csv", "kind"], "a group 'Models'"),
+            (["--groups", "groups.csv", "site"], "one column 'site'"),
         ],
     )
-    def test_impossible_folds(self, options, message, tmp_path, capsys):
+    def test_impossible_folds(self, options, message, tmp_path, capsys, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        rows = ["case,kind", "Brats18_A_1_1,Models", "Brats18_A_2_1,b"]
+        (tmp_path / "groups.csv").write_text("\n".join(rows))
         for seed in (1, 2, 3):
             write_small_case(tmp_path / "data", f"Brats18_A_{seed}_1", seed)
         assert run_folds(tmp_path / "data", tmp_path / "out", *options) == 2
         assert message in capsys.readouterr().err
         assert not list((tmp_path / "out").glob("*"))
+
+    def test_groups_that_leave_a_case_out(self, data, tmp_path, capsys):
+        table, output, (first, second, never) = tmp_path / "groups.csv", tmp_path / "out", NAMES
+        table.write_text(f"case,kind\n{first},low\n{second},high\n{never},\n")
+        groups = ["--groups", str(table), "Kind", "--progress", "bar"]
+        assert run_folds(data, output, *groups) == 0
+        said = "1 of 3 cases are in no group, train or validate in every fold and are never tested"
+        assert capsys.readouterr().err.count(f"Warning: {said}: {never}.") == 1
+        facts = json.loads((output / "table" / "table.json").read_text())["facts"]
+        assert facts["folds"] == {"high": [second], "low": [first]}
+        for row in FOLDED:
+            scores = json.loads((output / "scores" / row / "metrics.json").read_text())
+            assert sorted(scores["cases"]) == [first, second]
+            stated = load_model(str(output / "models" / row)).description
+            assert sorted(stated.dice_by_case) == [first, second]
+            assert sorted(stated.training.train) == NAMES
+            assert "2 folds over 2 cases" in next(iter(stated.scores))
+            card = (output / "models" / row / "docs" / "README.md").read_text()
+            assert "2 folds over 2 cases" in card
 
 
 class TestSequences:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scripted_models.cases.patient_table import patient_warnings, patients_of, read_patients
 from scripted_models.cases.patients import patient_name
 from scripted_models.errors import InputError
-from scripted_models.experiments.cross_validation import folds_of
+from scripted_models.experiments.folds import fold_warnings, folds_of
 from scripted_models.tasks.brains.brains_task import BrainsTask
 from scripted_models.tasks.brains.case_split import split_cases, split_folds, split_warnings
 from scripted_models.training.experiment_config import DataConfig, Experiment
@@ -165,24 +165,83 @@ def test_folds_by_groups_of_a_table(tmp_path):
     }
 
 
+def groups_of(folder: Path, *rows: str, titles="case,site") -> tuple[str, str]:
+    """Write a table of groups; its column is 'site'."""
+    return table(folder, "\n".join([titles, *rows]), "groups.csv"), "site"
+
+
 @pytest.mark.parametrize(
     ("rows", "column", "message"),
     [
         (["c0,a", "c1,b"], "kind", "one column 'case' and one column 'kind'"),
         (["c0,a", "c1,a"], "site", "a single group in the column 'site'"),
         (["c0,", "c1,"], "site", "no group in the column 'site'"),
-        (["c0,a", "c0,b"], "site", "a second row of case c0 in row 3"),
+        (["c0,a", "c0,b"], "site", r"another group of case c0 \('b' after 'a'\) in row 3"),
+        (["c0,a", "c0,", "c1,b"], "site", r"another group of case c0 \('' after 'a'\) in row 3"),
+        (["c0,a", ",b"], "site", "no case in row 3, expected the name of a case in each row"),
         (["x,a", "y,b"], "site", "0 of its groups among the 2 usable cases"),
-        (["c0,a/b", "c1,b"], "site", "a group 'a/b'"),
+        (["c0,a", "y,b"], "site", "1 of its groups among the 2 usable cases"),
+        (["c0,a/b", "c1,b"], "site", "a group 'a/b', expected a name for a folder: at most"),
         (["c0,aux", "c1,b"], "site", "a group 'aux'"),
+        (["c0,a", "c1,Models"], "site", "a group 'Models', expected another name than cases,"),
+        (["c0,high", "c1,High"], "site", "the groups 'High' and 'high', expected names that"),
     ],
 )
 def test_tables_of_groups_that_are_none(rows, column, message, tmp_path):
     root = plant(tmp_path / "data", "c0", "c1")
-    path = tmp_path / "groups.csv"
-    path.write_text("\n".join(["case,site", *rows]), encoding="utf-8")
+    path, _ = groups_of(tmp_path, *rows)
     with pytest.raises(InputError, match=message):
-        folds_of(root, groups=(str(path), column))
+        folds_of(root, groups=(path, column))
+
+
+@pytest.mark.parametrize("name", ["cases", "TABLE", "scores", "Worst", "models"])
+def test_no_group_or_site_is_another_folder_of_the_output(name, tmp_path):
+    root = plant(tmp_path / "data", "c0", f"{name}_1")
+    with pytest.raises(InputError, match=f"a group '{name}'"):
+        folds_of(root, groups=groups_of(tmp_path, "c0,a", f"{name}_1,{name}"))
+    with pytest.raises(InputError, match=rf"a site '{name}'.*--groups"):
+        folds_of(root)
+
+
+def test_sites_that_differ_in_capitals_only(tmp_path):
+    root = plant(tmp_path / "data", "Bonn_1", "bonn_2", "Ulm_1")
+    with pytest.raises(InputError, match="the sites 'Bonn' and 'bonn'"):
+        folds_of(root)
+
+
+def test_other_columns_and_repeated_rows_of_groups(tmp_path):
+    """A column 'name' or 'scan' is no second column of cases; a row may stand twice."""
+    root = plant(tmp_path / "data", "c0", "c1")
+    rows = ("c0,Ann,2,a", "c1,Eve,1,b", "c0,Ann,1,a")
+    groups = groups_of(tmp_path, *rows, titles="case,name,scan,site")
+    assert folds_of(root, groups=groups) == {"a": ["c0"], "b": ["c1"]}
+    with pytest.raises(InputError, match="one column 'case' and one column 'site'"):
+        folds_of(root, groups=groups_of(tmp_path, "c0,a", "c1,b", titles="name,site"))
+
+
+def test_what_groups_leave_open_is_said(tmp_path):
+    """Cases that are not there, that go with their patient's group, and that are never tested."""
+    root = plant(tmp_path / "data", "P1_a", "P1_b", "P1_c", "P2_a", "P3_a")
+    cases = ("P1_a", "P1_b", "P1_c", "P2_a", "P3_a")
+    patients = table(tmp_path, "case\tpatient\n" + "".join(f"{c}\t{c[:2]}\n" for c in cases))
+    groups = groups_of(tmp_path, "P1_a,high", "P1_b,low", "P1_c,", "P2_a,low", "x,low", "y,")
+    folds = folds_of(root, patients=patients, groups=groups)
+    assert folds == {"high": ["P1_a", "P1_b", "P1_c"], "low": ["P2_a"]}
+    unknown, moved, untested = fold_warnings(root, folds, groups)
+    assert unknown == f"{groups[0]}: x and y are no cases of the data that can be used."
+    assert moved.startswith("The case(s) P1_b are tested with another group than their own")
+    assert untested.startswith("1 of 5 cases are in no group")
+    assert untested.endswith("never tested: P3_a.")
+    groups = groups_of(tmp_path, *(f"{case},low" for case in cases), "P4,high")
+    assert len(list(fold_warnings(root, {"low": list(cases)}, groups))) == 1
+
+
+def test_a_single_group_because_of_patients(tmp_path):
+    root = plant(tmp_path / "data", "c0", "c1", "c2")
+    patients = table(tmp_path, "case\tpatient\nc0\tP\nc1\tP\nc2\tQ\n")
+    groups = groups_of(tmp_path, "c0,a", "c1,b", "c2,a")
+    with pytest.raises(InputError, match="only the group 'a', because the patients of c1 have"):
+        folds_of(root, patients=patients, groups=groups)
 
 
 def test_what_is_left_out_is_said(tmp_path):

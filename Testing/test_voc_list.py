@@ -169,7 +169,14 @@ class TestResume:
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        "options", [["--folds", "2"], ["--by-site"], ["--fold", "fold1"], ["--sequences"]]
+        "options",
+        [
+            ["--folds", "2"],
+            ["--by-site"],
+            ["--groups", "groups.csv", "site"],
+            ["--fold", "fold1"],
+            ["--sequences"],
+        ],
     )
     def test_cross_validation(self, options, voc, listed, tmp_path, capsys):
         assert run_list(listed, voc, tmp_path / "out", *options) == 2

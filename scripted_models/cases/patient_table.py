@@ -1,7 +1,7 @@
 """Tables of cases: their patients where names do not tell them, and groups to leave out."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 from scripted_models.cases.patients import doubtful_cases, patient_name
@@ -45,9 +45,7 @@ def patient_warnings(names: Iterable[str], table: str | Path = "") -> list[str]:
     names = list(names)
     if table:
         patients_of(names, table)
-        if unknown := sorted(set(read_patients(Path(table))) - set(names)):
-            return [f"{table}: {some(unknown)} are no cases of the data that can be used."]
-        return []
+        return unused_rows(table, read_patients(Path(table)), names)
     groups = doubtful_cases(names)
     if not groups:
         return []
@@ -59,6 +57,13 @@ def patient_warnings(names: Iterable[str], table: str | Path = "") -> list[str]:
     ]
 
 
+def unused_rows(table: str | Path, listed_cases: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Return a sentence about cases of a table that are not among those of the data, if any."""
+    if unknown := sorted(set(listed_cases) - set(names)):
+        return [f"{table}: {some(unknown)} are no cases of the data that can be used."]
+    return []
+
+
 def read_patients(path: Path) -> dict[str, str]:
     """Read a table of cases and patients: TSV or CSV, the first row names the columns.
 
@@ -68,34 +73,11 @@ def read_patients(path: Path) -> dict[str, str]:
     Raises:
         InputError: no such file, other columns, an empty cell, or a case in two rows.
     """
-    rows = _rows(path)
-    titles = [title.strip().lower() for title in rows[0]] if rows else []
-    columns = [
-        [i for i, title in enumerate(titles) if title in known]
-        for known in (_CASE_TITLES, _PATIENT_TITLES)
-    ]
-    if [len(found) for found in columns] != [1, 1]:
-        raise InputError(
-            found=f"a table with the columns {listed(titles[:9]) or 'of nothing'}",
-            expected="one column 'case' and one column 'patient' in its first row",
-            action="name them so, with tabs or commas between",
-            path=path,
-        )
-    (case_column,), (patient_column,) = columns
     patients: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        cells = [*(cell.strip() for cell in row), "", ""]
-        case, patient = (
-            cells[column] if column < len(cells) else "" for column in (case_column, patient_column)
-        )
+    for number, case, patient in _two_columns(path, _CASE_TITLES, _PATIENT_TITLES, "patient"):
         if not case or not patient or case in patients:
             again = f"a second row of case {case}" if case in patients else "an empty cell"
-            raise InputError(
-                found=f"{again} in row {number}",
-                expected="one row with case and patient for each case",
-                action="correct the table",
-                path=path,
-            )
+            raise _refused_row(path, again, number, "one row with case and patient for each case")
         patients[case] = patient
     return patients
 
@@ -108,45 +90,55 @@ def read_groups(path: Path, column: str) -> dict[str, str]:
         column: title of the column with the groups; capitals do not count.
 
     Returns:
-        Case -> group, without cases whose cell is empty.
+        Case -> group, "" where the cell is empty.
 
     Raises:
-        InputError: no such file or column, a case in two rows, or fewer than two groups.
+        InputError: no such file or column, a row without a case, a case with two groups, or fewer
+            than two groups.
     """
-    rows = _rows(path)
-    titles = [title.strip().lower() for title in rows[0]] if rows else []
-    columns = [
-        [i for i, title in enumerate(titles) if title in known]
-        for known in (_CASE_TITLES, {column.strip().lower()})
-    ]
-    if [len(found) for found in columns] != [1, 1]:
-        raise InputError(
-            found=f"a table with the columns {listed(titles[:9]) or 'of nothing'}",
-            expected=f"one column 'case' and one column '{column}' in its first row",
-            action="name another column",
-            path=path,
-        )
-    (case_column,), (group_column,) = columns
     groups: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        cells = [cell.strip() for cell in row] + [""] * len(titles)
-        if cells[case_column] in groups:
-            raise InputError(
-                found=f"a second row of case {cells[case_column]} in row {number}",
-                expected="one row for each case",
-                action="correct the table",
-                path=path,
-            )
-        groups[cells[case_column]] = cells[group_column]
-    named = {case: group for case, group in groups.items() if case and group}
-    if len(set(named.values())) < 2:
+    title = column.strip().lower()
+    for number, case, group in _two_columns(path, {"case"}, {title}, column):
+        if not case:
+            raise _refused_row(path, "no case", number, "the name of a case in each row")
+        if groups.setdefault(case, group) != group:
+            found = f"another group of case {case} ({group!r} after {groups[case]!r})"
+            raise _refused_row(path, found, number, "one group for each case")
+    count = len(set(filter(None, groups.values())))
+    if count < 2:
         raise InputError(
-            found=f"{'a single group' if named else 'no group'} in the column '{column}'",
+            found=f"{'a single group' if count else 'no group'} in the column '{column}'",
             expected="at least two, of which one is left out at a time",
             action="name another column",
             path=path,
         )
-    return named
+    return groups
+
+
+def _two_columns(
+    path: Path, case_titles: Set[str], titles: Set[str], title: str
+) -> Iterator[tuple[int, str, str]]:
+    """Give the number of each row, its case and its cell in the other column, "" if it has none."""
+    rows = _rows(path)
+    head = [cell.strip().lower() for cell in rows[0]] if rows else []
+    columns = [[i for i, cell in enumerate(head) if cell in t] for t in (case_titles, titles)]
+    if [len(found) for found in columns] != [1, 1]:
+        raise InputError(
+            found=f"a table with the columns {listed(head[:9]) or 'of nothing'}",
+            expected=f"one column 'case' and one column '{title}' in its first row",
+            action="name them so, with tabs or commas between",
+            path=path,
+        )
+    (case_column,), (column,) = columns
+    for number, row in enumerate(rows[1:], start=2):
+        cells = [*(cell.strip() for cell in row), *("" for _ in head)]
+        yield number, cells[case_column], cells[column]
+
+
+def _refused_row(path: Path, found: str, number: int, expected: str) -> InputError:
+    return InputError(
+        found=f"{found} in row {number}", expected=expected, action="correct the table", path=path
+    )
 
 
 def _rows(path: Path) -> list[list[str]]:

@@ -149,11 +149,12 @@ def split_groups(
 ) -> dict[str, list[str]]:
     """Return the cases of each group; a patient with cases of several groups is of the first.
 
-    Patients none of whose cases has a group are in none.
+    A case without a group (none, or "") is of its patient's. Patients none of whose cases has a
+    group are in none.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for cases in same_patient(names, patient_of).values():
-        if named := sorted(group_of[case] for case in cases if case in group_of):
+        if named := sorted(group_of[case] for case in cases if group_of.get(case)):
             groups[named[0]].extend(cases)
     return {group: sorted(cases) for group, cases in sorted(groups.items())}
 

@@ -75,7 +75,8 @@ def _add_folds(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         metavar=("TABLE", "COLUMN"),
         help="cross-validate: the cases of each group in a column of a CSV or TSV table, which "
-        "also has the column case, are tested once",
+        "also has the column case, are tested once; a case without a group is tested with its "
+        "patient's, or never if the patient has none",
     )
     parser.add_argument(
         "--fold",
@@ -94,6 +95,7 @@ def _add_folds(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Run the list and print its table."""
     from scripted_models.experiments.cross_validation import cross_validate
+    from scripted_models.experiments.folds import fold_warnings
     from scripted_models.experiments.runner import TABLE, load_list, run_list
     from scripted_models.labels import CODINGS
     from scripted_models.tasks.list_run import ListRun
@@ -116,7 +118,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             options.cache,
         )
         _warn(experiments, run, parted=bool(folds))
-        _tell_untested(folds, run)
+        if options.groups:
+            for sentence in fold_warnings(options.data, folds, tuple(options.groups)):
+                run.progress.warning(sentence)
         if folds:
             cross_validate(experiments, run, folds, options.fold, options.sequences)
         else:
@@ -141,22 +145,9 @@ def _warn(experiments: "list[Experiment]", run: "ListRun", parted: bool) -> None
         said.add(sentence)
 
 
-def _tell_untested(folds: "dict[str, list[str]]", run: "ListRun") -> None:
-    """Tell which cases train in every fold, because they are in no group."""
-    from scripted_models.cases.patient_table import some
-    from scripted_models.tasks.brains.case_split import usable_cases
-
-    tested = {name for names in folds.values() for name in names}
-    if folds and (others := sorted(set(usable_cases(run.data)) - tested)):
-        run.progress.warning(
-            f"{len(others)} cases are in no group, train in every fold and are never tested: "
-            f"{some(others)}."
-        )
-
-
 def _folds(options: argparse.Namespace, experiments: "list[Experiment]") -> dict[str, list[str]]:
     """Return the folds that the options ask for, none for a list without cross-validation."""
-    from scripted_models.experiments.cross_validation import folds_of
+    from scripted_models.experiments.folds import folds_of
     from scripted_models.tasks.known_tasks import common_task
 
     task = common_task(experiments)

@@ -5,7 +5,7 @@ everything that such a run can do, resuming included, holds for folds, too.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -13,8 +13,6 @@ from typing import cast
 import numpy as np
 
 from scripted_models.bundle.description import RegionScores
-from scripted_models.cases.patient_table import patients_of, read_groups
-from scripted_models.cases.patients import split_groups, split_patients, split_sites
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confidence_table import write_confidence
 from scripted_models.evaluation.experiment_rows import ExperimentRow
@@ -41,77 +39,16 @@ from scripted_models.tasks.brains.case_split import usable_cases
 from scripted_models.tasks.known_tasks import TASKS
 from scripted_models.tasks.list_run import SCORES, TEST, ListRun
 from scripted_models.training import distributed
-from scripted_models.training.experiment_config import Experiment, is_folder_name
+from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.training_run import write_ensemble
 
 MODELS, INCOMPLETE, WORST = "models", "incomplete", "worst"
+BESIDE_FOLDS = (CASES, TABLE, SCORES, WORST, MODELS)  # folders of the output that are no folds
 CHECKED_PERCENT = 15  # of the cases, those with the lowest expectation
 LEAST_CASES = 10  # to say what a low expectation is
 LIST_SHARE = 0.8  # of the time of a fold, where sets of sequences are tested afterwards
 
 Reduced = dict[str, dict[str, list[Evaluation]]]  # experiment -> set of sequences -> by fold
-
-
-def folds_of(
-    data: Path,
-    number: int = 0,
-    seed: int = 0,
-    patients: str = "",
-    groups: tuple[str, str] | None = None,
-) -> dict[str, list[str]]:
-    """Split the usable cases of a folder into folds.
-
-    Args:
-        data: folder of cases with label maps.
-        number: of folds of about equal size, patient by patient; 0: each site is a fold, and a
-            patient with cases of several sites is of the first of them.
-        seed: of the split by number.
-        patients: table of patients, see `patient_table.read_patients`; empty: names tell them.
-        groups: table and column, see `patient_table.read_groups`; each group is a fold.
-
-    Returns:
-        Name of a fold -> its cases.
-
-    Raises:
-        InputError: fewer patients than folds, a single site or group, or a group that is no name.
-    """
-    names = sorted(usable_cases(data))
-    patient_of = patients_of(names, patients).__getitem__
-    if number:
-        parts = split_patients(names, number, seed, patient_of)
-        return {f"fold{index}": part for index, part in enumerate(parts, start=1)}
-    if groups:
-        return _folds_of_groups(names, Path(groups[0]), groups[1], patient_of)
-    sites = split_sites(names, patient_of)
-    if len(sites) < 2:
-        raise InputError(
-            path=data,
-            found=f"cases of {len(sites)} site",
-            expected="at least two, of which one is left out at a time",
-            action="use --folds",
-        )
-    return sites
-
-
-def _folds_of_groups(
-    names: Sequence[str], table: Path, column: str, patient_of: Callable[[str], str]
-) -> dict[str, list[str]]:
-    parts = split_groups(names, read_groups(table, column), patient_of)
-    if len(parts) < 2:
-        raise InputError(
-            path=table,
-            found=f"{len(parts)} of its groups among the {len(names)} usable cases of the data",
-            expected="at least two, of which one is left out at a time",
-            action="name cases as `scripted-models cases` lists them",
-        )
-    if wrong := [group for group in parts if not is_folder_name(group)]:
-        raise InputError(
-            path=table,
-            found=f"a group {wrong[0]!r}",
-            expected="a name for a folder: letters, digits, spaces and . _ + -",
-            action="rename it",
-        )
-    return parts
 
 
 def cross_validate(
@@ -130,7 +67,7 @@ def cross_validate(
         run: its output receives a folder for each fold, the preprocessed cases, `table`, in
             `scores` those of every case, in `worst` pictures of the worst ones, in `models` the
             ensembles.
-        folds: see `folds_of`.
+        folds: see `folds.folds_of`.
         only: names of the folds to run; empty: all.
         sequences: also test without some sequences, where a model can do without.
 

@@ -24,6 +24,7 @@ HIGHEST_RATE_OF_SUMS, LOWEST_RATE_OF_MEANS = 1e-7, 1e-8
 LEAST_SPACING_MM = 0.1  # of slices
 
 # A name becomes a folder: one part of a path, on every system.
+FOLDER_NAME = "a name for a folder: at most 100 letters, digits, spaces and . _ + -"
 _NAME = re.compile(r"\w([\w .+-]{0,98}[\w+-])?")
 _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 
@@ -229,8 +230,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if not is_folder_name(self.name):
-            expected = "a name for a folder: at most 100 letters, digits, spaces and . _ + -"
-            raise UnfitError("name", self.name, expected)
+            raise UnfitError("name", self.name, FOLDER_NAME)
         if self.training.start_share and not self.network.start:
             raise UnfitError(
                 "training.start_share",
