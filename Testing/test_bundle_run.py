@@ -84,7 +84,7 @@ METADATA = {
 }
 
 
-def write_case(folder, spacing=(1.3, 1.3, 2.0), orientation="LPS", seed=5):
+def write_case(folder, spacing=(2.0, 2.0, 3.0), orientation="LPS", seed=5):
     """Write a phantom of 40 x 40 x 14 voxels of another spacing and orientation."""
     return write_doll(folder, seed, spacing_xyz_mm=spacing, orientation=orientation)
 

@@ -183,7 +183,7 @@ def test_the_true_program_segments_a_phantom(slicer_scene, tmp_path, monkeypatch
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     phantom = make_phantom(5, (40, 40, 14))
-    matrix = np.diag([-1.3, -1.3, 2.0, 1.0])  # a doll's head, in which the model sees a tumor
+    matrix = np.diag([-2.0, -2.0, 3.0, 1.0])  # a doll's head, in which the model sees a tumor
     moved = add_linear_transform(slicer_scene, rigid_matrix())
     volumes = {}
     for sequence in SEQUENCES:
@@ -195,7 +195,7 @@ def test_the_true_program_segments_a_phantom(slicer_scene, tmp_path, monkeypatch
     report = json.loads(node.GetAttribute("BrainTumorSeg.Report"))
     found = counts(node, volumes["t1c"])
     expected = [report["volumes_ml"][entry.segment_id] for entry in SEGMENTS]
-    voxel_ml = 1.3 * 1.3 * 2 / 1000
+    voxel_ml = 2 * 2 * 3 / 1000
     assert [count * voxel_ml for count in found] == pytest.approx(expected, abs=5e-4)
     assert sum(found) > 0
     stages = {event.stage for event in events if event.stage}
