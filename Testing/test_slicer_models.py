@@ -67,13 +67,13 @@ class TestList:
                 "default",
                 "47 cases and 14 phantoms",
                 "WT 0.89, TC 0.78, ET 0.76; Networks of the same recipe",
-                "@D s",
+                "10 s",
             ),
             (
                 "fast",
                 "47 cases and 14 phantoms",
                 "WT 0.89, TC 0.78, ET 0.75; Networks of the same recipe",
-                "@F s",
+                "9 s",
             ),
             (
                 "InputCascadeCNN",

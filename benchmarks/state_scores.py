@@ -55,10 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
 def measured(rows: Rows, protocol: str) -> dict[str, object]:
     """Return the parts of a description that scores decide."""
     whole = [row for row in rows if row["damage"] == PLAIN]
-    by_set: dict[str, list[Mapping[str, str]]] = {"+".join(SEQUENCES): whole}
-    for row in rows:
-        if set(row["damage"].split("+")) <= set(SEQUENCES):
-            by_set.setdefault(row["damage"], []).append(row)
+    fewer = [row for row in rows if set(row["damage"].split("+")) <= set(SEQUENCES)]
+    cases = {row["case"] for row in fewer}  # the same with all sequences and with some
+    by_set = {"+".join(SEQUENCES): [r for r in whole if not cases or r["case"] in cases]}
+    for row in fewer:
+        by_set.setdefault(row["damage"], []).append(row)
     return {
         "scores": {
             f"{protocol}, {len(whole)} cases": {

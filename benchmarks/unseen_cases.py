@@ -141,7 +141,7 @@ def confidence(rows: Iterable[Mapping[str, object]]) -> str:
             pairs = np.array([[r[f"{m} {region}"] for m in ("estimated", "dice")] for r in members])
             pairs = pairs[~np.isnan(pairs).any(axis=1)]
             r = np.corrcoef(pairs.T)[0, 1] if len(pairs) > 2 and pairs.std(axis=0).all() else np.nan
-            far = np.abs(pairs[:, 0] - pairs[:, 1]).mean()
+            far = np.abs(pairs[:, 0] - pairs[:, 1]).mean() if len(pairs) else np.nan
             lines.append(f"| {damage} | {region} | {r:.2f} | {far:.3f} |")
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,8 @@ Forms, each measured in a process of its own and in turn with the others:
 - plain whole slices: the network of `nn.Conv2d` and `nn.MaxPool2d` on padded slices, empty ones
   too; from --slices slices. This is the baseline of the ratios.
 - plain boxes: the same on the brain box of each slice; from --slices slices, by their pixels.
-- spectral: `scripted_models.inference.predict_volume`, everything, its preparation included.
+- spectral: `scripted_models.inference.predict_volume`, everything, its preparation included, on the
+  brain box, which `segment` crops a volume to.
 - SegResNet: the architecture of MONAI's BraTS bundle (16 filters, 4 channels, 3 outputs, random
   weights) on the whole volume in one window; 'tuned' on the brain box in the channels-last layout.
 
@@ -134,7 +135,9 @@ def time_boxes(name: str, slices: int, volume: tuple) -> float:
 def time_engine(name: str, volume: tuple) -> float:
     """Time what the product does, from the preprocessed volume to probabilities."""
     image, brain, _ = volume
-    return _seconds(partial(predict_volume, make_network(name), image, brain))
+    box = _brain_box(brain)
+    inside = np.ascontiguousarray(image[(slice(None), *box)])
+    return _seconds(partial(predict_volume, make_network(name), inside, brain[box]))
 
 
 def time_segresnet(tuned: bool, volume: tuple) -> float:
@@ -151,9 +154,7 @@ def time_segresnet(tuned: bool, volume: tuple) -> float:
         blocks_up=(1, 1, 1),
     ).eval()
     if tuned:
-        box = [np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-        inside = (slice(None), *(slice(found[0], found[-1] + 1) for found in box))
-        image = image[inside]
+        image = image[(slice(None), *_brain_box(brain))]
         network = network.to(memory_format=torch.channels_last_3d)
     pad = [n for size in image.shape[:0:-1] for n in (0, -size % 8)]
     x = F.pad(torch.from_numpy(np.ascontiguousarray(image))[None], pad)
@@ -161,6 +162,11 @@ def time_segresnet(tuned: bool, volume: tuple) -> float:
     with torch.inference_mode():
         network(x)
         return _seconds(partial(network, x))
+
+
+def _brain_box(brain: np.ndarray) -> tuple[slice, ...]:
+    found = [np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return tuple(slice(int(line[0]), int(line[-1]) + 1) for line in found)
 
 
 def make_network(name: str) -> SliceNetwork:
