@@ -24,6 +24,7 @@ SHIPPED = sorted((EXPERIMENTS / "havaei2017").glob("*.toml"))
 NAMES = ["Brats18_A_1_1", "Brats18_B_1_1", "Brats18_C_1_1"]
 ROWS = ["LocalPathCNN", "LocalPathCNN_phase1", "GlobalPathCNN", "AverageCNN"]
 FOLDED = ["LocalPathCNN", "GlobalPathCNN"]
+COPIES = ("degraded", "transplanted")
 SMALL = [
     "data.test_every=3",
     "data.validation_every=2",
@@ -252,7 +253,7 @@ class TestSequences:
     def studied(data, tmp_path_factory):
         output = tmp_path_factory.mktemp("sequences")
         drop = 'training.augmentation=[{step="drop_sequences", keep=["flair"]}]'
-        none = ["data.phantoms=0", "data.low_grade_phantoms=0"]  # of full size: 5 s each
+        none = [f"data.{kind}=0" for kind in ("phantoms", "low_grade_phantoms", *COPIES)]
         small = [
             *SMALL[3:8],
             *none,

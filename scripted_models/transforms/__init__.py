@@ -12,7 +12,11 @@ first asked for; all others do without.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from scripted_models.transforms.region_thresholds import ESTIMATED_DICE, decide_labels
+from scripted_models.transforms.region_thresholds import (
+    ESTIMATED_DICE,
+    decide_labels,
+    expected_dice,
+)
 from scripted_models.transforms.steps import (
     DEFAULT_POSTPROCESSING,
     DEFAULT_PREPROCESSING,
@@ -46,6 +50,7 @@ __all__ = [
     "build_preprocessing",
     "check_order",
     "decide_labels",
+    "expected_dice",
     "kept_sequences",
     "preprocess",
     "standardizing",
