@@ -125,7 +125,7 @@ def test_unseen_cases_and_what_they_say_of_a_model(table_of, tmp_path):
     alone = [row for row in rows if row["damage"] == "t1c"]
 
     texts.write_text('protocol = "Two phantoms"\nlimits = "Heads."\n', encoding="utf-8")
-    arguments = ["--scores", str(scores), "--texts", str(texts), "--slice-step", "3"]
+    arguments = ["--scores", str(scores), str(scores), "--texts", str(texts), "--slice-step", "3"]
     table_of("state_scores", model, str(tmp_path / "stated"), *arguments, "--name", "three")
     stated = load_model(str(tmp_path / "stated"))
     mean = lambda rows: round(np.mean([float(row["dice WT"]) for row in rows]), 4)  # noqa: E731
