@@ -5,8 +5,9 @@ Run: python benchmarks/state_scores.py MODEL OUTPUT --scores scores.csv [more.cs
 
 The tables are those of `unseen_cases.py`: the rows "as it is" become the scores, the Dice by case
 and the estimated Dice below which a check is asked for; rows of fewer sequences become what these
-cost. Of a case in several tables the first one counts. In texts.toml stand `protocol`, how the scores came about, and other keys of the
-description (`summary`, `limits`, `failures`, `seconds_per_case`, `memory_gib_per_case`).
+cost. Of a case in several tables the first one counts. In texts.toml stand `protocol`, how the
+scores came about, and other keys of the description (`summary`, `limits`, `failures`,
+`seconds_per_case`, `memory_gib_per_case`).
 """
 
 import argparse
