@@ -112,7 +112,7 @@ def test_reproducibility_counts_the_labels_that_differ(table_of, tmp_path):
 def test_unseen_cases_and_what_they_say_of_a_model(table_of, tmp_path):
     """The scores of cases, of fewer sequences too, become what a copy of the model says."""
     for seed in (1, 2):
-        write_phantom_case(tmp_path / "cases", seed, (40, 40, 14))
+        write_doll(tmp_path / "cases", seed)
     model = str(BENCHMARKS.parent / "scripted_models" / "bundle" / "shipped" / "fast")
     arguments = ["--data", str(tmp_path / "cases"), "--sequences", "--slice-step", "3"]
     scores, texts = tmp_path / "scores.csv", tmp_path / "texts.toml"
