@@ -6,14 +6,12 @@ The panel only; files, child process and scene are in BrainTumorSegLib.
 import importlib.util
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 import vtk
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -71,43 +69,6 @@ def onStartupCompleted() -> None:
     register()
 
 
-@parameterNodeWrapper
-class BrainTumorSegParameterNode:
-    """What is chosen in the panel; saved with the scene.
-
-    Attributes:
-        t1: T1-weighted volume.
-        t1c: T1-weighted volume with contrast agent; the result lies on its grid.
-        t2: T2-weighted volume.
-        flair: FLAIR volume.
-        segmentation: segmentation to fill; a new one is made when there is none.
-        table: measurements of the segmentation.
-        model: name of the model.
-        device: where the network runs.
-        prepare: strip, register and resample volumes that need it.
-        prepared: add transforms, brain mask and prepared volumes to the scene.
-        regions: add whole tumor, tumor core and enhancing tumor region as segments.
-        probabilities: add probability volumes.
-        surface: make a closed surface.
-        smoothing: of the surface, 0-1.
-    """
-
-    t1: vtkMRMLScalarVolumeNode
-    t1c: vtkMRMLScalarVolumeNode
-    t2: vtkMRMLScalarVolumeNode
-    flair: vtkMRMLScalarVolumeNode
-    segmentation: vtkMRMLSegmentationNode
-    table: vtkMRMLTableNode
-    model: str = "default"
-    device: Annotated[str, Choice(["auto", "cpu", "cuda"])] = "auto"
-    prepare: bool = True
-    prepared: bool = False
-    regions: bool = False
-    probabilities: bool = False
-    surface: bool = False
-    smoothing: Annotated[float, WithinRange(0, 1)] = 0.5
-
-
 class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel; its sections are in BrainTumorSegLib.panel."""
 
@@ -123,6 +84,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Build the panel; called once, when the module is first opened."""
         ScriptedLoadableModuleWidget.setup(self)
         from BrainTumorSegLib.panel.input_section import InputSection
+        from BrainTumorSegLib.panel.messages import Messages
         from BrainTumorSegLib.panel.model_section import ModelSection
         from BrainTumorSegLib.panel.result_section import ResultSection
         from BrainTumorSegLib.panel.run_section import RunSection
@@ -132,15 +94,22 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = BrainTumorSegLogic()
+        messages = Messages(self.ui)
         self.inputs = InputSection(self.ui, self.onFindings)
         asked = (self.inputs.problems, self.inputs.needsExtraction)
-        self.run = RunSection(self.ui, self.logic, *asked, self.onDone)
-        self.models = ModelSection(self.ui, self.onModel)
-        self.result = ResultSection(self.ui)
+        self.run = RunSection(self.ui, messages, self.logic, *asked, self.onDone)
+        self.models = ModelSection(self.ui, messages, self.onModel)
+        self.result = ResultSection(self.ui, messages)
         self._sections = (self.models, self.inputs, self.run, self.result)
         scene = slicer.mrmlScene
-        self.addObserver(scene, slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose)
+        for event, reaction in (
+            (scene.StartCloseEvent, self.onSceneStartClose),
+            (scene.EndCloseEvent, self.onSceneEndChange),
+            (scene.StartImportEvent, self.onSceneStartImport),
+            (scene.EndImportEvent, self.onSceneEndChange),
+            (scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved),
+        ):
+            self.addObserver(scene, event, reaction)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
@@ -167,14 +136,28 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller: "VtkObject", event: "VtkObject") -> None:
         """End the run: its volumes are about to vanish."""
-        self.run.close()
+        self.run.onSceneClosed()
+        self.onSceneStartImport(caller, event)
+
+    def onSceneStartImport(self, caller: "VtkObject", event: "VtkObject") -> None:
+        """Let go of the parameters: those of the file take their place, and then their nodes."""
         self.setParameterNode(None)
         self.inputs.forget()
 
-    def onSceneEndClose(self, caller: "VtkObject", event: "VtkObject") -> None:
-        """Start over with an empty scene."""
+    def onSceneEndChange(self, caller: "VtkObject", event: "VtkObject") -> None:
+        """Go on with the emptied scene, or with what was read."""
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(
+        self, caller: "VtkObject", event: "VtkObject", node: "VtkObject"
+    ) -> None:
+        """Empty the slots of a node before selectors choose its neighbor for them."""
+        from BrainTumorSegLib.parameters import forget_node
+
+        if self._parameterNode is not None:
+            forget_node(self._parameterNode, node)
 
     def initializeParameterNode(self) -> None:
         """Connect the panel to the parameters of the scene."""
@@ -228,8 +211,9 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self) -> "Parameters":
         """Return the typed parameters of the scene."""
-        wrapper: Any = BrainTumorSegParameterNode  # made over by its decorator
-        return wrapper(super().getParameterNode())
+        from BrainTumorSegLib.parameters import parameters_of
+
+        return parameters_of(super().getParameterNode())
 
     def ensureDependencies(self, brainExtraction: bool = False) -> None:
         """Install what the segmentation program needs, after a question.
@@ -331,12 +315,15 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
             assert int(array.sum()) == int((phantom.labels == entry.labels[0]).sum())
 
     def test_phantomIsSegmented(self) -> None:
-        """The whole path, with the network."""
+        """The whole path, with the faster of the shipped networks."""
         if importlib.util.find_spec("torch") is None or importlib.util.find_spec("monai") is None:
             self.delayDisplay(_("PyTorch or MONAI is not installed; the network was not run."))
             return
         _phantom, volumes = self._phantomVolumes()
-        node = BrainTumorSegLogic().segment(**volumes, device="cpu")
+        self.delayDisplay(_("A phantom is segmented; this takes some seconds."))
+        node = BrainTumorSegLogic().segment(
+            **volumes, device="cpu", model="fast", on_event=lambda _: slicer.app.processEvents()
+        )
         assert node.GetSegmentation().GetNumberOfSegments() == 4
 
     def _phantomVolumes(self) -> "tuple[Phantom, dict[str, VolumeNode]]":

@@ -70,7 +70,7 @@ def rounded(inputs):
     "a grid that lies half a voxel aside",
     2,
     "{t2}: found another grid than in case_t1.nii.gz: origins -19.5x-19.5x10.5 and -20x-20x10 mm "
-    "(corners up to 0.866 mm apart), expected co-registered volumes; "
+    "with corners up to 0.866 mm apart, expected co-registered volumes; "
     "resample them onto one grid first.",
 )
 def half_voxel(inputs):
@@ -96,7 +96,7 @@ def finer(inputs):
     "a volume 1 m aside",
     2,
     "{t2}: found another grid than in case_t1.nii.gz: origins 1000x0x0 and -20x-20x10 mm "
-    "(corners up to 1.02e+03 mm apart), expected co-registered volumes; "
+    "with corners up to 1.02e+03 mm apart, expected co-registered volumes; "
     "resample them onto one grid first.",
 )
 def far_away(inputs):
@@ -167,7 +167,7 @@ def coarse(inputs):
     "q-form and s-form that disagree",
     2,
     "{t2}: found another grid than in case_t1.nii.gz: origins -90x-0x0 and -20x-20x10 mm "
-    "(corners up to 73.5 mm apart), t2.nii has a q-form and an s-form that lie 119 mm apart, "
+    "with corners up to 73.5 mm apart, t2.nii has a q-form and an s-form that lie 119 mm apart, "
     "expected co-registered volumes; resample them onto one grid first.",
 )
 def two_forms(inputs):

@@ -17,7 +17,7 @@ from scripted_models.images import checks
 from scripted_models.images.checks import Examined, grid_findings, voxel_findings
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.images.voxel_facts import look_at
-from scripted_models.sequences import SEQUENCES
+from scripted_models.sequences import SEQUENCES, TITLES
 from scripted_models.transforms import preprocessing
 
 COARSE = Grid((60, 60, 52), (4.0, 4.0, 3.0))  # the field of view of BraTS
@@ -261,7 +261,7 @@ class TestRealCases:
         spoilt = {**patients[0], a: patients[0][b], b: patients[0][a]}
         (finding,) = voxel_findings(spoilt)
         assert (finding.severity, set(finding.slots)) == ("warning", {a, b})
-        assert f"{b} looks like {a}" in finding.found
+        assert f"{TITLES[b]} looks like {TITLES[a]}" in finding.found
 
     def test_a_volume_of_another_patient_is_told(self, patients):
         (finding,) = voxel_findings({**patients[0], "t2": patients[1]["t2"]})

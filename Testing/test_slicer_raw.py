@@ -70,7 +70,7 @@ class TestDoctor:
         assert stripped.slots == ("t1", "flair")
         assert "will be stripped" in stripped.action
         assert registered.slots == ("t1", "flair")
-        assert registered.action == "it will be registered to T1c"
+        assert registered.action == "will be registered to T1c"
 
     def test_without_brain_extraction_it_is_said(self, slicer_scene, nodes, monkeypatch):
         skull(slicer_scene, nodes, "t2")
@@ -84,14 +84,14 @@ class TestDoctor:
     def test_other_grids_will_be_registered_and_resampled(self, slicer_scene, nodes):
         other_grid(slicer_scene, nodes, "t2")
         actions = {f.slots: f.action for f in check(nodes) if "transform" not in f.found}
-        assert actions == {("t2",): "it will be registered to T1c and resampled"}
+        assert actions == {("t2",): "will be registered to T1c and resampled"}
 
     def test_a_brain_that_lies_elsewhere_on_the_grid_will_be_registered(self, slicer_scene, nodes):
         array = voxels(nodes["t2"])
         array[:] = np.roll(array, 4, axis=2)
         slicer.util.arrayFromVolumeModified(nodes["t2"])
         (told,) = check(nodes)
-        assert (told.slots, told.action) == (("t2",), "it will be registered to T1c")
+        assert (told.slots, told.action) == (("t2",), "will be registered to T1c")
         assert any(HINT in f.action for f in InputCheck().check(nodes))
 
     def test_another_background_will_be_0(self, slicer_scene, nodes):
@@ -189,7 +189,7 @@ class TestExport:
         assert read_exported(exported, "t1").GetPixelID() == sitk.sitkInt16
         assert exported.grid == world_grid(nodes["t1c"])
         (note,) = exported.notes
-        assert "found the transform 'linear'; its place there is used" in note.sentence
+        assert "found the transform 'linear'; the place there is used" in note.sentence
         assert np.allclose(exported.places["t2"], rigid_matrix())
 
     def test_bent_raw_volumes_get_a_regular_grid(self, slicer_scene, nodes, tmp_path):

@@ -2,12 +2,15 @@
 
 import inspect
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.request import urlretrieve
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from slicer_fixtures import make_slicer_scene  # noqa: F401 - the fixture slicer_scene
 
 slicer = pytest.importorskip("slicer")
@@ -19,6 +22,7 @@ from BrainTumorSegLib.resampling import world_grid  # noqa: E402
 
 from scripted_models.cases.phantom.phantom_case import make_phantom, phantom_grid  # noqa: E402
 from scripted_models.errors import InputError  # noqa: E402
+from scripted_models.geometry import Grid  # noqa: E402
 from scripted_models.sequences import SEQUENCES  # noqa: E402
 
 pytestmark = pytest.mark.slicer
@@ -109,6 +113,10 @@ def sources(monkeypatch):
         def registerCustomSampleDataSource(category="Custom", **fields):  # noqa: N802
             registered.setdefault(category, []).append(Source(**fields))
 
+        @staticmethod
+        def sampleDataSourcesByCategory(category):  # noqa: N802
+            return registered.get(category, [])
+
     monkeypatch.setitem(sys.modules, "SampleData", SimpleNamespace(SampleDataLogic=SampleDataLogic))
     return registered
 
@@ -133,6 +141,26 @@ def test_entry_in_sample_data_makes_the_phantom_and_shows_it(slicer_scene, sourc
     nodes = source.customDownloader(source)
     assert [node.GetName() for node in nodes] == NAMES
     assert shown[0].arguments["background"] is nodes[-1]
+
+
+def test_phantom_can_be_had_without_the_button(slicer_scene, sources, tmp_path, monkeypatch):
+    """As SampleDataLogic.downloadFromSource gets it: copies of what the addresses name."""
+    monkeypatch.setattr(sample_data, "SIZE_XYZ", SIZE)
+    sample_data.register()
+    sample_data.register()  # when the developer reloads the module
+    ((source,),) = sources.values()
+    nodes = dict(zip(NAMES, sample_data.add_phantom(slicer_scene, 5, SIZE), strict=True))
+    copied = {}
+    for uri, file, name in zip(source.uris, source.fileNames, source.nodeNames, strict=True):
+        made = urlretrieve(uri, tmp_path / file)[0]  # noqa: S310 - an address of our own
+        copied[name] = sitk.ReadImage(str(made))
+    assert not list(Path(tempfile.gettempdir()).glob("BrainTumorPhantom-*"))
+    assert list(copied) == NAMES
+    for name, image in copied.items():
+        assert np.array_equal(
+            sitk.GetArrayFromImage(image), slicer.util.arrayFromVolume(nodes[name])
+        )
+        assert Grid.of(image).matches(world_grid(nodes[name]))
 
 
 def test_thumbnail_is_a_small_picture_in_the_module(sources):

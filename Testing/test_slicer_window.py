@@ -171,8 +171,8 @@ class TestRun:
         assert window.ui.segmentButton.text == "Segment"
         assert "Found a small brain" in window.log
         assert window.ui.statusLabel.text == "Done: T1 Gd tumor"
-        shown = window.ui.tableView.model()
-        cells = [shown.index(row, 0).data() for row in range(shown.rowCount())]
+        shown = window.ui.sizesTable
+        cells = [shown.item(row, 0).text() for row in range(shown.rowCount)]
         assert cells[:4] == ["Necrosis", "Edema", "Non-enhancing tumor", "Enhancing tumor"]
         assert window.ui.show3DButton.node is node
         window.screenshot("done")

@@ -77,10 +77,10 @@ class TestResult:
         measured = window.parameters.segmentation
         other = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
         window.ui.segmentationSelector.setCurrentNode(other)
-        assert window.ui.tableView.mrmlTableNode() is None
+        assert window.ui.sizesTable.rowCount == 0
         assert not window.ui.exportTableButton.enabled
         window.ui.segmentationSelector.setCurrentNode(measured)
-        assert window.ui.tableView.mrmlTableNode() is window.parameters.table
+        assert window.ui.sizesTable.rowCount == window.parameters.table.GetNumberOfRows()
 
     def test_edit_opens_the_segment_editor_over_the_reference(
         self, window, slicer_scene, monkeypatch
@@ -109,7 +109,7 @@ def test_parameters_are_saved_with_the_scene(window, slicer_scene, tmp_path):
     window.module.enter()
     assert window.ui.t1cSelector.currentNode().GetName() == "T1 Gd"
     assert window.ui.segmentationSelector.currentNode().GetName() == "T1 Gd tumor"
-    assert window.ui.tableView.mrmlTableNode() is not None
+    assert window.ui.sizesTable.rowCount > 0
     assert window.ui.regionsCheckBox.checked
     assert window.ui.deviceComboBox.currentText == "cpu"
     assert window.ui.segmentButton.enabled

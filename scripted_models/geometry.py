@@ -80,9 +80,9 @@ class Grid:
         if turned <= 1e-4:
             return (
                 f"origins {_by(self.origin_lps_mm)} and {_by(other.origin_lps_mm)} mm "
-                f"(corners up to {moved:.3g} mm apart)"
+                f"with corners up to {moved:.3g} mm apart"
             )
-        return f"directions (corners up to {moved:.3g} mm apart)"
+        return f"directions with corners up to {moved:.3g} mm apart"
 
     def matches(self, other: "Grid", tolerance_mm: float = TOLERANCE_MM) -> bool:
         """True when both grids place every voxel at the same point within the tolerance."""

@@ -1,5 +1,8 @@
 """Findings about volume nodes: how sentences name a volume, one constructor, and the sentence."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from scripted_models.images.checks import Finding, Severity
 from scripted_models.sequences import TITLES
 
@@ -31,6 +34,19 @@ def volume_finding(
         slots=(sequence,),
         volumes=(name,),
     )
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings, those that say the same of different volumes as one."""
+    said: dict[tuple[str, ...], Finding] = {}
+    for finding in findings:
+        words = (finding.severity, finding.found, finding.expected, finding.action)
+        known = said.setdefault(words, finding)
+        if known is not finding:
+            slots = dict.fromkeys((*known.slots, *finding.slots))
+            volumes = dict.fromkeys((*known.volumes, *finding.volumes))
+            said[words] = replace(known, slots=tuple(slots), volumes=tuple(volumes))
+    return list(said.values())
 
 
 def finding_in_words(finding: Finding) -> str:

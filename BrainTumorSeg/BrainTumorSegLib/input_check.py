@@ -27,7 +27,7 @@ from scripted_models.images.voxel_facts import VoxelFacts, look_at
 from scripted_models.preparation.needs import REFERENCES, Needs
 from scripted_models.sequences import SEQUENCES, TITLES
 
-from .findings import label, volume_finding
+from .findings import label, merged, volume_finding
 from .origin_check import origin_findings
 from .place_check import place_findings, placement
 from .raw_check import background_findings, hint_finding, preparation_findings, raw_needs
@@ -83,7 +83,7 @@ class InputCheck:
                 found += background_findings(volumes, self.needs)
             elif self.needs and not self.needs.nothing:
                 found.append(hint_finding(self.needs))
-        return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+        return sorted(merged(found), key=lambda finding: SEVERITIES.index(finding.severity))
 
     def _examine(self, node: VolumeNode, sequence: str) -> Examined:
         grid, facts = world_grid(node), self._look(node)

@@ -18,7 +18,7 @@ from scripted_models.bundle.model_folders import find_model
 from scripted_models.errors import ResourceError, ScriptedModelsError
 
 from .child_errors import ChildOutput, run_error
-from .findings import finding_in_words
+from .findings import finding_in_words, merged
 from .input_check import check_choice, reference_of
 from .prepared_import import import_prepared, read_prepared
 from .protocol import Event
@@ -195,7 +195,6 @@ class SegmentationJob:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _export_next(self, steps: Iterator[ExportedVolumes], folder: Path) -> list[Event]:
-        said = len(self.exported.notes) if self.exported else 0
         try:
             exported = next(steps)
         except ScriptedModelsError as error:
@@ -204,10 +203,10 @@ class SegmentationJob:
             found = _("a folder that cannot be written ({reason})").format(reason=error)
             action = _("make room on the disk and segment again")
             return self._fail(ResourceError(found=found, action=action, path=folder))
-        self.exported = exported
+        self.exported, notes = exported, []
         if len(exported.files) == len(self.nodes):
             self._start_child(exported, folder)
-        notes = [Event("message", finding_in_words(note)) for note in exported.notes[said:]]
+            notes = [Event("message", finding_in_words(note)) for note in merged(exported.notes)]
         return [*notes, Event("stage", stage="export", fraction=self.fraction)]
 
     def _fail(self, error: ScriptedModelsError) -> list[Event]:
@@ -266,7 +265,7 @@ class SegmentationJob:
                 {"device": self.device, "prepare": self.prepare, **asdict(self.options)}
             ),
             "Inputs": json.dumps(names),
-            "Notes": "\n".join(note.sentence for note in exported.notes),
+            "Notes": "\n".join(note.sentence for note in merged(exported.notes)),
             "Report": json.dumps(report),
         }
         return {f"BrainTumorSeg.{key}": str(value) for key, value in values.items()}

@@ -40,7 +40,7 @@ def placement(node: VolumeNode, sequence: str, grid: Grid, reference: str) -> Fi
     own, parent, name = world_grid(node), node.GetParentTransformNode(), label(node, sequence)
     transform = _("the transform '{name}'").format(name=parent.GetName()) if parent else ""
     if lies_on(node, grid):
-        action = _("its place there is used and its voxels stay unchanged")
+        action = _("the place there is used and voxels stay unchanged")
         return volume_finding(NOTE, sequence, name, transform, "", action) if parent else None
     if own is not None:
         found = _("another grid ({difference})").format(difference=own.difference(grid))
@@ -52,7 +52,7 @@ def placement(node: VolumeNode, sequence: str, grid: Grid, reference: str) -> Fi
         found = _("axes that are not perpendicular")
     onto = _("the grid of {sequence}").format(sequence=TITLES[reference])
     onto = _("a regular grid") if sequence == reference else onto
-    action = _("it is resampled (linear, in physical space) onto {grid}").format(grid=onto)
+    action = _("resampled (linear, in physical space) onto {grid}").format(grid=onto)
     return volume_finding(NOTE, sequence, name, found, "", action)
 
 

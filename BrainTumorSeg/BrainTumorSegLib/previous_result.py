@@ -60,8 +60,17 @@ def restore_previous(node: SegmentationNode) -> None:
 
 
 def _copy(source: SegmentationNode, target: SegmentationNode) -> None:
-    """Copy segments, place, reference volume and provenance; names and display stay."""
-    target.GetSegmentation().DeepCopy(source.GetSegmentation())
+    """Copy segments, place, reference volume and provenance; names and display stay.
+
+    A visible node is told of every segment that comes and goes. A hidden one is not in the subject
+    hierarchy, which would complain about each, so it gets another vtkSegmentation.
+    """
+    if target.GetHideFromEditors() or target.GetScene() is None:
+        segmentation = slicer.vtkSegmentation()
+        segmentation.DeepCopy(source.GetSegmentation())
+        target.SetAndObserveSegmentation(segmentation)
+    else:
+        target.GetSegmentation().DeepCopy(source.GetSegmentation())
     target.SetAndObserveTransformNodeID(source.GetTransformNodeID())
     role = source.GetReferenceImageGeometryReferenceRole()
     target.SetNodeReferenceID(role, source.GetNodeReferenceID(role))

@@ -29,7 +29,7 @@ def preparation_findings(volumes: Mapping[str, Examined], needs: Needs) -> Itera
     """
     title = TITLES[needs.reference]
     if needs.with_skull:
-        action = _("it will be stripped, the volume itself stays as it is")
+        action = _("it will be stripped, the volumes themselves stay as they are")
         found = _("a skull, or noise around the brain")
         yield _about(volumes, needs.with_skull, found, action)
         if not is_installed():
@@ -37,16 +37,16 @@ def preparation_findings(volumes: Mapping[str, Examined], needs: Needs) -> Itera
     yield from background_findings(volumes, needs)
     if needs.on_other_grids:
         found = _("another grid than that of {sequence}").format(sequence=title)
-        action = _("it will be registered to {sequence} and resampled").format(sequence=title)
+        action = _("will be registered to {sequence} and resampled").format(sequence=title)
         yield _about(volumes, needs.on_other_grids, found, action)
     if needs.misplaced:
         found = _("a brain that lies elsewhere than that of {sequence}").format(sequence=title)
-        action = _("it will be registered to {sequence}").format(sequence=title)
+        action = _("will be registered to {sequence}").format(sequence=title)
         yield _about(volumes, needs.misplaced, found, action)
     rest = [m for m in needs.unaligned if m not in (*needs.on_other_grids, *needs.misplaced)]
     if rest:
         found = _("the grid of {sequence}, which need not mean the same place")
-        action = _("it will be registered to {sequence}").format(sequence=title)
+        action = _("will be registered to {sequence}").format(sequence=title)
         yield _about(volumes, rest, found.format(sequence=title), action)
     yield from _far_away(volumes, needs)
 

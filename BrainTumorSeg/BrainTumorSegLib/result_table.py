@@ -73,6 +73,8 @@ def update_table(
         table_node.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation_node.GetID())
         place_beside(scene, table_node, segmentation_node)
     table_node.SetLocked(True)
+    table_node.SetUseColumnTitleAsColumnHeader(True)
+    table_node.SetUseFirstColumnAsRowHeader(True)
     with slicer.util.NodeModify(table_node):
         table_node.RemoveAllColumns()
         for name, kind, cells in zip(COLUMNS, COLUMN_TYPES, zip(*rows, strict=True), strict=True):
@@ -82,6 +84,15 @@ def update_table(
                 column.InsertNextValue(cell)
             table_node.AddColumn(column)
     return table_node
+
+
+def shown_rows(table_node: TableNode) -> list[tuple[str, ...]]:
+    """Return structure, volume, length and width of each row as texts of fixed decimals."""
+    rows = []
+    for row in range(table_node.GetNumberOfRows()):
+        name, _voxels, volume, *lengths = (table_node.GetCellText(row, c) for c in range(5))
+        rows.append((name, f"{float(volume):.2f}", *lengths))
+    return rows
 
 
 def measure_segments(node: SegmentationNode) -> list[Row]:

@@ -1,11 +1,15 @@
 """An artificial patient in Slicer's Sample Data, made on this computer: no download, no patient."""
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 import slicer
 import slicer.util
 
+from scripted_models import __version__
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.sequences import SEQUENCES, TITLES
 
@@ -18,18 +22,38 @@ SAMPLE = "BrainTumorPhantom"
 THUMBNAIL = Path(__file__).resolve().parent.parent / "Resources" / "SampleData" / f"{SAMPLE}.png"
 SEED = 5
 SIZE_XYZ = (160, 160, 104)  # 1.5 mm; two seconds, a third of the time at 1 mm
+# with the version, because Slicer keeps what it has copied once
+FILE_NAMES = tuple(f"{SAMPLE}-{__version__}-{sequence}.nrrd" for sequence in SEQUENCES)
+
+
+class PhantomAddresses(list[str]):
+    """Addresses of files that are made when they are asked for, and gone when that is over.
+
+    `SampleData.downloadSample` copies and loads what addresses say, and knows no other way.
+    """
+
+    def __iter__(self) -> Iterator[str]:
+        phantom = make_phantom(SEED, SIZE_XYZ)
+        with tempfile.TemporaryDirectory(prefix=f"{SAMPLE}-") as folder:
+            for name, sequence in zip(FILE_NAMES, SEQUENCES, strict=True):
+                file = Path(folder) / name
+                values = np.rint(phantom.volumes[sequence]).astype(np.int16)
+                sitk.WriteImage(phantom.grid.image_from(values), str(file))
+                yield file.as_uri()
 
 
 def register() -> None:
     """Add the artificial patient to the module Sample Data; call it when Slicer has started."""
     from SampleData import SampleDataLogic
 
+    if SampleDataLogic.sampleDataSourcesByCategory(CATEGORY):
+        return  # registered before; to compare the two would make both
     SampleDataLogic.registerCustomSampleDataSource(
         category=CATEGORY,
         sampleName=SAMPLE,
-        uris=[],  # nothing to download
-        fileNames=[],
-        nodeNames=[],
+        uris=PhantomAddresses(FILE_NAMES),
+        fileNames=list(FILE_NAMES),
+        nodeNames=[f"Phantom {TITLES[sequence]}" for sequence in SEQUENCES],
         thumbnailFileName=str(THUMBNAIL),
         customDownloader=download,
     )

@@ -87,10 +87,7 @@ def fill_node(
     node.SetAndObserveTransformNodeID(None)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
-    if node.GetSegmentation().GetNumberOfSegments():
-        node.GetSegmentation().DeepCopy(segmentation)  # tells editors which segments came and went
-    else:
-        node.SetAndObserveSegmentation(segmentation)
+    node.GetSegmentation().DeepCopy(segmentation)  # tells editors and the tree what came and went
     if reference_node is not None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(reference_node)
     empty = slicer.vtkOrientedImageData()

@@ -13,6 +13,7 @@ import sysconfig
 from collections import deque
 from importlib import metadata
 from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import Any
 
 from scripted_models.preparation.deepbet_wheel import WHEEL, is_installed
@@ -68,7 +69,9 @@ class SlicerInstaller:
 
     def free_disk_gb(self) -> float:
         """Free space on the disk that holds Python's packages."""
-        return shutil.disk_usage(sysconfig.get_path("purelib")).free / 1e9
+        folder = Path(sysconfig.get_path("purelib"))
+        there = next((f for f in (folder, *folder.parents) if f.is_dir()), None)
+        return shutil.disk_usage(there).free / 1e9 if there else 0.0
 
     def ask(self, question: str) -> bool:
         """Show a dialog with OK and Cancel."""

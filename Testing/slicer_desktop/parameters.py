@@ -1,4 +1,7 @@
-"""Stand-in for slicer.parameterNodeWrapper: typed attributes that live in the parameter node."""
+"""Stand-in for slicer.parameterNodeWrapper: typed attributes that live in the parameter node.
+
+As in Slicer, a wrapper remembers the values, and reads them anew when the node is modified.
+"""
 
 # ruff: noqa: N802, N803 - the names are Slicer's
 import itertools
@@ -45,6 +48,9 @@ class Parameter:
         self.is_node = kind not in (str, bool, int, float)
 
     def __get__(self, wrapper, owner=None):
+        return wrapper.values[self.name]
+
+    def read(self, wrapper):
         node = wrapper.parameterNode
         if self.is_node:
             return node.GetNodeReference(self.name)
@@ -53,6 +59,11 @@ class Parameter:
         return text == "True" if self.kind is bool else self.kind(text)
 
     def __set__(self, wrapper, value):
+        with slicer.util.NodeModify(wrapper.parameterNode):
+            self.write(wrapper, value)
+            wrapper.values[self.name] = self.read(wrapper)
+
+    def write(self, wrapper, value):
         node = wrapper.parameterNode
         if self.is_node:
             assert value is None or isinstance(value, self.kind), (self.name, value)
@@ -67,7 +78,7 @@ class Parameter:
     def write_default(self, wrapper):
         node = wrapper.parameterNode
         if not self.is_node and node.GetParameter(self.name) == "":
-            self.__set__(wrapper, self.kind() if self.default is None else self.default)
+            self.write(wrapper, self.kind() if self.default is None else self.default)
 
 
 class Wrapper:
@@ -78,6 +89,11 @@ class Wrapper:
         self._connected, self._updating = {}, False
         for parameter in self.allParameters.values():
             parameter.write_default(self)
+        self._remember()
+        parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, self._remember)
+
+    def _remember(self, *_):
+        self.values = {name: p.read(self) for name, p in self.allParameters.items()}
 
     def connectParametersToGui(self, mapping):
         """Bind widgets to parameters and return a tag; the node keeps its observer as in Slicer."""

@@ -2,10 +2,10 @@
 
 # ruff: noqa: N801, N802, N815 - the names are those of CTK, MRML and Qt
 import slicer
+import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
 TITLE_HEIGHT = 26
-ALL_COLUMNS = QtWidgets.QHeaderView.ResizeMode.ResizeToContents
 
 
 def stored(kind, name, default=None):
@@ -119,7 +119,11 @@ class ctkSliderWidget(QtWidgets.QWidget):
 
 
 class qMRMLNodeComboBox(QtWidgets.QComboBox):
-    """Nodes of the scene, by real observers."""
+    """Nodes of the scene, by real observers.
+
+    As in Slicer, the row of a node goes before the node (priority -10), and Qt chooses the next row
+    or, behind the last one, the row before.
+    """
 
     currentNodeChanged = QtCore.Signal(object)
     nodeTypes = stored("QStringList", "nodeTypes", [])
@@ -142,7 +146,18 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):
         self._scene, self._tags = scene, []
         for event in ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent") if scene else ():
             self._tags.append(scene.AddObserver(getattr(scene, event), lambda *_: self._fill()))
+        if scene:
+            about = scene.NodeAboutToBeRemovedEvent
+            self._tags.append(scene.AddObserver(about, self._forget, -10.0))
         self._fill()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _forget(self, scene, event, node):
+        if node is not None and node is self._current:
+            index = self._entries().index(node)
+            self._nodes.remove(node)
+            left = self._entries()
+            self.setCurrentNode(left[min(index, len(left) - 1)] if left else None)
 
     def currentNode(self):
         return self._current
@@ -169,31 +184,6 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):
             self.currentNodeChanged.emit(None)
         if self._current in self._entries():
             self.setCurrentIndex(self._entries().index(self._current))
-
-
-class qMRMLTableView(QtWidgets.QTableView):
-    def __init__(self, parent=None):
-        super().__init__(parent)
-        self._node = None
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
-
-    def setMRMLScene(self, scene):
-        self.setMRMLTableNode(None)
-
-    def mrmlTableNode(self):
-        return self._node
-
-    def setMRMLTableNode(self, node):
-        self._node = node
-        model = QtGui.QStandardItemModel(self)
-        for column in range(node.GetNumberOfColumns() if node else 0):
-            cells = [node.GetCellText(row, column) for row in range(node.GetNumberOfRows())]
-            model.appendColumn([QtGui.QStandardItem(text) for text in cells])
-            title = QtGui.QStandardItem(node.GetColumnName(column))
-            model.setHorizontalHeaderItem(column, title)
-        self.setModel(model)
-        self.horizontalHeader().setSectionResizeMode(ALL_COLUMNS)
 
 
 class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):

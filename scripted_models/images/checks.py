@@ -17,6 +17,7 @@ from scripted_models.geometry import Grid
 from scripted_models.images import contrast
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.images.voxel_facts import VoxelFacts
+from scripted_models.sequences import TITLES
 
 _ = phrases(__name__)
 
@@ -244,7 +245,8 @@ def _exchanged(volumes: Mapping[str, Examined]) -> Iterable[Finding]:
     best, lead = comparison.best_order(given, given)
     slots = tuple(key for sequence, key in best.items() if sequence != key)
     if slots and lead >= contrast.MARGIN:
-        like = [f"{key} looks like {m}" for m, key in best.items() if m != key]
+        pairs = ((TITLES[key], TITLES[m]) for m, key in best.items() if m != key)
+        like = [_("{title} looks like {other}").format(title=a, other=b) for a, b in pairs]
         found = _("the gray values of other sequences ({pairs})").format(pairs=listed(like))
         action = _("check whether they were exchanged, they are used as given")
         yield _about(WARNING, volumes, slots, found, "", action)

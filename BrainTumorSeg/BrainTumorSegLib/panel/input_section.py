@@ -42,7 +42,6 @@ class InputSection(VTKObservationMixin):
         self._check = InputCheck()
         self._guesses: dict[str, SlotGuess] = {}
         self._seen: list[Any] | None = None  # candidates of the last look at the scene
-        self._emptied: set[str] = set()  # slots that the user emptied: they are not filled again
         self._chosen: dict[str, VolumeNode] = {}
         self._observed: list[VolumeNode] = []
         self._timer = qt.QTimer()
@@ -74,9 +73,8 @@ class InputSection(VTKObservationMixin):
         self.refreshLater()
 
     def forget(self) -> None:
-        """Let go of the volumes of a closed scene, and of what the user did with its slots."""
+        """Let go of the volumes of a scene that was closed or is read."""
         self._guesses, self._seen, self._chosen = {}, None, {}
-        self._emptied.clear()
 
     def refreshLater(self, caller: VtkObject = None, event: VtkObject = None) -> None:
         """Refresh once, shortly after a burst of changes."""
@@ -87,11 +85,12 @@ class InputSection(VTKObservationMixin):
         """Fill what can be filled, mark it, and check it."""
         if self._parameters is None or slicer.mrmlScene.IsBatchProcessing():
             return
-        self._noteEmptied()
+        self._timer.stop()
+        emptied = self._noteEmptied()
         self._lookAtScene()
         for sequence in SEQUENCES:
             guess = self._guesses.get(sequence)
-            empty = self._nodeOf(sequence) is None and sequence not in self._emptied
+            empty = self._nodeOf(sequence) is None and sequence not in emptied
             found = guess.node if guess is not None else None
             taken = any(self._nodeOf(other) is found for other in SEQUENCES)
             if empty and found is not None and not taken:
@@ -103,11 +102,11 @@ class InputSection(VTKObservationMixin):
 
     def onDetectButton(self, checked: bool = False) -> None:
         """Choose anew by name, description and look, whatever was chosen before."""
-        self._emptied.clear()
         self._seen = None
         self._lookAtScene()
         found = {m: guess.node for m, guess in self._guesses.items() if guess.node is not None}
         with slicer.util.NodeModify(self._parameters):
+            self._parameters.emptied = ""
             for sequence in SEQUENCES:
                 if sequence not in found and self._nodeOf(sequence) in found.values():
                     setattr(self._parameters, sequence, None)
@@ -131,22 +130,28 @@ class InputSection(VTKObservationMixin):
         return bool(wanted and needs is not None and needs.with_skull)
 
     def problems(self) -> list[str]:
-        """Return the sentences that keep a run from starting."""
+        """Return the sentences that keep a run from starting, of the volumes as they are now."""
+        if self._timer.isActive():
+            self.refresh()
         return [finding_in_words(finding) for finding in self.findings if finding.severity == STOP]
 
     def _nodeOf(self, sequence: str) -> VolumeNode:
         return getattr(self._parameters, sequence)
 
-    def _noteEmptied(self) -> None:
+    def _noteEmptied(self) -> set[str]:
         """Tell slots that the user emptied from slots whose volume left the scene."""
+        assert self._parameters is not None
+        emptied = set(self._parameters.emptied.split())
         for sequence in SEQUENCES:
             before = self._chosen.get(sequence)
             if self._nodeOf(sequence) is not None:
-                self._emptied.discard(sequence)
+                emptied.discard(sequence)
             elif before is not None and slicer.mrmlScene.IsNodePresent(before):
                 elsewhere = any(self._nodeOf(other) is before for other in SEQUENCES)
                 if not elsewhere:
-                    self._emptied.add(sequence)
+                    emptied.add(sequence)
+        self._parameters.emptied = " ".join(m for m in SEQUENCES if m in emptied)
+        return emptied
 
     def _lookAtScene(self) -> None:
         """Guess the sequences, when volumes came, went or were renamed."""

@@ -13,7 +13,8 @@ from ..model_list import ModelEntry, list_models, remove_model
 from ..slicer_types import Parameters, Ui
 from ..translation import _
 from ..words import in_words
-from .plain_text import confirmed, errors_shown, show_text
+from .messages import Messages
+from .plain_text import confirmed, show_text
 
 
 class ModelSection:
@@ -21,12 +22,12 @@ class ModelSection:
 
     Args:
         ui: the widgets of the panel by name.
+        messages: where it says what failed.
         onModel: called with the chosen `ModelEntry`.
     """
 
-    def __init__(self, ui: Ui, onModel: Callable[[ModelEntry], None]):
-        self.ui = ui
-        self.onModel = onModel
+    def __init__(self, ui: Ui, messages: Messages, onModel: Callable[[ModelEntry], None]):
+        self.ui, self.messages, self.onModel = ui, messages, onModel
         self.entries: list[ModelEntry] = []
         self._parameters: Parameters | None = None
         ui.modelComboBox.currentIndexChanged.connect(self.onIndexChanged)
@@ -95,7 +96,7 @@ class ModelSection:
         if not confirmed(question):
             return
         failed = _("The model could not be removed.")
-        with errors_shown(failed):
+        with self.messages.errorsShown(failed):
             remove_model(entry)
         self.refresh()
 
@@ -112,7 +113,7 @@ class ModelSection:
         if not path:
             return
         failed = _("The model was not imported.")
-        with errors_shown(failed, waitCursor=True):
+        with self.messages.errorsShown(failed, waitCursor=True):
             entry = import_model(Path(path), on_wait=slicer.app.processEvents)
             if self._parameters is not None:
                 self._parameters.model = entry.name

@@ -6,9 +6,6 @@ too. The labels that such texts go to are plain by the .ui file; a test compares
 """
 
 import html
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import qt
 import slicer
@@ -16,7 +13,6 @@ import slicer
 from scripted_models.runtime.printable_text import printable
 
 from ..slicer_types import Widget
-from ..words import error_in_words
 
 
 def show_text(label: Widget, text: str) -> None:
@@ -41,19 +37,3 @@ def show_error(text: str, details: str = "") -> None:
 def confirmed(question: str) -> bool:
     """Ask a question with OK and Cancel."""
     return bool(slicer.util.confirmOkCancelDisplay(printable(question), textFormat=qt.Qt.PlainText))
-
-
-@contextmanager
-def errors_shown(failed: str, waitCursor: bool = False) -> Iterator[None]:
-    """Show a dialog about an error in the user's words, and let it go on.
-
-    Args:
-        failed: what has failed.
-        waitCursor: show it meanwhile.
-    """
-    with slicer.util.tryWithErrorDisplay(show=False, waitCursor=waitCursor):
-        try:
-            yield
-        except Exception as error:
-            show_error(f"{failed}\n\n{error_in_words(error)}", traceback.format_exc())
-            raise

@@ -5,11 +5,13 @@ from pathlib import Path
 import qt
 import slicer
 
+from scripted_models.runtime.printable_text import printable
+
 from ..previous_result import has_previous, restore_previous
-from ..result_table import SEGMENTATION_ROLE, update_table, write_csv
-from ..slicer_types import Parameters, SegmentationNode, Ui
+from ..result_table import SEGMENTATION_ROLE, shown_rows, update_table, write_csv
+from ..slicer_types import Parameters, SegmentationNode, TableNode, Ui
 from ..translation import _
-from .plain_text import errors_shown
+from .messages import Messages
 
 
 class ResultSection:
@@ -17,15 +19,27 @@ class ResultSection:
 
     Args:
         ui: the widgets of the panel by name.
+        messages: where it says what failed.
     """
 
-    def __init__(self, ui: Ui):
-        self.ui = ui
+    def __init__(self, ui: Ui, messages: Messages):
+        self.ui, self.messages = ui, messages
         self._parameters: Parameters | None = None
         ui.editButton.clicked.connect(self.onEdit)
         ui.restoreButton.clicked.connect(self.onRestore)
         ui.measureButton.clicked.connect(self.onMeasure)
         ui.exportTableButton.clicked.connect(self.onExport)
+        titles = (
+            _("Structure"),
+            _("Volume") + "\n(mL)",
+            _("Length") + "\n(mm)",
+            _("Width") + "\n(mm)",
+        )
+        ui.sizesTable.setColumnCount(len(titles))
+        ui.sizesTable.setHorizontalHeaderLabels(titles)
+        header = ui.sizesTable.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
 
     @property
     def segmentation(self) -> SegmentationNode:
@@ -50,8 +64,21 @@ class ResultSection:
         self.ui.measureButton.enabled = filled
         self.ui.restoreButton.enabled = has_previous(node)
         self.ui.exportTableButton.enabled = table is not None
-        self.ui.tableView.setMRMLTableNode(table)
-        self.ui.tableView.visible = table is not None
+        self._showSizes(table)
+
+    def _showSizes(self, table: TableNode) -> None:
+        """Show a table in full, numbers at the right."""
+        rows, widget = shown_rows(table) if table is not None else [], self.ui.sizesTable
+        widget.setRowCount(len(rows))
+        for row, cells in enumerate(rows):
+            for column, text in enumerate(cells):
+                item = qt.QTableWidgetItem(printable(text))
+                side = qt.Qt.AlignRight if column else qt.Qt.AlignLeft
+                item.setTextAlignment(side | qt.Qt.AlignVCenter)
+                widget.setItem(row, column, item)
+        widget.resizeRowsToContents()
+        widget.visible = bool(rows)
+        widget.updateGeometry()
 
     def measure(self, parameters: Parameters) -> None:
         """Fill the table of the parameters from their segmentation."""
@@ -61,14 +88,14 @@ class ResultSection:
     def onMeasure(self, checked: bool = False) -> None:
         """Fill the table from the segmentation as it is now."""
         failed = _("The segmentation could not be measured.")
-        with errors_shown(failed, waitCursor=True):
+        with self.messages.errorsShown(failed, waitCursor=True):
             if self._parameters is not None:
                 self.measure(self._parameters)
 
     def onRestore(self, checked: bool = False) -> None:
         """Exchange the present and the previous result."""
         failed = _("The previous result could not be restored.")
-        with errors_shown(failed):
+        with self.messages.errorsShown(failed):
             restore_previous(self.segmentation)
         self.onMeasure()
 
@@ -92,5 +119,5 @@ class ResultSection:
         path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, kinds)
         if path:
             failed = _("The table could not be exported.")
-            with errors_shown(failed):
+            with self.messages.errorsShown(failed):
                 write_csv(table, Path(path))

@@ -7,7 +7,6 @@ import qt
 import slicer
 
 from scripted_models.errors import Cancelled
-from scripted_models.runtime.printable_text import printable
 
 from ..child_errors import written_lines
 from ..diagnostics import diagnostics
@@ -16,7 +15,8 @@ from ..protocol import LOG, Event
 from ..slicer_types import Parameters, SegmentationNode, Ui
 from ..translation import _
 from ..words import error_in_words, in_words, stage_in_words
-from .plain_text import errors_shown, show_error, show_text, show_tool_tip
+from .messages import Messages
+from .plain_text import show_tool_tip
 
 POLL_INTERVAL_MS = 100
 SAID = ("message", "warning", LOG)  # errors and results are told when the run has ended
@@ -37,6 +37,7 @@ class RunSection:
 
     Args:
         ui: the widgets of the panel by name.
+        messages: where it says how the run goes.
         logic: `BrainTumorSegLogic`.
         problems: called for the sentences that keep a run from starting.
         needsExtraction: called to know whether a run would strip skulls.
@@ -46,13 +47,14 @@ class RunSection:
     def __init__(
         self,
         ui: Ui,
+        messages: Messages,
         logic: Logic,
         problems: Callable[[], list[str]],
         needsExtraction: Callable[[], bool],
         onDone: Callable[[SegmentationNode], None],
     ):
-        self.ui, self.logic, self.problems, self.onDone = ui, logic, problems, onDone
-        self.needsExtraction = needsExtraction
+        self.ui, self.messages, self.logic = ui, messages, logic
+        self.problems, self.needsExtraction, self.onDone = problems, needsExtraction, onDone
         self.job: SegmentationJob | None = None
         self._parameters: Parameters | None = None
         self._timer = qt.QTimer()
@@ -76,6 +78,14 @@ class RunSection:
             self._hideProgress()
         self.updateButton()
 
+    def onSceneClosed(self) -> None:
+        """End a run whose volumes are about to vanish, and say so; what was said is of the past."""
+        ended = self.job is not None
+        self.close()
+        self.messages.setStatus("")
+        if ended:
+            self.messages.say(_("The scene was closed, so the running segmentation was ended."))
+
     def updateButton(self) -> None:
         """Say on the button what a click does, or what is missing for it."""
         button = self.ui.segmentButton
@@ -96,11 +106,10 @@ class RunSection:
             self.ui.progressBar.format = _("Cancelling")
             self.updateButton()
             return
-        self.ui.logText.clear()
-        show_text(self.ui.statusLabel, "")
+        self.messages.clear()
         failed = _("The segmentation could not be started.")
         try:
-            with errors_shown(failed):
+            with self.messages.errorsShown(failed):
                 self._start()
         finally:
             self.updateButton()
@@ -123,12 +132,12 @@ class RunSection:
         slicer.app.clipboard().setText(f"{diagnostics()}\n\n{self.ui.logText.plainText}\n")
 
     def _start(self) -> None:
-        if self._parameters is None:
+        if self._parameters is None or self.problems():  # which the button did not know yet
             return
         try:
             self.logic.ensureDependencies(self.needsExtraction())
         except Cancelled as declined:
-            self._say(error_in_words(declined), isStatus=True)
+            self.messages.say(error_in_words(declined))
             return
         self.job = self.logic.startJob(self._parameters)
         self._showProgress(0.0, "start")
@@ -140,25 +149,18 @@ class RunSection:
         self._hideProgress()
         try:
             node = job.finish()
-            self._say(_("Done: {name}").format(name=node.GetName()), isStatus=True)
+            self.messages.say(_("Done: {name}").format(name=node.GetName()))
             self.onDone(node)
         except Cancelled:
-            self._say(_("Cancelled."), isStatus=True)
+            self.messages.say(_("Cancelled."))
         except Exception as error:
-            self._tellFailure(error)
+            self.messages.sayFailure(error_in_words(error), "\n".join(written_lines(error)))
         finally:
             self.updateButton()
 
-    def _tellFailure(self, error: Exception) -> None:
-        """Say in one sentence what went wrong; the last lines of the program are the details."""
-        sentence, details = error_in_words(error), "\n".join(written_lines(error))
-        self._say(sentence, isStatus=True)
-        self._say(details)
-        show_error(sentence, details)
-
     def _tell(self, event: Event) -> None:
         text = event.text if event.problem is None else in_words(event.problem)
-        self._say(text, isStatus=event.kind != LOG)
+        self.messages.log(text) if event.kind == LOG else self.messages.say(text)
 
     def _hideProgress(self) -> None:
         self.ui.progressBar.visible = False
@@ -173,9 +175,3 @@ class RunSection:
         if remaining_s is not None:
             left = _("{seconds} s left").format(seconds=round(remaining_s))
             bar.format = f"%p% {title}, {left}"
-
-    def _say(self, text: str, isStatus: bool = False) -> None:
-        if text:
-            self.ui.logText.appendPlainText(printable(text))
-        if isStatus:
-            show_text(self.ui.statusLabel, text)
