@@ -87,7 +87,7 @@ def test_necrosis_that_is_called_non_enhancing_is_told():
     asked = (np.full((2, 3, 4), 3, np.uint8), {}, [], {})
     assert result_problems(*asked, replaced_necrosis_ml=0.4) == []
     (problem,) = result_problems(*asked, replaced_necrosis_ml=59.42)
-    assert "Found 59.4 mL of tumor core in lesions without enhancement" in problem.sentence
+    assert "Found 59.4 mL of tumor core in lesions that show no enhancing" in problem.sentence
     assert "called non-enhancing tumor, not necrosis" in problem.sentence
 
 

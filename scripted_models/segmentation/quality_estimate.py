@@ -101,7 +101,8 @@ def result_problems(
         found.append(doubt)
     if replaced_necrosis_ml >= LEAST_REPLACED_ML:
         told = Problem(
-            found=f"{replaced_necrosis_ml:.1f} mL of tumor core in lesions without enhancement",
+            found=f"{replaced_necrosis_ml:.1f} mL of tumor core in lesions that show no "
+            "enhancing tumor",
             action="it is called non-enhancing tumor, not necrosis, cysts in it included",
         )
         found.append(told)
