@@ -13,7 +13,16 @@ import pytest
 import torch
 from json_schema import faults
 from model_fixtures import described, renew_checksums
-from wrong_descriptions import ARGUMENTS, DICE, NETWORKS, NUMBERS, SPACING, TOGETHER, VALUES
+from wrong_descriptions import (
+    ARGUMENTS,
+    DICE,
+    NETWORKS,
+    NUMBERS,
+    RENAMING,
+    SPACING,
+    TOGETHER,
+    VALUES,
+)
 
 from scripted_models.bundle import (
     ModelDescription,
@@ -141,6 +150,20 @@ class TestRefused:
         assert says in refused(put(folder, json.dumps(small(path, value))))
         with pytest.raises(ModelError):
             read_description(folder)  # and no weights are needed to see it
+
+    @pytest.mark.parametrize("lacking", [1, 3, 4])
+    @pytest.mark.parametrize(
+        ("step", "needed"),
+        [
+            (RENAMING, {1, 3, 4}),
+            ({"step": "replace_small_enhancing", "min_volume_ml": 1, "label": 3}, {3}),
+        ],
+    )
+    def test_a_step_that_needs_labels_which_the_model_lacks(self, folder, step, needed, lacking):
+        table = small("postprocessing", [step])
+        del table["labels"][str(lacking)]
+        says = refused(put(folder, json.dumps(table)))
+        assert ("a model that knows" in says) == (lacking in needed)
 
     @pytest.mark.parametrize(("network", "says"), NETWORKS)
     def test_a_network_that_is_not_that_of_the_weights(self, folder, network, says):

@@ -131,6 +131,11 @@ def test_hostile_settings_are_refused_at_the_start_or_give_a_model(
         ('crf={ backend = "exact" }', "backend = 'exact', which is for at most 4096 pixels"),
         ("crf={ width = 1.0 }", "unknown key 'crf.width'"),
         ('postprocessing=[{ step = "remove_small_components" }]', "'postprocessing[0]."),
+        (
+            'postprocessing=[{ step = "replace_necrosis_without_enhancing" },'
+            '{ step = "inside_brain" }]',
+            "'replace_necrosis_without_enhancing' last",
+        ),
         ('preprocessing=[{ step = "zscore" }]', "'mark_brain' first"),
         ("data.validation=[];data.validation_every=0", "phase1.patience above 0 without"),
     ],

@@ -1,5 +1,6 @@
 """Postprocessing steps: what they remove, and what they leave alone."""
 
+import itertools
 from dataclasses import replace
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scripted_models.bundle.weights import load_model
 from scripted_models.errors import ModelError
 from scripted_models.geometry import Grid
+from scripted_models.labels import REGIONS, region_mask
 from scripted_models.segmentation.volume_steps import decide
 from scripted_models.transforms.postprocessing import build_postprocessing
 from scripted_models.transforms.steps import RemoveFlatComponents
@@ -86,6 +88,73 @@ class TestSmallEnhancing:
     def test_its_place_is_taken_by_a_label(self, label):
         with pytest.raises(ModelError, match="expected a whole number from 0 to 3"):
             build_postprocessing([{**self.STEP, "label": label}])
+
+
+def core_lesions(labels):
+    """Number the 26-connected components of the tumor core, by flooding voxel after voxel."""
+    core, numbers = {tuple(voxel) for voxel in np.argwhere(region_mask(labels, "TC"))}, {}
+    for number, start in enumerate(sorted(core)):
+        reached = [] if start in numbers else [start]
+        while reached:
+            voxel = reached.pop()
+            numbers[voxel] = number
+            around = itertools.product(*[(v - 1, v, v + 1) for v in voxel])
+            reached += [v for v in around if v in core and v not in numbers]
+    return numbers
+
+
+class TestNecrosisWithoutEnhancing:
+    STEP: ClassVar = {"step": "replace_necrosis_without_enhancing"}
+
+    @settings(max_examples=60, deadline=None)
+    @given(seed=st.integers(0, 2**32 - 1), tumor=st.floats(0, 0.5), enhancing=st.floats(0, 0.3))
+    def test_random_label_maps(self, seed, tumor, enhancing):
+        rng = np.random.default_rng(seed)
+        rest = (1 - enhancing) / 3
+        labels = rng.choice(5, (5, 6, 7), p=[0, rest, rest, rest, enhancing]).astype(np.uint8)
+        labels[rng.random(labels.shape) > tumor] = 0
+        before = labels.copy()
+        cleaned = run(self.STEP, labels)
+        assert np.array_equal(labels, before)
+        assert cleaned.dtype == np.uint8
+        for region in REGIONS:
+            assert np.array_equal(region_mask(cleaned, region), region_mask(labels, region))
+        lesions = core_lesions(labels)
+        enhance = {number for voxel, number in lesions.items() if labels[voxel] == 4}
+        expected = labels.copy()
+        for voxel, number in lesions.items():
+            if labels[voxel] == 1 and number not in enhance:
+                expected[voxel] = 3
+        assert np.array_equal(cleaned, expected)
+        assert np.array_equal(run(self.STEP, cleaned), cleaned)
+
+    def test_edema_does_not_join_lesions(self):
+        labels = np.full((5, 5, 12), 2, np.uint8)
+        labels[1:4, 1:4, 1:4] = labels[1:4, 1:4, 8:11] = 1
+        labels[2, 2, 4] = 4
+        cleaned = run(self.STEP, labels)
+        assert (cleaned[1:4, 1:4, 1:4] == 1).all()
+        assert (cleaned[1:4, 1:4, 8:11] == 3).all()
+
+    def test_a_corner_joins_necrosis_and_enhancing_tumor(self):
+        labels = np.zeros((4, 4, 4), np.uint8)
+        labels[1, 1, 1], labels[2, 2, 2] = 1, 4
+        assert np.array_equal(run(self.STEP, labels), labels)
+
+    def test_the_volume_is_counted(self):
+        labels = np.ones((5, 4, 3), np.uint8)
+        data = {"labels": labels, "voxel_volume_ml": 0.002}
+        done = build_postprocessing([self.STEP])(data)
+        assert done["replaced_necrosis_ml"] == pytest.approx(0.12)
+
+    def test_little_enhancing_tumor_goes_before(self):
+        labels = np.ones((5, 5, 5), np.uint8)
+        labels[2, 2, 2] = 4
+        data = {"labels": labels, "enhancing": np.zeros(labels.shape), "voxel_volume_ml": 0.001}
+        steps = [{"step": "replace_small_enhancing", "min_volume_ml": 0.01}, self.STEP]
+        assert (build_postprocessing(steps)(data)["labels"] == 3).all()
+        with pytest.raises(ModelError, match="'replace_necrosis_without_enhancing' last"):
+            build_postprocessing(steps[::-1])
 
 
 SHAPE = (40, 48, 44)
@@ -181,7 +250,7 @@ class TestFlatComponents:
         def finished(thickness):
             steps = build_postprocessing([RemoveFlatComponents(max_thickness_mm=thickness)])
             model = replace(load_model("TwoPathCNN"), postprocessing=steps)
-            return decide(probabilities, brain, grid, model)
+            return decide(probabilities, brain, grid, model).labels
 
         assert np.array_equal(finished(7.9), tumor)  # 8 mm
         assert not finished(8.1)[4:6].any()

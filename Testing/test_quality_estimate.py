@@ -83,6 +83,14 @@ def test_enhancing_tumor_that_is_likely_but_not_shown_is_told():
     assert result_problems(*asked, enhancing_ml=2.71) == []
 
 
+def test_necrosis_that_is_called_non_enhancing_is_told():
+    asked = (np.full((2, 3, 4), 3, np.uint8), {}, [], {})
+    assert result_problems(*asked, replaced_necrosis_ml=0.4) == []
+    (problem,) = result_problems(*asked, replaced_necrosis_ml=59.42)
+    assert "Found 59.4 mL of tumor core in lesions that show no enhancing" in problem.sentence
+    assert "called non-enhancing tumor, not necrosis" in problem.sentence
+
+
 def test_the_expected_volume_is_the_sum_of_probabilities():
     grid = Grid((4, 3, 2), (1.0, 2.0, 3.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
     p = np.full((5, 2, 3, 4), 0.2, np.float32)

@@ -7,6 +7,7 @@ ARGUMENTS = {"widths": [2, 3], "planes": ["axial"]}
 ENSEMBLE = {"network": "UNet", "members": 2, **ARGUMENTS}
 SPACING = "training_space.spacing_xyz_mm"
 DICE = {"WT": 0.9, "TC": 0.8, "ET": 0.7}
+RENAMING = {"step": "replace_necrosis_without_enhancing"}
 CLIP = {"step": "clip_percentiles", "lower": 1, "upper": 99}
 
 # Path of a value with dots, what is written there, and what the sentence says.
@@ -79,6 +80,11 @@ VALUES = [
         {"step": "replace_small_enhancing", "min_volume_ml": 1, "label": 4},
         "'postprocessing[0].label' = 4",
     ),
+    (
+        "postprocessing.0",
+        {"step": "replace_necrosis_without_enhancing", "min_volume_ml": 1},
+        "the unknown key 'postprocessing[0].min_volume_ml'",
+    ),
     ("crf", [], "'crf' = [], expected a table"),
     ("crf", {"position_width": -1}, "'crf.position_width' = -1, expected a number from 0.001"),
     ("crf", {"test_iterations": 101}, "'crf.test_iterations' = 101"),
@@ -145,6 +151,7 @@ TOGETHER = [
         {"colors": "RGB", "scale": 1, "mean": [0, 0, 0], "std": [1, 1, 1]},
         "expected none for brains",
     ),
+    ("postprocessing", [RENAMING, {"step": "inside_brain"}], f"'{RENAMING['step']}' last"),
     ("task", "voc", "expected the colors of an 'image_scale'"),
 ]
 # What only the program and the weights tell about the network.

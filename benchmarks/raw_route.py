@@ -119,7 +119,7 @@ def forms(
     truth = copy.truth_on(native)
     brain = result.volumes[REFERENCE] != 0
     carried = probabilities_on(plain.probabilities, plain.grid, native, copy.head)
-    yield "carried over", dice(decide(carried, brain, native, segmenter.model), truth)
+    yield "carried over", dice(decide(carried, brain, native, segmenter.model).labels, truth)
     yield "1 mm, native grid", dice(result.labels, truth)
     if native.matches(working):
         return

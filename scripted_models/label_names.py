@@ -11,13 +11,15 @@ from scripted_models.labels import (
     CODINGS,
     ENHANCING,
     MERGED_NOTE,
+    NECROSIS,
+    NON_ENHANCING,
     REGIONS,
     LabelCoding,
     known_regions,
 )
 
 MOST = 255  # value of a label map
-BACKGROUND, NECROSIS, EDEMA, NON_ENHANCING = 0, 1, 2, 3
+BACKGROUND, EDEMA = 0, 2
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from scripted_models.transforms.steps import (
     SequenceName,
     Share,
     check_order,
+    check_postprocessing,
     kept_sequences,
 )
 
@@ -248,6 +249,7 @@ def _check_brains(stated: ModelDescription) -> None:
     if 0 not in labels or len(labels) < 2 or not labels.items() <= LABELS.items():
         raise UnfitError("labels", labels, f"0 and others of {LABELS}")
     check_order(stated.preprocessing)
+    check_postprocessing(stated.postprocessing, stated.known_labels)
     one_of = list(stated.needs_one_of)
     if not set(one_of) <= set(stated.sequences) or len(set(one_of)) < len(one_of):
         raise UnfitError("needs_one_of", one_of, f"some of {list(stated.sequences)}, each once")

@@ -16,8 +16,13 @@ from scripted_models.cases.slicer_segments import decode_segments, segment_notes
 from scripted_models.errors import InputError, listed
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import read_label_map
-from scripted_models.label_names import NECROSIS, NON_ENHANCING
-from scripted_models.labels import LABELS, LabelCoding, decode_labels
+from scripted_models.labels import (
+    LABELS,
+    NECROSIS,
+    NON_ENHANCING,
+    LabelCoding,
+    decode_labels,
+)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ import numpy as np
 
 from scripted_models.cases.label_maps import LabelMap
 from scripted_models.errors import InputError
-from scripted_models.label_names import NON_ENHANCING
-from scripted_models.labels import ENHANCING
+from scripted_models.labels import ENHANCING, NON_ENHANCING
 
 IMPLIED_NOTE = (
     "No file and no option states the label coding of the predictions: they are read as 1 "

@@ -151,7 +151,7 @@ class DecideLabelsd(MapTransform):
     def __call__(self, data: Data) -> dict[str, Any]:
         """Return the dictionary with 'pred' uint8 (1, z, y, x), internal labels."""
         grid = _grid(data["grid"])
-        labels = decide(_array(data["pred"]), _array(data["head"]), grid, self.model)
+        labels = decide(_array(data["pred"]), _array(data["head"]), grid, self.model).labels
         return {**data, "pred": torch.from_numpy(labels)[None]}
 
 

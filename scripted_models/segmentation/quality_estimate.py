@@ -16,6 +16,7 @@ from scripted_models.transforms.region_thresholds import expected_dice
 
 DOUBTFUL_SLICES = 3  # named in a warning
 LEAST_ENHANCING_ML = 0.5  # that is missed where none is shown
+LEAST_REPLACED_ML = 0.5  # of necrosis that is worth a sentence
 
 
 def estimated_dice(
@@ -78,6 +79,7 @@ def result_problems(
     slices: Sequence[int],
     least: Mapping[str, float],
     enhancing_ml: float = 0.0,
+    replaced_necrosis_ml: float = 0.0,
 ) -> list[Problem]:
     """Say what of a result should be checked.
 
@@ -87,6 +89,7 @@ def result_problems(
         slices: what `doubtful_slices` returned.
         least: region -> estimated Dice below which the model asks for a check.
         enhancing_ml: volume of enhancing tumor that the probabilities expect.
+        replaced_necrosis_ml: volume of necrosis that is called non-enhancing tumor.
     """
     found = [] if labels.any() else [Problem(found="no tumor")]
     if enhancing_ml >= LEAST_ENHANCING_ML and not (labels == ENHANCING).any():
@@ -96,6 +99,13 @@ def result_problems(
             action="compare T1c with T1",
         )
         found.append(doubt)
+    if replaced_necrosis_ml >= LEAST_REPLACED_ML:
+        told = Problem(
+            found=f"{replaced_necrosis_ml:.1f} mL of tumor core in lesions that show no "
+            "enhancing tumor",
+            action="it is called non-enhancing tumor, not necrosis, cysts in it included",
+        )
+        found.append(told)
     low = [region for region in least if dice.get(region, 1.0) < least[region]]
     if low and slices:
         numbers = listed([str(index + 1) for index in slices])

@@ -129,14 +129,16 @@ class Segmenter:
         probabilities = to_input_grid(inner, seen, volumes.grid, self.model)
         before = self._volumes_ml(probabilities, volumes) if read.prepared else {}
         probabilities = place.bring(probabilities)
-        labels = decide(probabilities, place.brain, place.grid, self.model)
+        decided = decide(probabilities, place.brain, place.grid, self.model)
+        labels = decided.labels
         stages.leave()
         certainty = (labels, probabilities, self.model.known_labels)
         promised, doubtful = estimated_dice(*certainty), doubtful_slices(*certainty)
         below = self.model.description.check_below.items()
         least = {str(region): dice for region, dice in below}
         enhancing_ml = expected_ml(probabilities, self.model.known_labels, "ET", place.grid)
-        doubts = result_problems(labels, promised, doubtful, least, enhancing_ml)
+        told_ml = (enhancing_ml, decided.replaced_necrosis_ml)
+        doubts = result_problems(labels, promised, doubtful, least, *told_ml)
         found = (*read.findings, *volumes.findings, *place.look_at(labels))
         problems: list[Problem] = [*found, *doubts]
         return Segmentation(
@@ -159,7 +161,7 @@ class Segmenter:
 
     def _volumes_ml(self, probabilities: np.ndarray, volumes: CaseVolumes) -> dict[str, float]:
         """Return the volumes of labels and regions on the grid that the network saw."""
-        labels = decide(probabilities, volumes.brain, volumes.grid, self.model)
+        labels = decide(probabilities, volumes.brain, volumes.grid, self.model).labels
         sizes = measure(labels, volumes.grid, self.model.known_labels)
         return {size.name: size.volume_ml for size in sizes}
 

@@ -61,6 +61,20 @@ class NetworkInput:
     grid: Grid
 
 
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """What a model makes of probabilities.
+
+    Attributes:
+        labels: uint8 (z, y, x), internal labels.
+        replaced_necrosis_ml: volume that is called non-enhancing tumor because nothing enhances in
+            its lesion.
+    """
+
+    labels: np.ndarray
+    replaced_necrosis_ml: float = 0.0
+
+
 def look_at_case(
     case: Case, images: Mapping[str, sitk.Image], model: Model, as_in_files: bool = True
 ) -> CaseVolumes:
@@ -125,7 +139,7 @@ def to_input_grid(
     return model.space.to_input(whole, seen.grid, grid)
 
 
-def decide(probabilities: np.ndarray, brain: np.ndarray, grid: Grid, model: Model) -> np.ndarray:
+def decide(probabilities: np.ndarray, brain: np.ndarray, grid: Grid, model: Model) -> Decided:
     """Return the labels that a model makes of probabilities.
 
     Args:
@@ -133,9 +147,6 @@ def decide(probabilities: np.ndarray, brain: np.ndarray, grid: Grid, model: Mode
         brain: bool (z, y, x).
         grid: of both.
         model: its decision and postprocessing.
-
-    Returns:
-        uint8 (z, y, x), internal labels.
     """
     least = {str(region): share for region, share in model.decision.items()}
     data = {
@@ -145,8 +156,8 @@ def decide(probabilities: np.ndarray, brain: np.ndarray, grid: Grid, model: Mode
         "voxel_volume_ml": grid.voxel_volume_ml,
         "spacing_zyx_mm": grid.spacing_xyz_mm[::-1],
     }
-    labels: np.ndarray = model.postprocessing(data)["labels"]
-    return labels
+    done = model.postprocessing(data)
+    return Decided(done["labels"], done.get("replaced_necrosis_ml", 0.0))
 
 
 def _enhancing(probabilities: np.ndarray, known_labels: Sequence[int]) -> np.ndarray:

@@ -25,6 +25,7 @@ from scripted_models.transforms.steps import (
     SequenceName,
     Share,
     check_order,
+    check_postprocessing,
     kept_sequences,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "build_postprocessing",
     "build_preprocessing",
     "check_order",
+    "check_postprocessing",
     "decide_labels",
     "expected_dice",
     "kept_sequences",

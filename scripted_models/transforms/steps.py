@@ -5,12 +5,12 @@ dataclass. Reading needs neither PyTorch nor MONAI; `preprocessing` and `postpro
 transforms.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal, cast
 
-from scripted_models.errors import ModelError
-from scripted_models.labels import ENHANCING
+from scripted_models.errors import ModelError, listed
+from scripted_models.labels import ENHANCING, LABELS, NECROSIS, NON_ENHANCING
 from scripted_models.runtime.table_hints import Choice, Range
 from scripted_models.runtime.typed_tables import UnfitError, as_table, read_value, refusing
 from scripted_models.sequences import SEQUENCES
@@ -183,11 +183,26 @@ class ReplaceSmallEnhancing:
     label: Annotated[int, Range(0, ENHANCING - 1)] = 3
 
 
+@dataclass(frozen=True)
+class ReplaceNecrosisWithoutEnhancing:
+    """Call necrosis non-enhancing tumor in lesions of the tumor core that do not enhance.
+
+    Attributes:
+        step: name of the step.
+    """
+
+    step: Literal["replace_necrosis_without_enhancing"] = "replace_necrosis_without_enhancing"
+
+
 PreprocessingStep = (
     MarkBrain | ClipPercentiles | CorrectBiasField | CropToBrain | Standardize | KeepSequences
 )
 PostprocessingStep = (
-    InsideBrain | RemoveSmallComponents | RemoveFlatComponents | ReplaceSmallEnhancing
+    InsideBrain
+    | RemoveSmallComponents
+    | RemoveFlatComponents
+    | ReplaceSmallEnhancing
+    | ReplaceNecrosisWithoutEnhancing
 )
 
 DEFAULT_PREPROCESSING: tuple[PreprocessingStep, ...] = (
@@ -224,10 +239,12 @@ def read_postprocessing(
     """Return steps that are given as tables, or as what they become.
 
     Raises:
-        ModelError: unknown step or unusable option.
+        ModelError: unknown step, unusable option, or an order that would give another result than
+            it says.
     """
     with refusing(ModelError):
         read = read_value(tuple[PostprocessingStep, ...], as_table(list(steps)), "postprocessing")
+        check_postprocessing(cast(tuple[PostprocessingStep, ...], read))
     return cast(tuple[PostprocessingStep, ...], read)
 
 
@@ -268,3 +285,40 @@ def check_order(steps: Sequence[PreprocessingStep]) -> None:
                 "crop_to_brain" not in names[:index],
                 "'clip_percentiles' of the whole volume before 'crop_to_brain'",
             )
+
+
+def check_postprocessing(
+    steps: Sequence[PostprocessingStep], known_labels: Collection[int] = tuple(LABELS)
+) -> None:
+    """Refuse steps that need labels which a model does not know, and an order that would deceive.
+
+    Args:
+        steps: the steps.
+        known_labels: internal labels of the model.
+
+    Raises:
+        UnfitError: of the key 'postprocessing'.
+    """
+    for index, step in enumerate(steps):
+        needed = _labels_of(step)
+        if not needed <= set(known_labels):
+            raise UnfitError(
+                f"postprocessing[{index}].step",
+                step.step,
+                f"a model that knows {listed([LABELS[label] for label in sorted(needed)])}",
+                "take the step out",
+            )
+        if isinstance(step, ReplaceNecrosisWithoutEnhancing) and index < len(steps) - 1:
+            raise UnfitError(
+                "postprocessing",
+                [other.step for other in steps],
+                f"'{step.step}' last, because the others may take enhancing tumor away",
+                "change the order",
+            )
+
+
+def _labels_of(step: PostprocessingStep) -> set[int]:
+    """Return the internal labels that a step cannot do without."""
+    if isinstance(step, ReplaceNecrosisWithoutEnhancing):
+        return {NECROSIS, NON_ENHANCING, ENHANCING}
+    return {step.label} if isinstance(step, ReplaceSmallEnhancing) else set()

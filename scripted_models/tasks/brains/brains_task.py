@@ -19,7 +19,7 @@ from scripted_models.training.augmentation import KEPT
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.task import CaseSource
 from scripted_models.training.training_case import TrainingCase
-from scripted_models.transforms.steps import check_order, kept_sequences
+from scripted_models.transforms.steps import check_order, check_postprocessing, kept_sequences
 
 
 class BrainsTask:
@@ -42,6 +42,7 @@ class BrainsTask:
             )
         with refusing(InputError):
             check_order(experiment.preprocessing)
+            check_postprocessing(experiment.postprocessing)
         if experiment.paper_row:
             paper_row(experiment.paper_row)
 
