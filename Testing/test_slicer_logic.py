@@ -75,7 +75,8 @@ def test_four_nodes_become_a_segmentation(slicer_scene, volumes, child):
     assert node.GetAttribute("BrainTumorSeg.Version") == "9.9"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Report"))["model"]["name"] == "threshold"
     assert json.loads(node.GetAttribute("BrainTumorSeg.Inputs"))["flair"] == "p flair"
-    assert "found the transform 'linear'" in events[0].text
+    (told,) = (e.text for e in events if "found the transform 'linear'" in e.text)
+    assert told.startswith("T1 'p t1', T1c 'p t1c', T2 'p t2' and FLAIR 'p flair': ")
     assert [e.kind for e in events].count("progress") == 10
 
 

@@ -152,7 +152,7 @@ def test_phantom_can_be_had_without_the_button(slicer_scene, sources, tmp_path, 
     nodes = dict(zip(NAMES, sample_data.add_phantom(slicer_scene, 5, SIZE), strict=True))
     copied = {}
     for uri, file, name in zip(source.uris, source.fileNames, source.nodeNames, strict=True):
-        made = urlretrieve(uri, tmp_path / file)[0]  # noqa: S310 - an address of our own
+        made = urlretrieve(uri, tmp_path / file)[0]
         copied[name] = sitk.ReadImage(str(made))
     assert not list(Path(tempfile.gettempdir()).glob("BrainTumorPhantom-*"))
     assert list(copied) == NAMES

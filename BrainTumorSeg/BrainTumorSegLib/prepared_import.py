@@ -21,7 +21,7 @@ from scripted_models.sequences import SEQUENCES
 from .candidates import OWN_PREFIX
 from .resampling import LPS_RAS
 from .result_import import add_volume_node, read_on
-from .segmentation_node import fill_node, make_brain, place_beside
+from .segmentation_node import brain_layers, fill_node, place_beside
 from .slicer_types import Scene, VolumeNode, VolumeNodes
 from .translation import _
 
@@ -112,8 +112,8 @@ def import_prepared(
     brain = scene.AddNewNodeByClass(
         "vtkMRMLSegmentationNode", _("{volume} brain").format(volume=to)
     )
-    segmentation = make_brain(prepared.brain, prepared.grid)
-    fill_node(brain, segmentation, prepared.grid, reference_node)
+    layers = brain_layers(prepared.brain, prepared.grid)
+    fill_node(brain, layers, prepared.grid, reference_node)
     brain.GetDisplayNode().SetVisibility(False)  # it would cover the tumor
     place_beside(scene, brain, reference_node)
     for sequence, values in prepared.volumes.items():

@@ -17,7 +17,7 @@ from scripted_models.labels import LABELS
 
 from .previous_result import keep_previous
 from .resampling import ras_matrix
-from .segmentation_node import fill_node, make_segmentation, place_beside, show_surface
+from .segmentation_node import fill_node, place_beside, show_surface, tumor_layers
 from .segments import segment_name
 from .slicer_types import Scene, SegmentationNode, VolumeNode
 from .translation import _
@@ -148,11 +148,11 @@ def import_segmentation(
     Returns:
         vtkMRMLSegmentationNode with display node and reference geometry.
     """
-    segmentation = make_segmentation(labels, grid, known, options.regions)
+    layers = tumor_layers(labels, grid, known, options.regions)
     if target is not None:
         keep_previous(target)
     node = target or scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-    fill_node(node, segmentation, grid, reference_node)
+    fill_node(node, layers, grid, reference_node)
     for key, value in (attributes or {}).items():
         node.SetAttribute(key, value)
     place_beside(scene, node, reference_node)
