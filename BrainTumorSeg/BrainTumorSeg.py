@@ -87,6 +87,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from BrainTumorSegLib.panel.messages import Messages
         from BrainTumorSegLib.panel.model_section import ModelSection
         from BrainTumorSegLib.panel.result_section import ResultSection
+        from BrainTumorSegLib.panel.review_section import ReviewSection
         from BrainTumorSegLib.panel.run_section import RunSection
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/BrainTumorSeg.ui"))
@@ -99,8 +100,9 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         asked = (self.inputs.problems, self.inputs.needsExtraction)
         self.run = RunSection(self.ui, messages, self.logic, *asked, self.onDone)
         self.models = ModelSection(self.ui, messages, self.onModel)
-        self.result = ResultSection(self.ui, messages)
-        self._sections = (self.models, self.inputs, self.run, self.result)
+        self.review = ReviewSection(self.ui, messages)
+        self.result = ResultSection(self.ui, messages, self.review.startOver)
+        self._sections = (self.models, self.inputs, self.run, self.result, self.review)
         scene = slicer.mrmlScene
         for event, reaction in (
             (scene.StartCloseEvent, self.onSceneStartClose),
@@ -116,6 +118,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """End a running segmentation; called when the module is unloaded and when Slicer exits."""
         if self._sections:
             self.run.close()
+            self.review.close()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -190,6 +193,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onModified(self, caller: "VtkObject" = None, event: "VtkObject" = None) -> None:
         """Another segmentation may have been chosen."""
         self.result.refresh()
+        self.review.refresh()
 
     def onModel(self, entry: "ModelEntry") -> None:
         """Check the volumes against what the chosen model expects."""
@@ -201,9 +205,14 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onDone(self, segmentation: "SegmentationNode") -> None:
         """Show the new segmentation and its measurements, also when another module is open."""
+        from BrainTumorSegLib.views import show_result
+
         parameters = BrainTumorSegLogic().getParameterNode()
         parameters.segmentation = segmentation
         self.result.measure(parameters)
+        self.review.startOver()
+        if self.parent.isEntered:
+            show_result(segmentation)
 
 
 class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
@@ -249,6 +258,7 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
                 parameters.probabilities,
                 parameters.smoothing if parameters.surface else None,
                 parameters.prepared,
+                parameters.uncertainty,
             ),
         )
 

@@ -116,17 +116,31 @@ def act_flood():
     sys.stdout.flush()
 
 
+FLAGS = ("--uncertainty", "--probabilities", "--keep-prepared")
+
+
 def write_labels(arguments):
     """Threshold T1c at 900 (label 4) and 700 (label 2) and write what the true program writes."""
     import SimpleITK as sitk
 
-    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    values = [part for part in arguments if part not in FLAGS]
+    options = dict(zip(values[::2], values[1::2], strict=True))
     image = sitk.ReadImage(options["--t1c"])
     folder = Path(options["--output"]) / options["--case-name"]
     folder.mkdir(parents=True)
     labels = sitk.Cast(image > 700, sitk.sitkUInt8) * 2 + sitk.Cast(image > 900, sitk.sitkUInt8) * 2
     sitk.WriteImage(labels, str(folder / "segmentation.nii.gz"))
+    if "--uncertainty" in arguments:
+        doubt = sitk.Cast(labels > 0, sitk.sitkFloat32) * 0.5
+        sitk.WriteImage(doubt, str(folder / "uncertainty.nii.gz"))
+    grid = {
+        "size_xyz": image.GetSize(),
+        "spacing_xyz_mm": image.GetSpacing(),
+        "origin_lps_mm": image.GetOrigin(),
+        "direction": image.GetDirection(),
+    }
     report = {"model": {"name": "threshold"}, "versions": {"scripted_models": "9.9"}}
+    report |= {"grid": grid, "doubtful_slices": [4, 17, 30]}
     (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
     emit(event="stage", stage="write", fraction=0.9)
     paths = {"segmentation": "segmentation.nii.gz", "report": "report.json"}

@@ -6,7 +6,10 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from conftest import REPOSITORY
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from training_fixtures import write_small_case
 
 from scripted_models.bundle.weights import load_model
@@ -113,6 +116,20 @@ def test_doubt_is_found_where_it_was_put():
     assert doubtful_slices(labels, probabilities, KNOWN) == [5]
 
 
+@given(st.floats(0.3, 7.0), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_doubtful_slices_are_apart(distance_mm, seed):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(5), (40, 6, 7)).transpose(3, 0, 1, 2).astype(np.float32)
+    labels = np.zeros((40, 6, 7), np.uint8)
+    found = doubtful_slices(labels, probabilities, KNOWN, distance_mm)
+    gaps_mm = np.diff(found) * distance_mm
+    assert 1 <= len(found) <= 3
+    assert (gaps_mm >= 8.0).all()
+    most = int(probabilities[1:].sum(axis=(0, 2, 3)).argmax())
+    assert most in found
+
+
 class TestReport:
     @pytest.fixture
     def case(self, tmp_path):
@@ -132,6 +149,10 @@ class TestReport:
         assert doubt.GetSize() == read_volume(folder / "segmentation.nii.gz").GetSize()
         assert main(["segment", str(case), *options]) == 0
         assert not (folder / "uncertainty.nii.gz").exists()
+        assert main(["segment", str(case), "--uncertainty", *options]) == 0
+        alone = read_volume(folder / "uncertainty.nii.gz")
+        assert np.array_equal(sitk.GetArrayViewFromImage(alone), sitk.GetArrayViewFromImage(doubt))
+        assert not list(folder.glob("probability_*"))
 
     @pytest.mark.parametrize(("least", "asked"), [(1.0, True), (0.0, False)])
     def test_low_expectations_ask_for_a_check(self, case, least, asked):

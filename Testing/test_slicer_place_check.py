@@ -60,7 +60,7 @@ def skewed_axes(mrml, nodes):
         (
             rigid_for_all,
             1,
-            "T2 'my t2' and FLAIR 'my flair': found the transform 'linear'; the place there is used",
+            "T2 'my t2' and FLAIR 'my flair': found the transform 'linear'; the place",
         ),
         (sheared_reference, 2, "onto a regular grid"),
         (bent_flair, 1, "transform 'bend', which bends or shears it; resampled"),

@@ -30,10 +30,12 @@ from .result_import import (
     import_segmentation,
     read_output,
 )
+from .review import forget_verdict, remember_inputs
 from .run_folder import make_run_folder
 from .segmentation_process import CANCELLED, DONE, FAILED, Outcome, SegmentationProcess
 from .slicer_types import Scene, SegmentationNode, VolumeNodes
 from .translation import _
+from .uncertainty_volume import replace_uncertainty
 from .volume_export import ExportedVolumes, export_steps
 
 CASE_NAME = "case"
@@ -225,6 +227,7 @@ class SegmentationJob:
             self.options.probabilities,
             self.reference if self.prepare else "",
             self.prepare and self.options.prepared,
+            self.options.uncertainty,
         )
         self.process = SegmentationProcess(command, self.environment, folder, self.grace_s)
         self.process.start()
@@ -247,6 +250,9 @@ class SegmentationJob:
             output.known,
             self.options,
         )
+        forget_verdict(node)
+        remember_inputs(node, self.nodes)
+        replace_uncertainty(node, output.uncertainty, grid, reference)
         import_probabilities(self.scene, output.probabilities, grid, name, reference)
         if prepared is not None:
             import_prepared(self.scene, prepared, self.nodes, exported.places, reference)

@@ -28,6 +28,7 @@ class BrainTumorSegParameterNode:
         prepared: add transforms, brain mask and prepared volumes to the scene.
         regions: add whole tumor, tumor core and enhancing tumor region as segments.
         probabilities: add probability volumes.
+        uncertainty: add a volume of the uncertainty.
         surface: make a closed surface.
         smoothing: of the surface, 0-1.
     """
@@ -45,6 +46,7 @@ class BrainTumorSegParameterNode:
     prepared: bool = False
     regions: bool = False
     probabilities: bool = False
+    uncertainty: bool = True
     surface: bool = False
     smoothing: Annotated[float, WithinRange(0, 1)] = 0.5
 

@@ -20,10 +20,11 @@ from scripted_models.sequences import SEQUENCES
 
 from .candidates import OWN_PREFIX
 from .resampling import LPS_RAS
-from .result_import import add_volume_node, read_on
+from .result_import import read_on
 from .segmentation_node import brain_layers, fill_node, place_beside
 from .slicer_types import Scene, VolumeNode, VolumeNodes
 from .translation import _
+from .volume_nodes import add_volume_node
 
 PREPARED_ATTRIBUTE = f"{OWN_PREFIX}prepared"  # keeps prepared volumes out of the slots
 

@@ -4,8 +4,10 @@ import slicer
 
 from scripted_models.errors import InputError
 
+from .review import INPUT_ROLES
 from .slicer_types import SegmentationNode
 from .translation import _
+from .uncertainty_volume import UNCERTAINTY_ROLE
 
 PREVIOUS_ROLE = "BrainTumorSeg.previous"
 ATTRIBUTE_PREFIX = "BrainTumorSeg."
@@ -74,6 +76,8 @@ def _copy(source: SegmentationNode, target: SegmentationNode) -> None:
     target.SetAndObserveTransformNodeID(source.GetTransformNodeID())
     role = source.GetReferenceImageGeometryReferenceRole()
     target.SetNodeReferenceID(role, source.GetNodeReferenceID(role))
+    for role in (*INPUT_ROLES.values(), UNCERTAINTY_ROLE):
+        target.SetNodeReferenceID(role, source.GetNodeReferenceID(role))
     for name in {*source.GetAttributeNames(), *target.GetAttributeNames()}:
         if name.startswith(ATTRIBUTE_PREFIX):
             target.SetAttribute(name, source.GetAttribute(name))

@@ -66,6 +66,7 @@ def segment_command(
     probabilities: bool = False,
     prepare_for: str = "",
     keep_prepared: bool = False,
+    uncertainty: bool = False,
 ) -> list[str]:
     """Return the command line that segments four files.
 
@@ -74,13 +75,16 @@ def segment_command(
         files: sequence -> file.
         output: folder for results.
         case_name: of the folder in it.
-        model, device, probabilities, keep_prepared: options of the command.
+        model, device, probabilities, keep_prepared, uncertainty: options of the command.
         prepare_for: reference of a preparation; empty: the files lie on one grid as they should.
     """
     inputs = [part for m in files for part in (f"--{m}", str(files[m]))]
-    extra = ["--probabilities"] if probabilities else []
-    if keep_prepared:
-        extra.append("--keep-prepared")
+    wanted = {
+        "--probabilities": probabilities,
+        "--keep-prepared": keep_prepared,
+        "--uncertainty": uncertainty,
+    }
+    extra = [option for option, is_wanted in wanted.items() if is_wanted]
     prepare = ("auto", "--reference", prepare_for) if prepare_for else ("never",)
     return [
         *(*program(python), "segment"),

@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-import slicer
-import slicer.util
 
 from scripted_models.errors import InputError, ScriptedModelsError
 from scripted_models.geometry import Grid
 from scripted_models.labels import LABELS
 
 from .previous_result import keep_previous
-from .resampling import ras_matrix
 from .segmentation_node import fill_node, place_beside, show_surface, tumor_layers
 from .segments import segment_name
 from .slicer_types import Scene, SegmentationNode, VolumeNode
 from .translation import _
+from .volume_nodes import add_volume_node
 
 GRID_TOLERANCE_MM = 0.01  # NIfTI keeps a grid in single precision
 PROBABILITY_ATTRIBUTE = "BrainTumorSeg.probability"
@@ -33,6 +31,7 @@ class ResultOptions:
     Attributes:
         regions: whole tumor, tumor core and enhancing tumor region as further segments.
         probabilities: a volume of the probability of every tumor label.
+        uncertainty: a volume of the uncertainty, which belongs to the segmentation.
         surface_smoothing: 0-1, of a closed surface for the 3D view; None for no surface.
         prepared: what a preparation of raw volumes made (see `prepared_import`).
     """
@@ -41,6 +40,7 @@ class ResultOptions:
     probabilities: bool = False
     surface_smoothing: float | None = None
     prepared: bool = False
+    uncertainty: bool = False
 
 
 SEGMENTS_ONLY = ResultOptions()
@@ -55,12 +55,14 @@ class Output:
         report: content of report.json.
         known: internal labels that the model knows.
         probabilities: name of a tumor label -> float32 (z, y, x), as far as they were written.
+        uncertainty: float32 (z, y, x), 0-1, if it was written.
     """
 
     labels: np.ndarray
     report: dict[str, Any]
     known: tuple[int, ...]
     probabilities: dict[str, np.ndarray]
+    uncertainty: np.ndarray | None
 
 
 def read_output(result: Mapping[str, Any], grid: Grid) -> Output:
@@ -82,7 +84,14 @@ def read_output(result: Mapping[str, Any], grid: Grid) -> Output:
         names = [LABELS[label] for label in known if label]
         probabilities = {name: file.parent / f"probability_{name}.nii.gz" for name in names}
         found = {name: path for name, path in probabilities.items() if path.is_file()}
-        return Output(labels, report, known, {n: read_on(f, grid) for n, f in found.items()})
+        doubt = file.parent / "uncertainty.nii.gz"
+        return Output(
+            labels,
+            report,
+            known,
+            {n: read_on(f, grid) for n, f in found.items()},
+            read_on(doubt, grid) if doubt.is_file() else None,
+        )
     except (AttributeError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
         raise ScriptedModelsError(
             found=_("a result that cannot be read ({reason})").format(reason=error),
@@ -187,18 +196,6 @@ def import_probabilities(
         node.SetAttribute(PROBABILITY_ATTRIBUTE, label)
         nodes.append(node)
     return nodes
-
-
-def add_volume_node(
-    scene: Scene, name: str, values: np.ndarray, grid: Grid, reference_node: VolumeNode = None
-) -> VolumeNode:
-    """Add a volume node on a grid in the world, in the study of another one."""
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    slicer.util.updateVolumeFromArray(node, values)
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ras_matrix(grid)))
-    node.CreateDefaultDisplayNodes()
-    place_beside(scene, node, reference_node)
-    return node
 
 
 def read_on(file: Path, grid: Grid) -> np.ndarray:

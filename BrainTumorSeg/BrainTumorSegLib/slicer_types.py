@@ -29,11 +29,13 @@ class Parameters(Protocol):
     flair: VolumeNode
     segmentation: SegmentationNode
     table: TableNode
+    emptied: str
     model: str
     device: str
     prepare: bool
     prepared: bool
     regions: bool
     probabilities: bool
+    uncertainty: bool
     surface: bool
     smoothing: float

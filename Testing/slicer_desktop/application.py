@@ -21,11 +21,46 @@ class Variables(dict):
         return self[name]
 
 
+class LayoutManager:
+    """A real layout node; the views that its description names have composite nodes alone."""
+
+    threeDViewCount = 1  # noqa: N815 - a property of Qt
+
+    def __init__(self):
+        self.node, self.shown, self.centered = slicer.vtkMRMLLayoutNode(), {}, 0
+
+    def layoutLogic(self):
+        return self
+
+    def GetLayoutNode(self):
+        return self.node
+
+    def setLayout(self, number):
+        self.node.SetViewArrangement(number)
+
+    def sliceWidget(self, name):
+        assert f'singletontag="{name}"' in self.node.GetCurrentLayoutDescription(), name
+        if name not in self.shown:
+            self.shown[name] = slicer.mrmlScene.AddNode(slicer.vtkMRMLSliceCompositeNode())
+        composite = self.shown[name]
+        logic = types.SimpleNamespace(
+            GetSliceCompositeNode=lambda: composite, FitSliceToAll=lambda: None
+        )
+        return types.SimpleNamespace(sliceLogic=lambda: logic)
+
+    def threeDWidget(self, index):
+        return types.SimpleNamespace(threeDView=lambda: self)
+
+    def resetFocalPoint(self):
+        self.centered += 1
+
+
 class Application:
     """slicer.app: a home folder with a PythonSlicer that starts Python as its child."""
 
     def __init__(self, home: Path):
         self.slicerHome, self.connected = str(home), {}
+        self.layouts = LayoutManager()
         self.applicationName, self.applicationVersion, self.revision = "Slicer", "5.12.0", "0"
         launcher = home / "bin" / "PythonSlicer"
         launcher.parent.mkdir(parents=True)
@@ -34,6 +69,9 @@ class Application:
 
     def connect(self, signal, slot):
         self.connected[signal] = slot
+
+    def layoutManager(self):
+        return self.layouts
 
     def moduleManager(self):
         return self
@@ -62,12 +100,15 @@ class Dialogs:
 
     def __init__(self):
         self.errors, self.details, self.questions, self.answer = [], [], [], True
-        self.formats = []
+        self.formats, self.layers = [], []
 
     def error(self, text, windowTitle=None, parent=None, **options):
         self.errors.append(text)
         self.formats.append(options.get("textFormat"))
         self.details.append(options.get("detailedText", ""))
+
+    def setSliceViewerLayers(self, **layers):
+        self.layers.append(layers)
 
     def confirm(self, text, windowTitle=None, parent=None, **options):
         self.questions.append(text)
@@ -142,6 +183,7 @@ def install(monkeypatch, home: Path) -> Dialogs:
     replaced = {
         "errorDisplay": dialogs.error,
         "confirmOkCancelDisplay": dialogs.confirm,
+        "setSliceViewerLayers": dialogs.setSliceViewerLayers,
         "mainWindow": lambda verbose=True: None,
     }
     for name, function in replaced.items():

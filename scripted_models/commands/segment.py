@@ -33,6 +33,8 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     writable = [name for name, coding in CODINGS.items() if coding.from_internal]
     add("--coding", choices=writable, default="internal", help="label coding of the result")
     add("--probabilities", action="store_true", help="write probabilities and uncertainty, too")
+    text = "write the uncertainty of each voxel alone"
+    add("--uncertainty", action="store_true", help=text)
     text = "write raw volumes as they were prepared, brain mask and transforms, too"
     add("--keep-prepared", action="store_true", help=text)
     text = "leave out cases whose very content the same model has segmented before into --output"
@@ -105,7 +107,9 @@ def run(options: Namespace, progress: Progress) -> int:
     segmenter = Segmenter.load(options.model, options.device, preparation)
     progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
     coding = CODINGS[options.coding]
-    wanted = OutputOptions(coding, options.probabilities, options.keep_prepared)
+    wanted = OutputOptions(
+        coding, options.probabilities, options.uncertainty, options.keep_prepared
+    )
     batch = Batch(segmenter, options.output, wanted, options.resume)
     batch.run(cases, progress, lambda written: _tell(written, wanted, progress))
     return 0

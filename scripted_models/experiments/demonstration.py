@@ -6,13 +6,18 @@ from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.evaluation.folder_scores import Evaluation, comparison_table, evaluate_folders
-from scripted_models.pictures.render import render_montage, render_overlay, write_png
+from scripted_models.pictures.render import (
+    picture_input,
+    render_montage,
+    render_overlay,
+    write_png,
+)
 from scripted_models.reporting.case_report import CaseReport
 from scripted_models.reporting.html_report import write_html_report
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.batch import Batch
-from scripted_models.segmentation.outputs import WrittenCase, measurement_table, picture_input
+from scripted_models.segmentation.outputs import WrittenCase, measurement_table
 from scripted_models.segmentation.result_folders import OVERLAY
 from scripted_models.segmentation.segmenter import Segmenter
 

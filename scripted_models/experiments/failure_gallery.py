@@ -10,10 +10,9 @@ from scripted_models.cases.case import Case
 from scripted_models.evaluation.folder_scores import Evaluation
 from scripted_models.images.volume_files import read_label_map
 from scripted_models.labels import LabelCoding
-from scripted_models.pictures.render import render_overlay, write_png
+from scripted_models.pictures.render import picture_input, render_overlay, write_png
 from scripted_models.runtime.atomic_files import make_folder, write_file
 from scripted_models.segmentation.case_images import read_on_one_grid
-from scripted_models.segmentation.outputs import picture_input
 from scripted_models.segmentation.result_folders import SEGMENTATION
 
 SHOWN = 6

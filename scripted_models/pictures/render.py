@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.errors import ResourceError
+from scripted_models.geometry import Grid
 from scripted_models.pictures.layout import (
     beside,
     cell_width,
@@ -38,6 +39,29 @@ from scripted_models.sequences import SEQUENCES, TITLES
 
 _PANEL = 288  # pixels of the longest edge of the shown box
 _TILE = 236
+
+
+def picture_input(
+    volumes: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    grid: Grid,
+    truth: np.ndarray | None = None,
+) -> tuple[dict[str, np.ndarray], np.ndarray, tuple[float, float, float], np.ndarray | None]:
+    """Return volumes, labels, spacing and truth in LPS orientation, as `render_overlay` takes them.
+
+    Args:
+        volumes: sequence -> (z, y, x).
+        labels: (z, y, x).
+        grid: of them all.
+        truth: (z, y, x), if it is known.
+    """
+
+    def lps(array: np.ndarray) -> np.ndarray:
+        return sitk.GetArrayFromImage(sitk.DICOMOrient(grid.image_from(array), "LPS"))
+
+    turned = {name: lps(volume) for name, volume in volumes.items()}
+    spacing = sitk.DICOMOrient(grid.image_from(labels), "LPS").GetSpacing()
+    return turned, lps(labels), spacing, None if truth is None else lps(truth)
 
 
 def render_overlay(

@@ -8,18 +8,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
 import torch
 
 from scripted_models import __version__
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError, ResourceError
-from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
-from scripted_models.pictures.render import render_overlay, write_png
+from scripted_models.pictures.render import picture_input, render_overlay, write_png
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.image_preparation import Prepared
 from scripted_models.preparation.prepared_files import FACTS, facts_of, picture_of, write_prepared
@@ -46,12 +43,19 @@ class OutputOptions:
     Attributes:
         coding: of the label map.
         probabilities: write those of all classes and the uncertainty, too.
+        uncertainty: write the uncertainty alone.
         prepared: write raw volumes as they were prepared, brain mask and transforms, too.
     """
 
     coding: LabelCoding = CODINGS["internal"]
     probabilities: bool = False
+    uncertainty: bool = False
     prepared: bool = False
+
+    @property
+    def shows_uncertainty(self) -> bool:
+        """Whether the uncertainty of each voxel is written."""
+        return self.probabilities or self.uncertainty
 
 
 INTERNAL = OutputOptions()  # labels as inside the program, nothing more
@@ -139,7 +143,7 @@ def is_written(
     Reports without a word about preparation count as `AUTOMATIC`.
     """
     folder = Path(output) / case.name
-    wanted = [SEGMENTATION, *([UNCERTAINTY] if options.probabilities else [])]
+    wanted = [SEGMENTATION, *([UNCERTAINTY] if options.shows_uncertainty else [])]
     report = report_in(folder)
     if report is None:
         return False
@@ -158,29 +162,6 @@ def is_written(
         return False
 
 
-def picture_input(
-    volumes: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    grid: Grid,
-    truth: np.ndarray | None = None,
-) -> tuple[dict[str, np.ndarray], np.ndarray, tuple[float, float, float], np.ndarray | None]:
-    """Return volumes, labels, spacing and truth in LPS orientation, as `render_overlay` takes them.
-
-    Args:
-        volumes: sequence -> (z, y, x).
-        labels: (z, y, x).
-        grid: of them all.
-        truth: (z, y, x), if it is known.
-    """
-
-    def lps(array: np.ndarray) -> np.ndarray:
-        return sitk.GetArrayFromImage(sitk.DICOMOrient(grid.image_from(array), "LPS"))
-
-    turned = {name: lps(volume) for name, volume in volumes.items()}
-    spacing = sitk.DICOMOrient(grid.image_from(labels), "LPS").GetSpacing()
-    return turned, lps(labels), spacing, None if truth is None else lps(truth)
-
-
 def measurement_table(segmentation: Segmentation) -> dict[str, dict[str, object]]:
     """Return voxels and mL by label and region, with the diameters of the enhancing region."""
     ml = segmentation.volumes_ml
@@ -196,11 +177,13 @@ def measurement_table(segmentation: Segmentation) -> dict[str, dict[str, object]
 def _write_volumes(folder: Path, segmentation: Segmentation, options: OutputOptions) -> None:
     grid = segmentation.grid
     write_labels(folder / SEGMENTATION, encode_labels(segmentation.labels, options.coding), grid)
+    if options.shows_uncertainty:
+        doubt = uncertainty(segmentation.probabilities)
+        write_volume(folder / UNCERTAINTY, grid.image_from(doubt))
     if not options.probabilities:
         return
     for label, values in zip(segmentation.known_labels, segmentation.probabilities, strict=True):
         write_volume(folder / f"probability_{LABELS[label]}.nii.gz", grid.image_from(values))
-    write_volume(folder / UNCERTAINTY, grid.image_from(uncertainty(segmentation.probabilities)))
 
 
 def _write_prepared(folder: Path, prepared: Prepared, inputs: CaseInputs) -> None:

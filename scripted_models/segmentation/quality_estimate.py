@@ -15,6 +15,7 @@ from scripted_models.labels import ENHANCING, REGIONS, known_regions, region_mas
 from scripted_models.transforms.region_thresholds import expected_dice
 
 DOUBTFUL_SLICES = 3  # named in a warning
+APART_MM = 8.0  # at least between two of them: neighbors show the same doubt
 LEAST_ENHANCING_ML = 0.5  # that is missed where none is shown
 LEAST_REPLACED_ML = 0.5  # of necrosis that is worth a sentence
 
@@ -55,22 +56,31 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
 
 
 def doubtful_slices(
-    labels: np.ndarray, probabilities: np.ndarray, known_labels: Sequence[int]
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    known_labels: Sequence[int],
+    distance_mm: float = 1.0,
 ) -> list[int]:
     """Return the slices along the first axis where most voxels of the whole tumor are likely wrong.
 
     Args:
         labels, probabilities, known_labels: as for `estimated_dice`.
+        distance_mm: between neighboring slices.
 
     Returns:
-        Up to `DOUBTFUL_SLICES` indices, ascending; fewer where less than one wrong voxel is
-        expected.
+        Up to `DOUBTFUL_SLICES` indices, ascending, at least `APART_MM` apart; fewer where less than
+        one wrong voxel is expected.
     """
     tumor = region_probability(probabilities, known_labels, "WT")
     wrong = np.abs(tumor - (labels > 0))
     per_slice = wrong.sum(axis=(1, 2))
-    most = np.argsort(per_slice)[::-1][:DOUBTFUL_SLICES]
-    return sorted(int(index) for index in most if per_slice[index] >= 1)
+    found: list[int] = []
+    for index in map(int, np.argsort(per_slice)[::-1]):
+        if len(found) == DOUBTFUL_SLICES or per_slice[index] < 1:
+            break
+        if all(abs(index - other) * distance_mm >= APART_MM for other in found):
+            found.append(index)
+    return sorted(found)
 
 
 def result_problems(

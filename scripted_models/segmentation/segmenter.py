@@ -133,7 +133,8 @@ class Segmenter:
         labels = decided.labels
         stages.leave()
         certainty = (labels, probabilities, self.model.known_labels)
-        promised, doubtful = estimated_dice(*certainty), doubtful_slices(*certainty)
+        promised = estimated_dice(*certainty)
+        doubtful = doubtful_slices(*certainty, place.grid.spacing_xyz_mm[2])
         below = self.model.description.check_below.items()
         least = {str(region): dice for region, dice in below}
         enhancing_ml = expected_ml(probabilities, self.model.known_labels, "ET", place.grid)

@@ -102,6 +102,8 @@ class InputSection(VTKObservationMixin):
 
     def onDetectButton(self, checked: bool = False) -> None:
         """Choose anew by name, description and look, whatever was chosen before."""
+        if self._parameters is None:
+            return
         self._seen = None
         self._lookAtScene()
         found = {m: guess.node for m, guess in self._guesses.items() if guess.node is not None}

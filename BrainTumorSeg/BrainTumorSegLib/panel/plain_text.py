@@ -21,6 +21,11 @@ def show_text(label: Widget, text: str) -> None:
     label.text = printable(text)
 
 
+def fill_field(field: Widget, text: str) -> None:
+    """Put a text into a field for one line; Qt shows these as they are."""
+    field.text = printable(text)
+
+
 def show_tool_tip(widget: Widget, text: str) -> None:
     """Give a widget a tool tip; Qt has no plain ones, so the text is escaped."""
     escaped = html.escape(printable(text), quote=False)

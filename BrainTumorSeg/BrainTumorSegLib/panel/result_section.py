@@ -1,5 +1,6 @@
 """Section Result: table, surface, Segment Editor, the previous result."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import qt
@@ -20,10 +21,11 @@ class ResultSection:
     Args:
         ui: the widgets of the panel by name.
         messages: where it says what failed.
+        onRestored: called when the segmentation holds its previous result again.
     """
 
-    def __init__(self, ui: Ui, messages: Messages):
-        self.ui, self.messages = ui, messages
+    def __init__(self, ui: Ui, messages: Messages, onRestored: Callable[[], None]):
+        self.ui, self.messages, self.onRestored = ui, messages, onRestored
         self._parameters: Parameters | None = None
         ui.editButton.clicked.connect(self.onEdit)
         ui.restoreButton.clicked.connect(self.onRestore)
@@ -97,6 +99,7 @@ class ResultSection:
         failed = _("The previous result could not be restored.")
         with self.messages.errorsShown(failed):
             restore_previous(self.segmentation)
+            self.onRestored()
         self.onMeasure()
 
     def onEdit(self, checked: bool = False) -> None:

@@ -1,0 +1,101 @@
+"""The HTML report of a segmentation as it is now, edits and the reviewer's words included."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+import slicer.util
+
+from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+from scripted_models.labels import REGIONS
+
+from .resampling import resample, world_grid
+from .result_table import measure_segments
+from .review import inputs_of, report_of, verdict_of
+from .segments import REGION_SEGMENTS, SEGMENTS
+from .slicer_types import SegmentationNode, VolumeNodes
+from .translation import _
+
+
+def write_report_page(node: SegmentationNode, file: Path) -> Path:
+    """Write the page about a segmentation.
+
+    Args:
+        node: vtkMRMLSegmentationNode of this module whose volumes are in the scene.
+        file: destination in an existing folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: volumes or segments are gone.
+        ResourceError: the file cannot be written.
+        ModuleNotFoundError: no jinja2; it comes with PyTorch.
+    """
+    from scripted_models.pictures.render import picture_input, render_montage, render_overlay
+    from scripted_models.reporting.case_report import CaseReport
+    from scripted_models.reporting.html_report import write_html_report
+
+    rows = {row.name: row for row in measure_segments(node)}
+    volumes, labels, grid = _shown(node)
+    turned, turned_labels, spacing, _none = picture_input(volumes, labels, grid)
+    montage_of = "flair" if "flair" in turned else next(iter(turned))
+    named = {entry.segment_id.removeprefix("region-"): entry.name for entry in SEGMENTS}
+    named |= {e.segment_id.removeprefix("region-"): e.name for e in REGION_SEGMENTS}
+    lengths = rows.get(named["ET"])
+    report = report_of(node)
+    page = CaseReport(
+        name=node.GetName(),
+        picture=render_overlay(turned, turned_labels, spacing),
+        montage=render_montage(turned[montage_of], turned_labels, spacing),
+        volumes_ml={key: rows[name].volume_ml for key, name in named.items() if name in rows},
+        measurements=_diameters(lengths),
+        warnings=[str(warning) for warning in report.get("warnings", [])],
+        facts=_facts(node, report),
+    )
+    return write_html_report(file, [page], node.GetName())
+
+
+def _shown(node: SegmentationNode) -> tuple[dict[str, np.ndarray], np.ndarray, Grid]:
+    """Return the input volumes and the labels on one grid, that of the reference volume."""
+    inputs: VolumeNodes = inputs_of(node)
+    reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    grid = world_grid(reference) if reference is not None else None
+    if not inputs or grid is None:
+        raise InputError(
+            found=_("no volumes that it was made from"),
+            expected=_("them in the scene, without a transform that bends the reference"),
+            action=_("load them and segment again"),
+            path=_("Segmentation '{name}'").format(name=node.GetName()),
+        )
+    labels = np.zeros(grid.shape_zyx, np.uint8)
+    segmentation = node.GetSegmentation()
+    for entry in SEGMENTS:
+        if segmentation.GetSegment(entry.segment_id) is not None:
+            mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, entry.segment_id, reference)
+            if mask is not None:
+                labels[mask > 0] = entry.labels[0]
+    return {m: resample(volume, grid) for m, volume in inputs.items()}, labels, grid
+
+
+def _diameters(row: Any) -> dict[str, dict[str, float]]:
+    """Return length and width of the enhancing tumor as a report has them."""
+    if row is None or not row.length_mm:
+        return {}
+    found = {"longest_mm": float(row.length_mm), "perpendicular_mm": float(row.width_mm)}
+    return {region: found for region in REGIONS if region == "ET"}
+
+
+def _facts(node: SegmentationNode, report: dict[str, Any]) -> dict[str, object]:
+    """Return what was run, and what a reviewer said."""
+    verdict, note, day = verdict_of(node)
+    model = report.get("model")
+    facts = {
+        "model": model.get("name", "") if isinstance(model, dict) else "",
+        "device": report.get("device", ""),
+        "review": f"{verdict or 'not accepted or rejected'} on {day}" if day else "none",
+        "reviewer's note": note,
+    }
+    return {name: fact for name, fact in facts.items() if fact}

@@ -1,0 +1,78 @@
+"""What a reviewer is shown and says of a segmentation: doubtful slices, a verdict and a note."""
+
+import json
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from scripted_models.geometry import Grid
+from scripted_models.sequences import SEQUENCES
+
+from .resampling import LPS_RAS
+from .slicer_types import SegmentationNode, VolumeNode
+
+ACCEPTED, REJECTED = "accepted", "rejected"
+VERDICTS = ("", ACCEPTED, REJECTED)  # '': not reviewed
+REPORT = "BrainTumorSeg.Report"
+_VERDICT, _NOTE, _DATE = (f"BrainTumorSeg.Review{part}" for part in ("", "Note", "Date"))
+INPUT_ROLES = {sequence: f"BrainTumorSeg.{sequence}" for sequence in SEQUENCES}  # of references
+
+
+def remember_inputs(node: SegmentationNode, volumes: dict[str, VolumeNode]) -> None:
+    """Keep which volumes a segmentation was made from, sequence -> volume node."""
+    for sequence, role in INPUT_ROLES.items():
+        volume = volumes.get(sequence)
+        node.SetNodeReferenceID(role, volume.GetID() if volume is not None else None)
+
+
+def inputs_of(node: SegmentationNode) -> dict[str, VolumeNode]:
+    """Return the volumes that a segmentation was made from, as far as they are in the scene."""
+    found = {sequence: node.GetNodeReference(role) for sequence, role in INPUT_ROLES.items()}
+    return {sequence: volume for sequence, volume in found.items() if volume is not None}
+
+
+def report_of(node: SegmentationNode) -> dict[str, Any]:
+    """Return the report of the run that filled a segmentation; empty where there is none."""
+    try:
+        report = json.loads(node.GetAttribute(REPORT) or "{}") if node is not None else {}
+    except ValueError:
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def doubtful_slices(node: SegmentationNode) -> list[int]:
+    """Return the numbers, from 1, of the slices of least certainty in the grid of the result."""
+    numbers = report_of(node).get("doubtful_slices", [])
+    return [number for number in numbers if isinstance(number, int)]
+
+
+def place_in_slice(node: SegmentationNode, number: int) -> tuple[float, float, float]:
+    """Return the RAS point of a slice, counted from 1, that is nearest to the tumor's center."""
+    grid = Grid(**{name: tuple(values) for name, values in report_of(node)["grid"].items()})
+    bounds: list[float] = [0.0] * 6
+    node.GetRASBounds(bounds)
+    center_ras = np.reshape(bounds, (3, 2)).mean(axis=1)
+    normal = np.reshape(grid.direction, (3, 3))[:, 2]
+    center_lps = LPS_RAS[:3, :3] @ center_ras
+    depth = (number - 1) * grid.spacing_xyz_mm[2] - (center_lps - grid.origin_lps_mm) @ normal
+    x, y, z = LPS_RAS[:3, :3] @ (center_lps + depth * normal)
+    return float(x), float(y), float(z)
+
+
+def set_verdict(node: SegmentationNode, verdict: str, note: str) -> None:
+    """Store a reviewer's verdict and note with a segmentation, and the day; '' takes it away."""
+    day = date.today().isoformat() if verdict or note else ""
+    for name, value in ((_VERDICT, verdict), (_NOTE, note), (_DATE, day)):
+        node.SetAttribute(name, value or None)
+
+
+def verdict_of(node: SegmentationNode) -> tuple[str, str, str]:
+    """Return verdict, note and day; empty where there is none."""
+    verdict, note, day = (node.GetAttribute(name) or "" for name in (_VERDICT, _NOTE, _DATE))
+    return verdict, note, day
+
+
+def forget_verdict(node: SegmentationNode) -> None:
+    """Take the verdict of a former result away."""
+    set_verdict(node, "", "")
