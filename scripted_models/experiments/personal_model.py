@@ -1,0 +1,202 @@
+"""A model trained further on a user's own cases, and kept only if it is better on held-out ones.
+
+Everything that the run needs to be resumed lies in a hidden folder beside the model, which goes
+when the run ends. The model appears as a whole, or not at all.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scripted_models.bundle.weights import Model, load_model, write_model
+from scripted_models.errors import Cancelled, InputError, ResourceError
+from scripted_models.evaluation.folder_scores import Evaluation, evaluate_folders
+from scripted_models.experiments.personal_card import described
+from scripted_models.experiments.personal_cases import PersonalCases, split_personal
+from scripted_models.experiments.personal_experiment import personal_experiment
+from scripted_models.experiments.personal_scores import BeforeAfter
+from scripted_models.runtime.atomic_files import make_folder, only_writer, write_file
+from scripted_models.runtime.progress import Progress
+from scripted_models.runtime.structured_text import read_json
+from scripted_models.segmentation.raw_cases import PreparationOptions
+from scripted_models.segmentation.segmenter import Segmenter
+from scripted_models.tasks.brains.brains_task import BrainsTask
+from scripted_models.tasks.brains.shared_batch import segment_shared
+from scripted_models.training.checkpoint import FILE_NAME
+from scripted_models.training.training_run import TrainingRun, train_experiment
+
+BEFORE, AFTER, RUN, FACTS, MODEL = "before", "after", "run", "personal.json", "model"
+_TRAINING = (0.08, 0.92)  # of the whole run
+AS_PREPARED = PreparationOptions("never")
+
+
+@dataclass(frozen=True)
+class PersonalRun:
+    """What is trained on what, and where it goes.
+
+    Attributes:
+        cases: folder of the user's cases.
+        model: name or folder of the model to begin with.
+        output: folder of the new model, which must not exist.
+        progress: told about everything.
+        seed: of the held-out cases and of all random numbers of the training.
+        device: 'auto', 'cpu' or 'cuda'.
+        overrides: settings, as `personal_experiment` takes them.
+        patients: table of patients; empty: names tell them.
+        resume: go on with a run that was stopped.
+    """
+
+    cases: Path
+    model: str
+    output: Path
+    progress: Progress
+    seed: int = 0
+    device: str = "auto"
+    overrides: Sequence[str] = ()
+    patients: str = ""
+    resume: bool = False
+
+    @property
+    def work(self) -> Path:
+        """Hidden folder of what a resumed run needs; programs that list models pass it over."""
+        output = Path(os.path.abspath(self.output))
+        return output.with_name(f".{output.name}.personalise")
+
+
+def personalise(run: PersonalRun) -> BeforeAfter:
+    """Train a model further and write it, if it is better on cases that did not train it.
+
+    Returns:
+        The scores before and after; when they are not better, no model was written.
+
+    Raises:
+        InputError: unusable cases, an unfit model, an output that exists, or a stopped run without
+            `resume`.
+        Cancelled: stopped; what `resume` needs is left.
+    """
+    _refuse_places(run)
+    start = load_model(run.model)
+    split = split_personal(run.cases, run.seed, start.description.training.train, run.patients)
+    for sentence in split.warnings:
+        run.progress.warning(sentence)
+    overrides = [f"training.seed={run.seed}", *run.overrides]
+    experiment = personal_experiment(start, split.train, split.held_out, run.device, overrides)
+    with _workplace(run):
+        _note_or_compare(run, start, split)
+        low, high = _TRAINING
+        before = _score(run, start, split, BEFORE, run.progress.part(0.0, low))
+        training = TrainingRun(
+            run.cases,
+            run.work / RUN,
+            run.progress.part(low, high),
+            resume=(run.work / RUN / FILE_NAME).exists(),
+            device=run.device,
+        )
+        trained = load_model(str(train_experiment(experiment, training, BrainsTask())))
+        after = _score(run, trained, split, AFTER, run.progress.part(high, 1.0))
+        scores = BeforeAfter(start.name, before, after, split.train, split.held_out)
+        if scores.is_better:
+            _put(
+                run, described(run.output.name, start, trained, scores), trained, experiment.weights
+            )
+    shutil.rmtree(run.work, ignore_errors=True)
+    return scores
+
+
+def _refuse_places(run: PersonalRun) -> None:
+    """Refuse to replace anything, and to begin again what was stopped."""
+    if os.path.lexists(run.output):
+        raise InputError(
+            found="something of that name",
+            expected="a new folder for the model",
+            action="choose another --output",
+            path=run.output,
+        )
+    if run.work.exists() and not run.resume:
+        raise InputError(
+            found=f"a run that was stopped ({run.work.name} beside it)",
+            expected="a new name, or that run",
+            action="add --resume to continue it, or delete that folder",
+            path=run.output,
+        )
+    if run.resume and not run.work.exists():
+        run.progress.message(f"{run.output}: no run to continue, it starts from the beginning")
+
+
+@contextmanager
+def _workplace(run: PersonalRun) -> Iterator[None]:
+    """Keep other runs out; leave after a fault or a cancellation only what can be resumed."""
+    try:
+        with only_writer(run.work):
+            yield
+    except KeyboardInterrupt as error:
+        if not _can_resume(run):
+            shutil.rmtree(run.work, ignore_errors=True)
+            raise
+        raise Cancelled(
+            action=f"continue it with --resume, or delete {run.work.name} beside the output",
+            path=run.output,
+        ) from error
+    except BaseException:
+        if not _can_resume(run):
+            shutil.rmtree(run.work, ignore_errors=True)
+        raise
+
+
+def _can_resume(run: PersonalRun) -> bool:
+    return (run.work / RUN / FILE_NAME).exists()
+
+
+def _note_or_compare(run: PersonalRun, start: Model, split: PersonalCases) -> None:
+    """Note what a run begins with, or refuse to go on with something else."""
+    facts = {
+        "start model": [start.name, start.checksum],
+        "cases that train": list(split.train),
+        "held-out cases": list(split.held_out),
+    }
+    path = run.work / FACTS
+    if not path.exists():
+        write_file(path, json.dumps(facts, indent=2) + "\n")
+        return
+    noted = read_json(path)
+    if other := [title for title in facts if noted.get(title) != facts[title]]:
+        raise InputError(
+            found=f"other facts than the run began with: {', '.join(other)}",
+            expected="the same start model, cases and --seed",
+            action=f"resume with those, or delete {run.work.name} beside the output",
+            path=run.output,
+        )
+
+
+def _score(
+    run: PersonalRun, model: Model, split: PersonalCases, folder: str, progress: Progress
+) -> Evaluation:
+    """Segment the held-out cases, unless that is done, and score them."""
+    cases = [split.cases[name] for name in split.held_out]
+    segmenter = Segmenter(model, run.device, AS_PREPARED)
+    segment_shared(segmenter, cases, make_folder(run.work / folder), progress)
+    return evaluate_folders(run.work / folder, run.cases, only=split.held_out)
+
+
+def _put(run: PersonalRun, description: Any, trained: Model, kernels: str) -> None:
+    """Write the model into the hidden folder, load it once and move it to its place."""
+    whole = run.work / MODEL
+    shutil.rmtree(whole, ignore_errors=True)
+    write_model(whole, trained.network.cpu(), description, getattr(torch, kernels))
+    load_model(str(whole))
+    try:
+        make_folder(run.output.absolute().parent)
+        whole.rename(run.output)
+    except OSError as error:
+        raise ResourceError(
+            found=f"no way to put the model there ({error.strerror})",
+            action="make room for it, then continue with --resume",
+            path=run.output,
+        ) from error
