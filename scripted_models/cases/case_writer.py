@@ -21,7 +21,7 @@ import SimpleITK as sitk
 
 from scripted_models import __version__
 from scripted_models.cases.label_maps import read_labels
-from scripted_models.cases.label_statements import PREDICTION_STEM
+from scripted_models.cases.label_statements import PREDICTION_STEM, PROVENANCE
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.checks import MAX_BRAIN_ML, STOP, Examined, voxel_findings
@@ -33,7 +33,6 @@ from scripted_models.runtime.atomic_files import BEGUN, only_writer
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.sequences import SEQUENCES
 
-PROVENANCE = "provenance.json"
 _CASE = re.compile(r"case(\d{3,})(?:_visit(\d+))?")
 _LOST_SHARE = 0.1  # of a tumor, when its labels come onto the grid of the volumes
 _LEAST_LOST_ML = 0.5
@@ -120,6 +119,21 @@ def store_case(
         }
         target = _write(folder, name, images, (corrected, first), facts)
     return StoredCase(name, target, changed, _notes(name, corrected, changed, tuple(images)))
+
+
+def stored_by(folder: Path) -> Origin | None:
+    """Return what gave the labels of a case that nobody has corrected; None for all other cases.
+
+    Args:
+        folder: of the case.
+    """
+    try:
+        stated = read_json(folder / PROVENANCE)
+        if stated["changed_by_reader"] is False:
+            return Origin(str(stated["model"]["name"]), str(stated["model"]["weights_sha256"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # a case from elsewhere
+    return None
 
 
 def _image(volume: Volume) -> sitk.Image:

@@ -21,6 +21,7 @@ from scripted_models.runtime.structured_text import read_json
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
 PREDICTION_REPORT = "report.json"
+PROVENANCE = "provenance.json"  # of a case that `case_writer` has stored
 DATASET = "dataset.json"
 # Folders of label maps whose dataset.json lies above, in MSD and nnU-Net.
 _BELOW_DATASET = re.compile(

@@ -19,6 +19,8 @@ PATIENTS_HELP = "table (TSV or CSV) of case and patient, where names do not tell
 
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
+    from scripted_models.labels import CODINGS
+
     text = "train a model further on your own corrected cases, and keep it if it is better"
     parser = subparsers.add_parser("personalise", help=text)
     parser.add_argument("cases", type=Path, help="folder of at least 3 cases with corrected labels")
@@ -39,6 +41,10 @@ def add_parser(subparsers: Any) -> None:
         help="override a setting of the training, such as training.phase1.learning_rate=0.0001",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--coding", choices=sorted(CODINGS), help="label coding of the cases")
+    parser.add_argument(
+        "--cache", type=Path, help="folder of preprocessed cases (default: removed at the end)"
+    )
     parser.add_argument("--patients", type=Path, help=PATIENTS_HELP)
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     text = "end when this process is gone (for programs that start this one)"
@@ -55,6 +61,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     import torch
 
     from scripted_models.experiments.personal_model import PersonalRun, personalise
+    from scripted_models.labels import CODINGS
 
     if threads:
         torch.set_num_threads(threads)
@@ -67,6 +74,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         device=options.device,
         overrides=overrides(options),
         patients=str(options.patients or ""),
+        coding=CODINGS[options.coding] if options.coding else None,
+        cache=options.cache,
         resume=options.resume,
     )
     scores = personalise(wanted)
@@ -83,6 +92,8 @@ def _tell(scores: "BeforeAfter", options: argparse.Namespace, progress: Progress
     if options.progress != "json":
         say(scores.table())
     if scores.is_better:
+        for sentence in scores.doubts:
+            progress.warning(sentence)
         progress.message(f"model: {options.output}")
 
 

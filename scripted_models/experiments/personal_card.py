@@ -14,13 +14,16 @@ _LIMITS = (
 )
 
 
-def described(name: str, start: Model, trained: Model, scores: BeforeAfter) -> ModelDescription:
+def described(
+    name: str, start: Model, trained: Model, share: float, scores: BeforeAfter
+) -> ModelDescription:
     """Return the description of the new model.
 
     Args:
         name: of the new model.
         start: the model that it began as.
         trained: as the training run has described it.
+        share: of the start model's weights in those of the new one.
         scores: on the held-out cases.
     """
     stated, run = start.description, trained.description.training
@@ -29,9 +32,9 @@ def described(name: str, start: Model, trained: Model, scores: BeforeAfter) -> M
     note = (
         f"Trained further from '{start.name}' (weights {start.checksum}) on {count} cases of its "
         f"user: {', '.join(scores.train)}. The other training cases, which come first, are those "
-        f"of '{start.name}'; copies, phantoms, seed and epochs are those of this run. The weights "
-        "are the mean of those before and after. Held out, and used for the scores alone: "
-        f"{held}. {stated.training.note}"
+        f"of '{start.name}'; copies, phantoms, seed and epochs are those of this run. In the "
+        f"weights those before have a share of {share:g}. Held out, and used for the scores and the "
+        f"decision to keep the model alone: {held}. {stated.training.note}"
     )
     training = replace(
         run,

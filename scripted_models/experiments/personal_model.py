@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from scripted_models.bundle.description import ModelDescription
+from scripted_models.bundle.model_folders import shipped_models
 from scripted_models.bundle.weights import Model, load_model, write_model
 from scripted_models.errors import Cancelled, InputError, ResourceError
 from scripted_models.evaluation.folder_scores import Evaluation, evaluate_folders
@@ -22,6 +23,7 @@ from scripted_models.experiments.personal_card import described
 from scripted_models.experiments.personal_cases import PersonalCases, split_personal
 from scripted_models.experiments.personal_experiment import personal_experiment
 from scripted_models.experiments.personal_scores import BeforeAfter
+from scripted_models.labels import LabelCoding
 from scripted_models.runtime.atomic_files import make_folder, only_writer, write_file
 from scripted_models.runtime.progress import Progress
 from scripted_models.runtime.structured_text import read_json
@@ -50,6 +52,8 @@ class PersonalRun:
         device: 'auto', 'cpu' or 'cuda'.
         overrides: settings, as `personal_experiment` takes them.
         patients: table of patients; empty: names tell them.
+        coding: overrides the label coding that the names of the cases imply.
+        cache: folder of preprocessed cases; None: one that goes at the end.
         resume: go on with a run that was stopped.
     """
 
@@ -61,6 +65,8 @@ class PersonalRun:
     device: str = "auto"
     overrides: Sequence[str] = ()
     patients: str = ""
+    coding: LabelCoding | None = None
+    cache: Path | None = None
     resume: bool = False
 
     @property
@@ -86,6 +92,9 @@ def personalise(run: PersonalRun) -> BeforeAfter:
     split = split_personal(run.cases, run.seed, start.description.training.train, run.patients)
     for sentence in split.warnings:
         run.progress.warning(sentence)
+    run.progress.message(
+        f"held out: {', '.join(split.held_out)}; {len(split.train)} other cases train"
+    )
     overrides = [f"training.seed={run.seed}", *run.overrides]
     experiment = personal_experiment(start, split.train, split.held_out, run.device, overrides)
     with _workplace(run):
@@ -98,36 +107,43 @@ def personalise(run: PersonalRun) -> BeforeAfter:
             run.progress.part(low, high),
             resume=(run.work / RUN / FILE_NAME).exists(),
             device=run.device,
+            coding=run.coding,
+            cache=run.cache,
         )
         trained = load_model(str(train_experiment(experiment, training, BrainsTask())))
         after = _score(run, trained, split, AFTER, run.progress.part(high, 1.0))
         scores = BeforeAfter(start.name, before, after, split.train, split.held_out)
         if scores.is_better:
-            _put(
-                run, described(run.output.name, start, trained, scores), trained, experiment.weights
-            )
+            share = experiment.training.start_share
+            description = described(run.output.name, start, trained, share, scores)
+            _put(run, description, trained, experiment.weights)
     shutil.rmtree(run.work, ignore_errors=True)
     return scores
 
 
 def _refuse_places(run: PersonalRun) -> None:
     """Refuse to replace anything, and to begin again what was stopped."""
-    if os.path.lexists(run.output):
+    output, work = run.output, run.work
+    shipped = {folder.name.lower() for folder in shipped_models()}
+    inside = Path(os.path.realpath(run.cases)) in Path(os.path.realpath(output)).parents
+    refusals = (
+        (os.path.lexists(output), "something of that name", "a new folder for the model"),
+        (output.name.lower() in shipped, "the name of a shipped model", "a name of its own"),
+        (inside, "a model among the cases", "a folder elsewhere"),
+    )
+    for is_so, found, expected in refusals:
+        if is_so:
+            action = "choose another --output"
+            raise InputError(found=found, expected=expected, action=action, path=output)
+    if work.exists() and not run.resume:
         raise InputError(
-            found="something of that name",
-            expected="a new folder for the model",
-            action="choose another --output",
-            path=run.output,
-        )
-    if run.work.exists() and not run.resume:
-        raise InputError(
-            found=f"a run that was stopped ({run.work.name} beside it)",
+            found=f"a run that was stopped ({work.name} beside it)",
             expected="a new name, or that run",
             action="add --resume to continue it, or delete that folder",
-            path=run.output,
+            path=output,
         )
-    if run.resume and not run.work.exists():
-        run.progress.message(f"{run.output}: no run to continue, it starts from the beginning")
+    if run.resume and not work.exists():
+        run.progress.message(f"{output}: no run to continue, it starts from the beginning")
 
 
 @contextmanager
@@ -182,10 +198,12 @@ def _score(
     cases = [split.cases[name] for name in split.held_out]
     segmenter = Segmenter(model, run.device, AS_PREPARED)
     segment_shared(segmenter, cases, make_folder(run.work / folder), progress)
-    return evaluate_folders(run.work / folder, run.cases, only=split.held_out)
+    return evaluate_folders(
+        run.work / folder, run.cases, truth_coding=run.coding, only=split.held_out
+    )
 
 
-def _put(run: PersonalRun, description: Any, trained: Model, kernels: str) -> None:
+def _put(run: PersonalRun, description: ModelDescription, trained: Model, kernels: str) -> None:
     """Write the model into the hidden folder, load it once and move it to its place."""
     whole = run.work / MODEL
     shutil.rmtree(whole, ignore_errors=True)

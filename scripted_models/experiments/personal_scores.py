@@ -6,8 +6,9 @@ import numpy as np
 
 from scripted_models.errors import NotBetterError
 from scripted_models.evaluation.folder_scores import Evaluation
-from scripted_models.labels import REGIONS
+from scripted_models.labels import REGION_NAMES, REGIONS
 
+ENOUGH = 3  # held-out cases that say something about others
 DIGITS = 3  # what is shown, and what must differ
 
 
@@ -55,8 +56,25 @@ class BeforeAfter:
             action=f"no model was written, go on with '{self.start}' or correct more cases",
         )
 
+    @property
+    def doubts(self) -> list[str]:
+        """Sentences that somebody must know who takes the new model."""
+        before, after = dice_of(self.before), dice_of(self.after)
+        told = [
+            f"{REGION_NAMES[region]} ({region}) is worse on the held-out cases: a Dice of "
+            f"{after[region]:.3f} instead of {before[region]:.3f}."
+            for region in before
+            if round(after[region], DIGITS) < round(before[region], DIGITS)
+        ]
+        if len(self.held_out) < ENOUGH:
+            told.append(
+                f"{len(self.held_out)} held-out case(s) say little about others: look at the "
+                "results of both models on the next patients."
+            )
+        return told
+
     def table(self) -> str:
-        """Return the scores as Markdown."""
+        """Return the scores as a Markdown table."""
         regions = list(dice_of(self.before))
         rows = [
             f"| {title} | {' | '.join(f'{dice[r]:.3f}' for r in regions)} | {mean:.3f} |"
