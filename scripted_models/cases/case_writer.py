@@ -108,7 +108,7 @@ def store_case(
         facts = {
             "case": name,
             "sequences": list(images),
-            "labels": "internal",
+            "coding": "internal",
             "labels_resampled": moved,
             "model": {"name": origin.model, "weights_sha256": origin.weights_sha256},
             "changed_by_reader": None if changed is None else changed > 0,

@@ -32,9 +32,9 @@ def described(
     note = (
         f"Trained further from '{start.name}' (weights {start.checksum}) on {count} cases of its "
         f"user: {', '.join(scores.train)}. The other training cases, which come first, are those "
-        f"of '{start.name}'; copies, phantoms, seed and epochs are those of this run. In the "
-        f"weights those before have a share of {share:g}. Held out, and used for the scores and the "
-        f"decision to keep the model alone: {held}. {stated.training.note}"
+        f"of '{start.name}'; copies, phantoms, seed and epochs are those of this run. Those "
+        f"before have a share of {share:g} in the weights. Held out, for the scores and the "
+        f"decision to keep the model: {held}. {stated.training.note}"
     )
     training = replace(
         run,
