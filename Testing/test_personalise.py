@@ -23,12 +23,12 @@ from personal_fixtures import (
 )
 from warm_processes import WarmProcess
 
-from scripted_models.bundle.weights import load_model
+from scripted_models.bundle.weights import load_model, stored_type
 from scripted_models.cases.case_writer import store_case
 from scripted_models.cli import main
 from scripted_models.errors import InputError
 from scripted_models.experiments.personal_cases import split_personal
-from scripted_models.experiments.personal_experiment import personal_experiment, stored_type
+from scripted_models.experiments.personal_experiment import personal_experiment
 
 
 @pytest.fixture(scope="module")

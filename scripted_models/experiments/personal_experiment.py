@@ -10,19 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-import torch
-
-from scripted_models.bundle.model_folders import MAX_WEIGHTS_BYTES, WEIGHTS
-from scripted_models.bundle.state_dicts import read_state_dict
-from scripted_models.bundle.weights import Model
+from scripted_models.bundle.weights import Model, stored_type
 from scripted_models.errors import InputError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.inference import choose_device
 from scripted_models.labels import LABELS
 from scripted_models.networks import NETWORKS
-from scripted_models.runtime.plain_files import read_bytes
 from scripted_models.training.experiment_config import Experiment, NetworkConfig, load_experiment
 from scripted_models.training.precision import quick_precision
 
@@ -149,10 +143,3 @@ def recipe_of(network: str) -> Path:
     """Return the shipped recipe of a network, of an unknown one that of the default model."""
     recipes = {load_experiment(path).network.name: path for path in sorted(RECIPES.glob("*.toml"))}
     return recipes.get(network, RECIPES / f"{DEFAULT_RECIPE}.toml")
-
-
-def stored_type(model: Model) -> Literal["float32", "float16"]:
-    """Return the type in which a model folder keeps its kernels."""
-    weights = read_state_dict(read_bytes(model.folder / WEIGHTS, MAX_WEIGHTS_BYTES))
-    half = any(value.dtype == torch.float16 for value in weights.values())
-    return "float16" if half else "float32"

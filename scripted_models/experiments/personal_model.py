@@ -55,6 +55,7 @@ class PersonalRun:
         coding: overrides the label coding that the names of the cases imply.
         cache: folder of preprocessed cases; None: one that goes at the end.
         resume: go on with a run that was stopped.
+        always: write the model even if it is not better, which only measurements want.
     """
 
     cases: Path
@@ -68,6 +69,7 @@ class PersonalRun:
     coding: LabelCoding | None = None
     cache: Path | None = None
     resume: bool = False
+    always: bool = False
 
     @property
     def work(self) -> Path:
@@ -113,7 +115,7 @@ def personalise(run: PersonalRun) -> BeforeAfter:
         trained = load_model(str(train_experiment(experiment, training, BrainsTask())))
         after = _score(run, trained, split, AFTER, run.progress.part(high, 1.0))
         scores = BeforeAfter(start.name, before, after, split.train, split.held_out)
-        if scores.is_better:
+        if scores.is_better or run.always:
             share = experiment.training.start_share
             description = described(run.output.name, start, trained, share, scores)
             _put(run, description, trained, experiment.weights)
