@@ -29,6 +29,7 @@ from scripted_models.cli import main
 from scripted_models.errors import InputError
 from scripted_models.experiments.personal_cases import split_personal
 from scripted_models.experiments.personal_experiment import personal_experiment
+from scripted_models.runtime.atomic_files import only_writer
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,15 @@ def test_cancelled_before_the_first_epoch_nothing_is_left(cases, start, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["words"]
 
 
+def test_another_run_at_the_same_place_is_left_alone(cases, start, tmp_path, capsys):
+    work = tmp_path / ".mine.personalise"
+    with only_writer(work):
+        (work / "part").touch()
+        assert personalise(cases, start, tmp_path / "mine", "--resume") == 4
+        assert "another run that writes there" in capsys.readouterr().err
+        assert (work / "part").exists()
+
+
 class TestNotOffered:
     def test_what_a_wild_learning_rate_destroys(self, cases, personal, tmp_path, capsys):
         wild = [s for s in QUICK if "learning_rate" not in s and "start_share" not in s]
@@ -240,6 +250,7 @@ class TestRefused:
         self.refused(capsys, "a model among the cases", cases, start, cases / "mine")
         words = "the name of a shipped model"
         self.refused(capsys, words, cases, start, tmp_path / "Default")
+        self.refused(capsys, "a name for a folder", cases, start, tmp_path / "a\nb")
 
     @pytest.mark.parametrize("setting", ["preprocessing=[]", "network.name=UNet", "data.test=[]"])
     def test_settings_of_the_start_model(self, cases, start, tmp_path, capsys, setting):

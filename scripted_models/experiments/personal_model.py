@@ -32,10 +32,12 @@ from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.tasks.brains.brains_task import BrainsTask
 from scripted_models.tasks.brains.shared_batch import segment_shared
 from scripted_models.training.checkpoint import FILE_NAME
+from scripted_models.training.experiment_config import FOLDER_NAME, is_folder_name
 from scripted_models.training.training_run import TrainingRun, train_experiment
 
 BEFORE, AFTER, RUN, FACTS, MODEL = "before", "after", "run", "personal.json", "model"
-_TRAINING = (0.08, 0.92)  # of the whole run
+_TRAINING = (0.02, 0.98)  # of the whole run
+_READING = 0.15  # of the training
 AS_PREPARED = PreparationOptions("never")
 
 
@@ -111,6 +113,7 @@ def personalise(run: PersonalRun) -> BeforeAfter:
             device=run.device,
             coding=run.coding,
             cache=run.cache,
+            reading=_READING,
         )
         trained = load_model(str(train_experiment(experiment, training, BrainsTask())))
         after = _score(run, trained, split, AFTER, run.progress.part(high, 1.0))
@@ -125,12 +128,13 @@ def personalise(run: PersonalRun) -> BeforeAfter:
 
 def _refuse_places(run: PersonalRun) -> None:
     """Refuse to replace anything, and to begin again what was stopped."""
-    output, work = run.output, run.work
+    output, work, name = run.output, run.work, Path(os.path.abspath(run.output)).name
     shipped = {folder.name.lower() for folder in shipped_models()}
     inside = Path(os.path.realpath(run.cases)) in Path(os.path.realpath(output)).parents
     refusals = (
         (os.path.lexists(output), "something of that name", "a new folder for the model"),
-        (output.name.lower() in shipped, "the name of a shipped model", "a name of its own"),
+        (not is_folder_name(name), f"the name {name[:80]!r}", FOLDER_NAME),
+        (name.lower() in shipped, "the name of a shipped model", "a name of its own"),
         (inside, "a model among the cases", "a folder elsewhere"),
     )
     for is_so, found, expected in refusals:
@@ -151,20 +155,19 @@ def _refuse_places(run: PersonalRun) -> None:
 @contextmanager
 def _workplace(run: PersonalRun) -> Iterator[None]:
     """Keep other runs out; leave after a fault or a cancellation only what can be resumed."""
+    is_own = False
     try:
         with only_writer(run.work):
+            is_own = True
             yield
-    except KeyboardInterrupt as error:
-        if not _can_resume(run):
+    except BaseException as error:
+        if is_own and not _can_resume(run):
             shutil.rmtree(run.work, ignore_errors=True)
-            raise
-        raise Cancelled(
-            action=f"continue it with --resume, or delete {run.work.name} beside the output",
-            path=run.output,
-        ) from error
-    except BaseException:
-        if not _can_resume(run):
-            shutil.rmtree(run.work, ignore_errors=True)
+        elif is_own and isinstance(error, KeyboardInterrupt):
+            raise Cancelled(
+                action=f"continue it with --resume, or delete {run.work.name} beside the output",
+                path=run.output,
+            ) from error
         raise
 
 
