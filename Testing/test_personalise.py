@@ -23,6 +23,7 @@ from personal_fixtures import (
 )
 from warm_processes import WarmProcess
 
+from scripted_models.bundle.registry import list_models
 from scripted_models.bundle.weights import load_model, stored_type
 from scripted_models.cases.case_writer import store_case
 from scripted_models.cli import main
@@ -109,6 +110,21 @@ class TestBetter:
             assert word in card
         assert "1 held-out case(s) say little" in card
         assert f"| WT | {result['after']['WT']:.2f}"[:-1] in card
+        for path in (folder / "configs").iterdir():
+            assert str(start.parent) not in path.read_text("utf-8")  # no place of this machine
+            assert str(folder.parent) not in path.read_text("utf-8")
+
+    def test_it_is_in_the_list_of_the_users_models(self, personal, monkeypatch):
+        monkeypatch.setenv("SCRIPTED_MODELS_HOME", str(personal[0].parent))
+        root = personal[0].parent / "models"
+        root.mkdir()
+        (root / ".mine.personalise").mkdir()  # of another run, which is not done
+        (root / "mine").symlink_to(personal[0])
+        listed = {model.name: model for model in list_models() if model.user}
+        shutil.rmtree(root)
+        assert set(listed) == {"mine"}
+        assert listed["mine"].problem is None
+        assert "Trained further from 'start'" in listed["mine"].card
 
     def test_it_tells_how_far_it_is_and_ends_with_nothing_beside_the_model(self, personal):
         folder, events = personal
@@ -134,6 +150,19 @@ def test_the_held_out_case_changes_nothing_that_is_learned(personal, cases, star
     sitk.WriteImage(GRID.image_from(np.where(labels == 2, 1, labels)), str(path))
     assert personalise(tmp_path / "cases", start, tmp_path / "mine", "--threads", 1) == 0
     assert same(tmp_path / "mine", personal[0])
+
+
+def test_killed_and_resumed_gives_the_same_bits(personal, cases, start, tmp_path):
+    (tmp_path / "words").mkdir()
+    child = WarmProcess(_command(cases, start, tmp_path / "mine"), tmp_path / "words")
+    while child.poll() is None and not (tmp_path / ".mine.personalise" / "run" / "cases").exists():
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    assert not (tmp_path / "mine").exists()
+    assert personalise(cases, start, tmp_path / "mine", "--threads", 1, "--resume") == 0
+    assert same(tmp_path / "mine", personal[0])
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "words"}
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
@@ -224,7 +253,12 @@ class TestRefused:
 
     def test_too_few_cases(self, start, tmp_path, capsys):
         store_cases(tmp_path / "cases", range(2))
-        words = "2 of 2 case(s) with all four sequences and a label map, expected at least 3"
+        volumes, labels = volumes_of(9)
+        store_case(tmp_path / "cases", {"t1c": volumes["t1c"]}, (labels, GRID))
+        words = (
+            "2 of 3 case(s) with all four sequences and a label map (not case003), expected at "
+            "least 3, of which one is held out; correct and store more cases."
+        )
         self.refused(capsys, words, tmp_path / "cases", start, tmp_path / "mine")
         assert [path.name for path in tmp_path.iterdir()] == ["cases"]
 

@@ -128,33 +128,34 @@ def measure(
     with tempfile.TemporaryDirectory() as scratch:
         folder, output = Path(scratch) / "cases", Path(scratch) / "personal"
         link_cases(cases, drawn, folder)
-        overrides = [setting for group in options.set for setting in group]
-        if options.epochs:
-            overrides.append(f"training.phase1.epochs={options.epochs}")
-        run = PersonalRun(
-            folder,
-            options.base,
-            output,
-            make_progress("bar"),
-            seed=seed,
-            device=options.device,
-            overrides=overrides,
-            always=True,
-        )
         started = time.monotonic()
-        scores = personalise(run)
+        offered = personalise(_run(folder, output, seed, options)).is_better
         minutes = (time.monotonic() - started) / 60
         personal = Segmenter.load(str(output), preparation=AS_PREPARED)
         facts = {
             "cases": len(drawn),
             "seed": seed,
             "minutes": round(minutes, 1),
-            "offered": "yes" if scores.is_better else "no",
+            "offered": "yes" if offered else "no",
         }
-        return [
-            _row(facts, side, names, cases, (base, personal), known)
-            for side, names in tested.items()
-        ]
+        sides = tested.items()
+        return [_row(facts, side, names, cases, (base, personal), known) for side, names in sides]
+
+
+def _run(folder: Path, output: Path, seed: int, options: argparse.Namespace) -> PersonalRun:
+    overrides = [setting for group in options.set for setting in group]
+    if options.epochs:
+        overrides.append(f"training.phase1.epochs={options.epochs}")
+    return PersonalRun(
+        folder,
+        options.base,
+        output,
+        make_progress("bar"),
+        seed=seed,
+        device=options.device,
+        overrides=overrides,
+        always=True,
+    )
 
 
 def _row(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripted_models.commands.segment import wanted_threads
+from scripted_models.commands.train import PATIENTS_HELP
 from scripted_models.runtime.parent_process import end_with
 from scripted_models.runtime.process_priority import give_way
 from scripted_models.runtime.progress import FORMATS, Progress
@@ -13,8 +14,6 @@ from scripted_models.runtime.standard_streams import say
 
 if TYPE_CHECKING:
     from scripted_models.experiments.personal_scores import BeforeAfter
-
-PATIENTS_HELP = "table (TSV or CSV) of case and patient, where names do not tell the patient"
 
 
 def add_parser(subparsers: Any) -> None:

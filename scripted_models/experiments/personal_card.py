@@ -27,20 +27,12 @@ def described(
         scores: on the held-out cases.
     """
     stated, run = start.description, trained.description.training
-    count, held = len(scores.train), ", ".join(scores.held_out)
     before, after = mean_dice(scores.before), mean_dice(scores.after)
-    note = (
-        f"Trained further from '{start.name}' (weights {start.checksum}) on {count} cases of its "
-        f"user: {', '.join(scores.train)}. The other training cases, which come first, are those "
-        f"of '{start.name}'; copies, phantoms, seed and epochs are those of this run. Those "
-        f"before have a share of {share:g} in the weights. Held out, for the scores and the "
-        f"decision to keep the model: {held}. {stated.training.note}"
-    )
     training = replace(
         run,
         train=tuple(dict.fromkeys((*stated.training.train, *scores.train))),
         statement=stated.training.statement,
-        note=note.strip(),
+        note=_note(start, share, scores),
     )
     by_case = {
         case: {region: round(row["dice"], 4) for region, row in regions.items()}
@@ -49,11 +41,11 @@ def described(
     return replace(
         stated,
         name=name,
-        summary=f"{start.name}, trained further on {count} cases of its user; mean Dice "
-        f"{after:.3f} instead of {before:.3f} on {len(scores.held_out)} held-out",
+        summary=f"{start.name}, trained further on {len(scores.train)} cases of its user; mean "
+        f"Dice {after:.3f} instead of {before:.3f} on {len(scores.held_out)} held-out",
         training=training,
         scores={
-            f"This model on the held-out cases {held}": _rows(scores.after),
+            f"This model on the held-out cases {', '.join(scores.held_out)}": _rows(scores.after),
             f"'{start.name}' on the same": _rows(scores.before),
         },
         dice_by_case=by_case,
@@ -63,6 +55,18 @@ def described(
             count=len(scores.held_out), start=start.name, limits=stated.limits or "none are stated."
         ),
     )
+
+
+def _note(start: Model, share: float, scores: BeforeAfter) -> str:
+    """Return what the model was made from, in sentences."""
+    note = (
+        f"Trained further from '{start.name}' (weights {start.checksum}) on {len(scores.train)} "
+        f"cases of its user: {', '.join(scores.train)}. The other training cases come first and "
+        f"are those of '{start.name}'; copies, phantoms, seed and epochs are those of this run. "
+        f"Those before have a share of {share:g} in the weights. Held out, for the scores and the "
+        f"decision to keep the model: {', '.join(scores.held_out)}. "
+    )
+    return (note + start.description.training.note).strip()
 
 
 def _rows(evaluation: Evaluation) -> dict[str, RegionScores]:

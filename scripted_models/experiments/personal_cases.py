@@ -54,7 +54,7 @@ def split_personal(
     found = find_cases(folder)
     cases = usable(found)
     patient_of = {n: p.casefold() for n, p in patients_of(cases, patients).items()}
-    _refuse_few(folder, cases, len(found), set(patient_of.values()))
+    _refuse_few(folder, cases, found, set(patient_of.values()))
     uncorrected = [name for name, case in cases.items() if _is_uncorrected(case)]
     known = {patient_of[name] for name in (*seen, *uncorrected) if name in cases}
     new = sorted(name for name in cases if patient_of[name] not in known)
@@ -76,10 +76,15 @@ def split_personal(
     return PersonalCases(cases, train, held_out, tuple(told))
 
 
-def _refuse_few(folder: Path, cases: Collection[str], found: int, patients: set[str]) -> None:
+def _refuse_few(
+    folder: Path, cases: Collection[str], found: Collection[Case], patients: set[str]
+) -> None:
     if len(cases) < LEAST_CASES:
+        lacking = [case.name for case in found if case.name not in cases]
+        without = f" (not {some(lacking)})" if lacking else ""
         raise InputError(
-            found=f"{len(cases)} of {found} case(s) with all four sequences and a label map",
+            found=f"{len(cases)} of {len(found)} case(s) with all four sequences and a label map"
+            f"{without}",
             expected=f"at least {LEAST_CASES}, of which one is held out",
             action="correct and store more cases",
             path=folder,

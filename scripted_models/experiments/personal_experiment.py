@@ -61,22 +61,9 @@ def personal_experiment(
     """
     refuse_unfit(start)
     refuse_other_overrides(overrides)
-    stated, phantoms = start.description, min(len(train), MOST_PHANTOMS)
-    own = (
-        f"network.start={json.dumps(str(start.folder.resolve()))}",
-        f"training.precision={quick_precision(choose_device(device)[0])}",
-        f"training.phase1.epochs={EPOCHS}",
-        f"data.phantoms={phantoms // 2}",
-        f"data.low_grade_phantoms={phantoms - phantoms // 2}",
-        f"data.degraded={len(train)}",
-        f"data.transplanted={len(train)}",
-        *SETTINGS,
-    )
-    recipe = load_experiment(recipe_of(stated.network.name), [*own, *overrides])
-    network = NetworkConfig(
-        stated.network.name, dict(stated.network.arguments), start=recipe.network.start
-    )
-    spacing = stated.training_space.spacing_xyz_mm[2] or 0.0
+    recipe = _recipe(start, len(train), device, overrides)
+    stated = start.description
+    network, spacing = stated.network, stated.training_space.spacing_xyz_mm[2] or 0.0
     data = replace(
         recipe.data,
         train=tuple(train),
@@ -88,7 +75,9 @@ def personal_experiment(
         recipe,
         name="personal",
         description="",
-        network=network,
+        network=NetworkConfig(
+            network.name, dict(network.arguments), start=str(start.folder.resolve())
+        ),
         data=data,
         preprocessing=stated.preprocessing,
         postprocessing=stated.postprocessing,
@@ -96,6 +85,22 @@ def personal_experiment(
         crf=stated.crf,
         weights=stored_type(start),
     )
+
+
+def _recipe(start: Model, cases: int, device: str, overrides: Sequence[str]) -> Experiment:
+    """Return the shipped recipe of a network with the settings for a few cases."""
+    phantoms = min(cases, MOST_PHANTOMS)
+    own = (
+        f"network.start={json.dumps(str(start.folder.resolve()))}",
+        f"training.precision={quick_precision(choose_device(device)[0])}",
+        f"training.phase1.epochs={EPOCHS}",
+        f"data.phantoms={phantoms // 2}",
+        f"data.low_grade_phantoms={phantoms - phantoms // 2}",
+        f"data.degraded={cases}",
+        f"data.transplanted={cases}",
+        *SETTINGS,
+    )
+    return load_experiment(recipe_of(start.description.network.name), [*own, *overrides])
 
 
 def refuse_unfit(start: Model) -> None:

@@ -32,7 +32,7 @@ from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.tasks.brains.brains_task import BrainsTask
 from scripted_models.tasks.brains.shared_batch import segment_shared
 from scripted_models.training.checkpoint import FILE_NAME
-from scripted_models.training.experiment_config import FOLDER_NAME, is_folder_name
+from scripted_models.training.experiment_config import FOLDER_NAME, Experiment, is_folder_name
 from scripted_models.training.training_run import TrainingRun, train_experiment
 
 BEFORE, AFTER, RUN, FACTS, MODEL = "before", "after", "run", "personal.json", "model"
@@ -105,17 +105,7 @@ def personalise(run: PersonalRun) -> BeforeAfter:
         _note_or_compare(run, start, split)
         low, high = _TRAINING
         before = _score(run, start, split, BEFORE, run.progress.part(0.0, low))
-        training = TrainingRun(
-            run.cases,
-            run.work / RUN,
-            run.progress.part(low, high),
-            resume=(run.work / RUN / FILE_NAME).exists(),
-            device=run.device,
-            coding=run.coding,
-            cache=run.cache,
-            reading=_READING,
-        )
-        trained = load_model(str(train_experiment(experiment, training, BrainsTask())))
+        trained = _train(run, experiment, run.progress.part(low, high))
         after = _score(run, trained, split, AFTER, run.progress.part(high, 1.0))
         scores = BeforeAfter(start.name, before, after, split.train, split.held_out)
         if scores.is_better or run.always:
@@ -206,6 +196,21 @@ def _score(
     return evaluate_folders(
         run.work / folder, run.cases, truth_coding=run.coding, only=split.held_out
     )
+
+
+def _train(run: PersonalRun, experiment: Experiment, progress: Progress) -> Model:
+    """Train, from the checkpoint on if there is one."""
+    training = TrainingRun(
+        run.cases,
+        run.work / RUN,
+        progress,
+        resume=_can_resume(run),
+        device=run.device,
+        coding=run.coding,
+        cache=run.cache,
+        reading=_READING,
+    )
+    return load_model(str(train_experiment(experiment, training, BrainsTask())))
 
 
 def _put(run: PersonalRun, description: ModelDescription, trained: Model, kernels: str) -> None:
