@@ -28,8 +28,10 @@ from scripted_models.bundle.weights import load_model, stored_type
 from scripted_models.cases.case_writer import store_case
 from scripted_models.cli import main
 from scripted_models.errors import InputError
+from scripted_models.evaluation.folder_scores import COLUMNS, Evaluation
 from scripted_models.experiments.personal_cases import split_personal
 from scripted_models.experiments.personal_experiment import personal_experiment
+from scripted_models.experiments.personal_scores import BeforeAfter
 from scripted_models.runtime.atomic_files import only_writer
 
 
@@ -292,6 +294,33 @@ class TestRefused:
         words = "all others are those of the start model"
         self.refused(capsys, words, cases, start, tmp_path / "mine", settings=settings)
         assert list(tmp_path.iterdir()) == []
+
+
+def scored(**dice):
+    """Return the evaluation of three cases with one Dice for each region."""
+    row = dict.fromkeys(COLUMNS, 0.0)
+    cases = {n: {r: {**row, "dice": value} for r, value in dice.items()} for n in "abc"}
+    return Evaluation("it", cases)
+
+
+class TestDoubts:
+    @pytest.mark.parametrize(
+        ("after", "better", "words"),
+        [
+            ({"WT": 0.95, "TC": 0.9, "ET": 0.8}, True, []),
+            ({"WT": 0.99, "TC": 0.9, "ET": 0.65}, True, ["(ET) is worse", "0.650 instead of 0.7"]),
+            ({"WT": 0.9, "TC": 0.8, "ET": 0.712}, True, ["A gain of 0.004 in the mean Dice"]),
+            ({"WT": 0.9, "TC": 0.8, "ET": 0.701}, False, None),  # 0.8 and 0.8 as they are shown
+            ({"WT": 0.9, "TC": 0.8, "ET": 0.6}, False, None),
+        ],
+    )
+    def test_what_somebody_must_know_who_takes_it(self, after, better, words):
+        before = scored(WT=0.9, TC=0.8, ET=0.7)
+        scores = BeforeAfter("s", before, scored(**after), ("x", "y"), ("a", "b", "c"))
+        assert scores.is_better is better
+        if words is not None:
+            assert all(word in " ".join(scores.doubts) for word in words)
+            assert bool(words) == bool(scores.doubts)
 
 
 class TestSplit:

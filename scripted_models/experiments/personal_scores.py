@@ -9,6 +9,7 @@ from scripted_models.evaluation.folder_scores import Evaluation
 from scripted_models.labels import REGION_NAMES, REGIONS
 
 ENOUGH = 3  # held-out cases that say something about others
+CHANCE = 0.02  # a smaller gain says nothing (benchmarks/shipped_models)
 DIGITS = 3  # what is shown, and what must differ
 
 
@@ -66,6 +67,9 @@ class BeforeAfter:
             for region in before
             if round(after[region], DIGITS) < round(before[region], DIGITS)
         ]
+        gain = mean_dice(self.after) - mean_dice(self.before)
+        if gain < CHANCE:
+            told.append(f"A gain of {gain:.3f} in the mean Dice may be chance.")
         if len(self.held_out) < ENOUGH:
             told.append(
                 f"{len(self.held_out)} held-out case(s) say little about others: look at the "
