@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from personal_fixtures import QUICK, write_start
 from phantom_fixtures import write_doll
+from training_fixtures import write_small_case
 
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
+from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.preparation import doubts
 from scripted_models.preparation.working_grids import moved_onto
@@ -221,3 +224,30 @@ def test_raw_heads_tell_masks_and_stages(stripped_case, table_of):
     assert "network " in stages
     (peak,) = [line for line in lines if line.startswith("peak ")]
     assert float(peak.split()[1]) > 0.1
+
+
+def test_what_a_personal_model_gains_and_forgets(table_of, tmp_path):
+    """Two sites of small cases; the base has seen none of them, and learns quickly."""
+    base = write_start(tmp_path / "start")
+    names = [f"Brats18_{site}_{n}_1" for site in ("A", "B") for n in range(5)]
+    for seed, name in enumerate(names):
+        write_small_case(tmp_path / "cases", name, seed)
+    lines = [f"{name},{name[:9]}" for name in names]
+    (tmp_path / "groups.csv").write_text("\n".join(["case,site", *lines]), "utf-8")
+    scores = tmp_path / "scores.csv"
+    options = [
+        *(str(base), "--data", str(tmp_path / "cases"), "--groups", str(tmp_path / "groups.csv")),
+        *("--site", "Brats18_A", "--counts", "3", "--others", "2", "--epochs", "1"),
+        *("--output", str(scores), "--device", "cpu", "--set", *QUICK),
+    ]
+    printed = table_of("personalise", *options)
+    assert [line.split(" | ")[1] for line in printed[2:4]] == [
+        "same site, 2 cases",
+        "other sites, 2 cases",
+    ]
+    rows = list(csv.DictReader(scores.open(encoding="utf-8")))
+    assert all(float(row["after WT"]) > float(row["before WT"]) for row in rows)
+    with pytest.raises(InputError, match="expected a site that it never saw"):
+        table_of("personalise", *options, "--site", "Brats18_C")
+    with pytest.raises(InputError, match="so that some are left"):
+        table_of("personalise", *options, "--counts", "5")

@@ -165,6 +165,12 @@ class ModelError(ScriptedModelsError):
     code = "model"
 
 
+class NotBetterError(ModelError):
+    """A model that was trained is not better than the one that it began with."""
+
+    code = "not_better"
+
+
 class ResourceError(ScriptedModelsError):
     """The machine lacks something: memory, disk, a device."""
 

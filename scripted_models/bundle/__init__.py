@@ -48,7 +48,13 @@ from scripted_models.bundle.registry import (
 )
 
 if TYPE_CHECKING:
-    from scripted_models.bundle.weights import Model, assemble_model, load_model, write_model
+    from scripted_models.bundle.weights import (
+        Model,
+        assemble_model,
+        load_model,
+        stored_type,
+        write_model,
+    )
 
 __all__ = [
     "IMAGE_SCALES",
@@ -77,12 +83,13 @@ __all__ = [
     "remove_model",
     "shipped_models",
     "stored_model",
+    "stored_type",
     "user_models",
     "user_models_folder",
     "verify_files",
     "write_model",
 ]
-_WITH_TORCH = ("Model", "assemble_model", "load_model", "write_model")
+_WITH_TORCH = ("Model", "assemble_model", "load_model", "stored_type", "write_model")
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from monai.transforms import Compose
@@ -200,3 +201,10 @@ def write_model(
 def _stored(value: torch.Tensor, kernels: torch.dtype) -> torch.Tensor:
     value = value.detach().cpu().contiguous()
     return value.to(kernels) if value.dim() > 1 else value
+
+
+def stored_type(model: Model) -> Literal["float32", "float16"]:
+    """Return the type in which the folder of a model holds its kernels, see `write_model`."""
+    content = verify_files(model.folder, (WEIGHTS,)).contents[WEIGHTS]
+    types = {value.dtype for value in read_state_dict(content).values()}
+    return "float16" if torch.float16 in types else "float32"

@@ -11,6 +11,7 @@ from scripted_models.cases.case import TRUTH_KINDS, Case, FileProblem, ImageSour
 from scripted_models.cases.case_files import choose_readings, split_doubtful, with_ignored
 from scripted_models.cases.dicom.studies import dicom_cases
 from scripted_models.cases.folder_walk import files_below
+from scripted_models.cases.label_statements import PREDICTION_STEM, PROVENANCE
 from scripted_models.cases.loose_files import are_several_patients, guess_files
 from scripted_models.cases.msd import PARTS, data_sets, find_msd_cases, refuse_numbered
 from scripted_models.cases.naming import FileRole, coding_from_name, file_role, label_stem, left_out
@@ -112,7 +113,7 @@ def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[P
             roles[path] = by_folder[path].role
         elif role := file_role(label_stem(volume_stem(path))):
             roles[path] = role
-        elif why := left_out(volume_stem(path)):
+        elif (why := left_out(volume_stem(path))) and not _is_first_result(path):
             ignored.append((path, why))
     for path, role in choose_readings(roles).items():
         home = path.parent.parent if _has_own_folder(path) else path.parent
@@ -130,6 +131,11 @@ def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[P
     taken = {parent for parent, _ in loose}
     cases = [*((g.folder, _case(g)) for g in strict if g.folder not in taken), *loose]
     return with_ignored(cases, ignored)
+
+
+def _is_first_result(path: Path) -> bool:
+    """True for what a model gave of a stored case, which is no news (see `case_writer`)."""
+    return volume_stem(path) == PREDICTION_STEM and (path.parent / PROVENANCE).is_file()
 
 
 def _data_set_parts(folder: Path) -> list[Path]:

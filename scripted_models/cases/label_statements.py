@@ -1,7 +1,8 @@
 """What a label map's own file, or one beside it, states about the meaning of its values.
 
-In this order: the segments of a Slicer segmentation, the report of `segment`, a table of names
-beside the file (color tables of 3D Slicer and ITK-SNAP, BIDS), `dataset.json` of the data set.
+In this order: the segments of a Slicer segmentation, the report of `segment` or the provenance of
+`case_writer`, a table of names beside the file (color tables of 3D Slicer and ITK-SNAP, BIDS),
+`dataset.json` of the data set.
 """
 
 import csv
@@ -21,6 +22,7 @@ from scripted_models.runtime.structured_text import read_json
 
 PREDICTION_STEM = "segmentation"  # FOLDER/<case>/segmentation.nii.gz is what `segment` writes
 PREDICTION_REPORT = "report.json"
+PROVENANCE = "provenance.json"  # of a case that `case_writer` has stored
 DATASET = "dataset.json"
 # Folders of label maps whose dataset.json lies above, in MSD and nnU-Net.
 _BELOW_DATASET = re.compile(
@@ -62,9 +64,9 @@ def stated_coding(path: Path, predicted: bool = False) -> Statement | None:
     if segments := read_segments(path):
         return Statement(segments_coding(segments), "its segment names", segments)
     if volume_stem(path) == PREDICTION_STEM:
-        report = path.with_name(PREDICTION_REPORT)
-        if coding := _reported_coding(report):
-            return Statement(coding, str(report))
+        for report in map(path.with_name, (PREDICTION_REPORT, PROVENANCE)):
+            if coding := _reported_coding(report):
+                return Statement(coding, str(report))
     if (table := _table_beside(path)) and (meanings := _read_table(table)):
         of_one = table.name.lower() != _OF_ALL
         return Statement(coding_of(meanings, table.name, whole=of_one), str(table))

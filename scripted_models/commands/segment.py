@@ -76,7 +76,7 @@ def run(options: Namespace, progress: Progress) -> int:
     if options.end_with is not None:
         end_with(options.end_with)
     give_way()
-    threads = _threads(options, progress)
+    threads = wanted_threads(options, progress)
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
     from scripted_models.cases.skipped_files import skipped_files
@@ -124,7 +124,7 @@ def tell_choices(cases: "Sequence[Case]", progress: Progress) -> None:
         progress.warning(text)
 
 
-def _threads(options: Namespace, progress: Progress) -> int:
+def wanted_threads(options: Namespace, progress: Progress) -> int:
     """Return how many threads to take; 0 leaves the choice to PyTorch."""
     if not options.threads:
         return 0

@@ -1,5 +1,6 @@
 """From an experiment to a trained model folder."""
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -60,6 +61,7 @@ class TrainingRun:
         device: 'auto', 'cpu' or 'cuda'.
         coding: overrides the label coding that the naming implies.
         cache: folder of preprocessed cases; None: `cases` in `output`.
+        reading: share of the progress that preprocessing the cases takes.
     """
 
     data: Path
@@ -69,6 +71,7 @@ class TrainingRun:
     device: str = "auto"
     coding: LabelCoding | None = None
     cache: Path | None = None
+    reading: float = 0.0
 
     @property
     def cache_folder(self) -> Path:
@@ -130,8 +133,9 @@ def _train(experiment: Experiment, run: TrainingRun, task: Task) -> Path:
             described = describe(experiment, task, arguments, names, state)
             check_model(experiment, network, described)
         cases = _read_cases(sources, run)
-        run.progress.stage("train", 0.0)
-        Trainer(experiment, network, cases, task, output, run.progress, after_phase).run(state)
+        progress = run.progress.part(run.reading, 1.0)
+        progress.stage("train", 0.0)
+        Trainer(experiment, network, cases, task, output, progress, after_phase).run(state)
         return write(MODEL)
 
 
@@ -157,11 +161,15 @@ def _find_cases(
 def _read_cases(sources: tuple[list[CaseSource], list[CaseSource]], run: TrainingRun) -> Cases:
     """Open the training and the validation cases, preprocessed."""
     train, validation = sources
-    cases = open_cases(
-        [*train, *validation],
-        CaseCache(run.cache_folder),
-        lambda name: run.progress.message(f"reading {name}"),
-    )
+    number = itertools.count()
+
+    def on_case(name: str) -> None:
+        run.progress.message(f"reading {name}")
+        if run.reading:
+            done = next(number) / (len(train) + len(validation))
+            run.progress.update(done * run.reading)
+
+    cases = open_cases([*train, *validation], CaseCache(run.cache_folder), on_case)
     check_cases(cases[: len(train)], cases[len(train) :])
     return cases[: len(train)], cases[len(train) :]
 
