@@ -83,6 +83,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel; called once, when the module is first opened."""
         ScriptedLoadableModuleWidget.setup(self)
+        from BrainTumorSegLib.panel.cases_section import CasesSection
         from BrainTumorSegLib.panel.input_section import InputSection
         from BrainTumorSegLib.panel.messages import Messages
         from BrainTumorSegLib.panel.model_section import ModelSection
@@ -102,7 +103,10 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.models = ModelSection(self.ui, messages, self.onModel)
         self.review = ReviewSection(self.ui, messages)
         self.result = ResultSection(self.ui, messages, self.review.startOver)
-        self._sections = (self.models, self.inputs, self.run, self.result, self.review)
+        self.cases = CasesSection(self.ui, messages, self.models.refresh)
+        self._sections = (
+            *(self.models, self.inputs, self.run, self.result, self.review, self.cases),
+        )
         scene = slicer.mrmlScene
         for event, reaction in (
             (scene.StartCloseEvent, self.onSceneStartClose),
@@ -119,6 +123,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._sections:
             self.run.close()
             self.review.close()
+            self.cases.close()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -194,6 +199,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Another segmentation may have been chosen."""
         self.result.refresh()
         self.review.refresh()
+        self.cases.refresh()
 
     def onModel(self, entry: "ModelEntry") -> None:
         """Check the volumes against what the chosen model expects."""

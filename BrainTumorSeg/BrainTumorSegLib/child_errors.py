@@ -8,6 +8,7 @@ from scripted_models.errors import (
     Cancelled,
     InputError,
     ModelError,
+    NotBetterError,
     Problem,
     ResourceError,
     ScriptedModelsError,
@@ -17,9 +18,10 @@ from .segmentation_process import CANCELLED, Outcome
 from .translation import _
 
 ERRORS: dict[str, type[ScriptedModelsError]] = {
-    error.code: error for error in (InputError, ModelError, ResourceError, Cancelled)
+    error.code: error
+    for error in (InputError, NotBetterError, ModelError, ResourceError, Cancelled)
 }
-CODES = {error.exit_code: code for code, error in ERRORS.items()}
+CODES = {error.exit_code: code for code, error in ERRORS.items()}  # of two, the general one
 TAIL_LINES, TAIL_LENGTH = 3, 300
 
 

@@ -12,7 +12,7 @@ from scripted_models.errors import Problem
 
 KINDS = ("stage", "progress", "message", "warning", "error", "result")
 LOG = "log"
-ERROR_CODES = ("input", "model", "resource", "cancelled", "internal")
+ERROR_CODES = ("input", "model", "not_better", "resource", "cancelled", "internal")
 LONGEST_LINE = 2000  # characters of a log line that are kept
 
 

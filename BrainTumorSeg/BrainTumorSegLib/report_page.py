@@ -3,20 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import slicer
-import slicer.util
-
-from scripted_models.errors import InputError
-from scripted_models.geometry import Grid
-from scripted_models.labels import REGIONS
-
-from .resampling import resample, world_grid
-from .result_table import measure_segments
-from .review import inputs_of, report_of, verdict_of
+from .case_data import volumes_and_labels
+from .result_table import Row, measure_segments
+from .review import report_of, verdict_of
 from .segments import REGION_SEGMENTS, SEGMENTS
-from .slicer_types import SegmentationNode, VolumeNodes
-from .translation import _
+from .slicer_types import SegmentationNode
 
 
 def write_report_page(node: SegmentationNode, file: Path) -> Path:
@@ -39,7 +30,7 @@ def write_report_page(node: SegmentationNode, file: Path) -> Path:
     from scripted_models.reporting.html_report import write_html_report
 
     rows = {row.name: row for row in measure_segments(node)}
-    volumes, labels, grid = _shown(node)
+    volumes, labels, grid = volumes_and_labels(node)
     turned, turned_labels, spacing, _none = picture_input(volumes, labels, grid)
     montage_of = "flair" if "flair" in turned else next(iter(turned))
     named = {entry.segment_id.removeprefix("region-"): entry.name for entry in SEGMENTS}
@@ -58,34 +49,11 @@ def write_report_page(node: SegmentationNode, file: Path) -> Path:
     return write_html_report(file, [page], node.GetName())
 
 
-def _shown(node: SegmentationNode) -> tuple[dict[str, np.ndarray], np.ndarray, Grid]:
-    """Return the input volumes and the labels on one grid, that of the reference volume."""
-    inputs: VolumeNodes = inputs_of(node)
-    reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
-    grid = world_grid(reference) if reference is not None else None
-    if not inputs or grid is None:
-        raise InputError(
-            found=_("no volumes that it was made from"),
-            expected=_("them in the scene, without a transform that bends the reference"),
-            action=_("load them and segment again"),
-            path=_("Segmentation '{name}'").format(name=node.GetName()),
-        )
-    labels = np.zeros(grid.shape_zyx, np.uint8)
-    segmentation = node.GetSegmentation()
-    for entry in SEGMENTS:
-        if segmentation.GetSegment(entry.segment_id) is not None:
-            mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, entry.segment_id, reference)
-            if mask is not None:
-                labels[mask > 0] = entry.labels[0]
-    return {m: resample(volume, grid) for m, volume in inputs.items()}, labels, grid
-
-
-def _diameters(row: Any) -> dict[str, dict[str, float]]:
+def _diameters(row: Row | None) -> dict[str, dict[str, float]]:
     """Return length and width of the enhancing tumor as a report has them."""
     if row is None or not row.length_mm:
         return {}
-    found = {"longest_mm": float(row.length_mm), "perpendicular_mm": float(row.width_mm)}
-    return {region: found for region in REGIONS if region == "ET"}
+    return {"ET": {"longest_mm": float(row.length_mm), "perpendicular_mm": float(row.width_mm)}}
 
 
 def _facts(node: SegmentationNode, report: dict[str, Any]) -> dict[str, object]:

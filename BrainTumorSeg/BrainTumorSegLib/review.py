@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.sequences import SEQUENCES
 
 from .resampling import LPS_RAS
 from .slicer_types import SegmentationNode, VolumeNode
+from .translation import _
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 VERDICTS = ("", ACCEPTED, REJECTED)  # '': not reviewed
@@ -47,9 +49,24 @@ def doubtful_slices(node: SegmentationNode) -> list[int]:
     return [number for number in numbers if isinstance(number, int)]
 
 
+def grid_of_result(node: SegmentationNode) -> Grid | None:
+    """Return the grid in the world that the result was made on; None where it is not known."""
+    try:
+        return Grid(**{name: tuple(values) for name, values in report_of(node)["grid"].items()})
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
 def place_in_slice(node: SegmentationNode, number: int) -> tuple[float, float, float]:
-    """Return the RAS point of a slice, counted from 1, that is nearest to the tumor's center."""
-    grid = Grid(**{name: tuple(values) for name, values in report_of(node)["grid"].items()})
+    """Return the RAS point of a slice, counted from 1, that is nearest to the tumor's center.
+
+    Raises:
+        InputError: the segmentation does not know its grid.
+    """
+    grid = grid_of_result(node)
+    if grid is None:
+        action = _("segment again")
+        raise InputError(found=_("a segmentation without its report"), action=action)
     bounds: list[float] = [0.0] * 6
     node.GetRASBounds(bounds)
     center_ras = np.reshape(bounds, (3, 2)).mean(axis=1)

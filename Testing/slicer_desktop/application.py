@@ -55,12 +55,22 @@ class LayoutManager:
         self.centered += 1
 
 
+class Settings(dict):
+    """QSettings, as far as they are asked."""
+
+    def value(self, name):
+        return self.get(name)
+
+    def setValue(self, name, value):
+        self[name] = value
+
+
 class Application:
     """slicer.app: a home folder with a PythonSlicer that starts Python as its child."""
 
     def __init__(self, home: Path):
         self.slicerHome, self.connected = str(home), {}
-        self.layouts = LayoutManager()
+        self.layouts, self.settings = LayoutManager(), Settings()
         self.applicationName, self.applicationVersion, self.revision = "Slicer", "5.12.0", "0"
         launcher = home / "bin" / "PythonSlicer"
         launcher.parent.mkdir(parents=True)
@@ -69,6 +79,9 @@ class Application:
 
     def connect(self, signal, slot):
         self.connected[signal] = slot
+
+    def userSettings(self):
+        return self.settings
 
     def layoutManager(self):
         return self.layouts

@@ -50,7 +50,7 @@ class Window:
         self.module = module.BrainTumorSegWidget(self.parent)
         self.module.setup()
         self.ui = self.module.ui
-        self.parent.resize(540, 790)
+        self.parent.resize(540, 960)
         self.parent.show()
 
     @property

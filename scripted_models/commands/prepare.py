@@ -13,6 +13,7 @@ from scripted_models.commands.segment import (
     tell_choices,
 )
 from scripted_models.errors import InputError
+from scripted_models.runtime.parent_process import end_with
 from scripted_models.runtime.process_priority import give_way
 from scripted_models.runtime.progress import FORMATS, Progress
 from scripted_models.sequences import SEQUENCES
@@ -29,11 +30,15 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     add_cases(parser, "folder for the prepared volumes")
     add_preparation(parser)
     parser.add_argument("--progress", choices=FORMATS, default="bar")
+    text = "end when this process is gone (for programs that start this one)"
+    parser.add_argument("--end-with", type=int, metavar="PID", help=text)
     parser.set_defaults(run=run)
 
 
 def run(options: Namespace, progress: Progress) -> int:
     """Prepare all chosen cases; of several those that cannot be used are skipped and told."""
+    if options.end_with is not None:
+        end_with(options.end_with)
     give_way()
     cases = chosen_cases(options, SEQUENCES)
     tell_choices(cases, progress)

@@ -1,0 +1,79 @@
+"""The arrays behind a segmentation: its volumes, its labels as they are now, its first result."""
+
+import base64
+import zlib
+
+import numpy as np
+import slicer.util
+
+from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+
+from .resampling import resample, world_grid
+from .review import grid_of_result, inputs_of
+from .segments import SEGMENTS
+from .slicer_types import SegmentationNode, VolumeNode, VolumeNodes
+from .translation import _
+
+FIRST_RESULT = "BrainTumorSeg.FirstResult"  # attribute: the label map, compressed
+
+
+def keep_first_result(node: SegmentationNode, labels: np.ndarray) -> None:
+    """Keep what a model gave, whatever is edited later; about 100 kB that go with the scene.
+
+    Args:
+        node: vtkMRMLSegmentationNode that was filled with it.
+        labels: uint8 (z, y, x), internal labels.
+    """
+    packed = zlib.compress(np.ascontiguousarray(labels, np.uint8).tobytes(), 6)
+    node.SetAttribute(FIRST_RESULT, base64.b64encode(packed).decode("ascii"))
+
+
+def first_result_of(node: SegmentationNode) -> tuple[np.ndarray, Grid] | None:
+    """Return what the model gave and its grid in the world; None where that is not known."""
+    packed, grid = node.GetAttribute(FIRST_RESULT), grid_of_result(node)
+    if not packed or grid is None:
+        return None
+    try:
+        voxels = zlib.decompress(base64.b64decode(packed))
+        return np.frombuffer(voxels, np.uint8).reshape(grid.shape_zyx), grid
+    except (ValueError, zlib.error):
+        return None
+
+
+def volumes_and_labels(node: SegmentationNode) -> tuple[dict[str, np.ndarray], np.ndarray, Grid]:
+    """Return what a segmentation was made from and what it holds now, on one grid.
+
+    Returns:
+        Sequence -> (z, y, x); uint8 (z, y, x) with internal labels; the grid of the
+        reference volume in the world.
+
+    Raises:
+        InputError: the volumes are gone, or a transform bends the reference.
+    """
+    inputs: VolumeNodes = inputs_of(node)
+    reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    grid = world_grid(reference) if reference is not None else None
+    if not inputs or grid is None:
+        raise InputError(
+            found=_("no volumes that it was made from"),
+            expected=_("them in the scene, without a transform that bends the reference"),
+            action=_("load them and segment again"),
+            path=_("Segmentation '{name}'").format(name=node.GetName()),
+        )
+    labels = np.zeros(grid.shape_zyx, np.uint8)
+    segmentation = node.GetSegmentation()
+    for entry in SEGMENTS:
+        if segmentation.GetSegment(entry.segment_id) is not None:
+            mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, entry.segment_id, reference)
+            if mask is not None:
+                labels[mask > 0] = entry.labels[0]
+    return {m: _array_on(volume, grid) for m, volume in inputs.items()}, labels, grid
+
+
+def _array_on(volume: VolumeNode, grid: Grid) -> np.ndarray:
+    """Return a volume's own voxels where they lie on the grid, so that a background of 0 stays."""
+    own = world_grid(volume)
+    if own is not None and own.matches(grid):
+        return slicer.util.arrayFromVolume(volume)
+    return resample(volume, grid)
