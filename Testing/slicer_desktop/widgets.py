@@ -186,6 +186,24 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):
             self.setCurrentIndex(self._entries().index(self._current))
 
 
+class qMRMLSegmentsTableView(QtWidgets.QWidget):
+    """Only remembers what it would show."""
+
+    statusColumnVisible = stored(bool, "statusColumnVisible", True)
+    filterBarVisible = stored(bool, "filterBarVisible", True)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self.node = None
+
+    def setMRMLScene(self, scene):
+        self.node = None
+
+    def setSegmentationNode(self, node):
+        assert node is None or isinstance(node, slicer.vtkMRMLSegmentationNode)
+        self.node = node
+
+
 class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):
     def __init__(self, parent=None):
         super().__init__(parent)

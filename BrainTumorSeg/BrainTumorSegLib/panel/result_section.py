@@ -61,6 +61,8 @@ class ResultSection:
             table = None  # measured on another segmentation
         filled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
         self.ui.show3DButton.setSegmentationNode(node)
+        self.ui.segmentsTable.setSegmentationNode(node)
+        self.ui.segmentsTable.visible = filled
         self.ui.show3DButton.enabled = filled
         self.ui.editButton.enabled = filled
         self.ui.measureButton.enabled = filled
