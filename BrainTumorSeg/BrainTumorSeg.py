@@ -64,9 +64,11 @@ class BrainTumorSeg(ScriptedLoadableModule):
 def onStartupCompleted() -> None:
     """Make names, codes and colors of the segments known to Slicer, and the sample patient."""
     slicer.modules.terminologies.logic().LoadTerminologyFromFile(str(TERMINOLOGY_FILE))
+    from BrainTumorSegLib.result_views import register_layout
     from BrainTumorSegLib.sample_data import register
 
     register()
+    register_layout()
 
 
 class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -97,7 +99,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.models = panel.ModelSection(self.ui, messages, self.onModel)
         self.review = panel.ReviewSection(self.ui, messages)
         self.result = panel.ResultSection(self.ui, messages, self.review.startOver)
-        self.cases = panel.CasesSection(self.ui, messages, self.models.refresh)
+        self.cases = panel.CasesSection(self.ui, messages, self.logic, self.models.refresh)
         shown = (self.models, self.inputs, self.run, self.result, self.review, self.cases)
         self._sections = shown
         scene = slicer.mrmlScene
@@ -144,6 +146,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Let go of the parameters: those of the file take their place, and then their nodes."""
         self.setParameterNode(None)
         self.inputs.forget()
+        self.review.forget()
 
     def onSceneEndChange(self, caller: "VtkObject", event: "VtkObject") -> None:
         """Go on with the emptied scene, or with what was read."""
@@ -199,8 +202,10 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.inputs.setModel(entry)
 
     def onFindings(self) -> None:
-        """A run may have become possible, or impossible."""
+        """A run may have become possible, or impossible, and volumes of a result be gone."""
         self.run.updateButton()
+        self.review.refresh()
+        self.cases.refresh()
 
     def onDone(self, segmentation: "SegmentationNode") -> None:
         """Show the new segmentation and its measurements, also when another module is open."""

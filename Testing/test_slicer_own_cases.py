@@ -108,17 +108,6 @@ class TestAdd:
         assert "case001" in window.dialogs.errors[0]
         assert [p.name for p in (tmp_path / "cases").glob("case*")] == ["case001"]
 
-    def test_without_its_volumes_nothing_is_stored(self, segmented, slicer_scene, tmp_path):
-        window, _node = segmented
-        for sequence in SEQUENCES:
-            slicer_scene.RemoveNode(getattr(window.parameters, sequence))
-        window.settle()
-        choose_folder(window, tmp_path / "cases")
-        window.click("addCaseButton")
-        assert "found no volumes that it was made from" in window.dialogs.errors[0]
-        assert not (tmp_path / "cases").exists()
-        window.dialogs.uncaught.clear()
-
     def test_volumes_elsewhere_come_onto_the_grid_of_the_reference(
         self, segmented, slicer_scene, tmp_path
     ):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlparse
 
 import numpy as np
@@ -14,6 +15,7 @@ from slicer_fixtures import (
 
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
+vtk = pytest.importorskip("vtk")
 pytest.importorskip(
     "PySide6.QtWidgets", reason="Qt's libraries are incomplete", exc_type=ImportError
 )
@@ -26,10 +28,21 @@ from slicer_desktop.fixtures import (  # noqa: E402
 )
 
 pytestmark = pytest.mark.slicer
+PREVIOUS = "BrainTumorSeg.previous"
 
 
 @pytest.fixture
-def reviewed(window, slicer_scene):
+def views(slicer_scene):
+    """A slice view and what it shows."""
+    slice_node = slicer_scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+    shown = slicer_scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red")
+    slice_node.SetLayoutName("Red")
+    shown.SetLayoutName("Red")
+    return SimpleNamespace(slice=slice_node, shown=shown)
+
+
+@pytest.fixture
+def reviewed(window, slicer_scene, views):
     """A window after a run, and the segmentation."""
     window.volumes = start(window, slicer_scene, "write")
     window.run_to_end()
@@ -37,31 +50,47 @@ def reviewed(window, slicer_scene):
     return window, window.parameters.segmentation
 
 
-def test_result_is_shown_where_the_tumor_is(reviewed, dialogs):
+def place_of(view):
+    matrix = view.slice.GetSliceToRAS()
+    return [matrix.GetElement(row, 3) for row in range(3)]
+
+
+def middle_of_tumor(window, node):
+    """The RAS point by hand: the mean voxel of the segments on T1c, whose matrix places it."""
+    volume = window.volumes["t1c"]
+    masks = [
+        slicer.util.arrayFromSegmentBinaryLabelmap(node, name, volume) > 0
+        for name in ("edema", "enhancing")
+    ]
+    z, y, x = np.argwhere(masks[0] | masks[1]).mean(axis=0)
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return np.array(matrix.MultiplyPoint((x, y, z, 1))[:3])
+
+
+def test_result_is_shown_where_the_tumor_is(reviewed, views):
     window, node = reviewed
-    assert dialogs.layers[-1]["background"] is window.volumes["t1c"]  # something enhances
+    assert views.shown.GetBackgroundVolumeID() == window.volumes["t1c"].GetID()  # it enhances
     assert slicer.app.layouts.centered == 1
     assert node.GetDisplayNode().GetVisibility()
+    assert place_of(views) == pytest.approx(middle_of_tumor(window, node))
 
 
-def test_doubtful_slices_come_one_after_the_other_and_again(reviewed, slicer_scene):
-    from BrainTumorSegLib import review
+def test_doubtful_slices_come_one_after_the_other_and_again(reviewed, views):
     from BrainTumorSegLib.resampling import world_grid
 
     window, node = reviewed
-    view = slicer_scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
-    grid = world_grid(window.volumes["t1c"])
+    grid, middle = world_grid(window.volumes["t1c"]), middle_of_tumor(window, node)
+    axes = np.reshape(grid.direction, (3, 3)) * np.array([[-1], [-1], [1]])  # RAS
     shown = []
     for number in (4, 17, 30, 4):
         window.click("nextSliceButton")
         assert window.ui.sliceLabel.text == f"Slice {number}"
-        x, y, z = review.place_in_slice(node, number)
-        normal = np.reshape(grid.direction, (3, 3))[:, 2]
-        depth = (np.array([-x, -y, z]) - grid.origin_lps_mm) @ normal
-        assert depth == pytest.approx((number - 1) * grid.spacing_xyz_mm[2])
-        matrix = view.GetSliceToRAS()
-        assert [matrix.GetElement(row, 3) for row in range(3)] == pytest.approx([x, y, z])
-        shown.append((x, y, z))
+        shown.append(place_of(views))
+        x, y, z = shown[-1]
+        depth = (np.array([-x, -y, z]) - grid.origin_lps_mm) @ np.reshape(grid.direction, (3, 3))
+        assert depth[2] == pytest.approx((number - 1) * grid.spacing_xyz_mm[2])
+        assert (shown[-1] - middle) @ axes[:, :2] == pytest.approx([0, 0], abs=1e-6)
     assert shown[0] == shown[3]
 
 
@@ -73,24 +102,49 @@ def test_without_doubts_there_is_nothing_to_jump_to(reviewed):
     assert not window.ui.nextSliceButton.enabled
 
 
-def test_uncertainty_comes_over_the_volumes_and_goes(reviewed, dialogs, slicer_scene):
+def test_uncertainty_comes_over_the_volumes_and_goes(reviewed, views):
     from BrainTumorSegLib.uncertainty_volume import uncertainty_of
 
     window, node = reviewed
-    for _turn in range(2):  # another run has another one
-        doubt = uncertainty_of(node)
-        assert slicer.util.arrayFromVolume(doubt).max() == 0.5
-        assert slicer_scene.GetNodesByName("T1 Gd tumor: uncertainty").GetNumberOfItems() == 1
-        window.ui.uncertaintyShownCheckBox.checked = True
-        assert dialogs.layers[-1]["foreground"] is doubt
-        window.ui.uncertaintyShownCheckBox.checked = False
-        assert dialogs.layers[-1]["foreground"] is None
-        window.click("segmentButton")
-        window.run_to_end()
+    views.shown.SetForegroundVolumeID(window.volumes["t2"].GetID())  # the user's own
+    views.shown.SetForegroundOpacity(0.25)
+    doubt = uncertainty_of(node)
+    assert slicer.util.arrayFromVolume(doubt).max() == 0.5
+    window.ui.uncertaintyShownCheckBox.checked = True
+    assert views.shown.GetForegroundVolumeID() == doubt.GetID()
+    window.module.exit()  # as to the Segment Editor and back
+    window.module.enter()
+    assert views.shown.GetForegroundVolumeID() == doubt.GetID()
+    assert window.ui.uncertaintyShownCheckBox.checked
+    window.ui.uncertaintyShownCheckBox.checked = False
+    assert views.shown.GetForegroundVolumeID() == window.volumes["t2"].GetID()
+    assert views.shown.GetForegroundOpacity() == 0.25
     window.settle()
     assert window.parameters.flair is window.volumes["flair"]  # no candidate for a slot
-    window.click("restoreButton")  # of that result there is none any more
-    assert not window.ui.uncertaintyShownCheckBox.enabled
+
+
+def test_two_results_keep_their_uncertainty_and_nodes_do_not_pile_up(reviewed, slicer_scene):
+    from BrainTumorSegLib.uncertainty_volume import uncertainty_of
+
+    window, node = reviewed
+    window.click("segmentButton")
+    window.run_to_end()
+    first, count = uncertainty_of(node), slicer_scene.GetNumberOfNodes()
+    window.click("restoreButton")
+    second = uncertainty_of(node)
+    assert second is not first
+    assert second.GetName() == "T1 Gd tumor: uncertainty"
+    assert first.GetName() == "T1 Gd tumor: uncertainty (previous)"
+    assert window.ui.uncertaintyShownCheckBox.enabled
+    for _turn in range(3):
+        window.click("segmentButton")
+        window.run_to_end()
+        window.click("nextSliceButton")
+        assert {uncertainty_of(node), uncertainty_of(node.GetNodeReference(PREVIOUS))} == {
+            first,
+            second,
+        }
+    assert slicer_scene.GetNumberOfNodes() == count
 
 
 def test_uncertainty_is_left_out_on_request(window, slicer_scene):
@@ -98,7 +152,7 @@ def test_uncertainty_is_left_out_on_request(window, slicer_scene):
     start(window, slicer_scene, "write")
     window.run_to_end()
     assert not window.ui.uncertaintyShownCheckBox.enabled
-    assert slicer_scene.GetNodesByName("T1 Gd tumor: uncertainty").GetNumberOfItems() == 0
+    assert slicer_scene.GetFirstNodeByName("T1 Gd tumor: uncertainty") is None
 
 
 def test_verdict_and_note_stay_with_the_segmentation(reviewed, slicer_scene, tmp_path):
@@ -130,7 +184,7 @@ def test_another_run_takes_the_verdict_away_and_restoring_brings_it_back(reviewe
 def test_report_has_edits_and_the_review(reviewed, monkeypatch, dialogs):
     window, node = reviewed
     opened = []
-    monkeypatch.setattr(window.qt.QDesktopServices, "openUrl", opened.append)
+    monkeypatch.setattr(window.qt.QDesktopServices, "openUrl", lambda u: opened.append(u) or True)
     window.ui.verdictComboBox.currentIndex = 1
     window.ui.noteEdit.text = "<i>fine</i>"
     window.ui.noteEdit.editingFinished.emit()
@@ -139,7 +193,9 @@ def test_report_has_edits_and_the_review(reviewed, monkeypatch, dialogs):
     mask[:] = 0
     mask[5:15, 5:15, 5:15] = 1
     slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, "enhancing", volume)
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
     window.click("reportButton")
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
     file = Path(unquote(urlparse(opened[0].toString()).path))
     page = file.read_text(encoding="utf-8")
     assert dialogs.errors == []
@@ -151,14 +207,33 @@ def test_report_has_edits_and_the_review(reviewed, monkeypatch, dialogs):
     assert not file.exists()  # it shows a patient
 
 
-def test_report_without_its_volumes_is_one_sentence(reviewed, slicer_scene, dialogs):
+def test_report_without_a_browser_says_where_it_is(reviewed, monkeypatch):
+    window, _node = reviewed
+    monkeypatch.setattr(window.qt.QDesktopServices, "openUrl", lambda url: False)
+    window.click("reportButton")
+    assert "No browser could be opened" in window.ui.statusLabel.text
+
+
+def test_without_its_volumes_there_is_no_report(reviewed, slicer_scene):
     window, _node = reviewed
     for volume in window.volumes.values():
         slicer_scene.RemoveNode(volume)
     window.settle()
-    window.click("reportButton")
-    assert "found no volumes that it was made from" in dialogs.errors[0]
-    dialogs.uncaught.clear()
+    assert not window.ui.reportButton.enabled
+    assert not window.ui.addCaseButton.enabled
+
+
+def test_a_note_being_written_does_not_land_on_another_result(reviewed, slicer_scene):
+    window, _node = reviewed
+    window.ui.verdictComboBox.currentIndex = 1
+    window.parent.activateWindow()
+    window.ui.noteEdit.setFocus()
+    window.ui.noteEdit.text = "half a sen"
+    other = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
+    window.ui.segmentationSelector.setCurrentNode(other)
+    window.spin(seconds=0.05)
+    assert other.GetAttribute("BrainTumorSeg.ReviewNote") is None
+    assert other.GetAttribute("BrainTumorSeg.Review") is None
 
 
 def test_four_sequences_side_by_side_and_back(reviewed):
@@ -171,5 +246,21 @@ def test_four_sequences_side_by_side_and_back(reviewed):
         for sequence, title in (("t1c", "T1c"), ("flair", "FLAIR"), ("t1", "T1"), ("t2", "T2"))
     }
     assert all(composite.GetLinkedControl() for composite in layouts.shown.values())
+    window.click("segmentButton")
+    window.run_to_end()
+    assert len({c.GetBackgroundVolumeID() for c in layouts.shown.values()}) == 4
     window.click("compareButton")
     assert layouts.node.GetViewArrangement() == 3
+
+
+def test_a_scene_saved_side_by_side_comes_back_so(reviewed):
+    from BrainTumorSegLib.result_views import COMPARE_LAYOUT
+
+    window, _node = reviewed
+    layouts = slicer.app.layouts
+    layouts.setLayout(COMPARE_LAYOUT)  # as the scene says
+    window.module.onSceneStartImport(None, None)
+    window.module.onSceneEndChange(None, None)
+    window.click("compareButton")
+    window.click("compareButton")
+    assert layouts.node.GetViewArrangement() == layouts.node.SlicerLayoutFourUpView

@@ -11,7 +11,7 @@ from scripted_models.geometry import Grid
 
 from .resampling import resample, world_grid
 from .review import grid_of_result, inputs_of
-from .segments import SEGMENTS
+from .segment_masks import labels_on
 from .slicer_types import SegmentationNode, VolumeNode, VolumeNodes
 from .translation import _
 
@@ -61,14 +61,8 @@ def volumes_and_labels(node: SegmentationNode) -> tuple[dict[str, np.ndarray], n
             action=_("load them and segment again"),
             path=_("Segmentation '{name}'").format(name=node.GetName()),
         )
-    labels = np.zeros(grid.shape_zyx, np.uint8)
-    segmentation = node.GetSegmentation()
-    for entry in SEGMENTS:
-        if segmentation.GetSegment(entry.segment_id) is not None:
-            mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, entry.segment_id, reference)
-            if mask is not None:
-                labels[mask > 0] = entry.labels[0]
-    return {m: _array_on(volume, grid) for m, volume in inputs.items()}, labels, grid
+    arrays = {m: _array_on(volume, grid) for m, volume in inputs.items()}
+    return arrays, labels_on(node, grid), grid
 
 
 def _array_on(volume: VolumeNode, grid: Grid) -> np.ndarray:

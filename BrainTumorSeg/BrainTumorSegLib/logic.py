@@ -22,6 +22,7 @@ from .child_errors import ChildOutput, run_error
 from .findings import finding_in_words, merged
 from .input_check import check_choice, reference_of
 from .prepared_import import import_prepared, read_prepared
+from .previous_result import previous_of
 from .protocol import Event
 from .python_child import child_environment, find_python, segment_command
 from .result_import import (
@@ -254,7 +255,7 @@ class SegmentationJob:
         forget_verdict(node)
         remember_inputs(node, self.nodes)
         keep_first_result(node, output.labels)
-        replace_uncertainty(node, output.uncertainty, grid, reference)
+        replace_uncertainty(node, output.uncertainty, grid, reference, previous_of(node))
         import_probabilities(self.scene, output.probabilities, grid, name, reference)
         if prepared is not None:
             import_prepared(self.scene, prepared, self.nodes, exported.places, reference)

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,16 @@ from .volume_export import export_steps
 CASE_NAME = "case"
 
 
+class _Taken(NamedTuple):
+    """What a case is made of, as it was when it was asked for."""
+
+    arrays: dict[str, np.ndarray]
+    labels: np.ndarray
+    grid: Grid
+    first: tuple[np.ndarray, Grid] | None
+    origin: Origin
+
+
 class CaseJob:
     """A segmentation that becomes a case; raw volumes are prepared by a child process before.
 
@@ -43,7 +53,12 @@ class CaseJob:
         self.node, self.folder = node, Path(folder)
         self.environment = dict(environment) if environment is not None else child_environment()
         self.process: SegmentationProcess | None = None
-        self._taken: tuple[dict[str, np.ndarray], np.ndarray, Grid] | None = None
+        self._taken: _Taken | None = None
+
+    @property
+    def needsExtraction(self) -> bool:
+        """Tell whether skulls are stripped once more."""
+        return isinstance(report_of(self.node).get("preparation"), dict)
 
     @property
     def outcome(self) -> Outcome | None:
@@ -51,12 +66,13 @@ class CaseJob:
         return self.process.outcome if self.process else Outcome(DONE, 0)
 
     def start(self) -> None:
-        """Take the volumes from the scene.
+        """Take all that is stored from the scene, which may change afterwards.
 
         Raises:
-            InputError: they are gone or cannot be used.
+            InputError: volumes are gone or cannot be used.
         """
-        self._taken = volumes_and_labels(self.node)
+        taken = volumes_and_labels(self.node)
+        self._taken = _Taken(*taken, first_result_of(self.node), _origin(self.node))
         preparation = report_of(self.node).get("preparation")
         if isinstance(preparation, dict):
             self._prepare(str(preparation["reference"]))
@@ -72,14 +88,15 @@ class CaseJob:
             ScriptedModelsError: it cannot be stored; the folder is as it was.
         """
         try:
-            arrays, labels, grid = self._taken or volumes_and_labels(self.node)
-            volumes: dict[str, Volume] = {m: (array, grid) for m, array in arrays.items()}
+            if (taken := self._taken) is None:
+                raise RuntimeError("The job was not started.")
+            volumes: dict[str, Volume] = {m: (a, taken.grid) for m, a in taken.arrays.items()}
             if self.process is not None:
                 result = _result_of(self.process, self.outcome)
                 prepared = read_prepared(Path(result["folder"]))
                 volumes = {m: (array, prepared.grid) for m, array in prepared.volumes.items()}
-            first = first_result_of(self.node)
-            return store_case(self.folder, volumes, (labels, grid), first, _origin(self.node))
+            labels = taken.labels, taken.grid
+            return store_case(self.folder, volumes, labels, taken.first, taken.origin)
         finally:
             self.close()
 
@@ -95,7 +112,12 @@ class CaseJob:
 
     def _prepare(self, reference: str) -> None:
         temporary, python = make_run_folder(), find_python()
-        *_, exported = export_steps(inputs_of(self.node), temporary, reference, None, prepare=True)
+        try:
+            steps = export_steps(inputs_of(self.node), temporary, reference, None, prepare=True)
+            *_, exported = steps
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)  # it shows a patient
+            raise
         files = [part for m, f in exported.files.items() for part in (f"--{m}", str(f))]
         command = [
             *(*program(python), "prepare", *files),

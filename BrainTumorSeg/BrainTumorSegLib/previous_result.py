@@ -7,7 +7,7 @@ from scripted_models.errors import InputError
 from .review import INPUT_ROLES
 from .slicer_types import SegmentationNode
 from .translation import _
-from .uncertainty_volume import UNCERTAINTY_ROLE
+from .uncertainty_volume import UNCERTAINTY_ROLE, name_uncertainties
 
 PREVIOUS_ROLE = "BrainTumorSeg.previous"
 ATTRIBUTE_PREFIX = "BrainTumorSeg."
@@ -37,9 +37,14 @@ def keep_previous(node: SegmentationNode) -> SegmentationNode:
     return kept
 
 
+def previous_of(node: SegmentationNode) -> SegmentationNode:
+    """Return the hidden node with the former result of a segmentation node (or None), or None."""
+    return node.GetNodeReference(PREVIOUS_ROLE) if node is not None else None
+
+
 def has_previous(node: SegmentationNode) -> bool:
     """Tell whether a segmentation node (or None) has a former result."""
-    return node is not None and node.GetNodeReference(PREVIOUS_ROLE) is not None
+    return previous_of(node) is not None
 
 
 def restore_previous(node: SegmentationNode) -> None:
@@ -59,6 +64,7 @@ def restore_previous(node: SegmentationNode) -> None:
     _copy(node, spare)
     _copy(kept, node)
     _copy(spare, kept)
+    name_uncertainties(node)
 
 
 def _copy(source: SegmentationNode, target: SegmentationNode) -> None:

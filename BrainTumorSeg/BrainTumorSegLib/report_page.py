@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from scripted_models.errors import ResourceError
+
 from .case_data import volumes_and_labels
 from .result_table import Row, measure_segments
 from .review import report_of, verdict_of
 from .segments import REGION_SEGMENTS, SEGMENTS
 from .slicer_types import SegmentationNode
+from .translation import _
 
 
 def write_report_page(node: SegmentationNode, file: Path) -> Path:
@@ -22,12 +25,18 @@ def write_report_page(node: SegmentationNode, file: Path) -> Path:
 
     Raises:
         InputError: volumes or segments are gone.
-        ResourceError: the file cannot be written.
-        ModuleNotFoundError: no jinja2; it comes with PyTorch.
+        ResourceError: the file cannot be written, or PyTorch is not installed, which brings what
+            makes pages.
     """
-    from scripted_models.pictures.render import picture_input, render_montage, render_overlay
-    from scripted_models.reporting.case_report import CaseReport
-    from scripted_models.reporting.html_report import write_html_report
+    try:
+        from scripted_models.pictures.render import picture_input, render_montage, render_overlay
+        from scripted_models.reporting.case_report import CaseReport
+        from scripted_models.reporting.html_report import write_html_report
+    except ModuleNotFoundError as error:  # jinja2, which comes with PyTorch
+        raise ResourceError(
+            found=_("no package {name} in Slicer's Python").format(name=error.name),
+            action=_("press Segment once, it asks whether to install what is missing"),
+        ) from error
 
     rows = {row.name: row for row in measure_segments(node)}
     volumes, labels, grid = volumes_and_labels(node)

@@ -4,22 +4,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import slicer
 import slicer.util
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
 
-from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.labels import known_regions
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.runtime.csv_text import csv_text
 from scripted_models.segmentation.tumor_size import axial_diameters
 
-from .resampling import parent_matrix, ras_grid
-from .segmentation_node import BINARY, place_beside
+from .segment_masks import segment_masks
+from .segmentation_node import place_beside
 from .segments import REGION_SEGMENTS, SEGMENTS, TumorSegment
-from .slicer_types import OrientedImage, Scene, SegmentationNode, TableNode
+from .slicer_types import Scene, SegmentationNode, TableNode
 from .translation import _
 
 COLUMNS = (
@@ -105,7 +102,7 @@ def measure_segments(node: SegmentationNode) -> list[Row]:
         InputError: there is no segment of this module, there are surfaces only, or a transform
             bends the segmentation.
     """
-    masks, grid = _segment_masks(node)
+    masks, grid = segment_masks(node)
     parts = [(s, masks[s.labels[0]]) for s in SEGMENTS if s.labels[0] in masks]
     told = [f"region-{name}" for name in known_regions((0, *masks))]
     for entry in REGION_SEGMENTS:
@@ -136,76 +133,3 @@ def write_csv(table_node: TableNode, path: Path) -> None:
         for row in range(table_node.GetNumberOfRows())
     )
     write_file(path, csv_text([head, *lines]))
-
-
-def _segment_masks(node: SegmentationNode) -> tuple[dict[int, np.ndarray], Grid]:
-    """Return bool (z, y, x) by label on the common geometry of all segments, and its grid."""
-    present = _present_segments(node)
-    geometry = node.GetSegmentation().DetermineCommonLabelmapGeometry(
-        slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None
-    )
-    common = slicer.vtkOrientedImageData()
-    if geometry:  # there is none when every segment is empty
-        slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, common, False)
-    grid = _world_grid(node, common)
-    masks = {}
-    for entry in present:
-        layer = slicer.vtkOrientedImageData()
-        node.GetBinaryLabelmapRepresentation(entry.segment_id, layer)
-        masks[entry.labels[0]] = _on_geometry(layer, common).reshape(grid.shape_zyx)
-    return masks, grid
-
-
-def _present_segments(node: SegmentationNode) -> list[TumorSegment]:
-    """Return the segments of this module that can be measured; raise if there are none."""
-    segmentation = node.GetSegmentation()
-    present = [entry for entry in SEGMENTS if segmentation.GetSegment(entry.segment_id)]
-    if not present:
-        names = ", ".join(entry.segment_id for entry in SEGMENTS)
-        raise InputError(
-            found=_("no segment with an identifier of this module"),
-            expected=_("at least one of {names}").format(names=names),
-            action=_("choose a segmentation that this module made"),
-            path=_title(node),
-        )
-    if not segmentation.ContainsRepresentation(BINARY):
-        raise InputError(
-            found=_("surfaces only"),
-            expected=_("binary label maps"),
-            action=_("create that representation in the module Segmentations"),
-            path=_title(node),
-        )
-    return present
-
-
-def _world_grid(node: SegmentationNode, image: OrientedImage) -> Grid:
-    """Return the grid of an oriented image under the node's parent transforms."""
-    matrix, parent = vtk.vtkMatrix4x4(), parent_matrix(node)
-    image.GetImageToWorldMatrix(matrix)
-    first, last = np.reshape(image.GetExtent(), (3, 2)).T
-    grid = None
-    if parent is not None:
-        to_ras = parent @ slicer.util.arrayFromVTKMatrix(matrix)
-        to_ras[:3, 3] = (to_ras @ [*first, 1])[:3]
-        grid = ras_grid(to_ras, tuple(last - first + 1))
-    if grid is None:
-        raise InputError(
-            found=_("a transform that bends or shears it"),
-            expected=_("none or one that keeps right angles"),
-            action=_("harden or remove the transform to measure it"),
-            path=_title(node),
-        )
-    return grid
-
-
-def _title(node: SegmentationNode) -> str:
-    return _("Segmentation '{name}'").format(name=node.GetName())
-
-
-def _on_geometry(layer: OrientedImage, common: OrientedImage) -> np.ndarray:
-    """Return which voxels of a geometry a segment fills; its own layer may cover another part."""
-    moved = slicer.vtkOrientedImageData()
-    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
-        layer, common, moved, False, False
-    )
-    return vtk_to_numpy(moved.GetPointData().GetScalars()) > 0

@@ -8,49 +8,91 @@ import slicer.util
 from scripted_models.labels import ENHANCING, LABELS
 from scripted_models.sequences import TITLES
 
+from .resampling import LPS_RAS
 from .review import inputs_of
+from .segment_masks import tumor_center_lps
 from .segmentation_node import has_voxels
-from .slicer_types import Scene, SegmentationNode, VolumeNode
+from .slicer_types import CompositeNode, SegmentationNode, VolumeNode
+from .uncertainty_volume import is_uncertainty
 
 COMPARE_LAYOUT = 25_1101  # Slicer's own layouts have numbers below 1000
 COMPARED = ("t1c", "flair", "t1", "t2")  # from the upper left to the lower right
+OVERLAY_OPACITY = 0.5
 _COLORS = {"t1c": "#F34A33", "flair": "#6EB04B", "t1": "#EDD54C", "t2": "#5E8DC9"}
+
+
+def register_layout() -> None:
+    """Make the layout that compares sequences known; scenes may have been saved in it."""
+    layout = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    if not layout.IsLayoutDescription(COMPARE_LAYOUT):
+        layout.AddLayoutDescription(COMPARE_LAYOUT, compare_layout())
 
 
 def show_result(segmentation: SegmentationNode) -> None:
     """Show a segmentation where the tumor is, and center the 3D views on it.
 
     It lies over T1c where something enhances, else over FLAIR, as far as they were among its
-    inputs.
+    inputs. Views that compare sequences keep theirs.
     """
     inputs = inputs_of(segmentation)
     enhances = has_voxels(segmentation, LABELS[ENHANCING])
     order = ("t1c", "flair", "t1", "t2") if enhances else ("flair", "t1c", "t2", "t1")
     volume = next((inputs[m] for m in order if m in inputs), None)
     if volume is not None:
-        slicer.util.setSliceViewerLayers(background=volume)
+        for composite in _composites():
+            composite.SetBackgroundVolumeID(volume.GetID())
     segmentation.GetDisplayNode().SetVisibility(True)
-    bounds: list[float] = [0.0] * 6
-    segmentation.GetRASBounds(bounds)
-    if bounds[0] <= bounds[1]:
-        jump_to(
-            segmentation.GetScene(),
-            [sum(ends) / 2 for ends in zip(bounds[::2], bounds[1::2], strict=True)],
-        )
+    jump_to_tumor(segmentation)
     manager = slicer.app.layoutManager()
     for index in range(manager.threeDViewCount):
         manager.threeDWidget(index).threeDView().resetFocalPoint()
 
 
-def jump_to(scene: Scene, ras: Sequence[float]) -> None:
+def jump_to_tumor(segmentation: SegmentationNode) -> None:
+    """Move all slice views to the middle of the tumor, if there is any."""
+    center = tumor_center_lps(segmentation)
+    if center is not None:
+        jump_to((LPS_RAS[:3, :3] @ center).tolist())
+
+
+def jump_to(ras: Sequence[float]) -> None:
     """Move all slice views to a RAS point, and keep it in their middle."""
-    for node in scene.GetNodesByClass("vtkMRMLSliceNode"):
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
         node.JumpSliceByCentering(*ras)
 
 
-def show_overlay(volume: VolumeNode) -> None:
-    """Show a volume half-transparent over the others in all slice views; None: no more."""
-    slicer.util.setSliceViewerLayers(foreground=volume, foregroundOpacity=0.5)
+class Overlay:
+    """A volume half-transparent over the others; what lay there before comes back."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, tuple[str | None, float]] = {}
+
+    def show(self, volume: VolumeNode) -> None:
+        """Show it in all slice views but those that compare sequences."""
+        self.hide()
+        for composite in _composites():
+            former = composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()
+            self._before[composite.GetID()] = former
+            composite.SetForegroundVolumeID(volume.GetID())
+            composite.SetForegroundOpacity(OVERLAY_OPACITY)
+
+    def hide(self) -> None:
+        """Take it away where it is still shown."""
+        for composite in _composites():
+            shown = composite.GetForegroundVolumeID()
+            node = slicer.mrmlScene.GetNodeByID(shown) if shown else None
+            if composite.GetID() in self._before and (node is None or is_uncertainty(node)):
+                volume_id, opacity = self._before[composite.GetID()]
+                composite.SetForegroundVolumeID(volume_id)
+                composite.SetForegroundOpacity(opacity)
+        self._before = {}
+
+
+def _composites() -> list[CompositeNode]:
+    """Return what the slice views show, but those that compare sequences."""
+    found = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    compared = {view_name(sequence) for sequence in COMPARED}
+    return [node for node in found if node.GetLayoutName() not in compared]
 
 
 def compare_layout() -> str:
@@ -74,8 +116,9 @@ def show_compared(volumes: Mapping[str, VolumeNode]) -> int:
     manager = slicer.app.layoutManager()
     layout = manager.layoutLogic().GetLayoutNode()
     before = layout.GetViewArrangement()
-    if not layout.IsLayoutDescription(COMPARE_LAYOUT):
-        layout.AddLayoutDescription(COMPARE_LAYOUT, compare_layout())
+    if before == COMPARE_LAYOUT:  # a scene was saved in it
+        before = layout.SlicerLayoutFourUpView
+    register_layout()
     manager.setLayout(COMPARE_LAYOUT)
     for sequence in COMPARED:
         logic = manager.sliceWidget(view_name(sequence)).sliceLogic()

@@ -11,6 +11,7 @@ from scripted_models.geometry import Grid
 from scripted_models.sequences import SEQUENCES
 
 from .resampling import LPS_RAS
+from .segment_masks import tumor_center_lps
 from .slicer_types import SegmentationNode, VolumeNode
 from .translation import _
 
@@ -23,15 +24,25 @@ INPUT_ROLES = {sequence: f"BrainTumorSeg.{sequence}" for sequence in SEQUENCES} 
 
 def remember_inputs(node: SegmentationNode, volumes: dict[str, VolumeNode]) -> None:
     """Keep which volumes a segmentation was made from, sequence -> volume node."""
+    scene = node.GetScene()
     for sequence, role in INPUT_ROLES.items():
         volume = volumes.get(sequence)
-        node.SetNodeReferenceID(role, volume.GetID() if volume is not None else None)
+        present = volume if volume is not None and scene.IsNodePresent(volume) else None
+        node.SetNodeReferenceID(role, present.GetID() if present is not None else None)
 
 
 def inputs_of(node: SegmentationNode) -> dict[str, VolumeNode]:
     """Return the volumes that a segmentation was made from, as far as they are in the scene."""
     found = {sequence: node.GetNodeReference(role) for sequence, role in INPUT_ROLES.items()}
     return {sequence: volume for sequence, volume in found.items() if volume is not None}
+
+
+def is_complete(node: SegmentationNode) -> bool:
+    """Tell whether a segmentation is there, filled by a run, with its volumes in the scene."""
+    if node is None or not node.GetSegmentation().GetNumberOfSegments():
+        return False
+    reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    return reference is not None and bool(inputs_of(node)) and bool(report_of(node))
 
 
 def report_of(node: SegmentationNode) -> dict[str, Any]:
@@ -67,13 +78,12 @@ def place_in_slice(node: SegmentationNode, number: int) -> tuple[float, float, f
     if grid is None:
         action = _("segment again")
         raise InputError(found=_("a segmentation without its report"), action=action)
-    bounds: list[float] = [0.0] * 6
-    node.GetRASBounds(bounds)
-    center_ras = np.reshape(bounds, (3, 2)).mean(axis=1)
-    normal = np.reshape(grid.direction, (3, 3))[:, 2]
-    center_lps = LPS_RAS[:3, :3] @ center_ras
-    depth = (number - 1) * grid.spacing_xyz_mm[2] - (center_lps - grid.origin_lps_mm) @ normal
-    x, y, z = LPS_RAS[:3, :3] @ (center_lps + depth * normal)
+    axes = np.reshape(grid.direction, (3, 3))
+    middle = axes @ ((np.array(grid.size_xyz) - 1) / 2 * grid.spacing_xyz_mm) + grid.origin_lps_mm
+    center = tumor_center_lps(node)
+    center = middle if center is None else center
+    depth = (number - 1) * grid.spacing_xyz_mm[2] - (center - grid.origin_lps_mm) @ axes[:, 2]
+    x, y, z = LPS_RAS[:3, :3] @ (center + depth * axes[:, 2])
     return float(x), float(y), float(z)
 
 

@@ -7,6 +7,7 @@ Scene: TypeAlias = Any  # vtkMRMLScene
 Node: TypeAlias = Any  # vtkMRMLNode of any kind
 VolumeNode: TypeAlias = Any  # vtkMRMLScalarVolumeNode
 SegmentationNode: TypeAlias = Any  # vtkMRMLSegmentationNode
+CompositeNode: TypeAlias = Any  # vtkMRMLSliceCompositeNode
 TableNode: TypeAlias = Any  # vtkMRMLTableNode
 SubjectHierarchy: TypeAlias = Any  # vtkMRMLSubjectHierarchyNode, None in a scene without one
 Segmentation: TypeAlias = Any  # vtkSegmentation

@@ -42,6 +42,7 @@ class LayoutManager:
         assert f'singletontag="{name}"' in self.node.GetCurrentLayoutDescription(), name
         if name not in self.shown:
             self.shown[name] = slicer.mrmlScene.AddNode(slicer.vtkMRMLSliceCompositeNode())
+            self.shown[name].SetLayoutName(name)
         composite = self.shown[name]
         logic = types.SimpleNamespace(
             GetSliceCompositeNode=lambda: composite, FitSliceToAll=lambda: None
@@ -113,15 +114,12 @@ class Dialogs:
 
     def __init__(self):
         self.errors, self.details, self.questions, self.answer = [], [], [], True
-        self.formats, self.layers = [], []
+        self.formats = []
 
     def error(self, text, windowTitle=None, parent=None, **options):
         self.errors.append(text)
         self.formats.append(options.get("textFormat"))
         self.details.append(options.get("detailedText", ""))
-
-    def setSliceViewerLayers(self, **layers):
-        self.layers.append(layers)
 
     def confirm(self, text, windowTitle=None, parent=None, **options):
         self.questions.append(text)
@@ -196,7 +194,6 @@ def install(monkeypatch, home: Path) -> Dialogs:
     replaced = {
         "errorDisplay": dialogs.error,
         "confirmOkCancelDisplay": dialogs.confirm,
-        "setSliceViewerLayers": dialogs.setSliceViewerLayers,
         "mainWindow": lambda verbose=True: None,
     }
     for name, function in replaced.items():

@@ -14,11 +14,13 @@ from ..model_import import import_model
 from ..model_list import list_models
 from ..own_cases import CaseJob, TrainingJob, case_count
 from ..protocol import LOG
+from ..review import is_complete
 from ..slicer_types import Parameters, Ui
 from ..translation import _
 from ..words import error_in_words, in_words
 from .messages import Messages
 from .plain_text import confirmed, fill_field, show_text, show_tool_tip
+from .run_section import Logic
 
 POLL_INTERVAL_MS = 200
 SETTING = "BrainTumorSeg/CasesFolder"
@@ -31,11 +33,12 @@ class CasesSection:
     Args:
         ui: the widgets of the panel by name.
         messages: where it says how it goes.
+        logic: `BrainTumorSegLogic`, which installs what is missing.
         onModel: called when a new model is in the list.
     """
 
-    def __init__(self, ui: Ui, messages: Messages, onModel: Callable[[], None]):
-        self.ui, self.messages, self.onModel = ui, messages, onModel
+    def __init__(self, ui: Ui, messages: Messages, logic: Logic, onModel: Callable[[], None]):
+        self.ui, self.messages, self.logic, self.onModel = ui, messages, logic, onModel
         self.job: CaseJob | TrainingJob | None = None
         self._parameters: Parameters | None = None
         self._timer = qt.QTimer()
@@ -64,8 +67,7 @@ class CasesSection:
         idle, ui = self.job is None, self.ui
         show_text(ui.casesLabel, _("{count} cases").format(count=count) if self.folder else "")
         ui.casesFolderButton.enabled = idle
-        filled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
-        ui.addCaseButton.enabled = idle and filled
+        ui.addCaseButton.enabled = idle and is_complete(node)
         ui.trainButton.text = _("Train on my cases") if idle else _("Cancel")
         ui.trainButton.enabled = count >= LEAST_CASES if idle else True
         tip = _("Train the chosen model further on your cases. A fifth of them is held out.")
@@ -93,8 +95,9 @@ class CasesSection:
         if not self.folder:
             self.onFolder()
         if self.folder and self._parameters is not None:
-            job = CaseJob(self._parameters.segmentation, Path(self.folder))
-            self._start(job, _("The case could not be stored."))
+            node = self._parameters.segmentation
+            failed = _("The case could not be stored.")
+            self._start(lambda: CaseJob(node, Path(self.folder)), failed)
 
     def onTrain(self, checked: bool = False) -> None:
         """Start a training, or cancel what runs."""
@@ -103,9 +106,9 @@ class CasesSection:
             self.ui.casesProgressBar.format = _("Cancelling")
             return
         if self._parameters is not None:
-            model = self._parameters.model
-            job = TrainingJob(Path(self.folder), model, _free_name(model))
-            self._start(job, _("The training could not be started."))
+            model, folder = self._parameters.model, Path(self.folder)
+            failed = _("The training could not be started.")
+            self._start(lambda: TrainingJob(folder, model, _free_name(model)), failed)
 
     def onTimer(self) -> None:
         """Show what the job said since the last call; finish when it has ended."""
@@ -121,19 +124,26 @@ class CasesSection:
         if job.outcome is not None:
             self._finish(job)
 
-    def _start(self, job: CaseJob | TrainingJob, failed: str) -> None:
-        self.messages.clear()
-        with self.messages.errorsShown(failed, waitCursor=True):
-            job.start()
-            self.job = job
-            self._showProgress(0.0, None)
-            self._timer.start()
-        self.refresh()
+    def _start(self, make: Callable[[], CaseJob | TrainingJob], failed: str) -> None:
+        try:
+            with self.messages.errorsShown(failed, waitCursor=True):
+                job = make()
+                if isinstance(job, TrainingJob) or job.needsExtraction:
+                    self.logic.ensureDependencies(isinstance(job, CaseJob))
+                job.start()
+                self.job = job
+                self._showProgress(0.0, None)
+                self._timer.start()
+        except Cancelled as declined:
+            self.messages.say(error_in_words(declined))
+        finally:
+            self.refresh()
 
     def _finish(self, job: CaseJob | TrainingJob) -> None:
         self.job = None
         self._timer.stop()
         self.ui.casesProgressBar.visible = False
+        self.ui.trainButton.enabled = False  # the import of a new model lets events through
         try:
             if isinstance(job, CaseJob):
                 self._tellStored(job)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import slicer.util
 
+from scripted_models.errors import Cancelled
 from scripted_models.runtime.printable_text import printable
 
 from ..slicer_types import Ui
@@ -22,11 +23,6 @@ class Messages:
 
     def __init__(self, ui: Ui):
         self.ui = ui
-
-    def clear(self) -> None:
-        """Empty the log and the status line."""
-        self.ui.logText.clear()
-        self.setStatus("")
 
     def setStatus(self, text: str) -> None:
         """Show a text in the status line alone."""
@@ -56,9 +52,11 @@ class Messages:
             failed: what has failed.
             waitCursor: show it meanwhile.
         """
-        with slicer.util.tryWithErrorDisplay(show=False, waitCursor=waitCursor):
-            try:
+        try:
+            with slicer.util.tryWithErrorDisplay(show=False, waitCursor=waitCursor):
                 yield
-            except Exception as error:
-                self.sayFailure(f"{failed}\n\n{error_in_words(error)}", traceback.format_exc())
-                raise
+        except Cancelled:
+            raise  # the user's own wish
+        except Exception as error:
+            self.sayFailure(f"{failed}\n\n{error_in_words(error)}", traceback.format_exc())
+            raise

@@ -29,6 +29,7 @@ class ResultSection:
     def __init__(self, ui: Ui, messages: Messages, onRestored: Callable[[], None]):
         self.ui, self.messages, self.onRestored = ui, messages, onRestored
         self._parameters: Parameters | None = None
+        self._shown: SegmentationNode = None
         ui.editButton.clicked.connect(self.onEdit)
         ui.restoreButton.clicked.connect(self.onRestore)
         ui.measureButton.clicked.connect(self.onMeasure)
@@ -62,8 +63,10 @@ class ResultSection:
         if table is not None and table.GetNodeReference(SEGMENTATION_ROLE) is not node:
             table = None  # measured on another segmentation
         filled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
-        self.ui.show3DButton.setSegmentationNode(node)
-        self.ui.segmentsTable.setSegmentationNode(node)
+        if node is not self._shown:
+            self._shown = node
+            self.ui.show3DButton.setSegmentationNode(node)
+            self.ui.segmentsTable.setSegmentationNode(node)
         self.ui.segmentsTable.visible = filled
         self.ui.show3DButton.enabled = filled
         self.ui.editButton.enabled = filled

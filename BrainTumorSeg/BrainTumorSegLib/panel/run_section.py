@@ -106,7 +106,7 @@ class RunSection:
             self.ui.progressBar.format = _("Cancelling")
             self.updateButton()
             return
-        self.messages.clear()
+        self.messages.setStatus("")
         failed = _("The segmentation could not be started.")
         try:
             with self.messages.errorsShown(failed):

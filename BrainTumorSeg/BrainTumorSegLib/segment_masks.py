@@ -1,0 +1,141 @@
+"""Which voxels the segments of a segmentation node fill, as arrays in the world."""
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from scripted_models.errors import InputError
+from scripted_models.geometry import Grid
+
+from .resampling import parent_matrix, ras_grid, ras_matrix
+from .segmentation_node import BINARY
+from .segments import SEGMENTS, TumorSegment
+from .slicer_types import OrientedImage, SegmentationNode
+from .translation import _
+
+
+def segment_masks(node: SegmentationNode) -> tuple[dict[int, np.ndarray], Grid]:
+    """Return bool (z, y, x) by label on the common geometry of all segments, and its grid.
+
+    Raises:
+        InputError: there is no segment of this module, there are surfaces only, or a transform
+            bends the segmentation.
+    """
+    present = _present_segments(node)
+    geometry = node.GetSegmentation().DetermineCommonLabelmapGeometry(
+        slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None
+    )
+    common = slicer.vtkOrientedImageData()
+    if geometry:  # there is none when every segment is empty
+        slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, common, False)
+    grid = _world_grid(node, common)
+    masks = {}
+    for entry in present:
+        layer = _layer_of(node, entry)
+        masks[entry.labels[0]] = _on_geometry(layer, common).reshape(grid.shape_zyx)
+    return masks, grid
+
+
+def labels_on(node: SegmentationNode, grid: Grid) -> np.ndarray:
+    """Return the segments of this module as internal labels, uint8 (z, y, x), on a grid.
+
+    Nothing is added to the scene. Of segments that overlap the last one counts.
+
+    Args:
+        node: vtkMRMLSegmentationNode.
+        grid: in the world.
+
+    Raises:
+        InputError: as `segment_masks`.
+    """
+    place = slicer.vtkOrientedImageData()
+    place.SetExtent(*(bound for n in grid.size_xyz for bound in (0, n - 1)))
+    place.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ras_matrix(grid)))
+    parent, labels = parent_matrix(node), np.zeros(grid.shape_zyx, np.uint8)
+    if parent is None:
+        raise _bent(node)
+    for entry in _present_segments(node):
+        layer, own = _layer_of(node, entry), vtk.vtkMatrix4x4()
+        layer.GetImageToWorldMatrix(own)
+        moved = parent @ slicer.util.arrayFromVTKMatrix(own)
+        layer.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(moved))
+        labels[_on_geometry(layer, place).reshape(grid.shape_zyx)] = entry.labels[0]
+    return labels
+
+
+def tumor_center_lps(node: SegmentationNode) -> np.ndarray | None:
+    """Return the mean place of the tumor's voxels in the world; None where there are none."""
+    masks, grid = segment_masks(node)
+    tumor = np.any(list(masks.values()), axis=0)
+    if not tumor.any():
+        return None
+    steps = np.argwhere(tumor).mean(axis=0)[::-1] * grid.spacing_xyz_mm
+    return np.reshape(grid.direction, (3, 3)) @ steps + grid.origin_lps_mm
+
+
+def _layer_of(node: SegmentationNode, entry: TumorSegment) -> OrientedImage:
+    layer = slicer.vtkOrientedImageData()
+    node.GetBinaryLabelmapRepresentation(entry.segment_id, layer)
+    return layer
+
+
+def _present_segments(node: SegmentationNode) -> list[TumorSegment]:
+    """Return the segments of this module that can be measured; raise if there are none."""
+    segmentation = node.GetSegmentation()
+    present = [entry for entry in SEGMENTS if segmentation.GetSegment(entry.segment_id)]
+    if not present:
+        names = ", ".join(entry.segment_id for entry in SEGMENTS)
+        raise InputError(
+            found=_("no segment with an identifier of this module"),
+            expected=_("at least one of {names}").format(names=names),
+            action=_("choose a segmentation that this module made"),
+            path=_title(node),
+        )
+    if not segmentation.ContainsRepresentation(BINARY):
+        raise InputError(
+            found=_("surfaces only"),
+            expected=_("binary label maps"),
+            action=_("create that representation in the module Segmentations"),
+            path=_title(node),
+        )
+    return present
+
+
+def _world_grid(node: SegmentationNode, image: OrientedImage) -> Grid:
+    """Return the grid of an oriented image under the node's parent transforms."""
+    matrix, parent = vtk.vtkMatrix4x4(), parent_matrix(node)
+    image.GetImageToWorldMatrix(matrix)
+    first, last = np.reshape(image.GetExtent(), (3, 2)).T
+    grid = None
+    if parent is not None:
+        to_ras = parent @ slicer.util.arrayFromVTKMatrix(matrix)
+        to_ras[:3, 3] = (to_ras @ [*first, 1])[:3]
+        grid = ras_grid(to_ras, tuple(last - first + 1))
+    if grid is None:
+        raise _bent(node)
+    return grid
+
+
+def _bent(node: SegmentationNode) -> InputError:
+    return InputError(
+        found=_("a transform that bends or shears it"),
+        expected=_("none or one that keeps right angles"),
+        action=_("harden or remove the transform to measure it"),
+        path=_title(node),
+    )
+
+
+def _title(node: SegmentationNode) -> str:
+    return _("Segmentation '{name}'").format(name=node.GetName())
+
+
+def _on_geometry(layer: OrientedImage, common: OrientedImage) -> np.ndarray:
+    """Return which voxels of a geometry a segment fills; its own layer may cover another part."""
+    moved = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+        layer, common, moved, False, False
+    )
+    scalars = moved.GetPointData().GetScalars()
+    return vtk_to_numpy(scalars) > 0
