@@ -56,8 +56,8 @@ class CaseJob:
         self._taken: _Taken | None = None
 
     @property
-    def needsExtraction(self) -> bool:
-        """Tell whether skulls are stripped once more."""
+    def needs_packages(self) -> bool:
+        """Tell whether a child will run, and strip skulls once more."""
         return isinstance(report_of(self.node).get("preparation"), dict)
 
     @property
@@ -155,6 +155,8 @@ class TrainingJob:
         ]
         environment = child_environment() if environment is None else environment
         self.process = SegmentationProcess(command, environment, grace_s=20.0)
+
+    needs_packages = True  # PyTorch and MONAI
 
     @property
     def outcome(self) -> Outcome | None:

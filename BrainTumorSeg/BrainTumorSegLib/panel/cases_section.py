@@ -68,8 +68,10 @@ class CasesSection:
         show_text(ui.casesLabel, _("{count} cases").format(count=count) if self.folder else "")
         ui.casesFolderButton.enabled = idle
         ui.addCaseButton.enabled = idle and is_complete(node)
-        ui.trainButton.text = _("Train on my cases") if idle else _("Cancel")
-        ui.trainButton.enabled = count >= LEAST_CASES if idle else True
+        ui.trainButton.enabled = count >= LEAST_CASES or not idle
+        ui.trainButton.text = _("Train on my cases")
+        if not idle:
+            ui.trainButton.text = _("Cancel")
         tip = _("Train the chosen model further on your cases. A fifth of them is held out.")
         least = _("At least {count} cases are needed.").format(count=LEAST_CASES)
         show_tool_tip(ui.trainButton, tip if count >= LEAST_CASES else f"{tip}\n{least}")
@@ -128,7 +130,7 @@ class CasesSection:
         try:
             with self.messages.errorsShown(failed, waitCursor=True):
                 job = make()
-                if isinstance(job, TrainingJob) or job.needsExtraction:
+                if job.needs_packages:
                     self.logic.ensureDependencies(isinstance(job, CaseJob))
                 job.start()
                 self.job = job
