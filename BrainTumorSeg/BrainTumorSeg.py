@@ -83,6 +83,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel; called once, when the module is first opened."""
         ScriptedLoadableModuleWidget.setup(self)
+        from BrainTumorSegLib.panel.batch_section import BatchSection
         from BrainTumorSegLib.panel.cases_section import CasesSection
         from BrainTumorSegLib.panel.input_section import InputSection
         from BrainTumorSegLib.panel.messages import Messages
@@ -104,8 +105,10 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.review = ReviewSection(self.ui, messages)
         self.result = ResultSection(self.ui, messages, self.review.startOver)
         self.cases = CasesSection(self.ui, messages, self.models.refresh)
+        self.batch = BatchSection(self.ui, messages, self.run, self.onDone)
         self._sections = (
             *(self.models, self.inputs, self.run, self.result, self.review, self.cases),
+            self.batch,
         )
         scene = slicer.mrmlScene
         for event, reaction in (
@@ -119,11 +122,10 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
-        """End a running segmentation; called when the module is unloaded and when Slicer exits."""
+        """End what runs; called when the module is unloaded and when Slicer exits."""
         if self._sections:
-            self.run.close()
-            self.review.close()
-            self.cases.close()
+            for section in (self.run, self.batch, self.review, self.cases):
+                section.close()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -145,6 +147,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller: "VtkObject", event: "VtkObject") -> None:
         """End the run: its volumes are about to vanish."""
         self.run.onSceneClosed()
+        self.batch.onSceneClosed()
         self.onSceneStartImport(caller, event)
 
     def onSceneStartImport(self, caller: "VtkObject", event: "VtkObject") -> None:
@@ -204,6 +207,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onModel(self, entry: "ModelEntry") -> None:
         """Check the volumes against what the chosen model expects."""
         self.inputs.setModel(entry)
+        self.batch.setModel(entry)
 
     def onFindings(self) -> None:
         """A run may have become possible, or impossible."""
@@ -247,7 +251,7 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
 
     def startJob(self, parameters: "Parameters") -> "SegmentationJob":
         """Start a run of the panel's parameters that is polled; see SegmentationJob."""
-        from BrainTumorSegLib.result_import import ResultOptions
+        from BrainTumorSegLib.parameters import run_settings
 
         return self.segment(
             parameters.t1,
@@ -255,17 +259,8 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
             parameters.t2,
             parameters.flair,
             waitForCompletion=False,
-            model=parameters.model,
-            device=parameters.device,
             target=parameters.segmentation,
-            prepare=parameters.prepare,
-            options=ResultOptions(
-                parameters.regions,
-                parameters.probabilities,
-                parameters.smoothing if parameters.surface else None,
-                parameters.prepared,
-                parameters.uncertainty,
-            ),
+            **run_settings(parameters),
         )
 
     def segment(

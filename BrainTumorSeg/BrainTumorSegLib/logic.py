@@ -78,7 +78,7 @@ class SegmentationJob:
         grace_s: float = 3.0,
     ):
         self.nodes = {sequence: node for sequence, node in nodes.items() if node is not None}
-        self.description = _description(model)
+        self.description = description_of(model)
         self.reference = reference or reference_of(self.nodes, self.description, prepare)
         self.scene, self.prepare = scene, prepare
         self.model, self.device, self.target, self.options = model, device, target, options
@@ -240,6 +240,7 @@ class SegmentationJob:
         reference = reference_node if self.scene.IsNodePresent(reference_node) else None
         target = self.target if self.target and self.scene.IsNodePresent(self.target) else None
         name = _("{volume} tumor").format(volume=reference_node.GetName())
+        name = name if target else self.scene.GenerateUniqueName(name)
         node = import_segmentation(
             self.scene,
             output.labels,
@@ -309,7 +310,7 @@ def segment(
         return job.finish()
 
 
-def _description(model: str) -> ModelDescription | None:
+def description_of(model: str) -> ModelDescription | None:
     """Return what a model says about itself; if it cannot be read, the child will say why."""
     try:
         return read_description(find_model(model))
