@@ -83,33 +83,24 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel; called once, when the module is first opened."""
         ScriptedLoadableModuleWidget.setup(self)
-        from BrainTumorSegLib.panel.batch_section import BatchSection
-        from BrainTumorSegLib.panel.cases_section import CasesSection
-        from BrainTumorSegLib.panel.input_section import InputSection
-        from BrainTumorSegLib.panel.messages import Messages
-        from BrainTumorSegLib.panel.model_section import ModelSection
-        from BrainTumorSegLib.panel.result_section import ResultSection
-        from BrainTumorSegLib.panel.review_section import ReviewSection
-        from BrainTumorSegLib.panel.run_section import RunSection
+        from BrainTumorSegLib import panel
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/BrainTumorSeg.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = BrainTumorSegLogic()
-        messages = Messages(self.ui)
-        self.inputs = InputSection(self.ui, self.onFindings)
+        messages = panel.Messages(self.ui)
+        self.inputs = panel.InputSection(self.ui, self.onFindings)
         asked = (self.inputs.problems, self.inputs.needsExtraction)
-        self.run = RunSection(self.ui, messages, self.logic, *asked, self.onDone)
-        self.models = ModelSection(self.ui, messages, self.onModel)
-        self.review = ReviewSection(self.ui, messages)
-        self.result = ResultSection(self.ui, messages, self.review.startOver)
-        self.cases = CasesSection(self.ui, messages, self.models.refresh)
-        self.batch = BatchSection(self.ui, messages, self.run, self.onDone)
-        self._sections = (
-            *(self.models, self.inputs, self.run, self.result, self.review, self.cases),
-            self.batch,
-        )
+        self.run = panel.RunSection(self.ui, messages, self.logic, *asked, self.onDone)
+        self.models = panel.ModelSection(self.ui, messages, self.onModel)
+        self.review = panel.ReviewSection(self.ui, messages)
+        self.result = panel.ResultSection(self.ui, messages, self.review.startOver)
+        self.cases = panel.CasesSection(self.ui, messages, self.models.refresh)
+        self.batch = panel.BatchSection(self.ui, messages, self.run, self.onDone)
+        shown = (self.models, self.inputs, self.run, self.result, self.review, self.cases)
+        self._sections = (*shown, self.batch)
         scene = slicer.mrmlScene
         for event, reaction in (
             (scene.StartCloseEvent, self.onSceneStartClose),
@@ -215,7 +206,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onDone(self, segmentation: "SegmentationNode") -> None:
         """Show the new segmentation and its measurements, also when another module is open."""
-        from BrainTumorSegLib.views import show_result
+        from BrainTumorSegLib.result_views import show_result
 
         parameters = BrainTumorSegLogic().getParameterNode()
         parameters.segmentation = segmentation

@@ -86,13 +86,14 @@ def test_ui_parameters_are_those_of_the_parameter_class():
 
 
 def test_every_node_selector_gets_the_scene():
-    selectors = {w.get("name") for w in UI.iter("widget") if w.get("class").startswith("qMRMLNode")}
+    kinds = ("qMRMLNodeComboBox", "qMRMLSegmentsTableView")
+    selectors = {w.get("name") for w in UI.iter("widget") if w.get("class") in kinds}
     connected = {
         c.find("receiver").text
         for c in UI.iter("connection")
         if c.find("slot").text == "setMRMLScene(vtkMRMLScene*)"
     }
-    assert len(selectors) == 5
+    assert len(selectors) == 6
     assert selectors == connected
 
 
@@ -102,6 +103,16 @@ def test_every_control_has_a_tool_tip():
             continue
         tips = [p for p in widget.findall("property") if p.get("name") == "toolTip"]
         assert tips, widget.get("name")
+
+
+def test_screen_readers_have_a_name_for_every_control():
+    """Where a control shows no text of its own, or a sign."""
+    silent = ("QLabel", "ctkCollapsibleButton", "qMRMLWidget")
+    for widget in UI.iter("widget"):
+        told = {p.get("name"): p.findtext("string") or "" for p in widget.findall("property")}
+        speaks = any(word.isalpha() for word in told.get("text", ""))
+        if widget.get("class") not in silent and not speaks:
+            assert told.get("accessibleName"), widget.get("name")
 
 
 def test_terminology_file_holds_the_codes_names_and_colors_of_the_segments():

@@ -174,7 +174,7 @@ class TestRun:
         shown = window.ui.sizesTable
         cells = [shown.item(row, 0).text() for row in range(shown.rowCount)]
         assert cells[:4] == ["Necrosis", "Edema", "Non-enhancing tumor", "Enhancing tumor"]
-        assert window.ui.show3DButton.node is node
+        assert window.ui.show3DButton.node is window.ui.segmentsTable.node is node
         window.screenshot("done")
 
     def test_window_stays_alive_and_progress_never_falls(self, window, slicer_scene):

@@ -189,6 +189,39 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):
             self.setCurrentIndex(self._entries().index(self._current))
 
 
+class qMRMLSegmentsTableView(QtWidgets.QTableWidget):
+    """Eye, color and name of the segments, as they are when the node is set."""
+
+    statusColumnVisible = stored(bool, "statusColumnVisible", True)
+    filterBarVisible = stored(bool, "filterBarVisible", True)
+
+    def __init__(self, parent=None):
+        super().__init__(0, 3, parent)
+        self.node = None
+        self.verticalHeader().hide()
+        self.horizontalHeader().hide()
+        self.horizontalHeader().setStretchLastSection(True)
+
+    def setMRMLScene(self, scene):
+        self.setSegmentationNode(None)
+
+    def setSegmentationNode(self, node):
+        assert node is None or isinstance(node, slicer.vtkMRMLSegmentationNode)
+        self.node = node
+        held = node.GetSegmentation() if node else slicer.vtkSegmentation()
+        self.setRowCount(held.GetNumberOfSegments())
+        for row, segment in enumerate(map(held.GetSegment, held.GetSegmentIDs())):
+            color = QtWidgets.QTableWidgetItem()
+            color.setBackground(QtGui.QColor.fromRgbF(*segment.GetColor()))
+            eye, name = map(QtWidgets.QTableWidgetItem, ("\u25c9", segment.GetName()))
+            for column, item in enumerate((eye, color, name)):
+                self.setItem(row, column, item)
+        for column in (0, 1):
+            self.setColumnWidth(column, 30)
+        for row in range(held.GetNumberOfSegments()):
+            self.setRowHeight(row, 26)
+
+
 class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):
     def __init__(self, parent=None):
         super().__init__(parent)

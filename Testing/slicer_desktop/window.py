@@ -50,7 +50,7 @@ class Window:
         self.module = module.BrainTumorSegWidget(self.parent)
         self.module.setup()
         self.ui = self.module.ui
-        self.parent.resize(540, 960)
+        self.parent.resize(540, 790)
         self.parent.show()
 
     @property
@@ -90,6 +90,8 @@ class Window:
         """Save a picture of the window when $SCREENSHOT_FOLDER asks for it."""
         folder = os.environ.get("SCREENSHOT_FOLDER")
         if folder:
+            self.spin(seconds=0.1)
+            self.parent.resize(540, self.parent.sizeHint().height())  # as in Slicer's scroll area
             self.spin(seconds=0.1)
             assert self.parent.grab().save(str(Path(folder) / f"{name}.png"))
 

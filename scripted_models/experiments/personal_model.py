@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from scripted_models.experiments.personal_cases import PersonalCases, split_pers
 from scripted_models.experiments.personal_experiment import personal_experiment
 from scripted_models.experiments.personal_scores import BeforeAfter
 from scripted_models.labels import LabelCoding
-from scripted_models.runtime.atomic_files import make_folder, only_writer, write_file
+from scripted_models.runtime.atomic_files import LOCK, make_folder, only_writer, write_file
 from scripted_models.runtime.progress import Progress
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.raw_cases import PreparationOptions
@@ -131,14 +131,15 @@ def _refuse_places(run: PersonalRun) -> None:
         if is_so:
             action = "choose another --output"
             raise InputError(found=found, expected=expected, action=action, path=output)
-    if work.exists() and not run.resume:
+    begun = work.is_dir() and any(path.name != LOCK for path in work.iterdir())
+    if begun and not run.resume:
         raise InputError(
             found=f"a run that was stopped ({work.name} beside it)",
             expected="a new name, or that run",
             action="add --resume to continue it, or delete that folder",
             path=output,
         )
-    if run.resume and not work.exists():
+    if run.resume and not begun:
         run.progress.message(f"{output}: no run to continue, it starts from the beginning")
 
 
@@ -151,9 +152,12 @@ def _workplace(run: PersonalRun) -> Iterator[None]:
             is_own = True
             yield
     except BaseException as error:
-        if is_own and not _can_resume(run):
+        if not is_own:
+            with suppress(OSError):  # it is another run's, or a lock is in it
+                run.work.rmdir()
+        elif not _can_resume(run):
             shutil.rmtree(run.work, ignore_errors=True)
-        elif is_own and isinstance(error, KeyboardInterrupt):
+        elif isinstance(error, KeyboardInterrupt):
             raise Cancelled(
                 action=f"continue it with --resume, or delete {run.work.name} beside the output",
                 path=run.output,

@@ -180,10 +180,10 @@ class CasesSection:
     def _showProgress(self, fraction: float, remaining_s: float | None) -> None:
         bar = self.ui.casesProgressBar
         bar.visible, bar.value = True, round(100 * fraction)
-        bar.format = "%p%"
+        bar.resetFormat()
         if remaining_s is not None:
-            minutes = max(1, round(remaining_s / 60))
-            bar.format = _("%p%, {minutes} min left").format(minutes=minutes)
+            left = _("{minutes} min left").format(minutes=max(1, round(remaining_s / 60)))
+            bar.format = f"%p% {left}"
 
 
 def _mean(dice: dict[str, float]) -> str:

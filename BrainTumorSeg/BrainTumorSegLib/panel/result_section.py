@@ -14,6 +14,8 @@ from ..slicer_types import Parameters, SegmentationNode, TableNode, Ui
 from ..translation import _
 from .messages import Messages
 
+HEADER_LINES, MARGIN = 2, 8  # of the table, pixels
+
 
 class ResultSection:
     """Buttons and table of the chosen segmentation.
@@ -61,6 +63,8 @@ class ResultSection:
             table = None  # measured on another segmentation
         filled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
         self.ui.show3DButton.setSegmentationNode(node)
+        self.ui.segmentsTable.setSegmentationNode(node)
+        self.ui.segmentsTable.visible = filled
         self.ui.show3DButton.enabled = filled
         self.ui.editButton.enabled = filled
         self.ui.measureButton.enabled = filled
@@ -79,8 +83,10 @@ class ResultSection:
                 item.setTextAlignment(side | qt.Qt.AlignVCenter)
                 widget.setItem(row, column, item)
         widget.resizeRowsToContents()
+        head = HEADER_LINES * widget.fontMetrics().lineSpacing() + MARGIN
+        widget.horizontalHeader().setFixedHeight(head)
+        widget.setFixedHeight(head + widget.verticalHeader().length() + MARGIN // 2)
         widget.visible = bool(rows)
-        widget.updateGeometry()
 
     def measure(self, parameters: Parameters) -> None:
         """Fill the table of the parameters from their segmentation."""

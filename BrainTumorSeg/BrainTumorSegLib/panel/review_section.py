@@ -7,7 +7,7 @@ from pathlib import Path
 import qt
 import slicer
 
-from .. import review, views
+from .. import result_views, review
 from ..report_page import write_report_page
 from ..run_folder import make_run_folder
 from ..slicer_types import Parameters, SegmentationNode, Ui
@@ -91,20 +91,20 @@ class ReviewSection:
         """Move the slice views to the next slice of least certainty."""
         node, number = self.segmentation, next(self._slices)
         with self.messages.errorsShown(_("The slice could not be shown.")):
-            views.jump_to(slicer.mrmlScene, review.place_in_slice(node, number))
+            result_views.jump_to(slicer.mrmlScene, review.place_in_slice(node, number))
         show_text(self.ui.sliceLabel, _("Slice {number}").format(number=number))
 
     def onUncertaintyShown(self, shown: bool) -> None:
         """Lay the uncertainty over the volumes, or take it away."""
         volume = uncertainty_of(self.segmentation) if shown and self.segmentation else None
-        views.show_overlay(volume)
+        result_views.show_overlay(volume)
 
     def onCompare(self, shown: bool) -> None:
         """Show the four sequences side by side, or the layout of before."""
         if shown and self.segmentation is not None:
-            self._formerLayout = views.show_compared(review.inputs_of(self.segmentation))
+            self._formerLayout = result_views.show_compared(review.inputs_of(self.segmentation))
         elif self._formerLayout is not None:
-            views.show_layout(self._formerLayout)
+            result_views.show_layout(self._formerLayout)
             self._formerLayout = None
 
     def onVerdict(self, index: int = -1) -> None:
