@@ -23,7 +23,7 @@ from .findings import finding_in_words, merged
 from .input_check import check_choice, reference_of
 from .prepared_import import import_prepared, read_prepared
 from .protocol import Event
-from .python_child import child_environment, find_python, segment_command
+from .python_child import child_environment, find_python, program, segment_command
 from .result_import import (
     SEGMENTS_ONLY,
     ResultOptions,
@@ -116,8 +116,10 @@ class SegmentationJob:
 
         Raises:
             InputError: the volumes cannot be used; nothing was started.
+            ResourceError: the command prefix cannot be used.
         """
         check_choice(self.nodes, self.description)
+        program(self.python)
         self.scene = self.scene or self.nodes[self.reference].GetScene()
         self.folder = make_run_folder()
         self._export = export_steps(
@@ -182,7 +184,7 @@ class SegmentationJob:
             raise RuntimeError("The run goes on: call poll() until outcome is there.")
         try:
             if outcome.state != DONE or self.exported is None:
-                error = self._failure or run_error(outcome, self.python)
+                error = self._failure or run_error(outcome, self._started())
                 raise error from ChildOutput(outcome.log)
             return self._import(outcome.result, self.exported)
         finally:
@@ -200,6 +202,8 @@ class SegmentationJob:
     def _export_next(self, steps: Iterator[ExportedVolumes], folder: Path) -> list[Event]:
         try:
             exported = next(steps)
+            if is_last := len(exported.files) == len(self.nodes):
+                self._start_child(exported, folder)
         except ScriptedModelsError as error:
             return self._fail(error)
         except (OSError, RuntimeError) as error:
@@ -207,10 +211,12 @@ class SegmentationJob:
             action = _("make room on the disk and segment again")
             return self._fail(ResourceError(found=found, action=action, path=folder))
         self.exported, notes = exported, []
-        if len(exported.files) == len(self.nodes):
-            self._start_child(exported, folder)
+        if is_last:
             notes = [Event("message", finding_in_words(note)) for note in merged(exported.notes)]
         return [*notes, Event("stage", stage="export", fraction=self.fraction)]
+
+    def _started(self) -> str:
+        return self.process.command[0] if self.process else self.python
 
     def _fail(self, error: ScriptedModelsError) -> list[Event]:
         self._failure = error

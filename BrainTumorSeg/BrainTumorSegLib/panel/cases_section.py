@@ -1,6 +1,7 @@
 """Section My cases: corrected results are kept, and a model learns from them."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,10 @@ class CasesSection:
         ui.casesFolderButton.enabled = idle
         filled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
         ui.addCaseButton.enabled = idle and filled
-        ui.trainButton.text = _("Train on my cases") if idle else _("Cancel")
+        if idle:
+            ui.trainButton.text = _("Train on my cases")
+        else:
+            ui.trainButton.text = _("Cancel")
         ui.trainButton.enabled = count >= LEAST_CASES if idle else True
         tip = _("Train the chosen model further on your cases. A fifth of them is held out.")
         least = _("At least {count} cases are needed.").format(count=LEAST_CASES)
@@ -93,8 +97,8 @@ class CasesSection:
         if not self.folder:
             self.onFolder()
         if self.folder and self._parameters is not None:
-            job = CaseJob(self._parameters.segmentation, Path(self.folder))
-            self._start(job, _("The case could not be stored."))
+            make = partial(CaseJob, self._parameters.segmentation, Path(self.folder))
+            self._start(make, _("The case could not be stored."))
 
     def onTrain(self, checked: bool = False) -> None:
         """Start a training, or cancel what runs."""
@@ -104,8 +108,8 @@ class CasesSection:
             return
         if self._parameters is not None:
             model = self._parameters.model
-            job = TrainingJob(Path(self.folder), model, _free_name(model))
-            self._start(job, _("The training could not be started."))
+            make = partial(TrainingJob, Path(self.folder), model, _free_name(model))
+            self._start(make, _("The training could not be started."))
 
     def onTimer(self) -> None:
         """Show what the job said since the last call; finish when it has ended."""
@@ -121,9 +125,10 @@ class CasesSection:
         if job.outcome is not None:
             self._finish(job)
 
-    def _start(self, job: CaseJob | TrainingJob, failed: str) -> None:
+    def _start(self, make: Callable[[], CaseJob | TrainingJob], failed: str) -> None:
         self.messages.clear()
         with self.messages.errorsShown(failed, waitCursor=True):
+            job = make()
             job.start()
             self.job = job
             self._showProgress(0.0, None)
