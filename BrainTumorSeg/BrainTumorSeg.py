@@ -100,8 +100,9 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.review = panel.ReviewSection(self.ui, messages)
         self.result = panel.ResultSection(self.ui, messages, self.review.startOver)
         self.cases = panel.CasesSection(self.ui, messages, self.logic, self.models.refresh)
+        self.batch = panel.BatchSection(self.ui, messages, self.run, self.onDone)
         shown = (self.models, self.inputs, self.run, self.result, self.review, self.cases)
-        self._sections = shown
+        self._sections = (*shown, self.batch)
         scene = slicer.mrmlScene
         for event, reaction in (
             (scene.StartCloseEvent, self.onSceneStartClose),
@@ -114,11 +115,10 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
-        """End a running segmentation; called when the module is unloaded and when Slicer exits."""
+        """End what runs; called when the module is unloaded and when Slicer exits."""
         if self._sections:
-            self.run.close()
-            self.review.close()
-            self.cases.close()
+            for section in (self.run, self.batch, self.review, self.cases):
+                section.close()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -140,6 +140,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller: "VtkObject", event: "VtkObject") -> None:
         """End the run: its volumes are about to vanish."""
         self.run.onSceneClosed()
+        self.batch.onSceneClosed()
         self.onSceneStartImport(caller, event)
 
     def onSceneStartImport(self, caller: "VtkObject", event: "VtkObject") -> None:
@@ -200,6 +201,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onModel(self, entry: "ModelEntry") -> None:
         """Check the volumes against what the chosen model expects."""
         self.inputs.setModel(entry)
+        self.batch.setModel(entry)
 
     def onFindings(self) -> None:
         """A run may have become possible, or impossible, and volumes of a result be gone."""
@@ -245,7 +247,7 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
 
     def startJob(self, parameters: "Parameters") -> "SegmentationJob":
         """Start a run of the panel's parameters that is polled; see SegmentationJob."""
-        from BrainTumorSegLib.result_import import ResultOptions
+        from BrainTumorSegLib.parameters import run_settings
 
         return self.segment(
             parameters.t1,
@@ -253,17 +255,8 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
             parameters.t2,
             parameters.flair,
             waitForCompletion=False,
-            model=parameters.model,
-            device=parameters.device,
             target=parameters.segmentation,
-            prepare=parameters.prepare,
-            options=ResultOptions(
-                parameters.regions,
-                parameters.probabilities,
-                parameters.smoothing if parameters.surface else None,
-                parameters.prepared,
-                parameters.uncertainty,
-            ),
+            **run_settings(parameters),
         )
 
     def segment(

@@ -270,7 +270,8 @@ class TestDiagnostics:
         return home
 
     def test_versions_and_machine_are_told(self, home, monkeypatch):
-        app = SimpleNamespace(applicationVersion="5.12.3", revision="34567")
+        versions = {"applicationVersion": "5.12.3", "revision": "34567"}
+        app = SimpleNamespace(**versions, userSettings=lambda: SimpleNamespace(value={}.get))
         monkeypatch.setattr(slicer, "app", app, raising=False)
         facts = dict(line.split(": ", 1) for line in report.diagnostics().splitlines())
         assert facts["Slicer"] == "5.12.3, revision 34567"

@@ -47,6 +47,11 @@ def detect(scene: Scene, chosen: Iterable[VolumeNode] = ()) -> dict[str, SlotGue
     candidates = volume_candidates(scene)
     if len(groups) == 1:
         candidates = [candidate for candidate in candidates if candidate.group in groups]
+    return guess_slots(scene, candidates)
+
+
+def guess_slots(scene: Scene, candidates: Iterable[Candidate[str]]) -> dict[str, SlotGuess]:
+    """Propose one of the candidates, or none, for each of 't1', 't1c', 't2', 'flair'."""
     guesses = assign_sequences(candidates)
     return {
         sequence: SlotGuess(

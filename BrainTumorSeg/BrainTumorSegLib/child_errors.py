@@ -14,6 +14,7 @@ from scripted_models.errors import (
     ScriptedModelsError,
 )
 
+from .command_prefix import correction, prefix_setting
 from .segmentation_process import CANCELLED, Outcome
 from .translation import _
 
@@ -74,7 +75,7 @@ def not_started(program: str, reason: str) -> ResourceError:
     """Return the error about a program that the system did not start."""
     return ResourceError(
         found=_("a program that cannot be started ({reason})").format(reason=reason),
-        action=_("install Slicer and this extension again"),
+        action=correction() if prefix_setting() else _("install Slicer and this extension again"),
         path=program,
     )
 

@@ -19,6 +19,7 @@ from scripted_models.bundle.model_folders import shipped_models, user_models, us
 from scripted_models.errors import ResourceError
 
 from . import package_parent
+from .command_prefix import prefix_setting
 
 PACKAGES = ("torch", "monai", "deepbet", "numpy", "SimpleITK")
 
@@ -38,6 +39,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     yield "Processors", str(os.cpu_count())
     yield "Memory", _memory()
     yield "NVIDIA driver", "found" if shutil.which("nvidia-smi") else "not found"
+    yield "Command prefix", "set" if prefix_setting() else "none"
     yield "Models", _models()
 
 

@@ -24,7 +24,7 @@ from .input_check import check_choice, reference_of
 from .prepared_import import import_prepared, read_prepared
 from .previous_result import previous_of
 from .protocol import Event
-from .python_child import child_environment, find_python, segment_command
+from .python_child import child_environment, find_python, program, segment_command
 from .result_import import (
     SEGMENTS_ONLY,
     ResultOptions,
@@ -79,7 +79,7 @@ class SegmentationJob:
         grace_s: float = 3.0,
     ):
         self.nodes = {sequence: node for sequence, node in nodes.items() if node is not None}
-        self.description = _description(model)
+        self.description = description_of(model)
         self.reference = reference or reference_of(self.nodes, self.description, prepare)
         self.scene, self.prepare = scene, prepare
         self.model, self.device, self.target, self.options = model, device, target, options
@@ -117,8 +117,10 @@ class SegmentationJob:
 
         Raises:
             InputError: the volumes cannot be used; nothing was started.
+            ResourceError: the command prefix cannot be used.
         """
         check_choice(self.nodes, self.description)
+        program(self.python)
         self.scene = self.scene or self.nodes[self.reference].GetScene()
         self.folder = make_run_folder()
         self._export = export_steps(
@@ -183,7 +185,7 @@ class SegmentationJob:
             raise RuntimeError("The run goes on: call poll() until outcome is there.")
         try:
             if outcome.state != DONE or self.exported is None:
-                error = self._failure or run_error(outcome, self.python)
+                error = self._failure or run_error(outcome, self._started())
                 raise error from ChildOutput(outcome.log)
             return self._import(outcome.result, self.exported)
         finally:
@@ -201,6 +203,8 @@ class SegmentationJob:
     def _export_next(self, steps: Iterator[ExportedVolumes], folder: Path) -> list[Event]:
         try:
             exported = next(steps)
+            if is_last := len(exported.files) == len(self.nodes):
+                self._start_child(exported, folder)
         except ScriptedModelsError as error:
             return self._fail(error)
         except (OSError, RuntimeError) as error:
@@ -208,10 +212,12 @@ class SegmentationJob:
             action = _("make room on the disk and segment again")
             return self._fail(ResourceError(found=found, action=action, path=folder))
         self.exported, notes = exported, []
-        if len(exported.files) == len(self.nodes):
-            self._start_child(exported, folder)
+        if is_last:
             notes = [Event("message", finding_in_words(note)) for note in merged(exported.notes)]
         return [*notes, Event("stage", stage="export", fraction=self.fraction)]
+
+    def _started(self) -> str:
+        return self.process.command[0] if self.process else self.python
 
     def _fail(self, error: ScriptedModelsError) -> list[Event]:
         self._failure = error
@@ -241,6 +247,7 @@ class SegmentationJob:
         reference = reference_node if self.scene.IsNodePresent(reference_node) else None
         target = self.target if self.target and self.scene.IsNodePresent(self.target) else None
         name = _("{volume} tumor").format(volume=reference_node.GetName())
+        name = name if target else self.scene.GenerateUniqueName(name)
         node = import_segmentation(
             self.scene,
             output.labels,
@@ -310,7 +317,7 @@ def segment(
         return job.finish()
 
 
-def _description(model: str) -> ModelDescription | None:
+def description_of(model: str) -> ModelDescription | None:
     """Return what a model says about itself; if it cannot be read, the child will say why."""
     try:
         return read_description(find_model(model))

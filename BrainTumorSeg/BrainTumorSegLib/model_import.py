@@ -54,7 +54,16 @@ def import_model(
     if exit_code:
         lines = complaints.splitlines()
         raise _error(exit_code, output, lines) from ChildOutput(lines)
-    return entry_of(stored_model(Path(json.loads(output)["path"])))
+    return entry_of(stored_model(_stored_in(output)))
+
+
+def _stored_in(output: str) -> Path:
+    """Return the folder that the child names; a wrapper may have written around its answer."""
+    try:
+        answer, _end_of_it = json.JSONDecoder().raw_decode(output, output.index("{"))
+        return Path(answer["path"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ended_early(0, output.splitlines()) from error
 
 
 def _error(exit_code: int, output: str, lines: Sequence[str]) -> ScriptedModelsError:

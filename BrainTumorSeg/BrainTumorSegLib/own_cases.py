@@ -1,6 +1,5 @@
 """Corrected segmentations as training cases in a folder of the user, and a model from them."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from .case_data import first_result_of, volumes_and_labels
 from .child_errors import ChildOutput, run_error
 from .prepared_import import read_prepared
 from .protocol import Event
-from .python_child import child_environment, find_python, program
+from .python_child import child_environment, end_option, find_python, program
 from .review import inputs_of, report_of
 from .run_folder import make_run_folder
 from .segmentation_process import DONE, Outcome, SegmentationProcess
@@ -111,7 +110,8 @@ class CaseJob:
             self.process.close()
 
     def _prepare(self, reference: str) -> None:
-        temporary, python = make_run_folder(), find_python()
+        start = program(find_python())
+        temporary = make_run_folder()
         try:
             steps = export_steps(inputs_of(self.node), temporary, reference, None, prepare=True)
             *_, exported = steps
@@ -120,9 +120,9 @@ class CaseJob:
             raise
         files = [part for m, f in exported.files.items() for part in (f"--{m}", str(f))]
         command = [
-            *(*program(python), "prepare", *files),
+            *(*start, "prepare", *files),
             *("--output", str(temporary / "prepared"), "--case-name", CASE_NAME),
-            *("--reference", reference, "--progress", "json", "--end-with", str(os.getpid())),
+            *("--reference", reference, "--progress", "json", *end_option()),
         ]
         self.process = SegmentationProcess(command, self.environment, temporary)
         self.process.start()
@@ -151,7 +151,7 @@ class TrainingJob:
         command = [
             *(*program(find_python()), "personalise", str(folder)),
             *("--model", model, "--output", str(self.model_folder), "--resume"),
-            *("--progress", "json", "--end-with", str(os.getpid()), *options),
+            *("--progress", "json", *end_option(), *options),
         ]
         environment = child_environment() if environment is None else environment
         self.process = SegmentationProcess(command, environment, grace_s=20.0)

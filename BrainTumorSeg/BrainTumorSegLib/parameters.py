@@ -7,6 +7,8 @@ from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrappe
 
 from scripted_models.sequences import SEQUENCES
 
+from .result_import import ResultOptions
+
 NODES = (*SEQUENCES, "segmentation", "table")  # the parameters that are nodes
 
 
@@ -58,6 +60,23 @@ def parameters_of(node: Any) -> Any:
     """
     wrapper: Any = BrainTumorSegParameterNode  # made over by its decorator
     return wrapper(node)
+
+
+def run_settings(parameters: Any) -> dict[str, Any]:
+    """Return what `SegmentationJob` takes besides volumes and target, as it is chosen now."""
+    options = ResultOptions(
+        parameters.regions,
+        parameters.probabilities,
+        parameters.smoothing if parameters.surface else None,
+        parameters.prepared,
+        parameters.uncertainty,
+    )
+    return {
+        "model": parameters.model,
+        "device": parameters.device,
+        "prepare": parameters.prepare,
+        "options": options,
+    }
 
 
 def forget_node(parameters: Any, node: object) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import slicer
 
 from . import package_parent
+from .command_prefix import command_prefix
 
 # As ``-m scripted_models``, which takes modules from the folder that Slicer was started in first.
 # Python before 3.11 does not know PYTHONSAFEPATH. ``-c`` puts an empty entry there, and it goes.
@@ -19,8 +20,21 @@ _START = (
 
 
 def program(python: str) -> tuple[str, ...]:
-    """Return the start of a command line that runs the program ``scripted_models``."""
-    return python, "-c", _START
+    """Return the start of a command line that runs the program ``scripted_models``.
+
+    Raises:
+        ResourceError: the user's command prefix is wrong.
+    """
+    return *command_prefix(), python, "-c", _START
+
+
+def end_option() -> tuple[str, ...]:
+    """Return the option with which a child ends when this process is gone.
+
+    None behind a prefix: on another machine the number would be that of a stranger. There the
+    child ends with the pipe that it writes into.
+    """
+    return () if command_prefix() else ("--end-with", str(os.getpid()))
 
 
 def find_python() -> str:
@@ -92,5 +106,5 @@ def segment_command(
         *("--output", str(output), "--case-name", case_name),
         *("--model", model, "--device", device, "--progress", "json", *extra),
         *("--prepare", *prepare),
-        *("--end-with", str(os.getpid())),
+        *end_option(),
     ]

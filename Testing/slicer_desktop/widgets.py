@@ -34,6 +34,8 @@ class qMRMLWidget(QtWidgets.QWidget):
 class ctkCollapsibleButton(QtWidgets.QWidget):
     """A title that shows and hides what is below it."""
 
+    contentsCollapsed = QtCore.Signal(bool)
+
     def __init__(self, parent=None):
         super().__init__(parent)
         self._text, self._collapsed = "", False
@@ -45,6 +47,7 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
     def _set_collapsed(self, collapsed):
         self._collapsed = collapsed
         self.arrange()
+        self.contentsCollapsed.emit(collapsed)
 
     text = QtCore.Property(str, lambda self: self._text, _set_text)
     collapsed = QtCore.Property(bool, lambda self: self._collapsed, _set_collapsed)

@@ -4,6 +4,7 @@
 parameters of the scene by its `setParameterNode`.
 """
 
+from .batch_section import BatchSection
 from .cases_section import CasesSection
 from .input_section import InputSection
 from .messages import Messages
@@ -13,6 +14,7 @@ from .review_section import ReviewSection
 from .run_section import RunSection
 
 __all__ = [
+    "BatchSection",
     "CasesSection",
     "InputSection",
     "Messages",

@@ -28,8 +28,18 @@ def fill_field(field: Widget, text: str) -> None:
 
 def show_tool_tip(widget: Widget, text: str) -> None:
     """Give a widget a tool tip; Qt has no plain ones, so the text is escaped."""
-    escaped = html.escape(printable(text), quote=False)
-    widget.toolTip = "<qt>" + escaped.replace("\n", "<br>") + "</qt>"
+    widget.toolTip = _escaped(text)
+
+
+def fill_cell(table: Widget, row: int, column: int, text: str, tip: str) -> None:
+    """Put a text and a tool tip into a cell of a QTableWidget; such texts are shown as they are."""
+    if table.item(row, column) is None:
+        table.setItem(row, column, qt.QTableWidgetItem())
+    item, shown, escaped = table.item(row, column), printable(text), _escaped(tip)
+    if item.text() != shown:
+        item.setText(shown)
+    if item.toolTip() != escaped:
+        item.setToolTip(escaped)
 
 
 def show_error(text: str, details: str = "") -> None:
@@ -42,3 +52,8 @@ def show_error(text: str, details: str = "") -> None:
 def confirmed(question: str) -> bool:
     """Ask a question with OK and Cancel."""
     return bool(slicer.util.confirmOkCancelDisplay(printable(question), textFormat=qt.Qt.PlainText))
+
+
+def _escaped(text: str) -> str:
+    escaped = html.escape(printable(text), quote=False)
+    return "<qt>" + escaped.replace("\n", "<br>") + "</qt>"

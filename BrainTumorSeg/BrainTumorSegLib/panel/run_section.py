@@ -56,6 +56,8 @@ class RunSection:
         self.ui, self.messages, self.logic = ui, messages, logic
         self.problems, self.needsExtraction, self.onDone = problems, needsExtraction, onDone
         self.job: SegmentationJob | None = None
+        self.onBusy: Callable[[], None] = lambda: None  # called when a run began or ended
+        self._blocked = ""
         self._parameters: Parameters | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_INTERVAL_MS)
@@ -78,6 +80,11 @@ class RunSection:
             self._hideProgress()
         self.updateButton()
 
+    def block(self, reason: str) -> None:
+        """Let no run start for a reason, or let them start again with an empty one."""
+        self._blocked = reason
+        self.updateButton()
+
     def onSceneClosed(self) -> None:
         """End a run whose volumes are about to vanish, and say so; what was said is of the past."""
         ended = self.job is not None
@@ -88,13 +95,14 @@ class RunSection:
 
     def updateButton(self) -> None:
         """Say on the button what a click does, or what is missing for it."""
+        self.onBusy()
         button = self.ui.segmentButton
         if self.job is not None:
             button.text = _("Cancel")
             show_tool_tip(button, _("End the running segmentation."))
             button.enabled = not self.job.cancelling
             return
-        problems = self.problems()
+        problems = self._problems()
         button.text = _("Segment")
         show_tool_tip(button, "\n".join(problems) or _("Segment the tumor in the four volumes."))
         button.enabled = self._parameters is not None and not problems
@@ -131,8 +139,11 @@ class RunSection:
         """Put the log and the versions of everything on the clipboard."""
         slicer.app.clipboard().setText(f"{diagnostics()}\n\n{self.ui.logText.plainText}\n")
 
+    def _problems(self) -> list[str]:
+        return [self._blocked] if self._blocked else self.problems()
+
     def _start(self) -> None:
-        if self._parameters is None or self.problems():  # which the button did not know yet
+        if self._parameters is None or self._problems():  # which the button did not know yet
             return
         try:
             self.logic.ensureDependencies(self.needsExtraction())
