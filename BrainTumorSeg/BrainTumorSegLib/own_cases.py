@@ -9,6 +9,7 @@ import numpy as np
 
 from scripted_models.bundle.model_folders import user_models_folder
 from scripted_models.cases.case_writer import Origin, StoredCase, Volume, store_case
+from scripted_models.cases.label_statements import PROVENANCE
 from scripted_models.geometry import Grid
 
 from .case_data import first_result_of, volumes_and_labels
@@ -139,6 +140,8 @@ class TrainingJob:
         options: further ones of the command.
     """
 
+    needs_packages = True  # PyTorch and MONAI
+
     def __init__(
         self,
         folder: Path,
@@ -155,8 +158,6 @@ class TrainingJob:
         ]
         environment = child_environment() if environment is None else environment
         self.process = SegmentationProcess(command, environment, grace_s=20.0)
-
-    needs_packages = True  # PyTorch and MONAI
 
     @property
     def outcome(self) -> Outcome | None:
@@ -198,7 +199,7 @@ class TrainingJob:
 
 def case_count(folder: Path) -> int:
     """Return how many cases the folder holds that this module has stored."""
-    return sum(1 for _file in Path(folder).glob("case*/provenance.json")) if str(folder) else 0
+    return sum(1 for _file in Path(folder).glob(f"case*/{PROVENANCE}"))
 
 
 def _origin(node: SegmentationNode) -> Origin:

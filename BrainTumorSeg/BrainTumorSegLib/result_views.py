@@ -5,17 +5,16 @@ from collections.abc import Mapping, Sequence
 import slicer
 import slicer.util
 
-from scripted_models.labels import ENHANCING, LABELS
+from scripted_models.labels import ENHANCING
 from scripted_models.sequences import TITLES
 
 from .resampling import LPS_RAS
 from .review import inputs_of
-from .segment_masks import tumor_center_lps
-from .segmentation_node import has_voxels
+from .segment_masks import has_voxels, tumor_center_lps
 from .slicer_types import CompositeNode, SegmentationNode, VolumeNode
 from .uncertainty_volume import is_uncertainty
 
-COMPARE_LAYOUT = 25_1101  # Slicer's own layouts have numbers below 1000
+COMPARE_LAYOUT = 251101  # Slicer's own layouts have numbers below 1000
 COMPARED = ("t1c", "flair", "t1", "t2")  # from the upper left to the lower right
 OVERLAY_OPACITY = 0.5
 _COLORS = {"t1c": "#F34A33", "flair": "#6EB04B", "t1": "#EDD54C", "t2": "#5E8DC9"}
@@ -23,7 +22,10 @@ _COLORS = {"t1c": "#F34A33", "flair": "#6EB04B", "t1": "#EDD54C", "t2": "#5E8DC9
 
 def register_layout() -> None:
     """Make the layout that compares sequences known; scenes may have been saved in it."""
-    layout = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    manager = slicer.app.layoutManager()
+    if manager is None:  # Slicer without a main window
+        return
+    layout = manager.layoutLogic().GetLayoutNode()
     if not layout.IsLayoutDescription(COMPARE_LAYOUT):
         layout.AddLayoutDescription(COMPARE_LAYOUT, compare_layout())
 
@@ -35,7 +37,7 @@ def show_result(segmentation: SegmentationNode) -> None:
     inputs. Views that compare sequences keep theirs.
     """
     inputs = inputs_of(segmentation)
-    enhances = has_voxels(segmentation, LABELS[ENHANCING])
+    enhances = has_voxels(segmentation, ENHANCING)
     order = ("t1c", "flair", "t1", "t2") if enhances else ("flair", "t1c", "t2", "t1")
     volume = next((inputs[m] for m in order if m in inputs), None)
     if volume is not None:

@@ -65,6 +65,15 @@ def labels_on(node: SegmentationNode, grid: Grid) -> np.ndarray:
     return labels
 
 
+def has_voxels(node: SegmentationNode, label: int) -> bool:
+    """Tell whether the segment of an internal label is there and holds voxels."""
+    entry = next(entry for entry in SEGMENTS if label in entry.labels)
+    if node.GetSegmentation().GetSegment(entry.segment_id) is None:
+        return False
+    scalars = _layer_of(node, entry).GetPointData().GetScalars()
+    return scalars is not None and bool(vtk_to_numpy(scalars).any())
+
+
 def tumor_center_lps(node: SegmentationNode) -> np.ndarray | None:
     """Return the mean place of the tumor's voxels in the world; None where there are none."""
     masks, grid = segment_masks(node)

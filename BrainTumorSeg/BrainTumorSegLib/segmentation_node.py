@@ -11,7 +11,7 @@ import numpy as np
 import slicer
 import slicer.util
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk
 
 from scripted_models.geometry import Grid
 from scripted_models.labels import LABELS
@@ -109,16 +109,6 @@ def _add_segments(segmentation: Segmentation, layers: Sequence[SegmentLayer]) ->
         segment.SetLabelValue(value)
         segment.AddRepresentation(BINARY, layer)
         segmentation.AddSegment(segment, entry.segment_id)
-
-
-def has_voxels(node: SegmentationNode, segment_id: str) -> bool:
-    """Tell whether a segment is there and holds voxels."""
-    layer = slicer.vtkOrientedImageData()
-    if node.GetSegmentation().GetSegment(segment_id) is None:
-        return False
-    node.GetBinaryLabelmapRepresentation(segment_id, layer)
-    scalars = layer.GetPointData().GetScalars()
-    return scalars is not None and bool(vtk_to_numpy(scalars).any())
 
 
 def show_surface(node: SegmentationNode, smoothing: float) -> None:

@@ -13,11 +13,10 @@ from ..child_errors import written_lines
 from ..model_import import import_model
 from ..model_list import list_models
 from ..own_cases import CaseJob, TrainingJob, case_count
-from ..protocol import LOG
 from ..review import is_complete
 from ..slicer_types import Parameters, Ui
 from ..translation import _
-from ..words import error_in_words, in_words
+from ..words import error_in_words
 from .messages import Messages
 from .plain_text import confirmed, fill_field, show_text, show_tool_tip
 from .run_section import Logic
@@ -49,6 +48,8 @@ class CasesSection:
         ui.trainButton.clicked.connect(self.onTrain)
         fill_field(ui.casesFolderEdit, str(slicer.app.userSettings().value(SETTING) or ""))
         ui.casesProgressBar.visible = False
+        self._count = 0
+        self._recount()
 
     @property
     def folder(self) -> str:
@@ -63,7 +64,7 @@ class CasesSection:
     def refresh(self) -> None:
         """Show what can be done."""
         node = self._parameters.segmentation if self._parameters is not None else None
-        count = case_count(Path(self.folder)) if self.folder else 0
+        count = self._count
         idle, ui = self.job is None, self.ui
         show_text(ui.casesLabel, _("{count} cases").format(count=count) if self.folder else "")
         ui.casesFolderButton.enabled = idle
@@ -90,6 +91,7 @@ class CasesSection:
         if path:
             fill_field(self.ui.casesFolderEdit, path)
             slicer.app.userSettings().setValue(SETTING, path)
+            self._recount()
         self.refresh()
 
     def onAdd(self, checked: bool = False) -> None:
@@ -118,10 +120,8 @@ class CasesSection:
         if job is None:
             return
         for event in job.poll():
-            if event.kind in ("message", "warning", LOG):
-                text = event.text if event.problem is None else in_words(event.problem)
-                self.messages.log(text) if event.kind == LOG else self.messages.say(text)
-            elif event.fraction is not None:
+            self.messages.tell(event)
+            if event.fraction is not None:
                 self._showProgress(event.fraction, event.remaining_s)
         if job.outcome is not None:
             self._finish(job)
@@ -158,7 +158,12 @@ class CasesSection:
         except Exception as error:
             self.messages.sayFailure(error_in_words(error), "\n".join(written_lines(error)))
         finally:
+            self._recount()
             self.refresh()
+
+    def _recount(self) -> None:
+        """Look into the folder, which may be on a network, only when it may have changed."""
+        self._count = case_count(Path(self.folder)) if self.folder else 0
 
     def _tellStored(self, job: CaseJob) -> None:
         stored = job.finish()

@@ -9,8 +9,9 @@ import slicer.util
 from scripted_models.errors import Cancelled
 from scripted_models.runtime.printable_text import printable
 
+from ..protocol import LOG, Event
 from ..slicer_types import Ui
-from ..words import error_in_words
+from ..words import error_in_words, in_words
 from .plain_text import show_error, show_text
 
 
@@ -37,6 +38,14 @@ class Messages:
         """Show a text in the status line and add it to the log."""
         self.setStatus(text)
         self.log(text)
+
+    def tell(self, event: Event) -> None:
+        """Say what a child says meanwhile; its errors and results are told when it has ended."""
+        text = event.text if event.problem is None else in_words(event.problem)
+        if event.kind in ("message", "warning"):
+            self.say(text)
+        elif event.kind == LOG:
+            self.log(text)
 
     def sayFailure(self, sentence: str, details: str = "") -> None:
         """Say in one sentence what went wrong, and show it in a dialog; wait until it is closed."""

@@ -115,8 +115,10 @@ class ReviewSection:
     def onCompare(self, shown: bool) -> None:
         """Show the four sequences side by side, or the layout of before."""
         if shown and self.segmentation is not None:
-            self._formerLayout = result_views.show_compared(review.inputs_of(self.segmentation))
-            result_views.jump_to_tumor(self.segmentation)
+            with self.messages.errorsShown(_("The sequences could not be shown.")):
+                inputs = review.inputs_of(self.segmentation)
+                self._formerLayout = result_views.show_compared(inputs)
+                result_views.jump_to_tumor(self.segmentation)
         elif self._formerLayout is not None:
             result_views.show_layout(self._formerLayout)
             self._formerLayout = None

@@ -11,15 +11,13 @@ from scripted_models.errors import Cancelled
 from ..child_errors import written_lines
 from ..diagnostics import diagnostics
 from ..logic import SegmentationJob
-from ..protocol import LOG, Event
 from ..slicer_types import Parameters, SegmentationNode, Ui
 from ..translation import _
-from ..words import error_in_words, in_words, stage_in_words
+from ..words import error_in_words, stage_in_words
 from .messages import Messages
 from .plain_text import show_tool_tip
 
 POLL_INTERVAL_MS = 100
-SAID = ("message", "warning", LOG)  # errors and results are told when the run has ended
 
 
 class Logic(Protocol):
@@ -128,9 +126,8 @@ class RunSection:
         if job is None:
             return
         for event in job.poll():
-            if event.kind in SAID:
-                self._tell(event)
-            elif event.fraction is not None and not job.cancelling:
+            self.messages.tell(event)
+            if event.fraction is not None and not job.cancelling:
                 self._showProgress(event.fraction, event.stage, event.remaining_s)
         if job.outcome is not None:
             self._finish(job)
@@ -168,10 +165,6 @@ class RunSection:
             self.messages.sayFailure(error_in_words(error), "\n".join(written_lines(error)))
         finally:
             self.updateButton()
-
-    def _tell(self, event: Event) -> None:
-        text = event.text if event.problem is None else in_words(event.problem)
-        self.messages.log(text) if event.kind == LOG else self.messages.say(text)
 
     def _hideProgress(self) -> None:
         self.ui.progressBar.visible = False
