@@ -111,17 +111,18 @@ class TestAdd:
     def test_volumes_elsewhere_come_onto_the_grid_of_the_reference(
         self, segmented, slicer_scene, tmp_path
     ):
-        from BrainTumorSegLib.case_data import volumes_and_labels
+        from BrainTumorSegLib.case_data import labels_of, volumes_of
 
         window, node = segmented
-        before, _labels, grid = volumes_and_labels(node)
+        _labels, grid = labels_of(node)
+        before = volumes_of(node, grid)
         flair = window.parameters.flair
         transform = slicer_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
         matrix = rigid_matrix(0.0, (2.0, 0.0, 0.0))
         transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
         flair.SetAndObserveTransformNodeID(transform.GetID())
-        after, _labels, grid_after = volumes_and_labels(node)
-        assert grid_after.matches(grid)
+        after = volumes_of(node, grid)
+        assert labels_of(node)[1].matches(grid)
         assert not np.array_equal(after["flair"], before["flair"])
         assert np.array_equal(after["t1"], before["t1"])
 

@@ -12,7 +12,7 @@ from scripted_models.geometry import Grid
 from .resampling import resample, world_grid
 from .review import grid_of_result, inputs_of
 from .segment_masks import labels_on
-from .slicer_types import SegmentationNode, VolumeNode, VolumeNodes
+from .slicer_types import SegmentationNode, VolumeNode
 from .translation import _
 
 FIRST_RESULT = "BrainTumorSeg.FirstResult"  # attribute: the label map, compressed
@@ -41,33 +41,39 @@ def first_result_of(node: SegmentationNode) -> tuple[np.ndarray, Grid] | None:
         return None
 
 
-def volumes_and_labels(node: SegmentationNode) -> tuple[dict[str, np.ndarray], np.ndarray, Grid]:
-    """Return what a segmentation was made from and what it holds now, on one grid.
+def labels_of(node: SegmentationNode) -> tuple[np.ndarray, Grid]:
+    """Return what a segmentation holds now, on the grid of its reference volume.
 
     Returns:
-        Sequence -> (z, y, x); uint8 (z, y, x) with internal labels; the grid of the
-        reference volume in the world.
+        uint8 (z, y, x) with internal labels; the grid in the world.
 
     Raises:
-        InputError: the volumes are gone, or a transform bends the reference.
+        InputError: the volumes that it was made from are gone, or a transform bends the reference.
     """
-    inputs: VolumeNodes = inputs_of(node)
     reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
     grid = world_grid(reference) if reference is not None else None
-    if not inputs or grid is None:
+    if not inputs_of(node) or grid is None:
         raise InputError(
             found=_("no volumes that it was made from"),
             expected=_("them in the scene, without a transform that bends the reference"),
             action=_("load them and segment again"),
             path=_("Segmentation '{name}'").format(name=node.GetName()),
         )
-    arrays = {m: _array_on(volume, grid) for m, volume in inputs.items()}
-    return arrays, labels_on(node, grid), grid
+    return labels_on(node, grid), grid
+
+
+def volumes_of(node: SegmentationNode, grid: Grid) -> dict[str, np.ndarray]:
+    """Return copies of the volumes that a segmentation was made from, on a grid.
+
+    Returns:
+        Sequence -> (z, y, x).
+    """
+    return {sequence: _array_on(volume, grid) for sequence, volume in inputs_of(node).items()}
 
 
 def _array_on(volume: VolumeNode, grid: Grid) -> np.ndarray:
     """Return a volume's own voxels where they lie on the grid, so that a background of 0 stays."""
     own = world_grid(volume)
     if own is not None and own.matches(grid):
-        return slicer.util.arrayFromVolume(volume)
+        return slicer.util.arrayFromVolume(volume).copy()
     return resample(volume, grid)

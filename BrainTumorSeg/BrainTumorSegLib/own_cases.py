@@ -1,7 +1,6 @@
 """Corrected segmentations as training cases in a folder of the user, and a model from them."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from scripted_models.cases.case_writer import Origin, StoredCase, Volume, store_
 from scripted_models.cases.label_statements import PROVENANCE
 from scripted_models.geometry import Grid
 
-from .case_data import first_result_of, volumes_and_labels
+from .case_data import first_result_of, labels_of, volumes_of
 from .child_errors import ChildOutput, run_error
 from .prepared_import import read_prepared
 from .protocol import Event
@@ -27,7 +26,7 @@ CASE_NAME = "case"
 
 
 class _Taken(NamedTuple):
-    """What a case is made of, as it was when it was asked for."""
+    """What a case is made of, as it was when it was asked for; raw volumes are prepared later."""
 
     arrays: dict[str, np.ndarray]
     labels: np.ndarray
@@ -44,14 +43,10 @@ class CaseJob:
     Args:
         node: vtkMRMLSegmentationNode that a run of this module has filled.
         folder: of the user's cases.
-        environment: variables of the child.
     """
 
-    def __init__(
-        self, node: SegmentationNode, folder: Path, environment: Mapping[str, str] | None = None
-    ):
+    def __init__(self, node: SegmentationNode, folder: Path):
         self.node, self.folder = node, Path(folder)
-        self.environment = dict(environment) if environment is not None else child_environment()
         self.process: SegmentationProcess | None = None
         self._taken: _Taken | None = None
 
@@ -71,11 +66,12 @@ class CaseJob:
         Raises:
             InputError: volumes are gone or cannot be used.
         """
-        taken = volumes_and_labels(self.node)
-        self._taken = _Taken(*taken, first_result_of(self.node), _origin(self.node))
-        preparation = report_of(self.node).get("preparation")
-        if isinstance(preparation, dict):
-            self._prepare(str(preparation["reference"]))
+        labels, grid = labels_of(self.node)
+        arrays = {} if self.needs_packages else volumes_of(self.node, grid)
+        taken = labels, grid, first_result_of(self.node), _origin(self.node)
+        self._taken = _Taken(arrays, *taken)
+        if self.needs_packages:
+            self._prepare(str(report_of(self.node)["preparation"]["reference"]))
 
     def poll(self) -> list[Event]:
         """Return what the child said since the last call."""
@@ -125,7 +121,7 @@ class CaseJob:
             *("--output", str(temporary / "prepared"), "--case-name", CASE_NAME),
             *("--reference", reference, "--progress", "json", *end_option()),
         ]
-        self.process = SegmentationProcess(command, self.environment, temporary)
+        self.process = SegmentationProcess(command, child_environment(), temporary)
         self.process.start()
 
 
@@ -136,7 +132,6 @@ class TrainingJob:
         folder: of the user's cases.
         model: name of the model to begin with.
         name: of the new model.
-        environment: variables of the child.
         options: further ones of the command.
     """
 
@@ -147,7 +142,6 @@ class TrainingJob:
         folder: Path,
         model: str,
         name: str,
-        environment: Mapping[str, str] | None = None,
         options: tuple[str, ...] = (),
     ):
         self.model_folder = user_models_folder().parent / "personal" / name
@@ -156,8 +150,7 @@ class TrainingJob:
             *("--model", model, "--output", str(self.model_folder), "--resume"),
             *("--progress", "json", *end_option(), *options),
         ]
-        environment = child_environment() if environment is None else environment
-        self.process = SegmentationProcess(command, environment, grace_s=20.0)
+        self.process = SegmentationProcess(command, child_environment(), grace_s=20.0)
 
     @property
     def outcome(self) -> Outcome | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from scripted_models.errors import ResourceError
 
-from .case_data import volumes_and_labels
+from .case_data import labels_of, volumes_of
 from .result_table import Row, measure_segments
 from .review import report_of, verdict_of
 from .segments import REGION_SEGMENTS, SEGMENTS
@@ -39,8 +39,8 @@ def write_report_page(node: SegmentationNode, file: Path) -> Path:
         ) from error
 
     rows = {row.name: row for row in measure_segments(node)}
-    volumes, labels, grid = volumes_and_labels(node)
-    turned, turned_labels, spacing, _none = picture_input(volumes, labels, grid)
+    labels, grid = labels_of(node)
+    turned, turned_labels, spacing, _none = picture_input(volumes_of(node, grid), labels, grid)
     montage_of = "flair" if "flair" in turned else next(iter(turned))
     named = {entry.segment_id.removeprefix("region-"): entry.name for entry in SEGMENTS}
     named |= {e.segment_id.removeprefix("region-"): e.name for e in REGION_SEGMENTS}
