@@ -11,11 +11,14 @@ import SimpleITK as sitk
 from personal_fixtures import QUICK, START, store_cases, write_start
 from slicer_fixtures import (
     add_volume,
+    head,
     make_child_environment,  # noqa: F401 - the fixture child
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
+    moved,
     oblique_matrix,
     rigid_matrix,
     save_and_reload,
+    shifted,
 )
 
 from scripted_models.cases.discovery import find_cases
@@ -29,6 +32,7 @@ pytest.importorskip(
     "PySide6.QtWidgets", reason="Qt's libraries are incomplete", exc_type=ImportError
 )
 
+from BrainTumorSegLib.resampling import ras_matrix  # noqa: E402
 from slicer_desktop import qt_names  # noqa: E402
 from slicer_desktop.fixtures import (  # noqa: E402
     import_module,  # noqa: F401 - the fixture module
@@ -43,7 +47,10 @@ SIZE = (32, 36, 12)
 @pytest.fixture
 def segmented(window, slicer_scene):
     """A window after a run over a small skull-stripped head, and the segmentation."""
-    phantom, matrix = make_phantom(1, SIZE), oblique_matrix(spacing=(1.0, 1.0, 2.0))
+    return segment(window, slicer_scene, make_phantom(1, SIZE), oblique_matrix((1.0, 1.0, 2.0)))
+
+
+def segment(window, slicer_scene, phantom, matrix):
     for sequence in SEQUENCES:
         values = np.rint(phantom.volumes[sequence]).astype(np.int16)
         add_volume(slicer_scene, f"Miller {sequence}", values, matrix)
@@ -107,6 +114,28 @@ class TestAdd:
             wait(window)
         assert "case001" in window.dialogs.errors[0]
         assert [p.name for p in (tmp_path / "cases").glob("case*")] == ["case001"]
+
+    @pytest.mark.slow
+    def test_what_was_prepared_for_the_run_is_prepared_again(self, window, slicer_scene, tmp_path):
+        """The true program registers T2, as it did for the run that made the result."""
+        phantom = head()
+        window, node = segment(window, slicer_scene, phantom, ras_matrix(phantom.grid))
+        report = json.loads(node.GetAttribute("BrainTumorSeg.Report"))
+        report["preparation"] = {"reference": "t1c", "brain_extraction": "none needed"}
+        node.SetAttribute("BrainTumorSeg.Report", json.dumps(report))
+        edit(node, window.parameters.t1c)
+        moved(slicer_scene, window.parameters.t2, shifted(4.0))
+        choose_folder(window, tmp_path / "cases")
+        window.click("addCaseButton")
+        assert window.module.cases.job is not None
+        wait(window)
+        assert window.dialogs.errors == []
+        (case,) = find_cases(tmp_path / "cases")
+        images = {m: sitk.ReadImage(str(source.path)) for m, source in case.images.items()}
+        truth, grid = case.read_truth()
+        assert all(Grid.of(image).matches(grid) for image in images.values())
+        assert grid.spacing_xyz_mm == pytest.approx((1.0, 1.0, 1.0))
+        assert truth.any()
 
     def test_volumes_elsewhere_come_onto_the_grid_of_the_reference(
         self, segmented, slicer_scene, tmp_path

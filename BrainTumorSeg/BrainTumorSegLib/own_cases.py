@@ -10,6 +10,7 @@ from scripted_models.bundle.model_folders import user_models_folder
 from scripted_models.cases.case_writer import Origin, StoredCase, Volume, store_case
 from scripted_models.cases.label_statements import PROVENANCE
 from scripted_models.geometry import Grid
+from scripted_models.preparation.needs import NO_EXTRACTION
 
 from .case_data import first_result_of, labels_of, volumes_of
 from .child_errors import ChildOutput, run_error
@@ -48,12 +49,20 @@ class CaseJob:
     def __init__(self, node: SegmentationNode, folder: Path):
         self.node, self.folder = node, Path(folder)
         self.process: SegmentationProcess | None = None
+        preparation = report_of(node).get("preparation")
+        self._preparation = preparation if isinstance(preparation, dict) else None
         self._taken: _Taken | None = None
 
     @property
     def needs_packages(self) -> bool:
-        """Tell whether a child will run, and strip skulls once more."""
-        return isinstance(report_of(self.node).get("preparation"), dict)
+        """Tell whether a child will run."""
+        return self._preparation is not None
+
+    @property
+    def strips_skulls(self) -> bool:
+        """Tell whether the child will strip skulls, as for the run that made the result."""
+        preparation = self._preparation or {"brain_extraction": NO_EXTRACTION}
+        return preparation.get("brain_extraction") != NO_EXTRACTION
 
     @property
     def outcome(self) -> Outcome | None:
@@ -70,8 +79,8 @@ class CaseJob:
         arrays = {} if self.needs_packages else volumes_of(self.node, grid)
         taken = labels, grid, first_result_of(self.node), _origin(self.node)
         self._taken = _Taken(arrays, *taken)
-        if self.needs_packages:
-            self._prepare(str(report_of(self.node)["preparation"]["reference"]))
+        if self._preparation is not None:
+            self._prepare(str(self._preparation["reference"]))
 
     def poll(self) -> list[Event]:
         """Return what the child said since the last call."""
@@ -135,7 +144,7 @@ class TrainingJob:
         options: further ones of the command.
     """
 
-    needs_packages = True  # PyTorch and MONAI
+    needs_packages, strips_skulls = True, False
 
     def __init__(
         self,

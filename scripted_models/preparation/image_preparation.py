@@ -26,7 +26,7 @@ from scripted_models.preparation.doubts import (
     refuse_no_head,
 )
 from scripted_models.preparation.mask_file import GivenMask
-from scripted_models.preparation.needs import Needs
+from scripted_models.preparation.needs import NO_EXTRACTION, Needs
 from scripted_models.preparation.rigid_registration import Head, Registration, register
 from scripted_models.preparation.working_grids import moved_onto, working_grid
 from scripted_models.runtime.memory import check_memory
@@ -136,7 +136,7 @@ def prepare_images(
         native=dict(images),
         brains=brains,
         registrations=registrations,
-        extraction="a mask that was given" if mask else extract.name if extract else "none needed",
+        extraction="a mask that was given" if mask else extract.name if extract else NO_EXTRACTION,
         findings=(*findings, *([] if mask is None else mask_doubts(mask, registrations))),
         seconds=clock.stop(),
     )

@@ -13,6 +13,7 @@ from scripted_models.images.checks import MAX_BRAIN_ML, MIN_BRAIN_OVERLAP, Exami
 from scripted_models.images.voxel_facts import VoxelFacts, look_at
 
 When = Literal["auto", "always", "never"]
+NO_EXTRACTION = "none needed"  # what reports say where no skull was stripped
 WHEN: Final[tuple[When, ...]] = get_args(When)
 REFERENCES = ("t1c", "t1", "flair", "t2")  # the first one that a case has
 _STRIPPED_BORDER = 0.5  # least share of the faces of a stripped volume that is background

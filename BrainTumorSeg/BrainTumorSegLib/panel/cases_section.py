@@ -131,7 +131,7 @@ class CasesSection:
             with self.messages.errorsShown(failed, waitCursor=True):
                 job = make()
                 if job.needs_packages:
-                    self.logic.ensureDependencies(isinstance(job, CaseJob))
+                    self.logic.ensureDependencies(job.strips_skulls)
                 job.start()
                 self.job = job
                 self._showProgress(0.0, None)
