@@ -71,7 +71,8 @@ def key_missing(inputs):
     "model folder again.",
 )
 def other_classes(inputs):
-    model(inputs, with_description(labels={"0": "background", "1": "necrosis", "2": "edema"}))
+    labels = {"0": "background", "1": "necrosis", "2": "edema"}
+    model(inputs, with_description(labels=labels, decision={}, postprocessing=[]))
 
 
 def described(path, value):

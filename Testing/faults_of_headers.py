@@ -274,8 +274,8 @@ def header_size_of_packed(inputs):
     76,
     "a mask of 16 bits with 65535 for the brain",
     2,
-    "Found the t2 volume constant (65535) inside the brain, expected an MRI sequence; check that "
-    "the right file was given.",
+    "{t2}: found only one value (65535) beside 0, as in a mask, expected an MRI sequence; choose "
+    "another volume.",
 )
 def mask(inputs):
     inputs.change("t2", lambda array: (array > 0).astype(np.uint16) * np.uint16(65535))

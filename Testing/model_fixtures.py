@@ -11,13 +11,18 @@ from scripted_models.runtime.typed_tables import read_table
 
 
 def described(**changes: Any) -> ModelDescription:
-    """Return the description of the shipped TwoPathCNN with other keys, given as plain tables."""
+    """Return a description with the given keys, as plain tables; the rest is TwoPathCNN's.
+
+    What needs certain labels is left out: labels are the most probable ones, none is replaced.
+    """
     return read_table(ModelDescription, {**shipped_table(), **changes})
 
 
 def shipped_table() -> dict[str, Any]:
-    """Return the content of the shipped TwoPathCNN's model.json."""
-    return read_description(SHIPPED / "TwoPathCNN").to_table()
+    """Return the content of the shipped TwoPathCNN's model.json, without what needs all labels."""
+    table = read_description(SHIPPED / "TwoPathCNN").to_table()
+    steps = [s for s in table["postprocessing"] if not s["step"].startswith("replace_")]
+    return {**table, "decision": {}, "postprocessing": steps}
 
 
 def restate(folder: Path, **changes: Any) -> Path:

@@ -39,7 +39,9 @@ def case(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(case, small_network):
-    model = dataclasses.replace(load_model(MODEL), network=small_network)
+    model = load_model(MODEL)
+    plain = dataclasses.replace(model.description, decision={})
+    model = dataclasses.replace(model, network=small_network, description=plain)
     labels = Segmenter(model, "cpu").segment(case, Progress()).labels
     assert len(np.unique(labels)) > 2
     return case, model, labels

@@ -138,6 +138,10 @@ def _unusable(sequence: str, volume: Examined) -> Iterable[Finding]:
         count = _("{count} voxels other than 0").format(count=facts.foreground)
         brain = _("a brain of at least {count}").format(count=MIN_FOREGROUND_VOXELS)
         parts = count, brain, _("choose another volume")
+    elif facts.values == 2 and facts.lowest == 0:
+        value = _("only one value ({value}) beside 0, as in a mask")
+        found = value.format(value=f"{facts.highest:g}")
+        parts = found, _("an MRI sequence"), _("choose another volume")
     else:
         return
     yield _about(STOP, {sequence: volume}, [sequence], *parts)

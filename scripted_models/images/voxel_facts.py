@@ -24,7 +24,7 @@ class VoxelFacts:
         cut_share: largest section of the foreground at a face, as share of the largest one there is
             along the same axis; 1 where the field of view ends in the middle of a head.
         box: first and last index of the foreground along z, y, x; None without foreground.
-        values: different values in a sample of the voxels.
+        values: different values in a sample of the voxels; up to two are those of all voxels.
         digest: equal for equal voxels, whatever their type.
         look: the volume made small; None unless it is skull-stripped.
     """
@@ -55,7 +55,6 @@ def look_at(array: np.ndarray) -> VoxelFacts:
     values, counts = np.unique(border, return_counts=True)
     background, most = values[counts.argmax()], counts.max()
     mask = array != background
-    step = max(1, array.size // SAMPLED_VOXELS) | 1  # odd, so that it does not follow the rows
     return VoxelFacts(
         finite=True,
         lowest=lowest,
@@ -65,10 +64,16 @@ def look_at(array: np.ndarray) -> VoxelFacts:
         foreground=int(np.count_nonzero(mask)),
         cut_share=_cut_share(mask),
         box=_box(mask),
-        values=len(np.unique(array.reshape(-1)[::step])),
+        values=_count_values(array),
         digest=_digest(array),
         look=contrast.look_at(array),
     )
+
+
+def _count_values(array: np.ndarray) -> int:
+    step = max(1, array.size // SAMPLED_VOXELS) | 1  # odd, so that it does not follow the rows
+    sampled = len(np.unique(array.reshape(-1)[::step]))
+    return sampled if sampled > 2 else len(np.unique(array))
 
 
 def _cut_share(mask: np.ndarray) -> float:

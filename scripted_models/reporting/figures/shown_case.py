@@ -132,8 +132,8 @@ def read_shown_case(
 class SlicePredictor:
     """Segments single axial slices of a case, as the network sees them.
 
-    Small components are a matter of the whole volume and stay in. Of several planes it is the axial
-    one.
+    Small components are a matter of the whole volume and stay in, and a region that is decided by
+    its estimated Dice is decided by that of the slice. Of several planes it is the axial one.
 
     Args:
         model: says how to preprocess and which labels its classes are.
