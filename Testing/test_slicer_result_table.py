@@ -22,7 +22,7 @@ from BrainTumorSegLib.result_import import ResultOptions, import_segmentation  #
 
 from scripted_models.errors import InputError, ResourceError  # noqa: E402
 from scripted_models.labels import REGIONS, region_mask  # noqa: E402
-from scripted_models.segmentation.tumor_size import axial_diameters  # noqa: E402
+from scripted_models.measurement.diameters import axial_diameters  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 SHAPE = (12, 20, 24)

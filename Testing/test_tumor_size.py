@@ -15,9 +15,10 @@ from scripted_models.cases.case import Case
 from scripted_models.geometry import Grid
 from scripted_models.inference import choose_device
 from scripted_models.labels import LABELS, REGIONS, region_mask
+from scripted_models.measurement.diameters import axial_diameters
+from scripted_models.measurement.volumes import measure
 from scripted_models.segmentation.outputs import INTERNAL, write_outputs
 from scripted_models.segmentation.result import Segmentation
-from scripted_models.segmentation.tumor_size import axial_diameters, measure
 from scripted_models.sequences import SEQUENCES
 
 masks = arrays(bool, st.tuples(*(st.integers(1, n) for n in (3, 7, 7))))

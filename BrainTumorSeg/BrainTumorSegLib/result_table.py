@@ -9,9 +9,9 @@ import vtk
 
 from scripted_models.geometry import Grid
 from scripted_models.labels import known_regions
+from scripted_models.measurement.diameters import axial_diameters
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.runtime.csv_text import csv_text
-from scripted_models.segmentation.tumor_size import axial_diameters
 
 from .segment_masks import segment_masks
 from .segmentation_node import place_beside
@@ -47,7 +47,7 @@ def update_table(
     """Fill a table with voxels and mL of the segments and of the regions that they make up.
 
     The enhancing tumor also has its longest diameter in an axial slice and the longest one
-    perpendicular to it (see `scripted_models.segmentation.tumor_size`). Edits of the user count;
+    perpendicular to it (see `scripted_models.measurement.diameters`). Edits of the user count;
     deleted segments are left out.
 
     Args:

@@ -9,7 +9,6 @@
     bundle_transforms the same steps for MONAI's bundle runner
     result            `Segmentation`, what was found
     quality_estimate  how sure the network is
-    tumor_size        volumes and diameters
     crf_files         the dense CRF on probabilities in files
 
 All public names may be called; for label maps call `Segmenter.segment` or `Batch.run`.

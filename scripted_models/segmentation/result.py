@@ -10,8 +10,9 @@ from scripted_models.errors import Problem
 from scripted_models.geometry import Grid
 from scripted_models.inference import CPU_AFTER_GPU, Placement, Rung
 from scripted_models.labels import region_mask
+from scripted_models.measurement.diameters import Diameters, axial_diameters
+from scripted_models.measurement.volumes import Measurement, measure
 from scripted_models.preparation.image_preparation import Prepared
-from scripted_models.segmentation.tumor_size import Diameters, Measurement, axial_diameters, measure
 
 MEMORY_WORDS = {  # how the network runs on each rung, for people
     Rung.GPU_HALF: "in half precision, because the memory of the GPU did not suffice for single",

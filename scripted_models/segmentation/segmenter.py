@@ -18,6 +18,7 @@ from scripted_models.inference import (
     place_network,
     predict_volume,
 )
+from scripted_models.measurement.volumes import measure
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.quality_estimate import (
     doubtful_slices,
@@ -34,7 +35,6 @@ from scripted_models.segmentation.raw_cases import (
     read_case,
 )
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
-from scripted_models.segmentation.tumor_size import measure
 from scripted_models.segmentation.volume_steps import (
     CaseVolumes,
     NetworkInput,

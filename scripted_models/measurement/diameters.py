@@ -1,4 +1,4 @@
-"""Sizes of a segmented tumor: voxels, volumes, and the two diameters that radiologists draw.
+"""The two diameters of a tumor that radiologists draw.
 
 The diameters follow the bidimensional measurement of Wen et al. 2010 ("Updated response assessment
 criteria for high-grade gliomas", J Clin Oncol 28(11)): the largest diameter of the enhancing tumor
@@ -10,7 +10,7 @@ decided here:
 - The lines may cross holes and bays, such as a necrotic center.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -18,26 +18,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.geometry import Grid
-from scripted_models.labels import LABELS, NUM_CLASSES, REGIONS, known_regions
 
 SAME = 1e-9  # lengths that differ by this share are equally long
 
 Point = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Size of one label or region.
-
-    Attributes:
-        name: as in `LABELS` or `REGIONS`.
-        voxels: how many.
-        volume_ml: their volume.
-    """
-
-    name: str
-    voxels: int
-    volume_ml: float
 
 
 @dataclass(frozen=True)
@@ -75,26 +59,6 @@ class _Cross:
         if abs(self.longest - other.longest) > slack:
             return self.longest > other.longest
         return self.perpendicular > other.perpendicular + slack
-
-
-def measure(
-    labels: np.ndarray, grid: Grid, known: Sequence[int] = tuple(LABELS)
-) -> tuple[Measurement, ...]:
-    """Count every tumor label and region.
-
-    Args:
-        labels: uint8 (z, y, x), internal labels.
-        grid: their grid.
-        known: internal labels that can occur; regions that they cannot tell are left out.
-
-    Returns:
-        The labels, then the regions.
-    """
-    counts = np.bincount(labels.ravel(), minlength=NUM_CLASSES)
-    parts: list[tuple[str, tuple[int, ...]]] = [(LABELS[k], (k,)) for k in known if k]
-    parts += [(region, REGIONS[region]) for region in known_regions(tuple(known))]
-    sizes = ((name, int(counts[list(members)].sum())) for name, members in parts)
-    return tuple(Measurement(name, n, n * grid.voxel_volume_ml) for name, n in sizes)
 
 
 def axial_diameters(mask: np.ndarray, grid: Grid) -> Diameters | None:
