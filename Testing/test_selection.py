@@ -28,8 +28,18 @@ def test_cases_of_other_data_are_named_by_themselves_or_their_patient():
 
 
 def test_a_label_that_no_case_has_is_refused():
-    with pytest.raises(InputError, match=r"--participant-label 03 1, which no case has.*sub-01"):
+    with pytest.raises(
+        InputError, match=r"--participant-label 03 1, which no case has.*(01, 010 and 02)"
+    ):
         chosen(BIDS, ["03", "01", "1"])
+
+
+@pytest.mark.parametrize("label", ["b", "ses-b"])
+def test_a_session_is_that_of_all_participants_who_have_it(label):
+    assert names(chosen(BIDS, session_labels=[label])) == ["sub-01_ses-b"]
+    assert names(chosen(BIDS, ["01"], session_labels=["a", label])) == names(BIDS[2:0:-1])
+    with pytest.raises(InputError, match=r"--session-label b, which no case has"):
+        chosen(BIDS, ["02"], session_labels=[label])
 
 
 @given(st.sets(st.integers(0, 999)), st.integers(1, 12), st.randoms())

@@ -14,7 +14,7 @@ Inside: `sequence_names` is the one reader of names, with the vocabulary of `nam
 `naming` tells where in a file name its role begins, and which forms are a ground truth.
 `stray_truths` leaves out label maps of no expert, `ignored_files` says so, `case_files` joins the
 files of a case and `loose_files` reads a folder of loosely named ones. `dicom` reads studies as
-scanners write them. `msd` reads data sets with a dataset.json, `sequence_folders` folders that are
-named by sequence. `time_points` finds the time point in a name. `label_statements` and
-`slicer_segments` read what is stated about labels.
+scanners write them, `bids` data sets of this standard. `msd` reads data sets with a dataset.json,
+`sequence_folders` folders that are named by sequence. `time_points` finds the time point in a name.
+`label_statements` and `slicer_segments` read what is stated about labels.
 """

@@ -100,6 +100,7 @@ class Case:
         guesses: sequence -> guess with a path as key, where file names are loose; `images` holds
             the sure ones only.
         ignored: files that look like a part of the case by their names and are none.
+        date: of the examination, YYYY-MM-DD; "" where nothing states it.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Case:
     problems: tuple[FileProblem, ...] = ()
     guesses: dict[str, Guess[Path]] = field(default_factory=dict)
     ignored: tuple[IgnoredFile, ...] = ()
+    date: str = ""
 
     @property
     def missing(self) -> tuple[str, ...]:

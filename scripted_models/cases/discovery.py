@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from scripted_models.cases.bids.data_set import find_data_set
+from scripted_models.cases.bids.images import BidsImages, read_images
 from scripted_models.cases.case import TRUTH_KINDS, Case, FileProblem, ImageSource
 from scripted_models.cases.case_files import choose_readings, split_doubtful, with_ignored
 from scripted_models.cases.dicom.studies import dicom_cases
@@ -106,11 +108,16 @@ def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[P
     root = Path(os.path.abspath(folder))
     inside = [root / part for part in _data_set_parts(folder)]
     paths = [p for p in volumes_below(root) if not any(map(p.is_relative_to, inside))]
+    data_set = find_data_set(root)
+    bids = read_images(data_set, paths, ignored) if data_set else BidsImages()
+    paths = [path for path in paths if path not in bids.apart]
     by_folder = roles_by_folder(paths, root)
     for path in paths:
         files[path.parent].append(path)
         if path in by_folder:
             roles[path] = by_folder[path].role
+        elif path in bids.roles:
+            roles[path] = bids.roles[path]
         elif role := file_role(label_stem(volume_stem(path))):
             roles[path] = role
         elif (why := left_out(volume_stem(path))) and not _is_first_result(path):
@@ -130,7 +137,7 @@ def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[P
     ]
     taken = {parent for parent, _ in loose}
     cases = [*((g.folder, _case(g)) for g in strict if g.folder not in taken), *loose]
-    return with_ignored(cases, ignored)
+    return with_ignored([(home, bids.dated(case)) for home, case in cases], ignored)
 
 
 def _is_first_result(path: Path) -> bool:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from scripted_models.cases.bids.data_set import find_data_set
 from scripted_models.cases.case import Case
 from scripted_models.cases.dicom_files import ALONE, CONVERT, dicom_folders, has_pydicom
 from scripted_models.cases.discovery import volumes_below
@@ -30,11 +31,13 @@ def skipped_files(folder: Path, cases: Iterable[Case]) -> list[Problem]:
     """
     cases, root = list(cases), folder.absolute()
     used = {path for case in cases for path in _files(case)}
+    data_set = find_data_set(root)
     reported = "\n".join(problem.found for case in cases for problem in case.problems)
     left_out: dict[str, list[Path]] = defaultdict(list)
     for path in volumes_below(root):
         if path not in used and path.name not in reported:
-            left_out[_reason(path)].append(path.relative_to(root))
+            why = data_set.why_apart(path) if data_set else ""
+            left_out[why or _reason(path)].append(path.relative_to(root))
     other = [
         p.relative_to(root) for p in files_below(root) if p.name.lower().endswith(_OTHER_TYPES)
     ]

@@ -23,10 +23,18 @@ FILES = " ".join(f"--{sequence}" for sequence in SEQUENCES)
 
 def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """Add the sub-command."""
-    from scripted_models.labels import CODINGS
-
     parser = subparsers.add_parser("segment", help="segment one case or a folder of cases")
     add_cases(parser, "folder for the results")
+    add_labels(parser)
+    text = "write a BIDS derivative, of a BIDS data set"
+    parser.add_argument("--bids", action="store_true", help=text)
+    add_segmenting(parser)
+
+
+def add_segmenting(parser: ArgumentParser) -> None:
+    """Add the options about how cases are segmented and what is written."""
+    from scripted_models.labels import CODINGS
+
     add = parser.add_argument
     add("--model", default="default", help="name or path of a model")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -63,6 +71,16 @@ def add_cases(parser: ArgumentParser, output: str) -> None:
     add("--case-name", help="name of the case given as single files")
 
 
+def add_labels(parser: ArgumentParser) -> None:
+    """Add the options that choose cases of a folder; both spellings are those of BIDS apps."""
+    add = parser.add_argument
+    text = "these participants or cases alone, with or without 'sub-'"
+    names = ("--participant-label", "--participant_label")
+    add(*names, nargs="+", default=[], metavar="LABEL", help=text)
+    text = "these sessions of BIDS alone, with or without 'ses-'"
+    add("--session-label", "--session_label", nargs="+", default=[], metavar="LABEL", help=text)
+
+
 def add_preparation(parser: ArgumentParser) -> None:
     """Add the options about raw volumes."""
     text = "sequence to which the others are registered (default: t1c, or the first there is)"
@@ -88,15 +106,18 @@ def run(options: Namespace, progress: Progress) -> int:
         cases[0].require_images(one_of)
     refuse_one_mask_for_many(options, cases)
     refuse_input_as_output(options.output, cases)
-    for problem in skipped_files(options.folder, cases) if options.folder else ():
+    every = options.folder and not (options.participant_label or options.session_label)
+    for problem in skipped_files(options.folder, cases) if every else ():
         progress.warning(problem.sentence, **problem.fields)
     progress.stage("load", 0.0)
     import torch
 
+    from scripted_models.bids_export.derivatives import Derivatives
     from scripted_models.labels import CODINGS
     from scripted_models.segmentation.batch import Batch
     from scripted_models.segmentation.outputs import OutputOptions
     from scripted_models.segmentation.raw_cases import PreparationOptions
+    from scripted_models.segmentation.result_form import CASE_FOLDERS
     from scripted_models.segmentation.segmenter import Segmenter
 
     if threads:
@@ -104,13 +125,14 @@ def run(options: Namespace, progress: Progress) -> int:
     preparation = PreparationOptions(
         options.prepare, options.reference, options.result_grid, options.brain_mask
     )
-    segmenter = Segmenter.load(options.model, options.device, preparation)
-    progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
     coding = CODINGS[options.coding]
     wanted = OutputOptions(
         coding, options.probabilities, options.uncertainty, options.keep_prepared
     )
-    batch = Batch(segmenter, options.output, wanted, options.resume)
+    form = Derivatives.of(options.folder, wanted) if options.bids else CASE_FOLDERS
+    segmenter = Segmenter.load(options.model, options.device, preparation)
+    progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
+    batch = Batch(segmenter, options.output, wanted, options.resume, form=form)
     batch.run(cases, progress, lambda written: _tell(written, wanted, progress))
     return 0
 
@@ -136,25 +158,17 @@ def wanted_threads(options: Namespace, progress: Progress) -> int:
 
 def _tell(written: "WrittenCase", wanted: "OutputOptions", progress: Progress) -> None:
     """Say where the results of a case are, and what they are."""
-    from scripted_models.segmentation.result_folders import OVERLAY, PREPARED, REPORT, SEGMENTATION
-
-    is_kept = wanted.prepared and written.segmentation.prepared is not None
-    if wanted.prepared and not is_kept:
+    if wanted.prepared and "prepared" not in written.files:
         progress.message(f"{written.case.name}: the volumes needed no preparation, none is kept")
-
-    found, folder = written.segmentation, written.folder
-    prepared = {"prepared": str(folder / PREPARED)} if is_kept else {}
+    found, files = written.segmentation, {k: str(path) for k, path in written.files.items()}
     volumes = ", ".join(f"{name} {ml:.1f} mL" for name, ml in found.volumes_ml.items())
     progress.result(
         case=written.case.name,
-        segmentation=str(folder / SEGMENTATION),
-        report=str(folder / REPORT),
-        overlay=str(folder / OVERLAY),
+        **files,
         volumes_ml=found.volumes_ml,
         known_labels=list(found.known_labels),
         device=found.placement.device.type,
-        **prepared,
-        text=f"{folder / SEGMENTATION}: {volumes}",
+        text=f"{files['segmentation']}: {volumes}",
     )
 
 
@@ -167,6 +181,7 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
     """
     from scripted_models.cases.case import Case
     from scripted_models.cases.discovery import find_cases
+    from scripted_models.cases.selection import chosen
 
     files = {m: getattr(options, m) for m in SEQUENCES if getattr(options, m) is not None}
     if bool(files) == bool(options.folder):
@@ -176,13 +191,10 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
             expected=f"either a folder or the files {FILES}",
         )
     if options.folder:
-        return [case.without(options.without) for case in find_cases(options.folder)]
-    if options.without:
-        raise InputError(
-            found="--without beside single files",
-            expected="it with a case folder only",
-            action="leave it out, and give no file of these sequences",
-        )
+        sessions = options.session_label
+        found = chosen(find_cases(options.folder), options.participant_label, None, sessions)
+        return [case.without(options.without) for case in found]
+    _refuse_choices(options)
     missing = [f"--{m}" for m in SEQUENCES if m not in files]
     if missing and not set(one_of) & set(files):
         needed = f"{' or '.join(one_of)} at least" if one_of else "all four sequences"
@@ -198,6 +210,22 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
             expected="a plain name without folders and control characters",
         )
     return [Case(name, sources)]
+
+
+def _refuse_choices(options: Namespace) -> None:
+    """Refuse what chooses from a folder, beside single files."""
+    if options.without:
+        raise InputError(
+            found="--without beside single files",
+            expected="it with a case folder only",
+            action="leave it out, and give no file of these sequences",
+        )
+    if options.participant_label or options.session_label:
+        raise InputError(
+            found="--participant-label or --session-label beside single files",
+            expected="labels with a folder of cases only",
+            action="leave them out",
+        )
 
 
 def refuse_one_mask_for_many(options: Namespace, cases: "Sequence[Case]") -> None:

@@ -11,14 +11,8 @@ from scripted_models.runtime.atomic_files import only_writer
 from scripted_models.runtime.file_identity import doubles
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.case_inputs import CaseInputs
-from scripted_models.segmentation.outputs import (
-    INTERNAL,
-    OutputOptions,
-    WrittenCase,
-    is_written,
-    write_outputs,
-)
-from scripted_models.segmentation.result_folders import check_place, refuse_others
+from scripted_models.segmentation.outputs import INTERNAL, OutputOptions, WrittenCase
+from scripted_models.segmentation.result_form import CASE_FOLDERS, ResultForm
 from scripted_models.segmentation.segmenter import STAGES, Segmenter
 
 
@@ -32,6 +26,7 @@ class Batch:
         options: what is written of a case.
         resume: leave out cases that are done already (see `is_done`).
         writer: keeps other runs out of the output folder while this one writes.
+        form: in which the results lie in the output folder.
     """
 
     segmenter: Segmenter
@@ -39,6 +34,7 @@ class Batch:
     options: OutputOptions = INTERNAL
     resume: bool = False
     writer: Callable[[Path], AbstractContextManager[Path]] = only_writer
+    form: ResultForm = CASE_FOLDERS
 
     def is_done(self, case: Case) -> bool:
         """Tell whether the folder holds all that is wanted of a case, by this model.
@@ -49,7 +45,7 @@ class Batch:
 
     def _is_written(self, case: Case, inputs: CaseInputs) -> bool:
         model, preparation = self.segmenter.model, self.segmenter.preparation
-        return is_written(self.output, case, model, self.options, inputs, preparation)
+        return self.form.is_written(self.output, case, model, self.options, inputs, preparation)
 
     def run(
         self,
@@ -69,6 +65,7 @@ class Batch:
             ResourceError: too little memory, or a folder that cannot be written.
         """
         _refuse_shared_folders(cases)
+        self.form.begin(self.output)
         skipped = []
         with self.writer(self.output):
             for index, case in enumerate(cases):
@@ -102,19 +99,18 @@ class Batch:
         if done:
             progress.message(f"{case.name}: segmented before")
             progress.skip(1.0)
-        elif (self.output / case.name).exists():
+        elif self.form.folder(self.output, case).exists():
             progress.message(f"{case.name}: input, model or options differ, once more")
         return done
 
     def _segment(self, case: Case, inputs: CaseInputs, progress: Progress) -> WrittenCase:
-        check_place(self.output, case)
-        refuse_others(self.output, case, inputs)
+        self.form.check(self.output, case, inputs)
         found = self.segmenter.segment(case, progress)
         progress.stage("write", STAGES["write"])
         for problem in found.problems:
             progress.warning(f"{case.name}: {problem.sentence}", **problem.fields)
         model = self.segmenter.model
-        return write_outputs(self.output, case, found, model, self.options, inputs)
+        return self.form.write(self.output, case, found, model, self.options, inputs)
 
 
 def _refuse_shared_folders(cases: Sequence[Case]) -> None:

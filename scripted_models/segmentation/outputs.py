@@ -70,12 +70,14 @@ class WrittenCase:
         segmentation: what was found.
         folder: of the files.
         seconds: time per stage, that of writing included.
+        files: "segmentation", "report", "overlay" and perhaps "prepared" -> where it is.
     """
 
     case: Case
     segmentation: Segmentation
     folder: Path
     seconds: Mapping[str, float]
+    files: Mapping[str, Path]
 
 
 def write_outputs(
@@ -118,7 +120,7 @@ def write_outputs(
                 if options.prepared:
                     _write_prepared(folder / PREPARED, segmentation.prepared, inputs)
             seconds = {**segmentation.seconds, "write": round(time.monotonic() - started, 3)}
-            report = _report(case, inputs, segmentation, model, options.coding, seconds)
+            report = case_report(case, inputs, segmentation, model, options.coding, seconds)
             (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             if target.exists():
                 replace_results(folder, target)
@@ -126,7 +128,11 @@ def write_outputs(
                 folder.rename(target)
     except ResourceError as error:  # about a file that is gone by now
         raise error.at(target / Path(error.path or "").name) from error
-    return WrittenCase(case, segmentation, target, seconds)
+    named = {"segmentation": SEGMENTATION, "report": REPORT, "overlay": OVERLAY}
+    if options.prepared and segmentation.prepared is not None:
+        named["prepared"] = PREPARED
+    files = {kind: target / name for kind, name in named.items()}
+    return WrittenCase(case, segmentation, target, seconds, files)
 
 
 def is_written(
@@ -151,6 +157,17 @@ def is_written(
         wanted.append(f"{PREPARED}/{FACTS}")
     if not all((folder / name).is_file() for name in wanted):
         return False
+    return is_of(report, model, options, inputs, preparation)
+
+
+def is_of(
+    report: Mapping[str, object],
+    model: Model,
+    options: OutputOptions,
+    inputs: CaseInputs,
+    preparation: PreparationOptions,
+) -> bool:
+    """Tell whether a report is of these inputs, segmented by this model as it is wanted."""
     expected = {"model": _identity(model), "coding": options.coding.name}
     if not expected.items() <= report.items():
         return False
@@ -192,7 +209,7 @@ def _write_prepared(folder: Path, prepared: Prepared, inputs: CaseInputs) -> Non
     write_prepared(folder, prepared, facts)
 
 
-def _report(
+def case_report(
     case: Case,
     inputs: CaseInputs,
     segmentation: Segmentation,
@@ -200,15 +217,17 @@ def _report(
     coding: LabelCoding,
     seconds: Mapping[str, float],
 ) -> dict[str, object]:
+    """Return the report of a case, as values for JSON."""
     promised = segmentation.estimated_dice
     return {
         "case": case.name,
+        **({"date": case.date} if case.date else {}),
         "inputs": inputs.paths,
         "inputs_sha256": inputs.contents,
         "missing": list(case.missing),
         **inputs.origin,
         "model": _identity(model),
-        "labels": _label_table(coding, segmentation.known_labels),
+        "labels": label_table(coding, segmentation.known_labels),
         "known_labels": list(segmentation.known_labels),
         "coding": coding.name,
         "volumes_ml": segmentation.volumes_ml,
@@ -248,7 +267,8 @@ def _identity(model: Model) -> dict[str, str]:
     }
 
 
-def _label_table(coding: LabelCoding, known: tuple[int, ...]) -> dict[str, str]:
+def label_table(coding: LabelCoding, known: tuple[int, ...]) -> dict[str, str]:
+    """Return what each value of a label map stands for."""
     table: dict[str, str] = {}
     for label in known:
         name, value = LABELS[label], str(coding.from_internal[label])

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripted_models.cases.case import Case
@@ -22,9 +23,17 @@ def check_place(output: Path, case: Case) -> None:
     """Ask before the work whether the result of a case can be put in its place.
 
     Raises:
+        InputError: as `check_target`.
+    """
+    check_target(Path(output) / case.name)
+
+
+def check_target(target: Path) -> None:
+    """Ask whether files can be put into a folder, there or not.
+
+    Raises:
         InputError: something is there that this user cannot read and write, or the name cannot be.
     """
-    target = Path(output) / case.name
     try:
         if os.path.lexists(target):
             os.listdir(target)
@@ -92,19 +101,41 @@ def refuse_others(output: Path, case: Case, inputs: CaseInputs) -> None:
         InputError: the folder holds results of another input.
     """
     for folder in _folders_named(Path(output), case.name):
-        report, found = report_in(folder), [path.name for path in own_files(folder)]
-        if not found or (report is not None and inputs.shares_file_with(report)):
-            continue
-        places = report.get("inputs") if report else None
-        other = next(iter(places.values()), "") if isinstance(places, dict) else ""
-        raise InputError(
-            found=f"results of another input{f', {other}' if other else ''}"
-            if report
-            else f"{', '.join(sorted(found)[:3])} without a report that says of what",
-            expected=f"a folder for the results of {case.name}, empty or with former ones of it",
-            action="choose another --output, or move this folder away",
-            path=folder,
-        )
+        refuse_other_results(folder, case, inputs, report_in(folder), own_files(folder))
+
+
+def refuse_other_results(
+    folder: Path,
+    case: Case,
+    inputs: CaseInputs,
+    report: Mapping[str, object] | None,
+    found: Sequence[Path],
+) -> None:
+    """Refuse to replace files that are not former results of a case.
+
+    Args:
+        folder: that the results would go to.
+        case: whose.
+        inputs: files of the case.
+        report: of the results that are there, if any.
+        found: files of the program's names in the folder.
+
+    Raises:
+        InputError: the report is of another input, or there is none.
+    """
+    if not found or (report is not None and inputs.shares_file_with(report)):
+        return
+    places = report.get("inputs") if report else None
+    other = next(iter(places.values()), "") if isinstance(places, dict) else ""
+    names = sorted(path.name for path in found)
+    raise InputError(
+        found=f"results of another input{f', {other}' if other else ''}"
+        if report
+        else f"{', '.join(names[:3])} without a report that says of what",
+        expected=f"a folder for the results of {case.name}, empty or with former ones of it",
+        action="choose another --output, or move this folder away",
+        path=folder,
+    )
 
 
 def _folders_named(output: Path, name: str) -> list[Path]:

@@ -75,7 +75,12 @@ def _other_part(image: DicomImage) -> str:
 
 def has_agent(image: DicomImage) -> bool | None:
     """Tell whether the attribute states contrast medium (True), denies it (False) or is empty."""
-    text = image.agent.lower().strip(" .-")
+    return states_agent(image.agent)
+
+
+def states_agent(text: str) -> bool | None:
+    """Tell the same of a text for ContrastBolusAgent."""
+    text = text.lower().strip(" .-")
     if text in _NO_AGENT:
         return False if text in ("none", "no", "n") else None
     words = [word.text for word in name_words(text)]
