@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scripted_models.bids_export.description import RAW
+from scripted_models.bids_export.derivative_description import RAW
 from scripted_models.bids_export.lesion_columns import INTEGER
 from scripted_models.bids_export.names import WORKING, DerivativeNames
 from scripted_models.labels import LABELS, LabelCoding

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripted_models.bids_export.contents import Sidecar, uri
+from scripted_models.bids_export.derivative_description import check_output, write_description
 from scripted_models.bids_export.derivative_files import (
     REPORT,
     write_lesions,
@@ -15,7 +16,6 @@ from scripted_models.bids_export.derivative_files import (
     write_report,
     write_tumor,
 )
-from scripted_models.bids_export.description import check_output, write_description
 from scripted_models.bids_export.names import (
     LESIONS,
     PICTURES,
@@ -74,7 +74,7 @@ class Derivatives:
         return cls(data_set.root)
 
     def begin(self, output: Path) -> None:
-        """See `description.check_output`."""
+        """See `derivative_description.check_output`."""
         check_output(output, self.source)
 
     def folder(self, output: Path, case: Case) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripted_models.cases.bids.data_set import find_data_set
-from scripted_models.cases.bids.images import BidsImages, read_images
+from scripted_models.cases.bids.session_images import BidsImages, read_images
 from scripted_models.cases.case import TRUTH_KINDS, Case, FileProblem, ImageSource
 from scripted_models.cases.case_files import choose_readings, split_doubtful, with_ignored
 from scripted_models.cases.dicom.studies import dicom_cases

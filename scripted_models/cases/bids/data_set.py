@@ -14,6 +14,7 @@ from scripted_models.runtime.structured_text import read_json
 DESCRIPTION = "dataset_description.json"
 _DERIVATIVES = "derivatives"
 _APART = (_DERIVATIVES, "sourcedata", "code", "stimuli", "phenotype")
+_OTHER_TYPES = frozenset(["beh", "dwi", "eeg", "emg", "fmap", "func", "ieeg", "meg", "micr", "motion", "mrs", "nirs", "perf", "pet"])
 _INSIDE = ("sub-", "ses-", "anat")  # folders of which one may be searched alone
 
 
@@ -67,6 +68,8 @@ class BidsDataSet:
             is_truth = role is not None and role.kind.startswith("truth")
             if place.parts[0] != _DERIVATIVES or not is_truth:
                 return f"because {place.parts[0]}/ holds no images of participants"
+        if path.parent.name in _OTHER_TYPES:
+            return f"because {path.parent.name}/ holds no anatomical images"
         if self._ignore_file.ignores(place.as_posix()):
             return f"because {IGNORE_FILE} says so"
         return ""

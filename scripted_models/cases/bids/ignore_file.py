@@ -25,7 +25,7 @@ class IgnoreFile:
             lines = read_text(root / NAME).splitlines()
         except (OSError, ValueError):
             lines = []
-        stated = (line.strip() for line in lines)
+        stated = (line.rstrip() for line in lines)
         self._patterns = [_pattern(line) for line in stated if line and not line.startswith("#")]
 
     def ignores(self, path: str) -> bool:

@@ -1,0 +1,63 @@
+"""Small BIDS data sets, and the validator of BIDS."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from training_fixtures import write_small_case
+
+SUFFIXES = {"t1": "T1w", "t1ce": "ce-gadolinium_T1w", "t2": "T2w", "flair": "FLAIR"}
+
+
+def describe(root: Path, **fields) -> Path:
+    """Make a folder a BIDS data set."""
+    root.mkdir(parents=True, exist_ok=True)
+    content = {"Name": "made", "BIDSVersion": "1.11.1", "DatasetType": "raw", **fields}
+    (root / "dataset_description.json").write_text(json.dumps(content), encoding="utf-8")
+    (root / "README").write_text("Made for a test.\n", encoding="utf-8")
+    return root
+
+
+def put(root: Path, place: str, size_xyz=(6, 5, 4), spacing_xyz_mm=(1.0, 1.0, 1.0), **sidecar):
+    """Write an image of noise into a data set, perhaps with a JSON file beside it."""
+    path = root / f"{place}.nii.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    voxels = np.random.default_rng(len(place)).integers(1, 99, size_xyz[::-1])
+    image = sitk.GetImageFromArray(voxels.astype(np.int16))
+    image.SetSpacing(spacing_xyz_mm)
+    sitk.WriteImage(image, str(path))
+    if sidecar:
+        (root / f"{place}.json").write_text(json.dumps(sidecar), encoding="utf-8")
+    return path
+
+
+def write_session(root: Path, subject: str, session: str = "", seed: int = 0) -> Path:
+    """Write the four sequences of a small case that is quick to segment; returns its folder."""
+    parts = [f"sub-{subject}", *([f"ses-{session}"] if session else [])]
+    folder, name = root.joinpath(*parts, "anat"), "_".join(parts)
+    folder.mkdir(parents=True)
+    write_small_case(root / "code", name, seed)
+    for old, suffix in SUFFIXES.items():
+        made = root / "code" / name / f"{name}_{old}.nii.gz"
+        made.replace(folder / f"{name}_{suffix}.nii.gz")
+    shutil.rmtree(root / "code")
+    return folder
+
+
+def validator_errors(root: Path, *options: str) -> list[str]:
+    """Return code and place of each error that the validator of BIDS finds; it needs no network."""
+    pytest.importorskip("bids_validator_deno", reason="the validator of BIDS is not installed")
+    program = [sys.executable, "-c", "from bids_validator_deno import cli; cli()"]
+    command = [*program, str(root), "--format", "json", "--ignoreWarnings", *options]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    if not done.stdout.startswith("{"):
+        pytest.skip(f"bids-validator-deno does not run here: {done.stderr[-300:]}")
+    found = json.loads(done.stdout)
+    parts = [found, *found.get("derivativesSummary", {}).values()]
+    issues = [issue for part in parts for issue in part["issues"]["issues"]]
+    return [f"{i['code']} {i.get('location', '')}" for i in issues if i["severity"] == "error"]
