@@ -68,10 +68,20 @@ class Lesion:
     diameters: Diameters
 
     @property
+    def shortcoming(self) -> str:
+        """Why the lesion is not measurable; empty when it is."""
+        if self.slices < MEASURABLE_SLICES:
+            return f"on {self.slices} slice only"
+        for name in ("longest", "perpendicular"):
+            length = getattr(self.diameters, f"{name}_mm")
+            if length < self.least_mm:
+                return f"{name} diameter {length:.1f} mm, below {self.least_mm:g} mm"
+        return ""
+
+    @property
     def is_measurable(self) -> bool:
         """Whether both diameters are long enough, and the lesion on at least two slices."""
-        shorter = min(self.diameters.longest_mm, self.diameters.perpendicular_mm)
-        return shorter >= self.least_mm and self.slices >= MEASURABLE_SLICES
+        return not self.shortcoming
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +205,10 @@ def _side(x_lps_mm: np.ndarray, middle_x: float) -> str:
 
 def _mean_x(brain: np.ndarray, grid: Grid) -> float:
     """Return the mean left-right position of the voxels of a brain, LPS, mm."""
-    return float(_points_lps(np.argwhere(brain)[:, ::-1].mean(axis=0)[None], grid)[0, 0])
+    others = ((0, 1), (0, 2), (1, 2))  # of x, y and z
+    counts = (np.count_nonzero(brain, axis=axes) for axes in others)
+    mean_xyz = [np.average(np.arange(len(count)), weights=count) for count in counts]
+    return float(_points_lps(np.array([mean_xyz]), grid)[0, 0])
 
 
 def _points_lps(index_xyz: np.ndarray, grid: Grid) -> np.ndarray:
