@@ -2,7 +2,6 @@
 
 May be called from outside: `derivatives.Derivatives` is the form in which a batch writes results.
 
-Inside: `derivative_description` judges and writes dataset_description.json, `names` gives files their names,
-`derivative_files` writes them, `contents` makes tables and sidecars, `lesion_columns` says what the
-columns of lesions mean.
+Inside: `derivative_description` judges and writes dataset_description.json, `names` gives files
+their names, `derivative_files` writes them, `contents` makes tables and sidecars.
 """

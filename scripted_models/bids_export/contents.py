@@ -21,7 +21,7 @@ LABEL_COLUMNS: Mapping[str, Mapping[str, object]] = {
     "abbreviation": {"Description": "short form of the name"},
     "color": {"Description": "color for pictures"},
     "mapping": {"Description": "label of BIDS: 0 background, 7 lesion", **INTEGER},
-    "volume": {
+    "volume_ml": {
         "Description": "volume in this segmentation",
         "Units": "mL",
         "Format": "number",
@@ -64,7 +64,7 @@ def uri(path: str) -> str:
 def label_rows(segmentation: Segmentation, coding: LabelCoding) -> list[dict[str, object]]:
     """Return a row for each value of the label map."""
     rows: list[dict[str, object]] = []
-    for value, name in label_table(coding, segmentation.known_labels).items():
+    for value, name in sorted(label_table(coding, segmentation.known_labels).items()):
         labels = [k for k in segmentation.known_labels if str(coding.from_internal[k]) == value]
         ml = [segmentation.volumes_ml[LABELS[label]] for label in labels if label]
         color = LABEL_COLORS.get(labels[-1])
@@ -75,7 +75,7 @@ def label_rows(segmentation: Segmentation, coding: LabelCoding) -> list[dict[str
                 "abbreviation": "+".join(ABBREVIATIONS[label] for label in labels),
                 "color": None if color is None else "#{:02x}{:02x}{:02x}".format(*color),
                 "mapping": _LESION if any(labels) else _BACKGROUND,
-                "volume": round(sum(ml), 4) if ml else None,
+                "volume_ml": round(sum(ml), 4) if ml else None,
             }
         )
     return rows

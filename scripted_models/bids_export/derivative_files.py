@@ -13,11 +13,10 @@ from scripted_models.bids_export.contents import (
     label_rows,
     table_text,
 )
-from scripted_models.bids_export.lesion_columns import COLUMNS, lesion_rows
+from scripted_models.bids_export.lesion_columns import LESION_COLUMNS, numbered_rows
 from scripted_models.bids_export.names import LESIONS, TUMOR
 from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.labels import encode_labels
-from scripted_models.measurement.lesions import find_lesions
 from scripted_models.pictures.render import picture_input, render_overlay, write_png
 from scripted_models.preparation.prepared_files import picture_of
 from scripted_models.segmentation.outputs import OutputOptions
@@ -45,12 +44,17 @@ def write_tumor(
 
 def write_lesions(folder: Path, sidecar: Sidecar, segmentation: Segmentation) -> None:
     """Write the lesions as a label map of their numbers, with a table of their sizes."""
-    name, found = sidecar.names.file, find_lesions(segmentation.labels, segmentation.grid)
+    name, found = sidecar.names.file, segmentation.lesions
     numbers = segmentation.grid.image_from(found.numbers.astype(np.uint16))
     write_volume(folder / name(LESIONS, "dseg.nii.gz"), numbers)
-    _write(folder / name(LESIONS, "dseg.tsv"), table_text(COLUMNS, lesion_rows(found)))
-    text = sidecar.text("Connected lesions, numbered by their volume", **COLUMNS)
-    _write(folder / name(LESIONS, "dseg.json"), text)
+    table = table_text(LESION_COLUMNS, numbered_rows(found))
+    _write(folder / name(LESIONS, "dseg.tsv"), table)
+    words = (
+        "Connected lesions, numbered by volume; smaller parts that are left out: {left_out}; "
+        "necrosis is {necrosis} where diameters are measured"
+    )
+    told = words.format(left_out=found.left_out, necrosis=found.necrosis)
+    _write(folder / name(LESIONS, "dseg.json"), sidecar.text(told, **LESION_COLUMNS))
 
 
 def write_pictures(folder: Path, sidecar: Sidecar, segmentation: Segmentation) -> None:

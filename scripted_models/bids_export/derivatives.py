@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripted_models.bids_export.contents import Sidecar, uri
@@ -142,6 +142,7 @@ class Derivatives:
             ResourceError: the folder cannot be written.
         """
         started = time.monotonic()
+        segmentation = replace(segmentation, necrosis=options.necrosis)
         write_description(output, self.source)
         names, target = DerivativeNames.of(case, segmentation), self.folder(output, case)
         try:

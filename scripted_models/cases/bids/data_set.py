@@ -14,7 +14,10 @@ from scripted_models.runtime.structured_text import read_json
 DESCRIPTION = "dataset_description.json"
 _DERIVATIVES = "derivatives"
 _APART = (_DERIVATIVES, "sourcedata", "code", "stimuli", "phenotype")
-_OTHER_TYPES = frozenset(["beh", "dwi", "eeg", "emg", "fmap", "func", "ieeg", "meg", "micr", "motion", "mrs", "nirs", "perf", "pet"])
+_OTHER_TYPES = (
+    *("beh", "dwi", "eeg", "emg", "fmap", "func", "ieeg", "meg", "micr", "motion", "mrs", "nirs"),
+    *("perf", "pet"),
+)
 _INSIDE = ("sub-", "ses-", "anat")  # folders of which one may be searched alone
 
 
