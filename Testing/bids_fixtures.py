@@ -12,6 +12,16 @@ import pytest
 import SimpleITK as sitk
 from training_fixtures import write_small_case
 
+from scripted_models.bids_export.derivative_description import PROGRAM
+from scripted_models.cli import main
+from scripted_models.inference import choose_device
+from scripted_models.labels import LABELS
+from scripted_models.segmentation.raw_cases import AUTOMATIC
+from scripted_models.segmentation.result import Segmentation
+
+MODEL = ("--model", "TwoPathCNN", "--device", "cpu", "--progress", "none")
+START = "sub-01_ses-a_ce-gadolinium_seg"
+TUMOR, LESIONS = f"{START}-glioma", f"{START}-lesions"
 SUFFIXES = {"t1": "T1w", "t1ce": "ce-gadolinium_T1w", "t2": "T2w", "flair": "FLAIR"}
 
 
@@ -63,3 +73,53 @@ def validator_errors(root: Path, *options: str) -> list[str]:
     parts = [found, *found.get("derivativesSummary", {}).values()]
     issues = [issue for part in parts for issue in part["issues"]["issues"]]
     return [f"{i['code']} {i.get('location', '')}" for i in issues if i["severity"] == "error"]
+
+
+def segment(root, *options):
+    output = root / "derivatives" / PROGRAM
+    return main(["segment", str(root), "--bids", "--output", str(output), *MODEL, *options])
+
+
+def files_of(folder):
+    """Return content by path of all files below a folder, but of running times."""
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    return {name: _timeless(path) for name, path in found.items()}
+
+
+def _timeless(path):
+    if path.suffix != ".json":
+        return path.read_bytes()
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.get("Report", {}).pop("seconds", None)
+    return content
+
+
+def segmented_set(root):
+    """Write two sessions and a second subject, with the derivative of the first subject."""
+    describe(root)
+    for seed, (subject, session) in enumerate((("01", "a"), ("01", "b"), ("02", ""))):
+        write_session(root, subject, session, seed)
+    (root / "sub-01/sub-01_sessions.tsv").write_text(
+        "session_id\tacq_time\nses-a\t2020-01-02T03:04:05\nses-b\tn/a\n"
+    )
+    assert segment(root, "--participant-label", "01", "--probabilities") == 0
+    return root
+
+
+def made(labels, grid, known=tuple(LABELS)):
+    """A segmentation with these labels."""
+    return Segmentation(
+        labels=labels,
+        probabilities=np.eye(5, dtype=np.float32)[labels].transpose(3, 0, 1, 2)[list(known)],
+        known_labels=known,
+        grid=grid,
+        volumes={"t1c": np.ones(labels.shape, np.float32)},
+        problems=(),
+        estimated_dice={},
+        doubtful_slices=(),
+        placement=choose_device("cpu"),
+        form="direct",
+        memory_steps=(),
+        seconds={},
+        asked=AUTOMATIC.asked,
+    )

@@ -40,6 +40,11 @@ class BidsName:
         pairs = (part.partition("-") for part in parts)
         return cls({key: label for key, _sign, label in pairs}, suffix)
 
+    def inherits_from(self, sidecar: str) -> bool:
+        """Tell whether a JSON file holds for what has this name."""
+        other = BidsName.of(sidecar.removesuffix(".json"))
+        return other.suffix == self.suffix and other.entities.items() <= self.entities.items()
+
     @property
     def start(self) -> str:
         """The name before its suffix."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from scripted_models.cases.bids.data_set import BidsDataSet, BidsName
 from scripted_models.cases.bids.image_choice import BidsImage, choose_image
 from scripted_models.cases.bids.session_dates import SessionDates
-from scripted_models.cases.bids.sidecars import contrast_agent, read_sidecar
+from scripted_models.cases.bids.sidecars import Sidecars, contrast_agent
 from scripted_models.cases.case import Case
 from scripted_models.cases.name_tokens import bids_stem, is_bids
 from scripted_models.cases.naming import FileRole, file_role
@@ -59,27 +59,23 @@ def read_images(
         paths: volumes below it.
         ignored: receives files that are not taken, with the reason.
     """
-    apart: set[Path] = set()
-    dates = SessionDates(data_set.root, ignored)
+    paths = list(paths)
+    apart = {path for path in paths if data_set.why_apart(path)}
+    dates, sidecars = SessionDates(data_set.root, ignored), Sidecars(data_set.root)
     sessions: dict[str, list[BidsImage]] = defaultdict(list)
+    left_out: list[tuple[BidsImage, str]] = []
     for path in paths:
-        if data_set.why_apart(path):
-            apart.add(path)
-        elif image := _image(path, data_set.root, dates):
+        if path in apart or not (image := _image(path, data_set.root, dates)):
+            continue
+        if why := _is_no_image(image, data_set.root):
+            left_out.append((image, why))
+        else:
             sessions[image.role.stem].append(image)
-            if why := _is_no_image(image, data_set.root):
-                sessions[image.role.stem].pop()
-                ignored.append((path, why))
-                apart.add(path)
-    roles: dict[Path, FileRole] = {}
-    for images in sessions.values():
-        for image, why in _judged(images, data_set.root):
-            if why:
-                ignored.append((image.path, why))
-                apart.add(image.path)
-            else:
-                roles[image.path] = image.role
-    return BidsImages(roles, frozenset(apart), dates)
+    judged = [found for images in sessions.values() for found in _judged(images, sidecars)]
+    left_out += [(image, why) for image, why in judged if why]
+    ignored += [(image.path, why) for image, why in left_out]
+    roles = {image.path: image.role for image, why in judged if not why}
+    return BidsImages(roles, frozenset(apart | {image.path for image, _why in left_out}), dates)
 
 
 def _image(path: Path, root: Path, dates: SessionDates) -> BidsImage | None:
@@ -105,9 +101,9 @@ def _is_no_image(image: BidsImage, root: Path) -> str:
     return _("it is the part '{part}'").format(part=part) if part in _PARTS else ""
 
 
-def _judged(images: Sequence[BidsImage], root: Path) -> list[tuple[BidsImage, str]]:
+def _judged(images: Sequence[BidsImage], sidecars: Sidecars) -> list[tuple[BidsImage, str]]:
     """Return the images of a session, each with the reason why it is not taken, or ""."""
-    agents = [contrast_agent(read_sidecar(image.path, root)) for image in images]
+    agents = [contrast_agent(sidecars.fields(image.path)) for image in images]
     told = any(not agent for agent in agents)  # what all series have says nothing
     known = [
         _with_contrast(image, agent if told else None)

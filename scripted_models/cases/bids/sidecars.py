@@ -1,5 +1,6 @@
 """JSON sidecars of images: their fields, from the root of the data set down to the file's own."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,37 @@ from scripted_models.runtime.structured_text import read_json
 _AGENTS = ("ContrastBolusIngredient", "ContrastBolusAgent")
 
 
-def read_sidecar(path: Path, root: Path) -> dict[str, Any]:
-    """Return the fields of an image by the inheritance principle: those nearer to it win.
+class Sidecars:
+    """The JSON files of a data set; each folder is listed once.
 
     Args:
-        path: of the image, below the root.
-        root: of the data set.
+        root: folder of the data set.
     """
-    own = BidsName.of(volume_stem(path))
-    fields: dict[str, Any] = {}
-    above = [folder for folder in path.parents if folder == root or root in folder.parents]
-    for folder in reversed(above):
-        fitting = [p for p in folder.glob(f"*{own.suffix}.json") if _fits(p, own)]
-        for found in sorted(fitting, key=lambda p: len(p.name)):
-            fields |= _fields(found)
-    return fields
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._names: dict[Path, list[str]] = {}
+
+    def fields(self, path: Path) -> dict[str, Any]:
+        """Return the fields of an image by the inheritance principle: those nearer to it win."""
+        own = BidsName.of(volume_stem(path))
+        fields: dict[str, Any] = {}
+        above = [p for p in path.parents if p == self.root or self.root in p.parents]
+        for folder in reversed(above):
+            for name in sorted(filter(own.inherits_from, self._listed(folder)), key=len):
+                fields |= _fields(folder / name)
+        return fields
+
+    def _listed(self, folder: Path) -> list[str]:
+        if folder not in self._names:
+            self._names[folder] = [n for n in os.listdir(folder) if n.endswith(".json")]
+        return self._names[folder]
 
 
 def contrast_agent(fields: dict[str, Any]) -> bool | None:
     """Tell whether the fields of an image state contrast medium, deny it, or say nothing."""
     said = [states_agent(str(fields[key])) for key in _AGENTS if fields.get(key) is not None]
     return next((answer for answer in said if answer is not None), None)
-
-
-def _fits(sidecar: Path, image: BidsName) -> bool:
-    name = BidsName.of(sidecar.name.removesuffix(".json"))
-    return name.suffix == image.suffix and name.entities.items() <= image.entities.items()
 
 
 def _fields(path: Path) -> dict[str, Any]:
