@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from training_fixtures import write_small_case
 
 from scripted_models.bids_export.derivative_description import PROGRAM
 from scripted_models.cli import main
@@ -19,10 +18,10 @@ from scripted_models.labels import LABELS
 from scripted_models.segmentation.raw_cases import AUTOMATIC
 from scripted_models.segmentation.result import Segmentation
 
-MODEL = ("--model", "TwoPathCNN", "--device", "cpu", "--progress", "none")
+MODEL = ("--model", "fast", "--device", "cpu", "--progress", "none")
 START = "sub-01_ses-a_ce-gadolinium_seg"
 TUMOR, LESIONS = f"{START}-glioma", f"{START}-lesions"
-SUFFIXES = {"t1": "T1w", "t1ce": "ce-gadolinium_T1w", "t2": "T2w", "flair": "FLAIR"}
+SUFFIXES = {"t1": "T1w", "t1c": "ce-gadolinium_T1w", "t2": "T2w", "flair": "FLAIR"}
 
 
 def describe(root: Path, **fields) -> Path:
@@ -48,15 +47,18 @@ def put(root: Path, place: str, size_xyz=(6, 5, 4), spacing_xyz_mm=(1.0, 1.0, 1.
 
 
 def write_session(root: Path, subject: str, session: str = "", seed: int = 0) -> Path:
-    """Write the four sequences of a small case that is quick to segment; returns its folder."""
+    """Write four sequences of a disc with a round tumor that networks find; returns the folder."""
     parts = [f"sub-{subject}", *([f"ses-{session}"] if session else [])]
-    folder, name = root.joinpath(*parts, "anat"), "_".join(parts)
+    folder, rng = root.joinpath(*parts, "anat"), np.random.default_rng(seed)
     folder.mkdir(parents=True)
-    write_small_case(root / "code", name, seed)
-    for old, suffix in SUFFIXES.items():
-        made = root / "code" / name / f"{name}_{old}.nii.gz"
-        made.replace(folder / f"{name}_{suffix}.nii.gz")
-    shutil.rmtree(root / "code")
+    _z, y, x = np.indices((6, 40, 40))
+    brain, away = np.hypot(y - 20, x - 20) < 18, np.hypot(y - 16, x - 24)
+    bright = {"t1c": away < 4, "t2": away < 8, "flair": away < 8}
+    for sequence, end in SUFFIXES.items():
+        gray = np.where(brain, 100 + 10 * rng.standard_normal(brain.shape), 0).clip(0)
+        gray[bright.get(sequence, away < 0)] += 60
+        image = sitk.GetImageFromArray(gray.astype(np.int16))
+        sitk.WriteImage(image, str(folder / f"{'_'.join(parts)}_{end}.nii.gz"))
     return folder
 
 

@@ -43,7 +43,7 @@ def segmented(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model():
-    return load_model("TwoPathCNN")
+    return load_model("fast")
 
 
 @pytest.fixture
@@ -87,12 +87,12 @@ class TestDone:
     def test_a_second_run_replaces_all_of_the_first(self, data, output, model):
         """Another grid gives other names; probabilities that are not wanted any more go."""
         (data / "sub-01/ses-a/anat/sub-01_ses-a_ce-gadolinium_T1w.nii.gz").unlink()
-        put(data, "sub-01/ses-a/anat/sub-01_ses-a_T2w", (28, 28, 6))
+        put(data, "sub-01/ses-a/anat/sub-01_ses-a_T2w", (40, 40, 6))
         anat = output / "sub-01/ses-a/anat"
         (anat / "mine.txt").write_text("by hand")
         before = files_of(output / "sub-01/ses-b")
         case = find_cases(data)[0]
-        found = made(np.zeros((6, 28, 28), np.uint8), Grid((28, 28, 6)))
+        found = made(np.zeros((6, 40, 40), np.uint8), Grid((40, 40, 6)))
         form = Derivatives(data)
         form.check(output, case, CaseInputs.of(case))
         form.write(output, case, found, model, INTERNAL, CaseInputs.of(case))

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +22,29 @@ from bids_fixtures import (
     segmented_set,
     validator_errors,
 )
+from test_raw_case import raw_case as make_raw_case
 
 from scripted_models.bids_export.derivative_description import PROGRAM
 from scripted_models.bids_export.derivatives import Derivatives
 from scripted_models.bids_export.lesion_columns import LESION_COLUMNS
+from scripted_models.bids_export.names import PICTURES
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.label_maps import read_labels
 from scripted_models.cli import main
+from scripted_models.evaluation.pairing import find_predictions
 from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS
 from scripted_models.measurement.lesion_table import COLUMNS
+from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.outputs import INTERNAL, OutputOptions
-from scripted_models.segmentation.raw_cases import AUTOMATIC
+from scripted_models.segmentation.raw_cases import (
+    AUTOMATIC,
+    PreparationOptions,
+    place_of,
+    prepare_case,
+)
 
 
 def read_back(path):
@@ -54,7 +64,7 @@ def segmented(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model():
-    return load_model("TwoPathCNN")
+    return load_model("fast")
 
 
 class TestFiles:
@@ -117,6 +127,7 @@ class TestFiles:
         anat = segmented / "derivatives" / PROGRAM / "sub-01/ses-a/anat"
         own = read_back(anat / f"{TUMOR}_dseg.nii.gz")
         np.testing.assert_array_equal(np.where(own == 3, 1, own), elsewhere)
+        assert set(np.unique(own)) >= {0, 2, 4}
         probabilities = sitk.ReadImage(str(anat / f"{TUMOR}_probseg.nii.gz"))
         names = json.loads((anat / f"{TUMOR}_probseg.json").read_text())["LabelMap"]
         assert probabilities.GetSize()[3] == len(names)
@@ -216,6 +227,55 @@ class TestTables:
         assert validator_errors(path.parents[2]) == []
 
 
+raw_case = make_raw_case
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, raw_case):
+    """A raw case of BIDS, whose T2 has a grid of its own, and what preparing gives."""
+    root = describe(tmp_path_factory.mktemp("raw") / "data")
+    for sequence, end in (("t1c", "ce-gadolinium_T1w"), ("t2", "acq-thick_T2w")):
+        shutil.copy(raw_case[sequence], put(root, f"sub-01/anat/sub-01_{end}"))
+    (case,) = find_cases(root)
+    return root, case, prepare_case(case, PreparationOptions(), Progress())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wanted", "start", "resolution"),
+    [
+        ("reference", "ce-gadolinium_", ""),
+        ("t2", "acq-thick_", ""),
+        ("working", "ce-gadolinium_", "_res-1mm"),
+    ],
+)
+def test_a_raw_case_has_the_name_of_its_grid(prepared, model, tmp_path, wanted, start, resolution):
+    root, case, ready = prepared
+    place, options = place_of(ready, wanted), PreparationOptions(result_grid=wanted)
+    labels = place.brain.astype(np.uint8)
+    found = replace(made(labels, place.grid), prepared=ready, asked=options.asked)
+    form, inputs, output = Derivatives(root), CaseInputs.of(case), tmp_path / PROGRAM
+    done = form.write(output, case, found, model, INTERNAL, inputs)
+    name = f"sub-01_{start}seg-glioma{resolution}"
+    assert done.files["segmentation"].name == f"{name}_dseg.nii.gz"
+    assert Grid.of(sitk.ReadImage(str(done.files["segmentation"]))).matches(place.grid)
+    sidecar = json.loads(done.files["report"].read_text(encoding="utf-8"))
+    assert sidecar["SpatialReference"].endswith("T2w.nii.gz" if wanted == "t2" else "T1w.nii.gz")
+    assert ("Resolution" in sidecar) == bool(resolution)
+    pictures = sorted(os.listdir(output / PICTURES))
+    assert pictures == [f"{name}_overlay.png", f"{name}_preparation.png"]
+    assert validator_errors(output) == []
+    assert form.is_written(output, case, model, INTERNAL, inputs, options)
+    assert not form.is_written(output, case, model, INTERNAL, inputs, PreparationOptions("always"))
+
+
+def test_evaluate_finds_the_label_maps(segmented):
+    found = find_predictions(segmented / "derivatives" / PROGRAM)
+    assert list(found) == ["sub-01_ses-a", "sub-01_ses-b"]
+    assert all(path.name.endswith("_seg-glioma_dseg.nii.gz") for path in found.values())
+
+
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_a_real_case(real_data, tmp_path):
     """Six slices of a patient as BIDS, segmented by the shipped model."""

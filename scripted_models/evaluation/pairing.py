@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from scripted_models.cases.bids.data_set import read_description
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.ignored_files import ignored_file, tell_ignored
@@ -13,6 +14,7 @@ from scripted_models.cases.label_statements import (
     PREDICTION_STEM,
     stated_coding,
 )
+from scripted_models.cases.name_tokens import bids_stem
 from scripted_models.cases.naming import OF_NO_KNOWN_FORM, file_role, label_stem, left_out
 from scripted_models.cases.stray_truths import says_no_truth
 from scripted_models.errors import InputError
@@ -133,7 +135,7 @@ def chosen_cases(cases: list[Case], only: Collection[str], folder: Path) -> list
 
 
 def find_predictions(folder: Path) -> dict[str, Path]:
-    """Find the predicted label maps of a folder: `<case>/segmentation.*`, or flat files.
+    """Find the predicted label maps of a folder: `<case>/segmentation.*`, BIDS, or flat files.
 
     Returns:
         Case -> file. A flat file is named by its case, with or without a word such as `_seg`.
@@ -149,7 +151,7 @@ def find_predictions(folder: Path) -> dict[str, Path]:
             path=folder,
         )
     flat = ((_predicted_case(path), path) for path in _volumes_in(folder))
-    return _by_case([*_written_by_segment(folder), *flat])
+    return _by_case([*_written_by_segment(folder), *_of_derivative(folder), *flat])
 
 
 def _written_by_segment(folder: Path) -> list[tuple[str, Path]]:
@@ -161,6 +163,15 @@ def _written_by_segment(folder: Path) -> list[tuple[str, Path]]:
         for path in _volumes_in(child)
         if volume_stem(path).lower().removesuffix(".seg") == PREDICTION_STEM
     ]
+
+
+def _of_derivative(folder: Path) -> list[tuple[str, Path]]:
+    """Return case and file of all label maps of a BIDS derivative but those that number lesions."""
+    if not read_description(folder).get("BIDSVersion"):
+        return []
+    found = (path for anat in sorted(folder.glob("sub-*/**/anat")) for path in _volumes_in(anat))
+    stems = ((volume_stem(path), path) for path in found)
+    return [(bids_stem(s), p) for s, p in stems if s.endswith("_dseg") and "_seg-lesions_" not in s]
 
 
 def _volumes_in(folder: Path) -> list[Path]:
