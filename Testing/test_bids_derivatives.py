@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from scripted_models.cases.discovery import find_cases
 from scripted_models.cli import main
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.labels import CODINGS
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.outputs import INTERNAL, OutputOptions
 from scripted_models.segmentation.raw_cases import AUTOMATIC
@@ -102,6 +104,32 @@ class TestDone:
         assert len(own_files(output / "docs/pictures", case)) == 1
         assert len(os.listdir(output / "docs/pictures")) == 2
         assert files_of(output / "sub-01/ses-b") == before
+
+    @pytest.mark.parametrize("moves", [0, 1, 3, 5])
+    def test_a_run_that_stops_leaves_no_label_map_beside_another_report(
+        self, data, output, model, monkeypatch, moves
+    ):
+        case = find_cases(data)[0]
+        form, inputs = Derivatives(data), CaseInputs.of(case)
+        found = made(np.full((6, 40, 40), 4, np.uint8), Grid((40, 40, 6)))
+        wanted = OutputOptions(CODINGS["brats2023"])
+        move, left = Path.replace, iter(range(moves))
+
+        def stop_after_some(path, to):
+            if Path(to).parent.name == "anat" and next(left, None) is None:
+                raise KeyboardInterrupt
+            return move(path, to)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", stop_after_some)
+            with pytest.raises(KeyboardInterrupt):
+                form.write(output, case, found, model, wanted, inputs)
+        anat = output / "sub-01/ses-a/anat"
+        assert not (anat / f"{TUMOR}_dseg.nii.gz").exists()
+        assert not form.is_written(output, case, model, wanted, inputs, AUTOMATIC)
+        form.check(output, case, inputs)
+        form.write(output, case, found, model, wanted, inputs)
+        assert form.is_written(output, case, model, wanted, inputs, AUTOMATIC)
 
     def test_results_of_a_subject_and_of_its_sessions_are_told_apart(self, tmp_path):
         for name in ("sub-1_seg-glioma_dseg.json", "sub-1_ses-a_ce-x_seg-glioma_dseg.json"):
