@@ -128,8 +128,8 @@ class TestMeasurable:
 
     @pytest.mark.parametrize("bent", [False, True])
     def test_lines_along_a_bent_rim_make_no_nodule(self, bent):
-        labels = boxes((4, 4, 4, 8, 30, 5))
-        labels[4:12, 4:9, 4 : 4 + 30 * bent] = 4  # an L
+        labels = boxes((4, 4, 4, 8, 30, 4))
+        labels[4:12, 4:8, 4 : 4 + 30 * bent] = 4  # an L
         item = find_lesions(labels, grid()).items[0]
         assert not item.is_measurable
         assert ("nodule" in item.shortcoming) is bent

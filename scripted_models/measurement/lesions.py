@@ -7,12 +7,14 @@ the BraTS challenges of 2023 and later ignore in gliomas, or a ball of 4.6 mm.
 What makes a lesion measurable follows Wen et al. 2010 ("Updated response assessment criteria for
 high-grade gliomas", J Clin Oncol 28(11):1963-1972): both diameters of an axial slice at least 10
 mm, on two slices or more; where slices are thicker than 5 mm, at least twice their thickness. Gaps
-count, too, so the distance of the slices stands for their thickness. A cystic or surgical cavity is
-not measured, and necrosis is none of the enhancing tumor: lines do not cross them, unless asked. A
-lesion around a cavity is not measurable unless it has a nodule of 10 mm. But two lines of 10 mm also
-fit along a bent rim, or into the slice that cuts off the top of a shell. So the lesion must be as
-thick as the thinnest nodule that holds both lines: a diamond with them as diagonals holds a ball of
-`NODULE` times their length. Of a flat lesion its height suffices, and one voxel may be missing.
+count, too, so the distance of the slices stands for their thickness.
+
+A cystic or surgical cavity is not measured there, and necrosis is none of the enhancing tumor:
+lines do not cross them, unless asked. A lesion around a cavity is not measurable unless it has a
+nodule of 10 mm. But two lines of 10 mm also fit along a bent rim, or into the slice that cuts off
+the top of a shell. So the lesion must be as thick as the thinnest nodule that holds both lines: a
+diamond with them as diagonals holds a ball of `NODULE` times their length. Of a flat lesion its
+height suffices, and one voxel may be missing.
 
 The text of RANO 2.0 (Wen et al. 2023, J Clin Oncol 41(33)) was not at hand: it is taken to agree.
 """
