@@ -128,7 +128,7 @@ def assess(
     explains = _explains(wanted.repeatability, region)
     targets = _targets(matched, baseline)
     products = _products(matched, targets, days, baseline)
-    seen = _seen(visits, matched, baseline)
+    seen = _seen(visits, alignments, matched, baseline)
     sizes = {VOLUME: regions[region], PRODUCT: products}
     return FollowUp(
         visits=tuple(visits),
@@ -273,13 +273,16 @@ def _products(
     return Series(tuple(sums), days, baseline)
 
 
-def _seen(visits: Sequence[Visit], matched: Matched, baseline: int) -> list[Seen]:
+def _seen(
+    visits: Sequence[Visit], alignments: Sequence[Alignment], matched: Matched, baseline: int
+) -> list[Seen]:
     seen = []
     for index, visit in enumerate(visits):
         parts = [part for track in matched.tracks for part in track.parts[index]]
         measurable = [part for part in parts if part.lesion.is_measurable]
         new = [part.name for part in measurable if _is_new(part, matched, baseline)]
-        seen.append(Seen(visit.name, visit.day, tuple(new), bool(measurable), visit.told))
+        doubt = bool(alignments[index].problems)
+        seen.append(Seen(visit.name, visit.day, tuple(new), bool(measurable), visit.told, doubt))
     return seen
 
 

@@ -60,6 +60,7 @@ class Seen:
         new_measurable: lesions that were first seen after the baseline and are measurable.
         has_measurable: some lesion of the visit is measurable.
         told: what the user says.
+        is_doubtful: its registration is, so that lesions may be matched wrongly.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Seen:
     new_measurable: tuple[str, ...]
     has_measurable: bool
     told: Told
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,11 @@ def categories(
         if since_baseline is None or since_nadir is None:
             continue
         imaging, reason = _imaging(rule, sizes, seen, visit, enhances)
+        reasons = [reason]
+        if seen[visit].is_doubtful:
+            reasons.append("the registration is in doubt, and so is which lesion is new")
         found[visit] = Category(
-            rule.measure, imaging, imaging, since_baseline, since_nadir, "", (reason,)
+            rule.measure, imaging, imaging, since_baseline, since_nadir, "", tuple(reasons)
         )
     told = {
         visit: _with_told(found[visit], seen[visit].told, seen[sizes.baseline].told)
@@ -138,7 +143,7 @@ def _imaging(
     if base is None or nadir is None:
         raise ValueError("a visit up to the baseline has no category")
     more = nadir.percent if nadir.percent is not None else (float("inf") if nadir.absolute else 0.0)
-    if more >= rule.progression:
+    if _reaches(more, rule.progression):
         grown = f"{_percent(nadir)} since the nadir ({seen[nadir.since].name})"
         if here.has_measurable:
             return "PD", f"{grown}, at least +{rule.progression:g} %"
@@ -148,11 +153,15 @@ def _imaging(
         return "CR", "nothing is left"
     if not seen[sizes.baseline].has_measurable:
         return "SD", "no lesion was measurable at the baseline, so that no decrease counts"
-    if less >= rule.partial:
+    if _reaches(less, rule.partial):
         return "PR", f"{_percent(base)} since the baseline, at least -{rule.partial:g} %"
-    if rule.minor is not None and not enhances and less >= rule.minor:
+    if rule.minor is not None and not enhances and _reaches(less, rule.minor):
         return "MR", f"{_percent(base)} since the baseline, at least -{rule.minor:g} %"
     return "SD", f"{_percent(base)} since the baseline, {_percent(nadir)} since the nadir"
+
+
+def _reaches(percent: float, limit: float) -> bool:
+    return percent >= limit - 1e-9  # rounding is no difference
 
 
 def _percent(change: Change) -> str:
