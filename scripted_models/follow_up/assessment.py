@@ -1,11 +1,13 @@
 """All visits of a patient compared: regions, lesions, events, categories."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 
+from scripted_models.cases.time_points import is_time_point, without_time_point
 from scripted_models.errors import InputError, listed
 from scripted_models.follow_up.alignment import Alignment, align, brought, matching_grid
 from scripted_models.follow_up.growth import Series
@@ -296,6 +298,13 @@ def _warnings(
     """Return what the user should know, as sentences."""
     told = [note for visit in visits for note in visit.notes]
     told += [problem.sentence for alignment in alignments for problem in alignment.problems]
+    stems = {without_time_point(visit.name) for visit in visits}
+    named = sorted(stem for stem in stems if re.search(r"\d", stem) and not is_time_point(stem))
+    if len(named) > 1:
+        told.append(
+            f"Found names of {len(named)} patients ({listed(named)}), expected one; check that all "
+            "visits are of the same patient."
+        )
     patients = dict.fromkeys(visit.patient for visit in visits if visit.patient)
     if len(patients) > 1:
         told.append(
