@@ -20,7 +20,7 @@ def series(*values, baseline=0, step=30, error=None):
     return Series(values, tuple(step * n for n in range(len(values))), baseline, explains)
 
 
-def seen(sizes, **told):
+def seen(sizes, others=False, grown=(), **told):
     """Visits with measurable lesions; `told` gives a value for each visit."""
     count = len(sizes.values)
     rows = [{key: values[n] for key, values in told.items()} for n in range(count)]
@@ -31,6 +31,8 @@ def seen(sizes, **told):
             tuple(row.pop("new", ())),
             row.pop("measurable", True),
             Told(**row),
+            grown=grown,
+            has_others=others,
         )
         for n, row in enumerate(rows)
     ]
@@ -127,6 +129,18 @@ class TestThresholds:
         assert names(VOLUME, series(1, 2), measurable=[False, True]) == ["PD"]
         assert names(VOLUME, series(1, 0.2), measurable=[False, False]) == ["SD"]
 
+    def test_what_is_too_small_for_a_lesion_is_nothing(self):
+        assert names(VOLUME, series(10, 0.04)) == ["CR"]
+        assert names(VOLUME, series(10, 0.06)) == ["PR"]
+
+    def test_other_lesions_are_no_complete_response(self):
+        assert names(PRODUCT, series(100, 0), others=True) == ["PR"]
+        assert names(VOLUME, series(100, 0), others=True) == ["CR"]  # it counts all of them
+
+    def test_what_became_measurable_is_told(self):
+        (found,) = worked_out(VOLUME, series(100, 100), grown=("3",))
+        assert "measurable now: lesion 3" in found.reasons[1]
+
     def test_growth_from_nothing(self):
         assert names(VOLUME, series(0, 5)) == ["PD"]
         assert names(VOLUME, series(0, 0)) == ["SD"]
@@ -182,17 +196,19 @@ class TestConfirmation:
         assert first.confirmation == "confirmed"
 
 
-@given(st.lists(st.floats(0, 200), min_size=2, max_size=6), st.floats(0.1, 10))
+sizes_mm2 = st.just(0.0) | st.floats(1, 2000)
+
+
+@given(st.lists(sizes_mm2, min_size=2, max_size=6), st.floats(0.1, 10))
 def test_units_do_not_matter(values, factor):
-    for rule in RULES:
-        plain = worked_out(rule, series(*values))
-        scaled = worked_out(rule, series(*(value * factor for value in values)))
-        near = [
-            abs(change.percent - limit) < 1e-6
-            for found in plain
-            for change in (found.since_baseline, found.since_nadir)
-            for limit in (rule.progression, -rule.partial)
-            if change.percent is not None
-        ]
-        if not any(near):
-            assert [f.category for f in plain] == [f.category for f in scaled]
+    plain = worked_out(PRODUCT, series(*values))
+    scaled = worked_out(PRODUCT, series(*(value * factor for value in values)))
+    near = [
+        abs(change.percent - limit) < 1e-6
+        for found in plain
+        for change in (found.since_baseline, found.since_nadir)
+        for limit in (PRODUCT.progression, -PRODUCT.partial)
+        if change.percent is not None
+    ]
+    if not any(near):
+        assert [f.category for f in plain] == [f.category for f in scaled]

@@ -130,7 +130,7 @@ def assess(
     explains = _explains(wanted.repeatability, region)
     targets = _targets(matched, baseline)
     products = _products(matched, targets, days, baseline)
-    seen = _seen(visits, alignments, matched, baseline)
+    seen = _seen(visits, alignments, matched, targets, baseline)
     sizes = {VOLUME: regions[region], PRODUCT: products}
     return FollowUp(
         visits=tuple(visits),
@@ -276,15 +276,34 @@ def _products(
 
 
 def _seen(
-    visits: Sequence[Visit], alignments: Sequence[Alignment], matched: Matched, baseline: int
+    visits: Sequence[Visit],
+    alignments: Sequence[Alignment],
+    matched: Matched,
+    targets: frozenset[int],
+    baseline: int,
 ) -> list[Seen]:
+    def at(index: int) -> list[Part]:
+        return [part for track in matched.tracks for part in track.parts[index]]
+
+    before = frozenset[int]().union(*(p.roots for p in at(baseline) if p.lesion.is_measurable))
     seen = []
     for index, visit in enumerate(visits):
-        parts = [part for track in matched.tracks for part in track.parts[index]]
+        parts = at(index)
         measurable = [part for part in parts if part.lesion.is_measurable]
-        new = [part.name for part in measurable if _is_new(part, matched, baseline)]
-        doubt = bool(alignments[index].problems)
-        seen.append(Seen(visit.name, visit.day, tuple(new), bool(measurable), visit.told, doubt))
+        new = [part for part in measurable if _is_new(part, matched, baseline)]
+        grown = [p for p in measurable if p not in new and not p.roots & before]
+        seen.append(
+            Seen(
+                name=visit.name,
+                day=visit.day,
+                new_measurable=tuple(part.name for part in new),
+                has_measurable=bool(measurable),
+                told=visit.told,
+                is_doubtful=bool(alignments[index].problems),
+                grown=tuple(part.name for part in grown),
+                has_others=any(not part.roots & targets for part in parts),
+            )
+        )
     return seen
 
 
