@@ -1,12 +1,18 @@
 """Lesions matched over visits: made balls that grow, shrink, move, split, merge, come and go."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from follow_fixtures import balls
+import SimpleITK as sitk
+from follow_fixtures import balls, turned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripted_models.follow_up.alignment import Alignment, brought, matching_grid
 from scripted_models.follow_up.matching import LEAST_ML, TOLERANCE_MM, match_lesions
+from scripted_models.follow_up.visit_data import Visit
+from scripted_models.follow_up.visit_source import Moment, Told
 from scripted_models.geometry import Grid
 from scripted_models.measurement.lesions import find_lesions
 
@@ -131,6 +137,60 @@ class TestTolerance:
     def test_no_tumor_at_all(self):
         result = matched([], [(A, 5)], [])
         assert told(result) == [(1, "new", (), ("1",)), (2, "vanished", ("1",), ())]
+
+
+RESLICED = Grid((52, 60, 16), (1.1, 0.9, 2.4), (-29.0, -27.0, -18.0))
+degrees, shifts = st.floats(-8, 8), st.floats(-5, 5)
+VISITS = (  # (center, radius) of each ball, and what happens
+    [((-15, 0, 0), 6), ((0, 0, 0), 5), ((14, 8, 0), 5)],
+    [((-15, 0, 0), 7), ((-4, 0, 0), 7), ((14, -9, 2), 4)],  # 1 and 2 merge, 3 goes, 4 comes
+    [((-16, 0, 0), 5), ((0, 0, 0), 5), ((14, -9, 2), 5)],  # they split
+)
+EVENTS = [
+    (1, "merged", ("1", "2"), ("1+2",)),
+    (1, "new", (), ("4",)),
+    (1, "vanished", ("3",), ()),
+    (2, "split", ("1+2",), ("(1+2)a", "(1+2)b")),
+]
+
+
+class TestMotion:
+    @settings(max_examples=6)
+    @given(st.tuples(degrees, degrees, degrees), st.tuples(shifts, shifts, shifts))
+    def test_moved_and_resliced_visits_tell_the_same(self, turn, shift):
+        self.check(turned(turn, shift), (0.0, 0.0, 0.0))
+
+    @settings(max_examples=6)
+    @given(st.tuples(*[st.floats(-0.8, 0.8)] * 3))
+    def test_so_do_registrations_that_are_off(self, error):
+        self.check(turned(), error)
+
+    def check(self, motion, error):
+        wrong = sitk.Euler3DTransform()
+        wrong.SetTranslation(error)
+        back = sitk.CompositeTransform([wrong, motion.GetInverse()])
+        stays = Alignment(sitk.Euler3DTransform())
+        visits = [
+            visit_of(MM, VISITS[0]),
+            visit_of(RESLICED, VISITS[1], motion),
+            visit_of(MM, VISITS[2]),
+        ]
+        alignments = [stays, Alignment(back), stays]
+        grid = matching_grid(visits, alignments, MM)
+        found = [find_lesions(visit.labels, visit.grid) for visit in visits]
+        numbers = [
+            brought(lesions.numbers, visit.grid, alignment, grid)
+            for lesions, visit, alignment in zip(found, visits, alignments, strict=True)
+        ]
+        for lesions, placed in zip(found, numbers, strict=True):
+            assert set(np.unique(placed)) == {0, *(item.number for item in lesions.items)}
+        assert told(match_lesions(found, numbers)) == EVENTS
+
+
+def visit_of(grid, found, motion=None):
+    place = Path("visit")
+    labels = balls(grid, *found, motion=motion)
+    return Visit("visit", place, place, Moment(day=0), Told(), labels, grid, ("WT", "TC", "ET"))
 
 
 centers = st.sampled_from([A, B, C, (15, 10, -8), (0, 0, 10)])

@@ -143,8 +143,10 @@ def _size_lines(found: FollowUp, sizes: Mapping[str, Series], unit: str) -> list
 def _change(change: Change | None) -> str:
     if change is None:
         return UNKNOWN
-    sign = "+" if change.absolute >= 0 else "−"
-    percent = "" if change.percent is None else f" ({change.percent:+.0f} %)"
+    if not change.absolute:
+        return "0"
+    sign = "+" if change.absolute > 0 else "−"
+    percent = "" if change.percent is None else f" ({sign}{abs(change.percent):.0f} %)"
     error = ", within error" if change.is_within_error else ""
     return f"{sign}{number(abs(change.absolute))}{percent}{error}"
 
