@@ -120,19 +120,13 @@ class TestTolerance:
         satellite = balls(MM, (A, 7), ((A[0] + 11, A[1], A[2]), 2.4))
         assert told(matched([(A, 7)], satellite)) == [(1, "split", ("1",), ("1a", "1b"))]
 
-    def test_small_parts_are_counted_apart(self):
+    def test_parts_too_small_for_a_lesion_are_none(self):
         labels = balls(MM, (A, 7))
         labels[3, 3, 48:53] = 4
-        result = matched(labels, labels)
-        assert len(result.tracks) == 1
-        assert result.small_ml == pytest.approx((0.005, 0.005))
-
-    def test_what_is_left_of_a_lesion_stays_however_small(self):
+        assert len(matched(labels, labels).tracks) == 1
         rest = balls(MM, (B, 5))
         rest[15, 30, 13] = 4  # one voxel at the center of A
-        result = matched([(A, 5), (B, 5)], rest)
-        assert told(result) == []
-        assert min(track.volumes_ml[1] for track in result.tracks) == pytest.approx(0.001)
+        assert told(matched([(A, 5), (B, 5)], rest)) == [(1, "vanished", ("1",), ())]
 
     def test_no_tumor_at_all(self):
         result = matched([], [(A, 5)], [])
@@ -204,21 +198,16 @@ visits = st.lists(
 class TestProperties:
     @settings(max_examples=8)
     @given(visits)
-    def test_every_voxel_is_in_one_track_or_told_to_be_small(self, found):
+    def test_every_lesion_is_in_one_track(self, found):
         labels = [balls(MM, *visit.items()) for visit in found]
         result = matched(*labels)
         for index, each in enumerate(labels):
+            parts = [part for track in result.tracks for part in track.parts[index]]
+            large = [n for n in find_lesions(each, MM).items if n.volume_ml >= LEAST_ML]
+            assert sorted(part.lesion.number for part in parts) == [n.number for n in large]
+            assert len({part.name for part in parts}) == len(parts)
             volumes = sum(track.volumes_ml[index] for track in result.tracks)
-            assert volumes + result.small_ml[index] == pytest.approx((each == 4).sum() / 1000)
-            names = [part.name for track in result.tracks for part in track.parts[index]]
-            assert len(names) == len(set(names))
-
-    @settings(max_examples=8)
-    @given(visits)
-    def test_small_parts_are_small(self, found):
-        result = matched(*(balls(MM, *visit.items()) for visit in found))
-        first = [part.lesion for track in result.tracks for part in track.parts[0]]
-        assert all(lesion.volume_ml >= LEAST_ML for lesion in first)
+            assert volumes == pytest.approx(sum(n.volume_ml for n in large))
 
     @settings(max_examples=6)
     @given(visits)

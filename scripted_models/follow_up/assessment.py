@@ -91,6 +91,12 @@ class FollowUp:
         """What happened to lesions, in the order of time."""
         return self.matched.events
 
+    @property
+    def small_parts_ml(self) -> list[float]:
+        """Volume at each visit of what is too small for a lesion."""
+        whole = self.regions[self.region].values
+        return [max(0.0, ml - sum(s.values[v] for s in self.lesions)) for v, ml in enumerate(whole)]
+
     def is_target(self, track: Track) -> bool:
         """Whether the products of a lesion are summed."""
         return bool(track.roots & self.targets)

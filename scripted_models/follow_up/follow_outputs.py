@@ -104,7 +104,7 @@ def facts_of(found: FollowUp) -> dict[str, object]:
             }
             for event in found.events
         ],
-        "small_parts_ml": [round(ml, 4) for ml in found.matched.small_ml],
+        "small_parts_ml": [round(ml, 4) for ml in found.small_parts_ml],
         "targets": [track.name for track in found.matched.tracks if found.is_target(track)],
         "products": found.products and _series(found, found.products, "mm2"),
         "responses": {

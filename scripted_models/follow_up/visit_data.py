@@ -105,15 +105,19 @@ def read_visit(source: VisitSource) -> Visit:
 
 
 def _head(source: VisitSource, report: Report, grid: Grid) -> tuple[Head | None, str, str]:
-    """Return the head of a visit, its sequence, and a sentence where there is none."""
+    """Return the head of a visit, its sequence, and a sentence where there is none.
+
+    Raises:
+        InputError: an image that the user named cannot be read; one of a report may be gone.
+    """
     sequence, image = "", None
-    try:
-        if source.image is not None:
-            image = read_volume(source.image)
-        elif source.folder is not None:
+    if source.image is not None:
+        image = read_volume(source.image)
+    elif source.folder is not None:
+        try:
             sequence, image = _image_of(source.folder, report)
-    except InputError as error:
-        return None, "", f"{source.name}: {error} It is taken to lie where its header says."
+        except InputError as error:
+            return None, "", f"{source.name}: {error} It is taken to lie where its header says."
     if image is None:
         why = "no image for the registration, expected one in the space of the label map"
         return None, "", f"{source.name}: found {why}; it is taken to lie where its header says."
