@@ -60,14 +60,7 @@ def follow_page(found: FollowUp) -> str:
         lesion_curves=_lesion_curves(found, titles),
         sheet=(WIDTH, HEIGHT),
         region_lines=_size_lines(found, found.regions, "mL"),
-        lesion_lines=_size_lines(
-            found,
-            {
-                f"Lesion {t.name}": s
-                for t, s in zip(found.matched.tracks, found.lesions, strict=True)
-            },
-            "mL",
-        ),
+        lesion_lines=_lesion_lines(found),
         products=_size_lines(found, {"Targets": found.products}, "mm²") if found.products else [],
         targets=[t.name for t in found.matched.tracks if found.is_target(t)],
         events=_events(found),
@@ -138,6 +131,20 @@ def _size_lines(found: FollowUp, sizes: Mapping[str, Series], unit: str) -> list
                 ]
             )
     return lines
+
+
+def _lesion_lines(found: FollowUp) -> list[list[str]]:
+    """Return the same for lesions, with the product of the diameters, * where it is measurable."""
+    tracks = found.matched.tracks
+    named = {f"Lesion {t.name}": s for t, s in zip(tracks, found.lesions, strict=True)}
+    head, *lines = _size_lines(found, named, "mL")
+    products = [
+        f"{number(track.products_mm2[visit])}{' *' * any(p.lesion.is_measurable for p in parts)}"
+        for track in tracks
+        for visit, parts in enumerate(track.parts)
+    ]
+    rows = zip(lines, products, strict=True)
+    return [[*head[:3], "mm²", *head[3:]], *([*r[:3], product, *r[3:]] for r, product in rows)]
 
 
 def _change(change: Change | None) -> str:
