@@ -127,7 +127,7 @@ class TestReading:
         )
         found = [read_visit(source) for source in find_visits([plain, prepared, onto])]
         assert [each.sequence for each in found] == ["t1c", "flair", "t1c"]
-        assert all(each.head.is_stripped for each in found)
+        assert all(each.read_head().is_stripped for each in found)
 
     def test_an_image_that_is_gone_is_told(self, visit):
         paths = {"t1c": "/nowhere/t1c.nii.gz"}
