@@ -221,5 +221,5 @@ def _error(found: FollowUp) -> str:
     return (
         f"Within the error of the method are changes of up to {shares}, and of "
         f"{found.repeatability.least_ml:g} mL at least: measured on moved and re-sliced copies of "
-        "scans. Real repeat scans differ by more."
+        "scans with 7 mL of tumor or more. Real repeat scans, and small lesions, differ by more."
     )
