@@ -16,7 +16,7 @@ from scripted_models.errors import InputError, ResourceError
 from scripted_models.images.volume_files import read_volume
 from scripted_models.labels import CODINGS
 from scripted_models.runtime.atomic_files import (
-    BEGUN_BESIDE_OTHERS,
+    BEGUN_RESULT,
     held_where_possible,
     one_of_writers,
     only_writer,
@@ -174,7 +174,7 @@ class TestFolder:
         assert not batch.output.exists()
 
     def test_what_others_have_begun_stays_until_it_must_be_dead(self, tmp_path):
-        old, live, late = (tmp_path / f"{BEGUN_BESIDE_OTHERS}{n}" for n in ("old", "live", "late"))
+        old, live, late = (tmp_path / f"{BEGUN_RESULT}{n}" for n in ("old", "live", "late"))
         for folder in (old, live, late):
             (folder / "case").mkdir(parents=True)
             (folder / "case" / "report.json").touch()

@@ -16,7 +16,7 @@ from scripted_models.errors import ResourceError
 
 LOCK = ".writing.lock"
 BEGUN = ".writing-"  # start of the names of what is not whole yet
-BEGUN_BESIDE_OTHERS = ".writing_"  # the same of runs that share a folder: no other run removes it
+BEGUN_RESULT = ".writing_"  # the same of a case: several runs may share the folder, so it is left
 _DEAD_S = 3600.0  # what a run has begun and not touched for so long; writing a case takes seconds
 
 
@@ -113,6 +113,8 @@ def only_writer(folder: Path) -> Iterator[Path]:
         raise _not_writable(folder, error) from error
     try:
         _remove_remains(folder)
+        with suppress(OSError):  # writing will say why
+            _remove_dead_results(folder)
         yield folder
     finally:
         with suppress(OSError):  # on Windows the lock goes with its release
@@ -139,13 +141,9 @@ def one_of_writers(folder: Path) -> Iterator[Path]:
         with held_where_possible(folder, 5.0):  # others may look at it, too
             pass
     try:
-        with tempfile.NamedTemporaryFile(prefix=BEGUN_BESIDE_OTHERS, dir=folder) as probe:
-            now = os.stat(probe.name).st_mtime
+        _remove_dead_results(folder)
     except OSError as error:
         raise _not_writable(folder, error) from error
-    for begun in folder.glob(f"{BEGUN_BESIDE_OTHERS}*"):
-        if _last_change(begun) < now - _DEAD_S:
-            shutil.rmtree(begun, ignore_errors=True)
     yield folder
 
 
@@ -170,6 +168,19 @@ def held_where_possible(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
         with suppress(OSError):  # on Windows the lock goes with its release
             (folder / LOCK).unlink()
         lock.release()
+
+
+def _remove_dead_results(folder: Path) -> None:
+    """Remove results that were begun and not touched for an hour.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    with tempfile.NamedTemporaryFile(prefix=BEGUN_RESULT, dir=folder) as probe:
+        now = os.stat(probe.name).st_mtime
+    for begun in folder.glob(f"{BEGUN_RESULT}*"):
+        if _last_change(begun) < now - _DEAD_S:
+            shutil.rmtree(begun, ignore_errors=True)
 
 
 def _last_change(path: Path) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from scripted_models.cases.case import Case
 from scripted_models.cases.patient_table import some
 from scripted_models.errors import InputError
-from scripted_models.runtime.atomic_files import one_of_writers, only_writer
+from scripted_models.runtime.atomic_files import only_writer
 from scripted_models.runtime.file_identity import doubles
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.case_inputs import CaseInputs
@@ -115,8 +115,7 @@ class Batch:
         for problem in found.problems:
             progress.warning(f"{case.name}: {problem.sentence}", **problem.fields)
         model = self.segmenter.model
-        beside = self.writer is one_of_writers
-        return write_outputs(self.output, case, found, model, self.options, inputs, beside)
+        return write_outputs(self.output, case, found, model, self.options, inputs)
 
 
 def refuse_shared_folders(cases: Sequence[Case]) -> None:

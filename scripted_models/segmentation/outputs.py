@@ -20,7 +20,7 @@ from scripted_models.pictures.render import picture_input, render_overlay, write
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.image_preparation import Prepared
 from scripted_models.preparation.prepared_files import FACTS, facts_of, picture_of, write_prepared
-from scripted_models.runtime.atomic_files import BEGUN, BEGUN_BESIDE_OTHERS, make_folder
+from scripted_models.runtime.atomic_files import BEGUN_RESULT, make_folder
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.quality_estimate import uncertainty
 from scripted_models.segmentation.raw_cases import AUTOMATIC, PreparationOptions, is_as_asked
@@ -85,7 +85,6 @@ def write_outputs(
     model: Model,
     options: OutputOptions,
     inputs: CaseInputs | None = None,
-    beside_others: bool = False,
 ) -> WrittenCase:
     """Write the folder of one case; a new folder appears as a whole.
 
@@ -99,7 +98,6 @@ def write_outputs(
         model: that made it.
         options: what to write.
         inputs: files of the case as they were before they were read; None: as they are now.
-        beside_others: other runs write into the folder at the same time.
 
     Raises:
         InputError: an input that has changed meanwhile, or another run has written or is writing
@@ -110,8 +108,7 @@ def write_outputs(
     inputs = inputs or CaseInputs.of(case)
     target = make_folder(output) / case.name
     try:
-        begun = BEGUN_BESIDE_OTHERS if beside_others else BEGUN
-        with tempfile.TemporaryDirectory(prefix=begun, dir=output) as scratch:
+        with tempfile.TemporaryDirectory(prefix=BEGUN_RESULT, dir=output) as scratch:
             folder = Path(scratch) / case.name
             folder.mkdir()
             _write_volumes(folder, segmentation, options)
@@ -124,7 +121,7 @@ def write_outputs(
             seconds = {**segmentation.seconds, "write": round(time.monotonic() - started, 3)}
             report = _report(case, inputs, segmentation, model, options.coding, seconds)
             (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-            put_results(folder, target, case, inputs, beside_others)
+            put_results(folder, target, case, inputs)
     except ResourceError as error:  # about a file that is gone by now
         raise error.at(target / Path(error.path or "").name) from error
     return WrittenCase(case, segmentation, target, seconds)

@@ -43,17 +43,16 @@ def check_place(output: Path, case: Case) -> None:
         ) from error
 
 
-def put_results(
-    folder: Path, target: Path, case: Case, inputs: CaseInputs, beside_others: bool
-) -> None:
+def put_results(folder: Path, target: Path, case: Case, inputs: CaseInputs) -> None:
     """Put new results in their place: in one step, or instead of former ones.
+
+    Another run may do the same at this moment.
 
     Args:
         folder: new results on the same disk; it is empty or gone afterwards.
         target: folder of the case.
         case: of the results.
         inputs: files of the case.
-        beside_others: another run may do the same at this moment.
 
     Raises:
         InputError: another run has written results of another input, or is writing.
@@ -65,9 +64,6 @@ def put_results(
         except OSError:
             if not target.is_dir():
                 raise
-    if not beside_others:
-        replace_results(folder, target)
-        return
     refuse_others(target.parent, case, inputs)  # it was looked at before the work
     try:
         with held_where_possible(target):
