@@ -44,6 +44,16 @@ def row(lines, start):
     return [float(word.rstrip("%")) for word in line[len(start) :].split()]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory in /proc, after a fork")
+def test_cohort_compares_few_cases_with_many(table_of):
+    lines = table_of("cohort", "--cases", "3", "6")
+    for step in ("discovery", "--continue", "collect"):
+        rows = [line.split() for line in lines if line.split()[0] == step]
+        assert [row[1] for row in rows] == ["3", "6"]
+        assert rows[0][-1] == "1.00"
+    assert "the page about 6 cases has" in lines[-1]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="measures memory with `resource`")
 def test_training_throughput_compares_dense_patches_with_literal_ones(table_of):
     arguments = (

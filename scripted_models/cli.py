@@ -13,6 +13,7 @@ from typing import NoReturn
 from scripted_models import __version__
 from scripted_models.commands import (
     cases,
+    collect,
     crf,
     demo,
     evaluate,
@@ -34,7 +35,7 @@ from scripted_models.runtime.printable_text import on_one_line, printable
 from scripted_models.runtime.progress import Progress, make_progress
 
 COMMANDS = (
-    *(demo, segment, follow, prepare, evaluate, cases, train, personalise, experiments),
+    *(demo, segment, prepare, collect, follow, evaluate, cases, train, personalise, experiments),
     *(figures, phantom, networks, models, predict_voc, crf),
 )
 _CODES = "0 done, 1 fault of the program, 2 input, 3 model, 4 resources, 130 cancelled"

@@ -23,10 +23,12 @@ FILES = " ".join(f"--{sequence}" for sequence in SEQUENCES)
 
 def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """Add the sub-command."""
+    from scripted_models.cases.selection_options import add_selection
     from scripted_models.labels import CODINGS
 
     parser = subparsers.add_parser("segment", help="segment one case or a folder of cases")
     add_cases(parser, "folder for the results")
+    add_selection(parser)
     add = parser.add_argument
     add("--model", default="default", help="name or path of a model")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -81,26 +83,31 @@ def run(options: Namespace, progress: Progress) -> int:
     threads = wanted_threads(options, progress)
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
-    from scripted_models.cases.skipped_files import skipped_files
+    from scripted_models.cases.selection_options import selected
 
     one_of = read_description(find_model(options.model)).needs_one_of
-    cases = chosen_cases(options, one_of)
+    found = chosen_cases(options, one_of)
+    cases = selected(options, found)
+    if not cases:
+        progress.message(f"share {options.shard} of {len(found)} case(s) is empty")
+        return 0
     tell_choices(cases, progress)
     if len(cases) == 1:
         cases[0].require_images(one_of)
     refuse_one_mask_for_many(options, cases)
     refuse_input_as_output(options.output, cases)
-    for problem in skipped_files(options.folder, cases) if options.folder else ():
-        progress.warning(problem.sentence, **problem.fields)
+    tell_left_out(options, found, progress)
     progress.stage("load", 0.0)
     import torch
 
     from scripted_models.labels import CODINGS
-    from scripted_models.segmentation.batch import Batch
+    from scripted_models.runtime.atomic_files import one_of_writers, only_writer
+    from scripted_models.segmentation.batch import Batch, refuse_shared_folders
     from scripted_models.segmentation.outputs import OutputOptions
     from scripted_models.segmentation.raw_cases import PreparationOptions
     from scripted_models.segmentation.segmenter import Segmenter
 
+    refuse_shared_folders(found)
     if threads:
         torch.set_num_threads(threads)
     preparation = PreparationOptions(
@@ -116,7 +123,8 @@ def run(options: Namespace, progress: Progress) -> int:
         options.keep_prepared,
         options.necrosis,
     )
-    batch = Batch(segmenter, options.output, wanted, options.resume)
+    writer = one_of_writers if options.shard or options.participant_label else only_writer
+    batch = Batch(segmenter, options.output, wanted, options.resume, writer)
     batch.run(cases, progress, lambda written: _tell(written, wanted, progress))
     return 0
 
@@ -128,6 +136,17 @@ def tell_choices(cases: "Sequence[Case]", progress: Progress) -> None:
 
     for text in (*tell_ignored(cases), *(text for c in cases for text in doubts_of_series(c))):
         progress.warning(text)
+
+
+def tell_left_out(options: Namespace, found: "Sequence[Case]", progress: Progress) -> None:
+    """Say which volumes of the folder are part of no case; of several shares the first does."""
+    from scripted_models.cases.selection_options import shard_of
+    from scripted_models.cases.skipped_files import skipped_files
+
+    is_first = not options.shard or shard_of(options.shard)[0] == 1
+    if options.folder and is_first and not options.participant_label:
+        for problem in skipped_files(options.folder, found):
+            progress.warning(problem.sentence, **problem.fields)
 
 
 def wanted_threads(options: Namespace, progress: Progress) -> int:

@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 
 from scripted_models.cases.case import Case
-from scripted_models.errors import InputError
+from scripted_models.errors import InputError, ResourceError
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.prepared_files import prepared_names
-from scripted_models.runtime.atomic_files import BEGUN, put_in_place
+from scripted_models.runtime.atomic_files import BEGUN, held_where_possible, put_in_place
 from scripted_models.runtime.file_identity import same_on_any_disk
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.case_inputs import CaseInputs
@@ -40,6 +40,40 @@ def check_place(output: Path, case: Case) -> None:
             expected="a folder of former results, or none",
             action="move it away, change its permissions, or choose another --output",
             path=target,
+        ) from error
+
+
+def put_results(folder: Path, target: Path, case: Case, inputs: CaseInputs) -> None:
+    """Put new results in their place: in one step, or instead of former ones.
+
+    Another run may do the same at this moment.
+
+    Args:
+        folder: new results on the same disk; it is empty or gone afterwards.
+        target: folder of the case.
+        case: of the results.
+        inputs: files of the case.
+
+    Raises:
+        InputError: another run has written results of another input, or is writing.
+    """
+    if not target.exists():
+        try:
+            folder.rename(target)
+            return
+        except OSError:
+            if not target.is_dir():
+                raise
+    refuse_others(target.parent, case, inputs)  # it was looked at before the work
+    try:
+        with held_where_possible(target):
+            replace_results(folder, target)
+    except ResourceError as error:
+        raise InputError(
+            path=target,
+            found="another run that writes the same case at this moment",
+            expected="one run for each case",
+            action="run this again with --continue",
         ) from error
 
 
