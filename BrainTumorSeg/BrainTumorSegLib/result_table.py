@@ -1,5 +1,6 @@
 """Sizes of segments and regions as a table node, measured on the segmentation as it is now."""
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from scripted_models.runtime.csv_text import csv_text
 from .segment_masks import segment_masks
 from .segmentation_node import place_beside
 from .segments import REGION_SEGMENTS, SEGMENTS, TumorSegment
-from .slicer_types import Scene, SegmentationNode, TableNode
+from .slicer_types import Scene, SegmentationNode, TableNode, VtkObject
 from .translation import _
 
 COLUMNS = (
@@ -69,18 +70,36 @@ def update_table(
         table_node.SetName(_("{name} sizes").format(name=segmentation_node.GetName()))
         table_node.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation_node.GetID())
         place_beside(scene, table_node, segmentation_node)
+    fill_table(table_node, COLUMNS, COLUMN_TYPES, rows)
+    return table_node
+
+
+def fill_table(
+    table_node: TableNode,
+    names: Sequence[str],
+    kinds: Sequence[Callable[[], VtkObject]],
+    rows: Iterable[Sequence[object]],
+) -> None:
+    """Fill a table node anew, and lock it.
+
+    Args:
+        table_node: vtkMRMLTableNode.
+        names: of the columns.
+        kinds: VTK's array class of each column.
+        rows: a cell for each column.
+    """
     table_node.SetLocked(True)
     table_node.SetUseColumnTitleAsColumnHeader(True)
     table_node.SetUseFirstColumnAsRowHeader(True)
+    columns = [kind() for kind in kinds]
+    for cells in rows:
+        for column, cell in zip(columns, cells, strict=True):
+            column.InsertNextValue(cell)
     with slicer.util.NodeModify(table_node):
         table_node.RemoveAllColumns()
-        for name, kind, cells in zip(COLUMNS, COLUMN_TYPES, zip(*rows, strict=True), strict=True):
-            column = kind()
+        for column, name in zip(columns, names, strict=True):
             column.SetName(name)
-            for cell in cells:
-                column.InsertNextValue(cell)
             table_node.AddColumn(column)
-    return table_node
 
 
 def shown_rows(table_node: TableNode) -> list[tuple[str, ...]]:

@@ -12,6 +12,7 @@ from ..previous_result import has_previous, restore_previous
 from ..result_table import SEGMENTATION_ROLE, shown_rows, update_table, write_csv
 from ..slicer_types import Parameters, SegmentationNode, TableNode, Ui
 from ..translation import _
+from .lesion_section import LesionSection
 from .messages import Messages
 
 HEADER_LINES, MARGIN = 2, 8  # of the table, pixels
@@ -28,6 +29,7 @@ class ResultSection:
 
     def __init__(self, ui: Ui, messages: Messages, onRestored: Callable[[], None]):
         self.ui, self.messages, self.onRestored = ui, messages, onRestored
+        self.lesions = LesionSection(ui, messages)
         self._parameters: Parameters | None = None
         self._shown: SegmentationNode = None
         ui.editButton.clicked.connect(self.onEdit)
@@ -54,6 +56,7 @@ class ResultSection:
     def setParameterNode(self, parameters: Parameters | None) -> None:
         """Follow the parameters of the scene, or none."""
         self._parameters = parameters
+        self.lesions.setParameterNode(parameters)
         self.refresh()
 
     def refresh(self) -> None:
@@ -73,6 +76,7 @@ class ResultSection:
         self.ui.measureButton.enabled = filled
         self.ui.restoreButton.enabled = has_previous(node)
         self.ui.exportTableButton.enabled = table is not None
+        self.lesions.refresh()
         self._showSizes(table)
 
     def _showSizes(self, table: TableNode) -> None:
@@ -92,9 +96,18 @@ class ResultSection:
         widget.visible = bool(rows)
 
     def measure(self, parameters: Parameters) -> None:
-        """Fill the table of the parameters from their segmentation."""
+        """Fill the tables of the segmentation of the parameters."""
         parameters.table = update_table(slicer.mrmlScene, parameters.segmentation, parameters.table)
+        self.lesions.measure(parameters)
         self.refresh()
+
+    def forget(self) -> None:
+        """Let go of a scene that is closed or read."""
+        self.lesions.forget()
+
+    def close(self) -> None:
+        """Let go of the scene."""
+        self.forget()
 
     def onMeasure(self, checked: bool = False) -> None:
         """Fill the table from the segmentation as it is now."""

@@ -1,0 +1,351 @@
+"""Lesions of a segmentation in the scene: table, lines, edits, runs, transforms, saved scenes.
+
+The line markups are Slicer's own; how they look and are dragged is in the desktop only.
+"""
+
+import numpy as np
+import pytest
+from slicer_fixtures import (
+    add_linear_transform,
+    add_volume,
+    make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
+    oblique_matrix,
+    rigid_matrix,
+    save_and_reload,
+    thin_plate_transform,
+)
+
+slicer = pytest.importorskip("slicer")
+pytest.importorskip("slicer.util")
+
+from BrainTumorSegLib import lesion_lines, lesion_record, lesion_table, resampling  # noqa: E402
+from BrainTumorSegLib.previous_result import restore_previous  # noqa: E402
+from BrainTumorSegLib.result_import import import_segmentation  # noqa: E402
+
+from scripted_models.errors import InputError  # noqa: E402
+from scripted_models.measurement.lesions import find_lesions  # noqa: E402
+
+pytestmark = pytest.mark.slicer
+SHAPE = (12, 40, 48)
+LINES = "vtkMRMLMarkupsLineNode"
+
+
+@pytest.fixture
+def reference(slicer_scene):
+    """An oblique, anisotropic T1c volume."""
+    return add_volume(slicer_scene, "T1c", np.ones(SHAPE, np.float32), oblique_matrix())
+
+
+def blocks(*boxes):
+    """Enhancing blocks as (z, y, x) slices in edema."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[1:-1, 1:-1, 1:-1] = 2
+    for box in boxes:
+        labels[box] = 4
+    return labels
+
+
+LARGE = np.s_[2:8, 4:22, 4:24]
+SMALL = np.s_[3:6, 26:38, 28:44]
+SPECK = np.s_[9, 2:5, 40:44]
+
+
+def segmented(mrml, reference, *boxes, target=None):
+    grid = resampling.world_grid(reference)
+    node = import_segmentation(mrml, blocks(*boxes), grid, "Tumor", reference, target=target)
+    lesion_table.measure_lesions(node)
+    lesion_lines.draw_lines(node)
+    return node
+
+
+def paint(node, reference, *boxes):
+    """Edit the enhancing tumor as the Segment Editor does."""
+    mask = (blocks(*boxes) == 4).astype(np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, "enhancing", reference)
+
+
+def lines(node):
+    return lesion_lines.lines_of(node)
+
+
+def ends_lps(line):
+    return slicer.util.arrayFromMarkupsControlPoints(line, world=True) * (-1, -1, 1)
+
+
+def drag(line, share):
+    """Move the second end of a line along it, to a share of its length."""
+    first, last = (np.array(line.GetNthControlPointPositionWorld(end)) for end in range(2))
+    line.SetNthControlPointPositionWorld(1, *(first + share * (last - first)))
+
+
+def row(node, number=1):
+    return lesion_table.lesion_rows(node)[number - 1]
+
+
+def cells(node):
+    table = lesion_table.lesion_table_of(node)
+    columns = range(table.GetNumberOfColumns())
+    return [
+        {table.GetColumnName(c): table.GetCellText(at, c) for c in columns}
+        for at in range(table.GetNumberOfRows())
+    ]
+
+
+def test_rows_and_lines_are_those_of_the_package(slicer_scene, reference):
+    node = segmented(slicer_scene, reference, LARGE, SMALL, SPECK)
+    found = find_lesions(blocks(LARGE, SMALL, SPECK), resampling.world_grid(reference)).items
+    rows = lesion_table.lesion_rows(node)
+    assert [row.number for row in rows] == [1, 2, 3]
+    for row, lesion in zip(rows, found, strict=True):
+        assert row.volume_ml == pytest.approx(lesion.volume_ml)
+        assert row.slices == lesion.slices
+        assert row.longest_mm == pytest.approx(lesion.diameters.longest_mm)
+        assert row.perpendicular_mm == pytest.approx(lesion.diameters.perpendicular_mm)
+        assert row.is_measurable == lesion.is_measurable
+    assert set(lines(node)) == {(n, kind) for n in (1, 2) for kind in lesion_record.KINDS}
+    for (number, kind), line in lines(node).items():
+        ends = getattr(found[number - 1].diameters, f"{kind}_ends_lps_mm")
+        np.testing.assert_allclose(ends_lps(line), ends, atol=1e-6)
+        assert not line.GetLocked()
+    assert lines(node)[1, "longest"].GetName() == "Lesion 1 longest"
+
+
+def test_lines_have_the_color_and_the_place_of_the_segment(slicer_scene, reference):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer_scene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "study")
+    hierarchy.CreateItem(study, reference)
+    node = segmented(slicer_scene, reference, LARGE)
+    red, green, blue = node.GetSegmentation().GetSegment("enhancing").GetColor()
+    for line in lines(node).values():
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(line)) == study
+        mixed = [(1 + channel) / 2 for channel in (red, green, blue)]
+        assert line.GetDisplayNode().GetSelectedColor() == pytest.approx(mixed)
+
+
+def test_whole_tumor_counts_where_nothing_enhances(slicer_scene, reference):
+    node = segmented(slicer_scene, reference)
+    assert (row(node).region, len(lines(node))) == ("WT", 2)
+    empty = np.zeros(SHAPE, np.uint8)
+    other = import_segmentation(slicer_scene, empty, resampling.world_grid(reference), "none")
+    assert lesion_table.measure_lesions(other) == []
+    assert lesion_table.lesion_rows(other) == []
+
+
+class TestEdits:
+    def test_row_follows_a_line(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE, SMALL)
+        lesion_table.update_lesion_table(node)
+        before = row(node)
+        assert before.is_measurable
+        assert not before.is_edited
+        drag(lines(node)[1, "perpendicular"], 9.9 / before.perpendicular_mm)
+        after = row(node)
+        assert after.perpendicular_mm == pytest.approx(9.9)
+        assert after.product_mm2 == pytest.approx(9.9 * before.longest_mm)
+        assert (after.is_edited, after.is_measurable) == (True, False)
+        assert not row(node, 2).is_edited
+        lesion_table.update_lesion_table(node)
+        assert cells(node)[0]["Perpendicular (mm)"] == "9.9"
+        assert (cells(node)[0]["Measurable"], cells(node)[0]["Lines"]) == ("no", "edited")
+
+    def test_watch_tells_of_moves_and_deletions_until_it_stops(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE)
+        told = []
+        watch = lesion_lines.LineWatch(lambda: told.append(len(lines(node))))
+        watch.follow(node)
+        line = lines(node)[1, "longest"]
+        drag(line, 0.5)
+        slicer_scene.AddNewNodeByClass(LINES, "mine")
+        assert told == [2]
+        slicer_scene.RemoveNode(line)
+        assert told == [2, 1]
+        watch.stop()
+        drag(lines(node)[1, "perpendicular"], 0.5)
+        assert told == [2, 1]
+
+    def test_deleted_line_stays_away_until_a_reset(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE, SMALL)
+        before = lesion_table.lesion_rows(node)
+        slicer_scene.RemoveNode(lines(node)[2, "longest"])
+        for _turn in range(2):
+            assert row(node, 2).longest_mm is None
+            assert row(node, 2).product_mm2 is row(node, 2).is_measurable is None
+            assert row(node, 2).is_deleted
+            assert "not made again (lesion 2)" in lesion_table.measure_lesions(node)[0]
+            lesion_lines.draw_lines(node)
+        drag(lines(node)[1, "longest"], 0.5)
+        lesion_lines.redraw_lines(node)
+        assert lesion_table.lesion_rows(node) == before
+
+    def test_lines_of_the_user_are_never_touched(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE)
+        own = slicer_scene.AddNewNodeByClass(LINES, "Lesion 1 longest")
+        copy = slicer_scene.AddNewNodeByClass(LINES)
+        copy.CopyContent(lines(node)[1, "longest"])
+        before = lesion_table.lesion_rows(node)
+        for line in (own, copy):
+            slicer.util.updateMarkupsControlPointsFromArray(line, np.diag((1.0, 2, 3))[:2])
+        lesion_table.measure_lesions(node)
+        lesion_lines.redraw_lines(node)
+        segmented(slicer_scene, reference, SMALL, target=node)
+        assert slicer_scene.IsNodePresent(own)
+        assert slicer_scene.IsNodePresent(copy)
+        assert own.GetLineLengthWorld() == copy.GetLineLengthWorld() == pytest.approx(5**0.5)
+        assert before[0].longest_mm > row(node).longest_mm
+
+
+class TestSegmentEdits:
+    def test_lines_follow_the_segment_unless_they_were_edited(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE, SMALL)
+        drag(lines(node)[2, "longest"], 0.8)
+        edited, nodes = row(node, 2), lines(node)
+        paint(node, reference, np.s_[2:8, 4:14, 4:24], SMALL)
+        told = lesion_table.measure_lesions(node)
+        assert told == ["Diameters that were edited by hand were kept (lesion 2)."]
+        assert lines(node) == nodes
+        assert row(node, 2).longest_mm == pytest.approx(edited.longest_mm)
+        found = find_lesions(*labels_of(node))
+        assert row(node).longest_mm == pytest.approx(found.items[0].diameters.longest_mm)
+        assert not row(node).is_edited
+
+    def test_edited_lines_go_with_their_lesion_when_numbers_change(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE, SMALL)
+        line = lines(node)[2, "longest"]
+        drag(line, 0.8)
+        length = line.GetLineLengthWorld()
+        paint(node, reference, np.s_[4:6, 4:8, 4:8], SMALL)  # the large one is the smaller now
+        assert "(lesion 1)" in lesion_table.measure_lesions(node)[0]
+        lesion_lines.draw_lines(node)
+        assert lines(node)[1, "longest"] is line
+        assert line.GetName() == "Lesion 1 longest"
+        assert row(node).longest_mm == pytest.approx(length)
+        assert set(lines(node)) == {(1, kind) for kind in lesion_record.KINDS}
+
+    def test_edited_lines_without_a_lesion_are_left_to_the_user(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE, SMALL)
+        line = lines(node)[2, "longest"]
+        drag(line, 0.8)
+        paint(node, reference, LARGE)
+        told = lesion_table.measure_lesions(node)
+        assert "Lesion 2 longest (kept)" in told[0]
+        assert "Lesion 2 perpendicular (kept)" in told[0]
+        assert slicer_scene.IsNodePresent(line)
+        assert len(lines(node)) == 2
+        assert len(lesion_table.lesion_rows(node)) == 1
+
+
+class TestRuns:
+    def test_a_new_run_brings_its_own_lines_and_the_former_ones_come_back(
+        self, slicer_scene, reference
+    ):
+        node = segmented(slicer_scene, reference, LARGE, SMALL)
+        drag(lines(node)[1, "longest"], 0.7)
+        slicer_scene.RemoveNode(lines(node)[2, "longest"])
+        before = lesion_table.lesion_rows(node)
+        segmented(slicer_scene, reference, SMALL, target=node)
+        after = lesion_table.lesion_rows(node)
+        assert (len(after), after[0].is_edited) == (1, False)
+        assert slicer_scene.GetNumberOfNodesByClass(LINES) == 2
+        for expected in (before, after, before):
+            restore_previous(node)
+            lesion_table.measure_lesions(node)
+            lesion_lines.draw_lines(node)
+            assert lesion_table.lesion_rows(node) == approximately(expected)
+        assert slicer_scene.GetNumberOfNodesByClass(LINES) == 3
+
+    def test_everything_comes_back_from_a_saved_scene(self, slicer_scene, reference, tmp_path):
+        node = segmented(slicer_scene, reference, LARGE, SMALL)
+        lesion_table.update_lesion_table(node)
+        drag(lines(node)[1, "longest"], 0.7)
+        slicer_scene.RemoveNode(lines(node)[2, "longest"])
+        lesion_table.update_lesion_table(node)
+        before, table = lesion_table.lesion_rows(node), cells(node)
+        save_and_reload(slicer_scene, tmp_path)
+        node = slicer_scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+        assert lesion_table.lesion_rows(node) == approximately(before)
+        assert cells(node) == table
+        lesion_table.measure_lesions(node)
+        assert lesion_table.lesion_rows(node) == approximately(before)
+
+
+class TestTransforms:
+    def test_lines_lie_in_a_transformed_segmentation_and_go_with_it(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE)
+        before, at = row(node), ends_lps(lines(node)[1, "longest"])
+        transform = add_linear_transform(slicer_scene, rigid_matrix())
+        node.SetAndObserveTransformNodeID(transform.GetID())
+        lesion_table.measure_lesions(node)
+        turned = at * (-1, -1, 1) @ rigid_matrix()[:3, :3].T + rigid_matrix()[:3, 3]
+        found = ends_lps(lines(node)[1, "longest"]) * (-1, -1, 1)
+        np.testing.assert_allclose(found, turned, atol=1e-6)
+        assert [row(node)] == approximately([before])
+        transform.SetMatrixTransformToParent(
+            slicer.util.vtkMatrixFromArray(np.diag([2.0, 2, 2, 1]) @ rigid_matrix())
+        )
+        assert row(node).longest_mm == pytest.approx(2 * before.longest_mm)
+        assert not row(node).is_edited
+
+    def test_hardening_is_no_edit(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE)
+        transform = add_linear_transform(slicer_scene, rigid_matrix())
+        for moved in (node, *lines(node).values()):
+            moved.SetAndObserveTransformNodeID(transform.GetID())
+            moved.HardenTransform()
+        before = row(node)
+        assert not before.is_edited
+        lesion_table.measure_lesions(node)
+        assert [row(node)] == approximately([before])
+
+    def test_a_bend_is_refused_and_leaves_everything(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE)
+        bend = thin_plate_transform(slicer_scene)
+        for moved in (node, *lines(node).values()):
+            moved.SetAndObserveTransformNodeID(bend.GetID())
+        with pytest.raises(InputError, match="bends or shears"):
+            lesion_table.measure_lesions(node)
+        assert len(lines(node)) == 2
+        assert not row(node).is_edited
+
+
+def test_lines_of_other_segmentations_are_hidden(slicer_scene, reference):
+    one = segmented(slicer_scene, reference, LARGE)
+    other = segmented(slicer_scene, reference, SMALL)
+    for shown, hidden in ((one, other), (other, one)):
+        lesion_lines.show_lines(shown, True)
+        assert all(line.GetDisplayNode().GetVisibility() for line in lines(shown).values())
+        assert not any(line.GetDisplayNode().GetVisibility() for line in lines(hidden).values())
+
+
+def test_place_of_a_lesion_is_the_middle_of_its_line(slicer_scene, reference):
+    node = segmented(slicer_scene, reference, LARGE, SPECK)
+    drag(lines(node)[1, "longest"], 0.5)
+    middle = slicer.util.arrayFromMarkupsControlPoints(lines(node)[1, "longest"], True).mean(axis=0)
+    assert lesion_table.place_of_lesion(node, 1) == pytest.approx(middle)
+    found = find_lesions(*labels_of(node)).items[1]
+    ends = np.mean(found.diameters.longest_ends_lps_mm, axis=0) * (-1, -1, 1)
+    assert lesion_table.place_of_lesion(node, 2) == pytest.approx(ends)
+
+
+def test_damaged_record_is_no_record(slicer_scene, reference):
+    node = segmented(slicer_scene, reference, LARGE)
+    for text in ("{", "[{}]", '[{"diameters": 3}]', "[1]", "3"):
+        node.SetAttribute(lesion_record.LESIONS, text)
+        assert lesion_record.read_lesions(node) is None
+    lesion_table.measure_lesions(node)
+    assert len(lesion_table.lesion_rows(node)) == 1
+
+
+def labels_of(node):
+    """Return the enhancing tumor as a label map, and its grid in the world."""
+    masks, grid = lesion_table.segment_masks(node)
+    return (masks[4] * 4).astype(np.uint8), grid
+
+
+def approximately(rows):
+    """Return rows that compare equal within what a file keeps."""
+    return [
+        lesion_table.LesionRow(
+            *(pytest.approx(cell) if isinstance(cell, float) else cell for cell in found)
+        )
+        for found in rows
+    ]
