@@ -4,7 +4,8 @@ A line knows its segmentation, its lesion and which diameter it is. Other lines 
 and never touched.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import slicer
@@ -15,6 +16,7 @@ from .lesion_record import (
     KINDS,
     LONGEST,
     PERPENDICULAR,
+    Ends,
     LesionRecord,
     read_lesions,
     voxels_of,
@@ -28,6 +30,7 @@ from .translation import _
 
 OWNER_ROLE = "BrainTumorSeg.segmentation"
 _LESION, _KIND = "BrainTumorSeg.Lesion", "BrainTumorSeg.Diameter"
+_MEASURED = "BrainTumorSeg.Measured"  # ends in the line's own RAS, and in voxel coordinates
 MOVED_MM = 0.05  # an end that lies farther from where it was measured was moved by hand
 
 Key = tuple[int, str]  # number of the lesion, kind of the diameter
@@ -50,21 +53,32 @@ def length_mm(line: LineNode) -> float:
     return float(line.GetLineLengthWorld())
 
 
-def ends_of(node: SegmentationNode, line: LineNode) -> list[list[float]]:
+def ends_of(node: SegmentationNode, line: LineNode) -> Ends:
     """Return the ends of a line as voxel coordinates of its segmentation."""
     own = slicer.util.arrayFromMarkupsControlPoints(line, world=False)
     return [list(map(float, end)) for end in voxels_of(node, own, line.GetParentTransformNode())]
 
 
-def is_moved(node: SegmentationNode, lesion: LesionRecord, lines: dict[Key, LineNode]) -> bool:
-    """Tell whether a line of a lesion lies elsewhere than it was measured."""
-    for kind, diameter in lesion.diameters.items():
-        line = lines.get((lesion.number, kind))
-        if line is not None:
-            ends = voxels_to_world(node, [*diameter.ends, *ends_of(node, line)]).reshape(2, 2, 3)
-            if np.linalg.norm(ends[1] - ends[0], axis=1).max() > MOVED_MM:
-                return True
-    return False
+def is_moved(node: SegmentationNode, line: LineNode) -> bool:
+    """Tell whether a line lies elsewhere than it was measured.
+
+    A transform that carries line and segmentation, hardened or not, and another grid of the
+    segmentation are no such moves.
+    """
+    own, voxels = np.array(json.loads(line.GetAttribute(_MEASURED)))
+    if _distance(slicer.util.arrayFromMarkupsControlPoints(line, world=False), own) <= MOVED_MM:
+        return False
+    places = voxels_to_world(node, [*voxels, *ends_of(node, line)])
+    return _distance(places[:2], places[2:]) > MOVED_MM
+
+
+def moved_lines(node: SegmentationNode, lines: Mapping[Key, LineNode]) -> set[int]:
+    """Return the numbers of the lesions with a line that was moved by hand."""
+    return {number for (number, _kind), line in lines.items() if is_moved(node, line)}
+
+
+def _distance(ends: np.ndarray, others: np.ndarray) -> float:
+    return float(np.linalg.norm(ends - others, axis=1).max())
 
 
 def is_deleted(lesion: LesionRecord, kind: str, lines: dict[Key, LineNode]) -> bool:
@@ -78,24 +92,32 @@ def draw_lines(node: SegmentationNode) -> None:
     for at, lesion in enumerate(lesions):
         for kind, diameter in lesion.diameters.items():
             if lesion.is_measurable and not diameter.drawn:
-                _draw(node, lesions[at], kind, diameter.ends)
+                _draw(node, lesion, kind)
                 lesions[at] = lesions[at].with_diameter(kind, drawn=True)
     if lesions:
         write_lesions(node, lesions)
 
 
-def redraw_lines(node: SegmentationNode) -> None:
-    """Make all lines of measurable lesions as they were measured; moved and deleted ones, too."""
+def remove_lines(node: SegmentationNode) -> None:
+    """Take the lines of a segmentation out of the scene, also those that were moved by hand."""
     for line in lines_of(node).values():
         remove_line(line)
-    lesions = read_lesions(node) or []
-    for kind in KINDS:
-        lesions = [
-            lesion.with_diameter(kind, drawn=False) if kind in lesion.diameters else lesion
-            for lesion in lesions
-        ]
-    write_lesions(node, lesions)
-    draw_lines(node)
+
+
+def attach_lines(node: SegmentationNode) -> None:
+    """Put lines under the transform that their segmentation is under now.
+
+    They went with it, or it went alone: what is nearer to where they were measured is true.
+    """
+    parent = node.GetParentTransformNode()
+    for line in lines_of(node).values():
+        if line.GetParentTransformNode() is parent:
+            continue
+        measured = voxels_to_world(node, json.loads(line.GetAttribute(_MEASURED))[1])
+        own = slicer.util.arrayFromMarkupsControlPoints(line, world=False)
+        places = [voxels_of(node, own, line.GetParentTransformNode()), voxels_of(node, own, parent)]
+        nearest = min(places, key=lambda ends: _distance(voxels_to_world(node, ends), measured))
+        _put(node, line, nearest)
 
 
 def show_lines(node: SegmentationNode, shown: bool) -> None:
@@ -126,13 +148,19 @@ def bring_lines_back(node: SegmentationNode) -> None:
     for at, lesion in enumerate(lesions or []):
         for kind, diameter in lesion.diameters.items():
             if diameter.kept:
-                _draw(node, lesion, kind, diameter.kept)
+                _put(node, _draw(node, lesion, kind), diameter.kept)
                 lesions[at] = lesions[at].with_diameter(kind, kept=[])
     write_lesions(node, lesions)
 
 
-def move_line(node: SegmentationNode, line: LineNode, ends: list[list[float]]) -> None:
-    """Put the ends of a line to voxel coordinates of its segmentation."""
+def place_line(node: SegmentationNode, line: LineNode, ends: Ends) -> None:
+    """Put a line where its diameter was measured, in voxel coordinates of its segmentation."""
+    _put(node, line, ends)
+    own = slicer.util.arrayFromMarkupsControlPoints(line, world=False)
+    line.SetAttribute(_MEASURED, json.dumps([own.tolist(), np.array(ends).tolist()]))
+
+
+def _put(node: SegmentationNode, line: LineNode, ends: Ends | np.ndarray) -> None:
     line.SetAndObserveTransformNodeID(node.GetTransformNodeID())
     places = voxels_to_world(node, ends)
     with slicer.util.NodeModify(line):
@@ -159,7 +187,7 @@ def release_line(line: LineNode) -> str:
     name = str(_("{name} (kept)").format(name=line.GetName()))
     line.SetName(name)
     line.SetNodeReferenceID(OWNER_ROLE, None)
-    for attribute in (_LESION, _KIND):
+    for attribute in (_LESION, _KIND, _MEASURED):
         line.SetAttribute(attribute, None)
     return name
 
@@ -172,9 +200,7 @@ def remove_line(line: LineNode) -> None:
             scene.RemoveNode(part)
 
 
-def _draw(
-    node: SegmentationNode, lesion: LesionRecord, kind: str, ends: list[list[float]]
-) -> LineNode:
+def _draw(node: SegmentationNode, lesion: LesionRecord, kind: str) -> LineNode:
     line = node.GetScene().AddNewNodeByClass("vtkMRMLMarkupsLineNode")
     name_line(line, lesion.number, kind)
     line.CreateDefaultDisplayNodes()
@@ -182,7 +208,7 @@ def _draw(
     display.SetColor(*color)
     display.SetSelectedColor(*color)  # of all ends, as long as the user selects none
     display.SetVisibility3D(False)
-    move_line(node, line, ends)
+    place_line(node, line, lesion.diameters[kind].ends)
     line.SetFixedNumberOfControlPoints(True)
     line.SetNodeReferenceID(OWNER_ROLE, node.GetID())
     place_beside(node.GetScene(), line, node)
@@ -200,7 +226,7 @@ def _color_of(node: SegmentationNode, region: str) -> tuple[float, float, float]
 
 
 class LineWatch:
-    """Tells when lines of a segmentation are moved or deleted.
+    """Tells when lines of a segmentation are moved or deleted, or the segmentation is moved.
 
     Args:
         on_change: called after each change.
@@ -219,6 +245,7 @@ class LineWatch:
         scene, self._lines = node.GetScene(), list(lines_of(node).values())
         for line in self._lines:
             self._observe(line, line.PointModifiedEvent, self._on_moved)
+        self._observe(node, node.TransformModifiedEvent, self._on_moved)
         self._observe(scene, scene.NodeRemovedEvent, self._on_removed)
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ transforms it is put under.
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import slicer
@@ -16,9 +16,10 @@ import vtk
 
 from scripted_models.measurement.lesions import MEASURABLE_MM, MEASURABLE_SLICES
 
-from .slicer_types import Node, SegmentationNode
+from .slicer_types import Node, OrientedImage, SegmentationNode
 
 LESIONS = "BrainTumorSeg.Lesions"
+Ends: TypeAlias = list[list[float]]  # two points
 LONGEST, PERPENDICULAR = KINDS = ("longest", "perpendicular")
 
 
@@ -33,10 +34,10 @@ class Diameter:
         kept: ends of the line of a result that is not in the segmentation now; empty otherwise.
     """
 
-    ends: list[list[float]]
+    ends: Ends
     length_mm: float
     drawn: bool = False
-    kept: list[list[float]] = field(default_factory=list)
+    kept: Ends = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,25 @@ def reach_measurable(lengths_mm: Iterable[float], slices: int) -> bool:
 
 
 def read_lesions(node: SegmentationNode) -> list[LesionRecord] | None:
-    """Return the lesions of a segmentation as they were measured; None when they were not."""
+    """Return the lesions of a segmentation as they were measured; None when they were not.
+
+    They were not either when the segmentation has got another grid since.
+    """
     try:
-        items = json.loads(node.GetAttribute(LESIONS) or "null") if node is not None else None
-        return None if items is None else [_parsed(**item) for item in items]
-    except (TypeError, ValueError, AttributeError):  # of another version, or damaged
+        kept = json.loads(node.GetAttribute(LESIONS) or "null") if node is not None else None
+        if kept is None or kept["extent"] != _extent(node):
+            return None
+        return [_parsed(**item) for item in kept["lesions"]]
+    except (KeyError, TypeError, ValueError, AttributeError):  # of another version, or damaged
         return None
 
 
 def write_lesions(node: SegmentationNode, lesions: Iterable[LesionRecord] | None) -> None:
     """Keep lesions with a segmentation; None takes them away."""
-    text = None if lesions is None else json.dumps([asdict(lesion) for lesion in lesions])
+    text = None
+    if lesions is not None:
+        items = [asdict(lesion) for lesion in lesions]
+        text = json.dumps({"extent": _extent(node), "lesions": items})
     node.SetAttribute(LESIONS, text)
 
 
@@ -119,13 +128,22 @@ def voxels_of(node: SegmentationNode, ras: Any, frame: Node = None) -> np.ndarra
 
 def _voxels_to_own(node: SegmentationNode) -> np.ndarray:
     """Return the 4x4 matrix from the voxels of the result's grid to the node's own RAS."""
-    converter, matrix = slicer.vtkSegmentationConverter, vtk.vtkMatrix4x4()
+    matrix = vtk.vtkMatrix4x4()
+    _geometry(node).GetImageToWorldMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def _extent(node: SegmentationNode) -> list[int]:
+    return list(_geometry(node).GetExtent())
+
+
+def _geometry(node: SegmentationNode) -> OrientedImage:
+    converter, image = slicer.vtkSegmentationConverter, slicer.vtkOrientedImageData()
     name = converter.GetReferenceImageGeometryParameterName()
     geometry = node.GetSegmentation().GetConversionParameter(name)
-    image = slicer.vtkOrientedImageData()
-    if geometry and converter.DeserializeImageGeometry(geometry, image, False):
-        image.GetImageToWorldMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
+    if geometry:
+        converter.DeserializeImageGeometry(geometry, image, False)
+    return image
 
 
 def _moved(points: np.ndarray, source: Node, target: Node) -> np.ndarray:

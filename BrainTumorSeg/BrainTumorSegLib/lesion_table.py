@@ -13,17 +13,19 @@ from scripted_models.measurement.lesions import Lesion, Lesions, find_lesions
 
 from .lesion_lines import (
     Key,
+    attach_lines,
     ends_of,
     is_deleted,
-    is_moved,
     length_mm,
     lines_of,
-    move_line,
+    moved_lines,
     name_line,
+    place_line,
     release_line,
     remove_line,
 )
 from .lesion_record import (
+    KINDS,
     LONGEST,
     PERPENDICULAR,
     Diameter,
@@ -125,6 +127,7 @@ def measure_lesions(node: SegmentationNode) -> list[str]:
         labels[mask] = label
     found = find_lesions(labels, grid)
     fresh = {lesion.number: _record(node, lesion) for lesion in found.items}
+    attach_lines(node)
     lines = lines_of(node)
     told = _keep_by_hand(node, fresh, lines, found, grid)
     for (number, kind), line in lines.items():
@@ -132,7 +135,7 @@ def measure_lesions(node: SegmentationNode) -> list[str]:
         if lesion is None or not lesion.is_measurable or lesion.diameters[kind].drawn:
             remove_line(line)
         else:
-            move_line(node, line, lesion.diameters[kind].ends)
+            place_line(node, line, lesion.diameters[kind].ends)
             fresh[number] = lesion.with_diameter(kind, drawn=True)
     write_lesions(node, fresh.values())
     return told
@@ -208,7 +211,8 @@ def lesion_rows(node: SegmentationNode) -> list[LesionRow]:
     """Return the lesions of a segmentation (or None) that were measured, with lines as they lie."""
     lesions = read_lesions(node) or []
     lines = lines_of(node) if lesions else {}
-    return [_row(node, lesion, lines) for lesion in lesions]
+    moved = moved_lines(node, lines)
+    return [_row(lesion, lines, lesion.number in moved) for lesion in lesions]
 
 
 def place_of_lesion(node: SegmentationNode, number: int) -> tuple[float, float, float]:
@@ -224,7 +228,7 @@ def place_of_lesion(node: SegmentationNode, number: int) -> tuple[float, float, 
     return float(x), float(y), float(z)
 
 
-def _row(node: SegmentationNode, lesion: LesionRecord, lines: Mapping[Key, LineNode]) -> LesionRow:
+def _row(lesion: LesionRecord, lines: Mapping[Key, LineNode], is_edited: bool) -> LesionRow:
     lengths: dict[str, float | None] = {LONGEST: None, PERPENDICULAR: None}
     gone = False
     for kind, diameter in lesion.diameters.items():
@@ -243,7 +247,7 @@ def _row(node: SegmentationNode, lesion: LesionRecord, lines: Mapping[Key, LineN
         lengths[PERPENDICULAR],
         lesion.slices,
         lesion.side,
-        is_moved(node, lesion, lines),
+        is_edited,
         gone,
     )
 
@@ -283,15 +287,17 @@ def _keep_by_hand(
     """Take pairs with moved lines out of `lines` and give them to the lesions where they lie."""
     kept, missing, lost = [], [], []
     taken: set[int] = set()
-    for old in read_lesions(node) or []:
-        gone = [kind for kind in old.diameters if is_deleted(old, kind, lines)]
-        moved = [kind for kind in old.diameters if (old.number, kind) in lines]
-        if not is_moved(node, old, lines):
-            moved = []
-        if not moved and not gone:
+    before = {lesion.number: lesion for lesion in read_lesions(node) or []}
+    edited = moved_lines(node, lines)
+    for old in sorted(edited | set(before)):
+        diameters = before[old].diameters if old in before else {}
+        gone = [kind for kind in diameters if is_deleted(before[old], kind, lines)]
+        pair = {kind: lines.pop((old, kind)) for kind in KINDS if (old, kind) in lines} if old in edited else {}
+        if not pair and not gone:
             continue
-        pair = {kind: lines.pop((old.number, kind)) for kind in moved}
-        number = _lesion_at(node, old, pair, found, grid)
+        ends = [ends_of(node, line) for line in pair.values()]
+        ends = ends or [diameter.ends for diameter in diameters.values()]
+        number = _lesion_at(voxels_to_world(node, ends), found, grid)
         if number in taken or number not in fresh or not fresh[number].diameters:
             lost += map(release_line, pair.values())
             continue
@@ -304,19 +310,17 @@ def _keep_by_hand(
     return _told(kept, missing, lost)
 
 
-def _lesion_at(
-    node: SegmentationNode,
-    old: LesionRecord,
-    pair: Mapping[str, LineNode],
-    found: Lesions,
-    grid: Grid,
-) -> int:
-    """Return the number of the lesion in which the lines lie with most of their length, or 0."""
-    ends = [ends_of(node, line) for line in pair.values()]
-    ends = ends or [diameter.ends for diameter in old.diameters.values()]
-    first, last = np.moveaxis(np.array(ends), 1, 0)
+def _lesion_at(ras: np.ndarray, found: Lesions, grid: Grid) -> int:
+    """Return the number of the lesion in which lines lie with most of their length, or 0.
+
+    Args:
+        ras: ends of the lines in the world (2 n, 3).
+        found: the lesions.
+        grid: of their numbers.
+    """
+    first, last = np.moveaxis(ras.reshape(-1, 2, 3), 1, 0)
     share = np.linspace(0, 1, SAMPLES)[:, None, None]
-    lps = voxels_to_world(node, first + share * (last - first)) @ LPS_RAS[:3, :3]
+    lps = (first + share * (last - first)).reshape(-1, 3) @ LPS_RAS[:3, :3]
     axes = np.reshape(grid.direction, (3, 3)) * grid.spacing_xyz_mm
     places = np.rint((lps - grid.origin_lps_mm) @ np.linalg.inv(axes).T).astype(int)
     inside = ((places >= 0) & (places < grid.size_xyz)).all(axis=1)

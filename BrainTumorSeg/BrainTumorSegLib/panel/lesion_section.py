@@ -5,7 +5,7 @@ from pathlib import Path
 import qt
 import slicer.util
 
-from ..lesion_lines import LineWatch, draw_lines, redraw_lines, show_lines
+from ..lesion_lines import LineWatch, attach_lines, draw_lines, remove_lines, show_lines
 from ..lesion_table import (
     LesionRow,
     in_mm,
@@ -106,14 +106,18 @@ class LesionSection:
     def onReset(self, checked: bool = False) -> None:
         """Make all lines as they were measured."""
         self._watch.stop()
-        redraw_lines(self._shown)
-        self._tell([])
-        self._showLines()
-        self.onLinesChanged()
+        failed = _("The lesions could not be measured.")
+        with self.messages.errorsShown(failed, waitCursor=True):
+            if self._parameters is not None:
+                reset_lines(self._shown)
+                self.measure(self._parameters)
 
     def onLinesChanged(self) -> None:
         """Let the tables follow the lines."""
+        self._watch.stop()
+        attach_lines(self._shown)
         update_lesion_table(self._shown, new=False)
+        self._watch.follow(self._shown)
         self._fill()
 
     def onRow(self, row: int, column: int) -> None:
