@@ -18,7 +18,13 @@ from slicer_fixtures import (
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("slicer.util")
 
-from BrainTumorSegLib import lesion_lines, lesion_record, lesion_table, resampling  # noqa: E402
+from BrainTumorSegLib import (  # noqa: E402
+    lesion_lines,
+    lesion_measurement,
+    lesion_record,
+    lesion_table,
+    resampling,
+)
 from BrainTumorSegLib.previous_result import restore_previous  # noqa: E402
 from BrainTumorSegLib.result_import import import_segmentation  # noqa: E402
 
@@ -32,8 +38,14 @@ LINES = "vtkMRMLMarkupsLineNode"
 
 @pytest.fixture
 def reference(slicer_scene):
-    """An oblique, anisotropic T1c volume."""
-    return add_volume(slicer_scene, "T1c", np.ones(SHAPE, np.float32), oblique_matrix())
+    """An oblique, anisotropic T1c volume of a head."""
+    return add_volume(slicer_scene, "T1c", head(), oblique_matrix())
+
+
+def head():
+    values = np.zeros(SHAPE, np.float32)
+    values[:, 2:-2, 2:-2] = 100
+    return values
 
 
 def blocks(*boxes):
@@ -47,13 +59,14 @@ def blocks(*boxes):
 
 LARGE = np.s_[2:8, 4:22, 4:24]
 SMALL = np.s_[3:6, 26:38, 28:44]
-SPECK = np.s_[9, 2:5, 40:44]
+THIN = np.s_[9, 26:38, 28:44]  # one slice
+SPECK = np.s_[9, 2:5, 40:44]  # 0.03 mL
 
 
 def segmented(mrml, reference, *boxes, target=None):
     grid = resampling.world_grid(reference)
     node = import_segmentation(mrml, blocks(*boxes), grid, "Tumor", reference, target=target)
-    lesion_table.measure_lesions(node)
+    lesion_measurement.measure_lesions(node)
     lesion_lines.draw_lines(node)
     return node
 
@@ -62,6 +75,12 @@ def paint(node, reference, *boxes):
     """Edit the enhancing tumor as the Segment Editor does."""
     mask = (blocks(*boxes) == 4).astype(np.uint8)
     slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, "enhancing", reference)
+
+
+def reset(node):
+    """Press Reset diameters."""
+    lesion_measurement.measure_lesions(node, anew=True)
+    lesion_lines.draw_lines(node)
 
 
 def lines(node):
@@ -92,13 +111,14 @@ def cells(node):
 
 
 def test_rows_and_lines_are_those_of_the_package(slicer_scene, reference):
-    node = segmented(slicer_scene, reference, LARGE, SMALL, SPECK)
-    found = find_lesions(blocks(LARGE, SMALL, SPECK), resampling.world_grid(reference)).items
+    node = segmented(slicer_scene, reference, LARGE, SMALL, THIN, SPECK)
+    grid = resampling.world_grid(reference)
+    found = find_lesions(blocks(LARGE, SMALL, THIN, SPECK), grid, head() > 0).items
     rows = lesion_table.lesion_rows(node)
     assert [row.number for row in rows] == [1, 2, 3]
     for row, lesion in zip(rows, found, strict=True):
         assert row.volume_ml == pytest.approx(lesion.volume_ml)
-        assert row.slices == lesion.slices
+        assert (row.slices, row.side) == (lesion.slices, lesion.side)
         assert row.longest_mm == pytest.approx(lesion.diameters.longest_mm)
         assert row.perpendicular_mm == pytest.approx(lesion.diameters.perpendicular_mm)
         assert row.is_measurable == lesion.is_measurable
@@ -108,6 +128,9 @@ def test_rows_and_lines_are_those_of_the_package(slicer_scene, reference):
         np.testing.assert_allclose(ends_lps(line), ends, atol=1e-6)
         assert not line.GetLocked()
     assert lines(node)[1, "longest"].GetName() == "Lesion 1 longest"
+    assert [row.side for row in rows] == ["both", "right", "right"]
+    told = lesion_measurement.left_out_in_words(node)
+    assert told == "Parts below 0.05 mL that are not counted: 1."
 
 
 def test_lines_have_the_color_and_the_place_of_the_segment(slicer_scene, reference):
@@ -127,7 +150,7 @@ def test_whole_tumor_counts_where_nothing_enhances(slicer_scene, reference):
     assert (row(node).region, len(lines(node))) == ("WT", 2)
     empty = np.zeros(SHAPE, np.uint8)
     other = import_segmentation(slicer_scene, empty, resampling.world_grid(reference), "none")
-    assert lesion_table.measure_lesions(other) == []
+    assert lesion_measurement.measure_lesions(other) == []
     assert lesion_table.lesion_rows(other) == []
 
 
@@ -171,10 +194,10 @@ class TestEdits:
             assert row(node, 2).longest_mm is None
             assert row(node, 2).product_mm2 is row(node, 2).is_measurable is None
             assert row(node, 2).is_deleted
-            assert "not made again (lesion 2)" in lesion_table.measure_lesions(node)[0]
+            assert "not made again (lesion 2)" in lesion_measurement.measure_lesions(node)[0]
             lesion_lines.draw_lines(node)
         drag(lines(node)[1, "longest"], 0.5)
-        lesion_lines.redraw_lines(node)
+        reset(node)
         assert lesion_table.lesion_rows(node) == before
 
     def test_lines_of_the_user_are_never_touched(self, slicer_scene, reference):
@@ -185,8 +208,8 @@ class TestEdits:
         before = lesion_table.lesion_rows(node)
         for line in (own, copy):
             slicer.util.updateMarkupsControlPointsFromArray(line, np.diag((1.0, 2, 3))[:2])
-        lesion_table.measure_lesions(node)
-        lesion_lines.redraw_lines(node)
+        lesion_measurement.measure_lesions(node)
+        reset(node)
         segmented(slicer_scene, reference, SMALL, target=node)
         assert slicer_scene.IsNodePresent(own)
         assert slicer_scene.IsNodePresent(copy)
@@ -200,7 +223,7 @@ class TestSegmentEdits:
         drag(lines(node)[2, "longest"], 0.8)
         edited, nodes = row(node, 2), lines(node)
         paint(node, reference, np.s_[2:8, 4:14, 4:24], SMALL)
-        told = lesion_table.measure_lesions(node)
+        told = lesion_measurement.measure_lesions(node)
         assert told == ["Diameters that were edited by hand were kept (lesion 2)."]
         assert lines(node) == nodes
         assert row(node, 2).longest_mm == pytest.approx(edited.longest_mm)
@@ -214,7 +237,7 @@ class TestSegmentEdits:
         drag(line, 0.8)
         length = line.GetLineLengthWorld()
         paint(node, reference, np.s_[4:6, 4:8, 4:8], SMALL)  # the large one is the smaller now
-        assert "(lesion 1)" in lesion_table.measure_lesions(node)[0]
+        assert "(lesion 1)" in lesion_measurement.measure_lesions(node)[0]
         lesion_lines.draw_lines(node)
         assert lines(node)[1, "longest"] is line
         assert line.GetName() == "Lesion 1 longest"
@@ -226,7 +249,7 @@ class TestSegmentEdits:
         line = lines(node)[2, "longest"]
         drag(line, 0.8)
         paint(node, reference, LARGE)
-        told = lesion_table.measure_lesions(node)
+        told = lesion_measurement.measure_lesions(node)
         assert "Lesion 2 longest (kept)" in told[0]
         assert "Lesion 2 perpendicular (kept)" in told[0]
         assert slicer_scene.IsNodePresent(line)
@@ -248,7 +271,7 @@ class TestRuns:
         assert slicer_scene.GetNumberOfNodesByClass(LINES) == 2
         for expected in (before, after, before):
             restore_previous(node)
-            lesion_table.measure_lesions(node)
+            lesion_measurement.measure_lesions(node)
             lesion_lines.draw_lines(node)
             assert lesion_table.lesion_rows(node) == approximately(expected)
         assert slicer_scene.GetNumberOfNodesByClass(LINES) == 3
@@ -264,7 +287,7 @@ class TestRuns:
         node = slicer_scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
         assert lesion_table.lesion_rows(node) == approximately(before)
         assert cells(node) == table
-        lesion_table.measure_lesions(node)
+        lesion_measurement.measure_lesions(node)
         assert lesion_table.lesion_rows(node) == approximately(before)
 
 
@@ -274,7 +297,7 @@ class TestTransforms:
         before, at = row(node), ends_lps(lines(node)[1, "longest"])
         transform = add_linear_transform(slicer_scene, rigid_matrix())
         node.SetAndObserveTransformNodeID(transform.GetID())
-        lesion_table.measure_lesions(node)
+        lesion_measurement.measure_lesions(node)
         turned = at * (-1, -1, 1) @ rigid_matrix()[:3, :3].T + rigid_matrix()[:3, 3]
         found = ends_lps(lines(node)[1, "longest"]) * (-1, -1, 1)
         np.testing.assert_allclose(found, turned, atol=1e-6)
@@ -293,7 +316,7 @@ class TestTransforms:
             moved.HardenTransform()
         before = row(node)
         assert not before.is_edited
-        lesion_table.measure_lesions(node)
+        lesion_measurement.measure_lesions(node)
         assert [row(node)] == approximately([before])
 
     def test_a_bend_is_refused_and_leaves_everything(self, slicer_scene, reference):
@@ -302,7 +325,7 @@ class TestTransforms:
         for moved in (node, *lines(node).values()):
             moved.SetAndObserveTransformNodeID(bend.GetID())
         with pytest.raises(InputError, match="bends or shears"):
-            lesion_table.measure_lesions(node)
+            lesion_measurement.measure_lesions(node)
         assert len(lines(node)) == 2
         assert not row(node).is_edited
 
@@ -317,7 +340,7 @@ def test_lines_of_other_segmentations_are_hidden(slicer_scene, reference):
 
 
 def test_place_of_a_lesion_is_the_middle_of_its_line(slicer_scene, reference):
-    node = segmented(slicer_scene, reference, LARGE, SPECK)
+    node = segmented(slicer_scene, reference, LARGE, THIN)
     drag(lines(node)[1, "longest"], 0.5)
     middle = slicer.util.arrayFromMarkupsControlPoints(lines(node)[1, "longest"], True).mean(axis=0)
     assert lesion_table.place_of_lesion(node, 1) == pytest.approx(middle)
@@ -326,18 +349,63 @@ def test_place_of_a_lesion_is_the_middle_of_its_line(slicer_scene, reference):
     assert lesion_table.place_of_lesion(node, 2) == pytest.approx(ends)
 
 
+def test_diameters_cross_necrosis_on_request(slicer_scene, reference):
+    labels = blocks(LARGE)
+    labels[2:8, 6:20, 6:22] = 1
+    grid = resampling.world_grid(reference)
+    node = import_segmentation(slicer_scene, labels, grid, "rim", reference)
+    lengths = {}
+    for across in (False, True):
+        lesion_measurement.measure_lesions(node, across)
+        assert lesion_record.read_lesions(node).across is across
+        lengths[across] = row(node).perpendicular_mm
+        necrosis = "included" if across else "excluded"
+        expected = find_lesions(labels, grid, None, necrosis).items[0].diameters
+        assert lengths[across] == pytest.approx(expected.perpendicular_mm)
+    assert lengths[True] > lengths[False]
+
+
+@pytest.mark.parametrize("background", [0, 20], ids=["stripped", "noise"])
+def test_side_is_told_by_the_head(slicer_scene, background):
+    """The head lies in one part of the field of view; its middle counts."""
+    values = np.full(SHAPE, background, np.float32)
+    values[:, 2:-2, 20:-2] = 100
+    volume = add_volume(slicer_scene, "T1c", values, np.diag([1.0, 1, 2, 1]))
+    node = segmented(slicer_scene, volume, np.s_[2:8, 4:22, 21:31], np.s_[2:8, 25:38, 36:45])
+    assert [row(node, number).side for number in (1, 2)] == ["left", "right"]
+    slicer_scene.RemoveNode(volume)
+    lesion_measurement.measure_lesions(node)
+    assert row(node).side == ""
+
+
+def test_another_grid_of_the_segmentation_needs_another_measurement(slicer_scene, reference):
+    node = segmented(slicer_scene, reference, LARGE, SMALL)
+    drag(lines(node)[2, "longest"], 0.8)
+    before = lesion_table.lesion_rows(node)
+    fine = add_volume(slicer_scene, "fine", np.zeros((24, 80, 96)), oblique_matrix((0.4, 0.5, 1)))
+    node.SetReferenceImageGeometryParameterFromVolumeNode(fine)
+    assert lesion_table.lesion_rows(node) == []
+    node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), reference.GetID())
+    assert lesion_measurement.measure_lesions(node) == [
+        "Diameters that were edited by hand were kept (lesion 2)."
+    ]
+    lesion_lines.draw_lines(node)
+    assert row(node, 2).longest_mm == pytest.approx(before[1].longest_mm)
+    assert [row(node, number).is_edited for number in (1, 2)] == [False, True]
+
+
 def test_damaged_record_is_no_record(slicer_scene, reference):
     node = segmented(slicer_scene, reference, LARGE)
     for text in ("{", "[{}]", '[{"diameters": 3}]', "[1]", "3"):
         node.SetAttribute(lesion_record.LESIONS, text)
         assert lesion_record.read_lesions(node) is None
-    lesion_table.measure_lesions(node)
+    lesion_measurement.measure_lesions(node)
     assert len(lesion_table.lesion_rows(node)) == 1
 
 
 def labels_of(node):
     """Return the enhancing tumor as a label map, and its grid in the world."""
-    masks, grid = lesion_table.segment_masks(node)
+    masks, grid = lesion_measurement.segment_masks(node)
     return (masks[4] * 4).astype(np.uint8), grid
 
 

@@ -41,9 +41,9 @@ def lines_of(node: SegmentationNode) -> dict[Key, LineNode]:
     found: dict[Key, LineNode] = {}
     for line in slicer.util.getNodesByClass("vtkMRMLMarkupsLineNode", node.GetScene()):
         kind, number = line.GetAttribute(_KIND), line.GetAttribute(_LESION) or ""
-        if line.GetNodeReference(OWNER_ROLE) is not node or not number.isdecimal():
+        if line.GetNodeReference(OWNER_ROLE) is not node or not line.GetAttribute(_MEASURED):
             continue
-        if kind in KINDS and line.GetNumberOfDefinedControlPoints() == 2:
+        if kind in KINDS and number.isdecimal() and line.GetNumberOfDefinedControlPoints() == 2:
             found.setdefault((int(number), kind), line)  # a copy by the user comes later
     return found
 
@@ -88,14 +88,16 @@ def is_deleted(lesion: LesionRecord, kind: str, lines: dict[Key, LineNode]) -> b
 
 def draw_lines(node: SegmentationNode) -> None:
     """Make the lines of measurable lesions that were not made yet."""
-    lesions = read_lesions(node) or []
-    for at, lesion in enumerate(lesions):
+    measured = read_lesions(node)
+    if measured is None:
+        return
+    for lesion in tuple(measured.lesions.values()):
         for kind, diameter in lesion.diameters.items():
             if lesion.is_measurable and not diameter.drawn:
                 _draw(node, lesion, kind)
-                lesions[at] = lesions[at].with_diameter(kind, drawn=True)
-    if lesions:
-        write_lesions(node, lesions)
+                changed = measured.lesions[lesion.number].with_diameter(kind, drawn=True)
+                measured.lesions[lesion.number] = changed
+    write_lesions(node, measured)
 
 
 def remove_lines(node: SegmentationNode) -> None:
@@ -130,27 +132,27 @@ def show_lines(node: SegmentationNode, shown: bool) -> None:
 
 def put_lines_away(node: SegmentationNode) -> None:
     """Take the lines of a result out of the scene before it is replaced; keep where they lay."""
-    lesions, lines = read_lesions(node), lines_of(node)
-    for at, lesion in enumerate(lesions or []):
+    measured, lines = read_lesions(node), lines_of(node)
+    for number, lesion in tuple(measured.lesions.items()) if measured else ():
         for kind in lesion.diameters:
-            line = lines.get((lesion.number, kind))
+            line = lines.get((number, kind))
             kept = ends_of(node, line) if line is not None else []
             lesion = lesion.with_diameter(kind, kept=kept)
-        lesions[at] = lesion
-    write_lesions(node, lesions)
-    for line in lines.values():
-        remove_line(line)
+        measured.lesions[number] = lesion
+    write_lesions(node, measured)
+    remove_lines(node)
 
 
 def bring_lines_back(node: SegmentationNode) -> None:
     """Make the lines of a result that is back in its segmentation; deleted ones stay deleted."""
-    lesions = read_lesions(node)
-    for at, lesion in enumerate(lesions or []):
+    measured = read_lesions(node)
+    for number, lesion in tuple(measured.lesions.items()) if measured else ():
         for kind, diameter in lesion.diameters.items():
             if diameter.kept:
                 _put(node, _draw(node, lesion, kind), diameter.kept)
-                lesions[at] = lesions[at].with_diameter(kind, kept=[])
-    write_lesions(node, lesions)
+            lesion = lesion.with_diameter(kind, kept=[])
+        measured.lesions[number] = lesion
+    write_lesions(node, measured)
 
 
 def place_line(node: SegmentationNode, line: LineNode, ends: Ends) -> None:
@@ -235,6 +237,7 @@ class LineWatch:
     def __init__(self, on_change: Callable[[], None]):
         self.on_change = on_change
         self._lines: list[LineNode] = []
+        self._telling = False
         self._tags: list[tuple[VtkObject, int]] = []
 
     def follow(self, node: SegmentationNode) -> None:
@@ -258,10 +261,15 @@ class LineWatch:
         self._tags.append((watched, watched.AddObserver(event, reaction)))
 
     def _on_moved(self, caller: VtkObject, event: str) -> None:
-        self.on_change()
+        if not self._telling:  # what it does itself is no news
+            self._telling = True
+            try:
+                self.on_change()
+            finally:
+                self._telling = False
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_removed(self, caller: VtkObject, event: str, removed: VtkObject) -> None:
         if removed in self._lines:
             self._lines.remove(removed)
-            self.on_change()
+            self._on_moved(caller, event)

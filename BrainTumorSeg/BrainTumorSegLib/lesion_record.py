@@ -14,7 +14,7 @@ import slicer
 import slicer.util
 import vtk
 
-from scripted_models.measurement.lesions import MEASURABLE_MM, MEASURABLE_SLICES
+from scripted_models.measurement.lesions import MEASURABLE_SLICES
 
 from .slicer_types import Node, OrientedImage, SegmentationNode
 
@@ -49,24 +49,27 @@ class LesionRecord:
         region: 'ET' or 'WT'.
         volume_ml: its volume.
         slices: axial slices that it touches.
-        center: mean place of its voxels, voxel coordinates.
-        side: 'left', 'right' or 'both'; empty where it is not known.
-        diameters: kind -> diameter; empty where none lies inside.
+        side: 'left', 'right' or 'both'; None where it is not known.
+        least_mm: what both diameters must reach.
+        diameters: kind -> diameter.
     """
 
     number: int
     region: str
     volume_ml: float
     slices: int
-    center: list[float]
-    side: str = ""
-    diameters: dict[str, Diameter] = field(default_factory=dict)
+    side: str | None
+    least_mm: float
+    diameters: dict[str, Diameter]
 
     @property
     def is_measurable(self) -> bool:
         """Whether it is by the diameters that were measured."""
-        lengths = [diameter.length_mm for diameter in self.diameters.values()]
-        return bool(lengths) and reach_measurable(lengths, self.slices)
+        return self.is_measurable_by(diameter.length_mm for diameter in self.diameters.values())
+
+    def is_measurable_by(self, lengths_mm: Iterable[float]) -> bool:
+        """Tell whether it is with these diameters."""
+        return min(lengths_mm) >= self.least_mm and self.slices >= MEASURABLE_SLICES
 
     def with_diameter(self, kind: str, **changes: Any) -> "LesionRecord":
         """Return it with a changed diameter."""
@@ -74,31 +77,47 @@ class LesionRecord:
         return replace(self, diameters={**self.diameters, kind: changed})
 
 
-def reach_measurable(lengths_mm: Iterable[float], slices: int) -> bool:
-    """Tell whether a lesion with these diameters is measurable."""
-    return min(lengths_mm) >= MEASURABLE_MM and slices >= MEASURABLE_SLICES
+@dataclass(frozen=True)
+class Measured:
+    """The lesions of a segmentation as they were measured.
+
+    Attributes:
+        lesions: number -> lesion.
+        across: lines might cross necrosis.
+        left_out: parts that are too small to count.
+        voxels: of each segment, by label.
+    """
+
+    lesions: dict[int, LesionRecord] = field(default_factory=dict)
+    across: bool = False
+    left_out: int = 0
+    voxels: dict[int, int] = field(default_factory=dict)
 
 
-def read_lesions(node: SegmentationNode) -> list[LesionRecord] | None:
-    """Return the lesions of a segmentation as they were measured; None when they were not.
+def read_lesions(node: SegmentationNode) -> Measured | None:
+    """Return what was measured of a segmentation (or None); None where nothing was.
 
-    They were not either when the segmentation has got another grid since.
+    A segmentation that has got another grid since counts as not measured.
     """
     try:
         kept = json.loads(node.GetAttribute(LESIONS) or "null") if node is not None else None
         if kept is None or kept["extent"] != _extent(node):
             return None
-        return [_parsed(**item) for item in kept["lesions"]]
+        lesions = [_parsed(**item) for item in kept["lesions"]]
+        numbered = {lesion.number: lesion for lesion in lesions}
+        voxels = {int(label): int(count) for label, count in kept["voxels"].items()}
+        return Measured(numbered, bool(kept["across"]), int(kept["left_out"]), voxels)
     except (KeyError, TypeError, ValueError, AttributeError):  # of another version, or damaged
         return None
 
 
-def write_lesions(node: SegmentationNode, lesions: Iterable[LesionRecord] | None) -> None:
-    """Keep lesions with a segmentation; None takes them away."""
+def write_lesions(node: SegmentationNode, measured: Measured | None) -> None:
+    """Keep what was measured with a segmentation; None takes it away."""
     text = None
-    if lesions is not None:
-        items = [asdict(lesion) for lesion in lesions]
-        text = json.dumps({"extent": _extent(node), "lesions": items})
+    if measured is not None:
+        items = [asdict(lesion) for lesion in measured.lesions.values()]
+        others = {name: getattr(measured, name) for name in ("across", "left_out", "voxels")}
+        text = json.dumps({"extent": _extent(node), "lesions": items, **others})
     node.SetAttribute(LESIONS, text)
 
 

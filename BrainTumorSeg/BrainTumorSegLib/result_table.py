@@ -10,7 +10,7 @@ import vtk
 
 from scripted_models.geometry import Grid
 from scripted_models.labels import known_regions
-from scripted_models.measurement.diameters import axial_diameters
+from scripted_models.measurement.diameters import Necrosis, axial_diameters
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.runtime.csv_text import csv_text
 
@@ -43,7 +43,10 @@ class Row(NamedTuple):
 
 
 def update_table(
-    scene: Scene, segmentation_node: SegmentationNode, table_node: TableNode = None
+    scene: Scene,
+    segmentation_node: SegmentationNode,
+    table_node: TableNode = None,
+    across: bool = False,
 ) -> TableNode:
     """Fill a table with voxels and mL of the segments and of the regions that they make up.
 
@@ -56,6 +59,7 @@ def update_table(
         segmentation_node: vtkMRMLSegmentationNode with segments of this module.
         table_node: vtkMRMLTableNode to fill; by default a new one is made. One that was of another
             segmentation gets the name and the place of this one.
+        across: diameters may cross necrosis.
 
     Returns:
         vtkMRMLTableNode.
@@ -63,7 +67,7 @@ def update_table(
     Raises:
         InputError: as `measure_segments`; the scene is as it was.
     """
-    rows = measure_segments(segmentation_node)
+    rows = measure_segments(segmentation_node, across)
     if table_node is None:
         table_node = scene.AddNewNodeByClass("vtkMRMLTableNode")
     if table_node.GetNodeReferenceID(SEGMENTATION_ROLE) != segmentation_node.GetID():
@@ -111,8 +115,12 @@ def shown_rows(table_node: TableNode) -> list[tuple[str, ...]]:
     return rows
 
 
-def measure_segments(node: SegmentationNode) -> list[Row]:
+def measure_segments(node: SegmentationNode, across: bool = False) -> list[Row]:
     """Measure the segments of this module in a segmentation node, then the regions.
+
+    Args:
+        node: vtkMRMLSegmentationNode.
+        across: diameters may cross necrosis.
 
     Returns:
         A row for each; only the enhancing tumor has length and width.
@@ -128,12 +136,13 @@ def measure_segments(node: SegmentationNode) -> list[Row]:
         if entry.segment_id in told:
             members = [masks[label] for label in entry.labels if label in masks]
             parts.append((entry, np.any(members, axis=0)))
-    return [_row(entry, mask, grid) for entry, mask in parts]
+    necrosis: Necrosis = "included" if across else "excluded"
+    return [_row(entry, mask, grid, necrosis) for entry, mask in parts]
 
 
-def _row(entry: TumorSegment, mask: np.ndarray, grid: Grid) -> Row:
+def _row(entry: TumorSegment, mask: np.ndarray, grid: Grid, necrosis: Necrosis) -> Row:
     voxels, cells = int(mask.sum()), ("", "")
-    diameters = axial_diameters(mask, grid) if entry.segment_id in MEASURED else None
+    diameters = axial_diameters(mask, grid, necrosis) if entry.segment_id in MEASURED else None
     if diameters is not None:
         cells = (f"{diameters.longest_mm:.1f}", f"{diameters.perpendicular_mm:.1f}")
     return Row(entry.name, voxels, round(voxels * grid.voxel_volume_ml, 3), *cells)

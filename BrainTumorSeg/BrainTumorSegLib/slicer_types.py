@@ -37,6 +37,7 @@ class Parameters(Protocol):
     prepare: bool
     prepared: bool
     diameters: bool
+    necrosis: bool
     regions: bool
     probabilities: bool
     uncertainty: bool

@@ -5,14 +5,14 @@ from pathlib import Path
 import qt
 import slicer.util
 
-from ..lesion_lines import LineWatch, attach_lines, draw_lines, remove_lines, show_lines
+from ..lesion_lines import LineWatch, attach_lines, draw_lines, show_lines
+from ..lesion_measurement import is_outdated, left_out_in_words, measure_lesions
 from ..lesion_table import (
     LesionRow,
     in_mm,
     lesion_rows,
     lines_in_words,
     measurable_in_words,
-    measure_lesions,
     place_of_lesion,
     side_in_words,
     update_lesion_table,
@@ -41,6 +41,8 @@ class LesionSection:
         self.ui, self.messages = ui, messages
         self._parameters: Parameters | None = None
         self._shown: SegmentationNode = None
+        self._told: list[str] = []  # of the last measurement
+        self._isOutdated = False
         self._watch = LineWatch(self.onLinesChanged)
         ui.diametersCheckBox.toggled.connect(self.onShown)
         ui.resetDiametersButton.clicked.connect(self.onReset)
@@ -67,6 +69,7 @@ class LesionSection:
     def setParameterNode(self, parameters: Parameters | None) -> None:
         """Follow the parameters of the scene; without them, what was shown last."""
         self._parameters = parameters
+        self._isOutdated = parameters is not None and is_outdated(parameters.segmentation)
 
     def refresh(self) -> None:
         """Show the lesions of the chosen segmentation."""
@@ -74,28 +77,31 @@ class LesionSection:
             return
         node = self._parameters.segmentation
         if node is not self._shown:
-            self._shown = node
-            self._tell([])
-            self._showLines()
+            self._shown, self._told, self._isOutdated = node, [], is_outdated(node)
+            self._showLines(self._parameters.diameters)
         self._fill()
 
-    def measure(self, parameters: Parameters) -> None:
-        """Find the lesions of the segmentation of the parameters as it is now."""
+    def measure(self, parameters: Parameters, anew: bool = False) -> None:
+        """Find the lesions of the segmentation of the parameters as it is now.
+
+        Args:
+            parameters: of the scene.
+            anew: forget what the user did to the lines.
+        """
         node = parameters.segmentation
         self._watch.stop()
-        told = measure_lesions(node)
+        self._told = measure_lesions(node, parameters.necrosis, anew)
+        self.messages.log("\n".join(self._told))
+        self._shown, self._isOutdated = node, False
+        self._showLines(parameters.diameters)
         update_lesion_table(node)
-        for sentence in told:
-            self.messages.log(sentence)
-        self._shown = node
-        self._showLines()
         self._fill()
-        self._tell(told)
 
     def forget(self) -> None:
         """Let go of a scene that is closed or read."""
         self._watch.stop()
-        self._shown = None
+        self._shown, self._told, self._isOutdated = None, [], False
+        self._fill()
 
     def onShown(self, shown: bool) -> None:
         """Show the diameters as lines, or hide them."""
@@ -104,20 +110,16 @@ class LesionSection:
             self._fill()
 
     def onReset(self, checked: bool = False) -> None:
-        """Make all lines as they were measured."""
-        self._watch.stop()
+        """Make all lines as they are measured now."""
         failed = _("The lesions could not be measured.")
         with self.messages.errorsShown(failed, waitCursor=True):
             if self._parameters is not None:
-                reset_lines(self._shown)
-                self.measure(self._parameters)
+                self.measure(self._parameters, anew=True)
 
     def onLinesChanged(self) -> None:
         """Let the tables follow the lines."""
-        self._watch.stop()
         attach_lines(self._shown)
         update_lesion_table(self._shown, new=False)
-        self._watch.follow(self._shown)
         self._fill()
 
     def onRow(self, row: int, column: int) -> None:
@@ -138,10 +140,9 @@ class LesionSection:
             with self.messages.errorsShown(failed):
                 write_csv(table, Path(path))
 
-    def _showLines(self, shown: bool | None = None) -> None:
+    def _showLines(self, shown: bool) -> None:
         """Make and show the lines of the segmentation, or hide them; watch those that there are."""
         node = self._shown
-        shown = self._parameters.diameters if shown is None and self._parameters else bool(shown)
         self._watch.stop()
         if node is not None:
             if shown:
@@ -163,6 +164,16 @@ class LesionSection:
         self._fit(len(rows))
         self.ui.resetDiametersButton.enabled = byHand
         self.ui.exportLesionsButton.enabled = bool(rows)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what to know about the tables."""
+        notes = [*self._told, left_out_in_words(self._shown)]
+        if self._isOutdated:
+            notes.insert(0, _("Segments were edited since they were measured: Measure again."))
+        notes = list(filter(None, notes))
+        show_text(self.ui.lesionsLabel, "\n".join(notes))
+        self.ui.lesionsLabel.visible = bool(notes)
 
     def _fit(self, rows: int) -> None:
         """Make the table as high as its rows, up to a limit."""
@@ -175,10 +186,6 @@ class LesionSection:
         bar = widget.style().pixelMetric(qt.QStyle.PM_ScrollBarExtent) if isWide else 0
         widget.setFixedHeight(head + shown + bar + MARGIN // 2)
         widget.visible = bool(rows)
-
-    def _tell(self, sentences: list[str]) -> None:
-        show_text(self.ui.lesionsLabel, "\n".join(sentences))
-        self.ui.lesionsLabel.visible = bool(sentences)
 
 
 def _texts(row: LesionRow) -> tuple[str, ...]:

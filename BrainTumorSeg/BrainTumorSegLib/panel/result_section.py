@@ -8,6 +8,7 @@ import slicer
 
 from scripted_models.runtime.printable_text import printable
 
+from ..lesion_record import read_lesions
 from ..previous_result import has_previous, restore_previous
 from ..result_table import SEGMENTATION_ROLE, shown_rows, update_table, write_csv
 from ..slicer_types import Parameters, SegmentationNode, TableNode, Ui
@@ -35,6 +36,7 @@ class ResultSection:
         ui.editButton.clicked.connect(self.onEdit)
         ui.restoreButton.clicked.connect(self.onRestore)
         ui.measureButton.clicked.connect(self.onMeasure)
+        ui.necrosisCheckBox.toggled.connect(self.onNecrosis)
         ui.exportTableButton.clicked.connect(self.onExport)
         titles = (
             _("Structure"),
@@ -97,7 +99,8 @@ class ResultSection:
 
     def measure(self, parameters: Parameters) -> None:
         """Fill the tables of the segmentation of the parameters."""
-        parameters.table = update_table(slicer.mrmlScene, parameters.segmentation, parameters.table)
+        node, across = parameters.segmentation, parameters.necrosis
+        parameters.table = update_table(slicer.mrmlScene, node, parameters.table, across)
         self.lesions.measure(parameters)
         self.refresh()
 
@@ -115,6 +118,12 @@ class ResultSection:
         with self.messages.errorsShown(failed, waitCursor=True):
             if self._parameters is not None:
                 self.measure(self._parameters)
+
+    def onNecrosis(self, across: bool) -> None:
+        """Measure in the other way, unless the scene comes with the choice and its measurements."""
+        measured = read_lesions(self.segmentation)
+        if measured is not None and measured.across != across:
+            self.onMeasure()
 
     def onRestore(self, checked: bool = False) -> None:
         """Exchange the present and the previous result."""
