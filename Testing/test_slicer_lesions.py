@@ -97,6 +97,10 @@ def drag(line, share):
     line.SetNthControlPointPositionWorld(1, *(first + share * (last - first)))
 
 
+def unit(ends):
+    return (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+
+
 def row(node, number=1):
     return lesion_table.lesion_rows(node)[number - 1]
 
@@ -215,6 +219,30 @@ class TestEdits:
         assert slicer_scene.IsNodePresent(copy)
         assert own.GetLineLengthWorld() == copy.GetLineLengthWorld() == pytest.approx(5**0.5)
         assert before[0].longest_mm > row(node).longest_mm
+
+    def test_pairs_that_are_none_any_more_are_told(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE, SMALL)
+        line, other = (lines(node)[1, kind] for kind in lesion_record.KINDS)
+        drag(line, 0.8)
+        assert lesion_table.line_doubts(node) == []
+        first, last = slicer.util.arrayFromMarkupsControlPoints(line, world=True)
+        along = slicer.util.arrayFromMarkupsControlPoints(other, world=True)
+        turned = last + np.tan(np.radians(20)) * np.linalg.norm(last - first) * unit(along)
+        line.SetNthControlPointPositionWorld(1, *turned)
+        assert lesion_table.line_doubts(node) == [
+            "Lesion 1: found lines at 70 degrees, expected 90."
+        ]
+        line.SetNthControlPointPositionWorld(1, *(last + oblique_matrix()[:3, 2]))
+        assert "leave their slice" in lesion_table.line_doubts(node)[0]
+
+    def test_line_that_lost_an_end_counts_as_deleted(self, slicer_scene, reference):
+        node = segmented(slicer_scene, reference, LARGE)
+        lines(node)[1, "longest"].UnsetNthControlPointPosition(0)
+        assert row(node).is_deleted
+        assert lesion_table.line_doubts(node) == []
+        reset(node)
+        assert not row(node).is_deleted
+        assert slicer_scene.GetNumberOfNodesByClass(LINES) == 2
 
 
 class TestSegmentEdits:

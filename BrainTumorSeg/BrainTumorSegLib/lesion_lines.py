@@ -38,12 +38,17 @@ Key = tuple[int, str]  # number of the lesion, kind of the diameter
 
 def lines_of(node: SegmentationNode) -> dict[Key, LineNode]:
     """Return the lines of the lesions of a segmentation; without those that lack an end."""
+    owned = _owned(node)
+    return {key: owned[key] for key in owned if owned[key].GetNumberOfDefinedControlPoints() == 2}
+
+
+def _owned(node: SegmentationNode) -> dict[Key, LineNode]:
     found: dict[Key, LineNode] = {}
     for line in slicer.util.getNodesByClass("vtkMRMLMarkupsLineNode", node.GetScene()):
         kind, number = line.GetAttribute(_KIND), line.GetAttribute(_LESION) or ""
         if line.GetNodeReference(OWNER_ROLE) is not node or not line.GetAttribute(_MEASURED):
             continue
-        if kind in KINDS and number.isdecimal() and line.GetNumberOfDefinedControlPoints() == 2:
+        if kind in KINDS and number.isdecimal():
             found.setdefault((int(number), kind), line)  # a copy by the user comes later
     return found
 
@@ -102,7 +107,7 @@ def draw_lines(node: SegmentationNode) -> None:
 
 def remove_lines(node: SegmentationNode) -> None:
     """Take the lines of a segmentation out of the scene, also those that were moved by hand."""
-    for line in lines_of(node).values():
+    for line in _owned(node).values():
         remove_line(line)
 
 
@@ -126,14 +131,16 @@ def show_lines(node: SegmentationNode, shown: bool) -> None:
     """Show the lines of a segmentation, or hide them, and hide those of all others."""
     for line in slicer.util.getNodesByClass("vtkMRMLMarkupsLineNode", node.GetScene()):
         owner = line.GetNodeReference(OWNER_ROLE)
-        if owner is not None and line.GetAttribute(_KIND):
+        if owner is not None and line.GetAttribute(_KIND) and line.GetDisplayNode() is not None:
             line.GetDisplayNode().SetVisibility(shown and owner is node)
 
 
 def put_lines_away(node: SegmentationNode) -> None:
     """Take the lines of a result out of the scene before it is replaced; keep where they lay."""
     measured, lines = read_lesions(node), lines_of(node)
-    for number, lesion in tuple(measured.lesions.items()) if measured else ():
+    if measured is None:
+        return
+    for number, lesion in tuple(measured.lesions.items()):
         for kind in lesion.diameters:
             line = lines.get((number, kind))
             kept = ends_of(node, line) if line is not None else []
@@ -146,7 +153,9 @@ def put_lines_away(node: SegmentationNode) -> None:
 def bring_lines_back(node: SegmentationNode) -> None:
     """Make the lines of a result that is back in its segmentation; deleted ones stay deleted."""
     measured = read_lesions(node)
-    for number, lesion in tuple(measured.lesions.items()) if measured else ():
+    if measured is None:
+        return
+    for number, lesion in tuple(measured.lesions.items()):
         for kind, diameter in lesion.diameters.items():
             if diameter.kept:
                 _put(node, _draw(node, lesion, kind), diameter.kept)

@@ -1,5 +1,8 @@
 """Lesions are measured on a segmentation as it is now; lines that the user moved are kept."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from scripted_models.geometry import Grid
@@ -138,6 +141,15 @@ def _voxels(node: SegmentationNode, points_lps: tuple[Point, Point]) -> Ends:
     return [list(map(float, point)) for point in voxels_of(node, ras)]
 
 
+class ByHand(NamedTuple):
+    """What the user did to the diameters of a lesion: a pair with a moved line, deleted kinds."""
+
+    number: int
+    pair: dict[str, LineNode]
+    gone: list[str]
+    ends: list[Ends]  # where they lie or lay, voxel coordinates
+
+
 def _keep_by_hand(
     node: SegmentationNode,
     fresh: dict[int, LesionRecord],
@@ -146,31 +158,42 @@ def _keep_by_hand(
     grid: Grid,
 ) -> list[str]:
     """Take pairs with moved lines out of `lines` and give them to the lesions where they lie."""
-    kept, missing, lost = [], [], []
+    kept: list[str] = []
+    missing: list[str] = []
+    lost: list[str] = []
     taken: set[int] = set()
+    for done in _done_by_hand(node, lines):
+        number = _lesion_at(voxels_to_world(node, done.ends), found, grid)
+        if number in taken or number not in fresh:
+            lost += map(release_line, done.pair.values())
+            continue
+        taken.add(number)
+        for kind in (*done.pair, *done.gone):
+            fresh[number] = fresh[number].with_diameter(kind, drawn=True)
+        for kind, line in done.pair.items() if number != done.number else ():
+            name_line(line, number, kind)
+        (kept if done.pair else missing).append(str(number))
+    return _told(kept, missing, lost)
+
+
+def _done_by_hand(node: SegmentationNode, lines: dict[Key, LineNode]) -> Iterator[ByHand]:
+    """Yield what the user did, the largest lesion first; takes the pairs out of `lines`."""
     measured = read_lesions(node)
     before = measured.lesions if measured is not None else {}
     edited = moved_lines(node, lines)
-    for old in sorted(edited | set(before)):
-        diameters = before[old].diameters if old in before else {}
-        gone = [kind for kind in diameters if is_deleted(before[old], kind, lines)]
-        present = [kind for kind in KINDS if old in edited and (old, kind) in lines]
-        pair = {kind: lines.pop((old, kind)) for kind in present}
-        if not pair and not gone:
-            continue
-        ends = [ends_of(node, line) for line in pair.values()]
-        ends = ends or [diameter.ends for diameter in diameters.values()]
-        number = _lesion_at(voxels_to_world(node, ends), found, grid)
-        if number in taken or number not in fresh:
-            lost += map(release_line, pair.values())
-            continue
-        taken.add(number)
-        for kind in (*pair, *gone):
-            fresh[number] = fresh[number].with_diameter(kind, drawn=True)
-        for kind, line in pair.items():
-            name_line(line, number, kind)
-        (kept if pair else missing).append(str(number))
-    return _told(kept, missing, lost)
+    deleted = {
+        number: [kind for kind in lesion.diameters if is_deleted(lesion, kind, lines)]
+        for number, lesion in before.items()
+    }
+    for number in sorted(edited | set(before)):
+        gone = deleted.get(number, [])
+        kinds = [kind for kind in KINDS if number in edited and (number, kind) in lines]
+        pair = {kind: lines.pop((number, kind)) for kind in kinds}
+        if pair:
+            yield ByHand(number, pair, gone, [ends_of(node, line) for line in pair.values()])
+        elif gone:
+            ends = [diameter.ends for diameter in before[number].diameters.values()]
+            yield ByHand(number, pair, gone, ends)
 
 
 def _lesion_at(ras: np.ndarray, found: Lesions, grid: Grid) -> int:

@@ -3,11 +3,19 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import slicer.util
 import vtk
 
 from .lesion_lines import Key, ends_of, length_mm, lines_of, moved_lines
-from .lesion_record import LONGEST, PERPENDICULAR, LesionRecord, read_lesions, voxels_to_world
+from .lesion_record import (
+    KINDS,
+    LONGEST,
+    PERPENDICULAR,
+    LesionRecord,
+    read_lesions,
+    voxels_to_world,
+)
 from .result_table import SEGMENTATION_ROLE, fill_table
 from .segmentation_node import place_beside
 from .slicer_types import LineNode, SegmentationNode, TableNode
@@ -26,6 +34,7 @@ COLUMNS = (
     _("Side"),
     _("Lines"),
 )
+ODD_ANGLE = 10  # degrees from 90 that are told
 _NUMBER, _TEXT = vtk.vtkIntArray, vtk.vtkStringArray
 COLUMN_TYPES = (
     *(_NUMBER, _TEXT, vtk.vtkDoubleArray),
@@ -154,6 +163,33 @@ def place_of_lesion(node: SegmentationNode, number: int) -> tuple[float, float, 
         ends = measured.lesions[number].diameters[LONGEST].ends if measured is not None else []
     x, y, z = voxels_to_world(node, ends).mean(axis=0)
     return float(x), float(y), float(z)
+
+
+def line_doubts(node: SegmentationNode) -> list[str]:
+    """Return a sentence about each pair of lines that was moved and is no proper pair now."""
+    lines, doubts = lines_of(node), []
+    axes = voxels_to_world(node, np.eye(3)) - voxels_to_world(node, np.zeros(3))
+    across = int(np.argmax(np.abs(axes[:, 2]) / np.linalg.norm(axes, axis=1)))
+    for number in sorted(moved_lines(node, lines)):
+        pair = [ends_of(node, lines[number, kind]) for kind in KINDS if (number, kind) in lines]
+        if np.ptp(np.array(pair)[:, :, across]) > 0.5:
+            text = _("Lesion {number}: found lines that leave their slice, expected one slice.")
+            doubts.append(text.format(number=number))
+        angle = _angle(voxels_to_world(node, pair))
+        if angle is not None and angle < 90 - ODD_ANGLE:
+            text = _("Lesion {number}: found lines at {angle} degrees, expected 90.")
+            doubts.append(text.format(number=number, angle=round(angle)))
+    return doubts
+
+
+def _angle(ends: np.ndarray) -> float | None:
+    """Return the angle between two lines in degrees, 0-90; None where there are not two."""
+    along = ends[1::2] - ends[::2]
+    lengths = np.linalg.norm(along, axis=1)
+    if len(along) < 2 or not lengths.all():
+        return None
+    cosine = abs(along[0] @ along[1]) / lengths.prod()
+    return float(np.degrees(np.arccos(min(cosine, 1.0))))
 
 
 def _row(lesion: LesionRecord, lines: Mapping[Key, LineNode], is_edited: bool) -> LesionRow:

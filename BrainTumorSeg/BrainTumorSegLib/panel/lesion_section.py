@@ -11,6 +11,7 @@ from ..lesion_table import (
     LesionRow,
     in_mm,
     lesion_rows,
+    line_doubts,
     lines_in_words,
     measurable_in_words,
     place_of_lesion,
@@ -168,7 +169,8 @@ class LesionSection:
 
     def _tell(self) -> None:
         """Say what to know about the tables."""
-        notes = [*self._told, left_out_in_words(self._shown)]
+        doubts = line_doubts(self._shown) if self._shown is not None else []
+        notes = [*self._told, *doubts, left_out_in_words(self._shown)]
         if self._isOutdated:
             notes.insert(0, _("Segments were edited since they were measured: Measure again."))
         notes = list(filter(None, notes))
