@@ -4,11 +4,19 @@ import csv
 
 import numpy as np
 import pytest
+from lesion_fixtures import (
+    LARGE,
+    LINES,
+    SHAPE,
+    SMALL,
+    drag,
+    imported,
+    lines,
+    make_reference,  # noqa: F401 - the fixture reference
+)
 from slicer_fixtures import (
-    add_volume,
     make_child_environment,  # noqa: F401 - the fixture child
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
-    oblique_matrix,
     save_and_reload,
 )
 
@@ -26,46 +34,15 @@ from slicer_desktop.fixtures import (  # noqa: E402
 )
 
 pytestmark = pytest.mark.slicer
-SHAPE = (12, 40, 48)
-LARGE, SMALL = np.s_[2:8, 4:22, 4:24], np.s_[3:6, 26:38, 28:44]
-
-
-@pytest.fixture(name="reference")
-def make_reference(slicer_scene):
-    """A volume of a head, tilted."""
-    values = np.zeros(SHAPE, np.float32)
-    values[:, 2:-2, 2:-2] = 100
-    return add_volume(slicer_scene, "T1c", values, oblique_matrix())
 
 
 @pytest.fixture(name="shown")
 def show_result(window, slicer_scene, reference):
     """A measured segmentation with two lesions in the panel."""
-    node = segmented(slicer_scene, reference, LARGE, SMALL)
+    node = imported(slicer_scene, reference, LARGE, SMALL)
     window.parameters.segmentation = node
     window.click("measureButton")
     return node
-
-
-def segmented(mrml, reference, *boxes):
-    from BrainTumorSegLib.resampling import world_grid
-    from BrainTumorSegLib.result_import import import_segmentation
-
-    labels = np.zeros(SHAPE, np.uint8)
-    for box in boxes:
-        labels[box] = 4
-    return import_segmentation(mrml, labels, world_grid(reference), "Tumor", reference)
-
-
-def lines(node):
-    from BrainTumorSegLib.lesion_lines import lines_of
-
-    return lines_of(node)
-
-
-def drag(line, share):
-    first, last = (np.array(line.GetNthControlPointPositionWorld(end)) for end in range(2))
-    line.SetNthControlPointPositionWorld(1, *(first + share * (last - first)))
 
 
 def rows(window):
@@ -121,14 +98,14 @@ def test_box_hides_and_shows_lines_and_is_remembered(window, shown, slicer_scene
 
 def test_without_the_box_no_lines_are_made(window, slicer_scene, reference):
     window.ui.diametersCheckBox.checked = False
-    window.parameters.segmentation = segmented(slicer_scene, reference, LARGE)
+    window.parameters.segmentation = imported(slicer_scene, reference, LARGE)
     window.click("measureButton")
     assert len(rows(window)) == 1
-    assert slicer_scene.GetNumberOfNodesByClass("vtkMRMLMarkupsLineNode") == 0
+    assert slicer_scene.GetNumberOfNodesByClass(LINES) == 0
 
 
 def test_lines_of_the_chosen_result_are_shown_alone(window, shown, slicer_scene, reference):
-    other = segmented(slicer_scene, reference, SMALL)
+    other = imported(slicer_scene, reference, SMALL)
     window.ui.segmentationSelector.setCurrentNode(other)
     assert (rows(window), visible(shown)) == ([], {False})
     window.click("measureButton")
@@ -138,7 +115,7 @@ def test_lines_of_the_chosen_result_are_shown_alone(window, shown, slicer_scene,
 
 
 def test_click_on_a_row_shows_its_slice(window, shown, slicer_scene, reference):
-    from BrainTumorSegLib.lesion_table import place_of_lesion
+    from BrainTumorSegLib.lesion_rows import place_of_lesion
 
     views = [slicer_scene.AddNewNodeByClass("vtkMRMLSliceNode") for _ in range(2)]
     views[0].SetOrientationToAxial()

@@ -7,7 +7,7 @@ import slicer.util
 
 from ..lesion_lines import LineWatch, attach_lines, draw_lines, show_lines
 from ..lesion_measurement import is_outdated, left_out_in_words, measure_lesions
-from ..lesion_table import (
+from ..lesion_rows import (
     LesionRow,
     in_mm,
     lesion_rows,
