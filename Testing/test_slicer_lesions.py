@@ -133,6 +133,8 @@ def test_diameters_cross_necrosis_on_request(slicer_scene, reference):
         necrosis = "included" if across else "excluded"
         expected = find_lesions(labels, grid, None, necrosis).items[0].diameters
         assert lengths[across] == pytest.approx(expected.perpendicular_mm)
+        assert row(node).is_measurable is across
+        assert bool(row(node).shortcoming) is not across
     assert lengths[True] > lengths[False]
 
 

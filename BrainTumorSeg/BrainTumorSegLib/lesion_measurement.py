@@ -127,6 +127,7 @@ def _record(node: SegmentationNode, lesion: Lesion, side: str | None) -> LesionR
         slices=lesion.slices,
         side=side,
         least_mm=lesion.least_mm,
+        is_rim=lesion.necrosis == "excluded" and not lesion.has_nodule,
         diameters={
             LONGEST: Diameter(_voxels(node, found.longest_ends_lps_mm), found.longest_mm),
             PERPENDICULAR: Diameter(

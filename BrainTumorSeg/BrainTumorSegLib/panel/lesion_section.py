@@ -157,7 +157,7 @@ class LesionSection:
         widget.setRowCount(len(rows))
         for at, row in enumerate(rows):
             for column, text in enumerate(_texts(row)):
-                fill_cell(widget, at, column, text, "")
+                fill_cell(widget, at, column, text, row.shortcoming or "")
                 side = qt.Qt.AlignRight if column in NUMBERS else qt.Qt.AlignLeft
                 widget.item(at, column).setTextAlignment(side | qt.Qt.AlignVCenter)
         byHand = any(row.is_edited or row.is_deleted for row in rows)
