@@ -99,12 +99,14 @@ class Measured:
         lesions: number -> lesion.
         across: lines might cross necrosis.
         left_out: parts that are too small to count.
+        left_out_ml: their volume.
         voxels: of each segment, by label.
     """
 
     lesions: dict[int, LesionRecord] = field(default_factory=dict)
     across: bool = False
     left_out: int = 0
+    left_out_ml: float = 0.0
     voxels: dict[int, int] = field(default_factory=dict)
 
 
@@ -120,7 +122,8 @@ def read_lesions(node: SegmentationNode) -> Measured | None:
         lesions = [_parsed(**item) for item in kept["lesions"]]
         numbered = {lesion.number: lesion for lesion in lesions}
         voxels = {int(label): int(count) for label, count in kept["voxels"].items()}
-        return Measured(numbered, bool(kept["across"]), int(kept["left_out"]), voxels)
+        left_out = int(kept["left_out"]), float(kept["left_out_ml"])
+        return Measured(numbered, bool(kept["across"]), *left_out, voxels)
     except (KeyError, TypeError, ValueError, AttributeError):  # of another version, or damaged
         return None
 
@@ -130,8 +133,7 @@ def write_lesions(node: SegmentationNode, measured: Measured | None) -> None:
     text = None
     if measured is not None:
         items = [asdict(lesion) for lesion in measured.lesions.values()]
-        others = {name: getattr(measured, name) for name in ("across", "left_out", "voxels")}
-        text = json.dumps({"extent": _extent(node), "lesions": items, **others})
+        text = json.dumps({**asdict(measured), "lesions": items, "extent": _extent(node)})
     node.SetAttribute(LESIONS, text)
 
 
