@@ -68,29 +68,29 @@ def moved_case(
     arrays = {m: sitk.GetArrayViewFromImage(image) for m, image in images.items()}
     grid = Grid.of(images[REFERENCE])
     brain = grid.image_from(brain_mask(arrays.values()))
-    center = _center(brain)
-    head = _motion(random, center, TURN, SHIFT_MM)
+    center = center_of(brain)
+    head = random_motion(random, center, TURN, SHIFT_MM)
     center = np.array(head.GetInverse().TransformPoint(center.tolist()))
     motions, sources = {}, {}
     for sequence, image in images.items():
         is_reference = sequence == REFERENCE
         motion, way = sitk.Euler3DTransform(), head
         if not (is_reference or headers_right):
-            motion = _motion(random, center, MOTION, MOTION_MM)
+            motion = random_motion(random, center, MOTION, MOTION_MM)
             way = sitk.CompositeTransform([head, motion.GetInverse()])
         step = REFERENCE_MM if is_reference else float(random.uniform(*IN_PLANE_MM))
-        turned = _motion(random, center, 0.0 if is_reference else TURN, 0.0)
+        turned = random_motion(random, center, 0.0 if is_reference else TURN, 0.0)
         middle = center + random.uniform(-OFF_CENTER_MM, OFF_CENTER_MM, 3)
         own = _field(middle, turned.GetMatrix(), step, slices_mm)
         path = folder / f"{sequence}.nii"
-        sitk.WriteImage(_acquired(image, brain, own, way, slices_mm), str(path))
+        sitk.WriteImage(acquired(image, brain, own, way, slices_mm), str(path))
         motions[sequence], sources[sequence] = motion, ImageSource(path)
     labels, label_grid = case.read_truth()
     copy = Case(case.name, sources)
     return MovedCase(copy, head, motions, slices_mm, label_grid.image_from(labels))
 
 
-def _motion(
+def random_motion(
     random: np.random.Generator, center: np.ndarray, degrees: float, shift_mm: float
 ) -> sitk.Euler3DTransform:
     """Return a rotation about a center up to an angle, and a shift up to a distance."""
@@ -115,7 +115,7 @@ def _field(middle: np.ndarray, axes: tuple[float, ...], step: float, slices_mm: 
     return Grid(size, spacing, tuple(origin.tolist()), axes)
 
 
-def _acquired(
+def acquired(
     image: sitk.Image, brain: sitk.Image, grid: Grid, way: sitk.Transform, layers: int
 ) -> sitk.Image:
     """Return a volume on a grid, float32, 0 outside of the brain."""
@@ -147,6 +147,7 @@ def _sampled(
     return np.asarray(array.reshape(z, layers, y, x).mean(axis=1))
 
 
-def _center(mask: sitk.Image) -> np.ndarray:
+def center_of(mask: sitk.Image) -> np.ndarray:
+    """Return the centroid of a mask, LPS mm."""
     middle = np.argwhere(sitk.GetArrayViewFromImage(mask) > 0).mean(axis=0)[::-1]
     return np.array(mask.TransformContinuousIndexToPhysicalPoint(middle.tolist()))

@@ -14,11 +14,13 @@ from scripted_models import __version__
 from scripted_models.commands import (
     bids,
     cases,
+    collect,
     crf,
     demo,
     evaluate,
     experiments,
     figures,
+    follow,
     models,
     networks,
     personalise,
@@ -34,7 +36,19 @@ from scripted_models.runtime.printable_text import on_one_line, printable
 from scripted_models.runtime.progress import Progress, make_progress
 
 COMMANDS = (
-    *(demo, segment, bids, prepare, evaluate, cases, train, personalise, experiments),
+    *(
+        demo,
+        segment,
+        bids,
+        prepare,
+        collect,
+        follow,
+        evaluate,
+        cases,
+        train,
+        personalise,
+        experiments,
+    ),
     *(figures, phantom, networks, models, predict_voc, crf),
 )
 _CODES = "0 done, 1 fault of the program, 2 input, 3 model, 4 resources, 130 cancelled"

@@ -1,5 +1,7 @@
 """Which voxels the segments of a segmentation node fill, as arrays in the world."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import slicer
 import slicer.util
@@ -8,6 +10,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.labels import LABELS
 
 from .resampling import parent_matrix, ras_grid, ras_matrix
 from .segmentation_node import BINARY
@@ -67,11 +70,18 @@ def labels_on(node: SegmentationNode, grid: Grid) -> np.ndarray:
 
 def has_voxels(node: SegmentationNode, label: int) -> bool:
     """Tell whether the segment of an internal label is there and holds voxels."""
-    entry = next(entry for entry in SEGMENTS if label in entry.labels)
-    if node.GetSegmentation().GetSegment(entry.segment_id) is None:
-        return False
-    scalars = _layer_of(node, entry).GetPointData().GetScalars()
-    return scalars is not None and bool(vtk_to_numpy(scalars).any())
+    return voxel_counts(node, (label,)).get(label, 0) > 0
+
+
+def voxel_counts(node: SegmentationNode, labels: Sequence[int] = tuple(LABELS)) -> dict[int, int]:
+    """Return how many voxels the segments of internal labels hold, each on its own grid."""
+    counts, segmentation = {}, node.GetSegmentation()
+    for entry in SEGMENTS:
+        if entry.labels[0] in labels and segmentation.GetSegment(entry.segment_id) is not None:
+            scalars = _layer_of(node, entry).GetPointData().GetScalars()
+            held = 0 if scalars is None else np.count_nonzero(vtk_to_numpy(scalars))
+            counts[entry.labels[0]] = int(held)
+    return counts
 
 
 def tumor_center_lps(node: SegmentationNode) -> np.ndarray | None:

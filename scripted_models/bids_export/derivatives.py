@@ -30,13 +30,21 @@ from scripted_models.cases.bids.data_set import DESCRIPTION, find_data_set
 from scripted_models.cases.case import Case
 from scripted_models.cases.name_tokens import bids_stem, is_bids
 from scripted_models.errors import InputError, ResourceError
-from scripted_models.runtime.atomic_files import BEGUN, make_folder, put_in_place
+from scripted_models.runtime.atomic_files import (
+    BEGUN_RESULT,
+    make_folder,
+    put_in_place,
+)
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.outputs import OutputOptions, WrittenCase, case_report, is_of
 from scripted_models.segmentation.raw_cases import PreparationOptions
 from scripted_models.segmentation.result import Segmentation
-from scripted_models.segmentation.result_folders import check_target, refuse_other_results
+from scripted_models.segmentation.result_folders import (
+    check_target,
+    put_folder,
+    refuse_other_results,
+)
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ class Derivatives:
         `outputs.write_outputs`.
 
         Raises:
-            InputError: an input that has changed meanwhile.
+            InputError: an input that has changed meanwhile, or another run writes the same case.
             ResourceError: the folder cannot be written.
         """
         started = time.monotonic()
@@ -146,7 +154,7 @@ class Derivatives:
         write_description(output, self.source)
         names, target = DerivativeNames.of(case, segmentation), self.folder(output, case)
         try:
-            with tempfile.TemporaryDirectory(prefix=BEGUN, dir=output) as scratch:
+            with tempfile.TemporaryDirectory(prefix=BEGUN_RESULT, dir=output) as scratch:
                 folder, pictures = Path(scratch) / target.name, Path(scratch) / "pictures"
                 folder.mkdir()
                 pictures.mkdir()
@@ -158,7 +166,7 @@ class Derivatives:
                 report = case_report(case, inputs, segmentation, model, options.coding, seconds)
                 places = {m: uri(self._place(s.path)) for m, s in case.images.items()}
                 write_report(folder, sidecar, {**report, "inputs": places})
-                _place(folder, target, pictures, output / PICTURES, names, case)
+                self._put(folder, pictures, output, names, case, inputs)
         except ResourceError as error:  # about a file that is gone by now
             raise error.at(target / Path(error.path or "").name) from error
         files = {
@@ -167,6 +175,28 @@ class Derivatives:
             "overlay": output / PICTURES / names.file(TUMOR, "overlay.png"),
         }
         return WrittenCase(case, segmentation, target, seconds, files)
+
+    def _put(
+        self,
+        folder: Path,
+        pictures: Path,
+        output: Path,
+        names: DerivativeNames,
+        case: Case,
+        inputs: CaseInputs,
+    ) -> None:
+        """Move what was written to its places; former pictures go before what they show."""
+        shelf, target = make_folder(output / PICTURES), self.folder(output, case)
+        for picture in own_files(shelf, case):
+            picture.unlink(missing_ok=True)
+        make_folder(target.parent)
+        put_folder(
+            folder,
+            target,
+            lambda: self.check(output, case, inputs),
+            lambda new, place: _replace(new, place, names, case),
+        )
+        put_in_place(pictures, shelf, ())
 
     def _sidecar(self, case: Case, segmentation: Segmentation, names: DerivativeNames) -> Sidecar:
         paths = {m: self._place(source.path) for m, source in case.images.items()}
@@ -197,20 +227,6 @@ def _sidecar_in(folder: Path, case: Case) -> Path | None:
     ends = (f"_seg-{TUMOR}_dseg.json", f"_seg-{TUMOR}_res-{WORKING}_dseg.json")
     found = [path for path in own_files(folder, case) if path.name.endswith(ends)]
     return found[0] if len(found) == 1 else None
-
-
-def _place(
-    folder: Path, target: Path, pictures: Path, shelf: Path, names: DerivativeNames, case: Case
-) -> None:
-    """Move the files of a case to their places; the pictures of former results go first."""
-    make_folder(target.parent)
-    for picture in own_files(make_folder(shelf), case):
-        picture.unlink(missing_ok=True)
-    if target.exists():
-        _replace(folder, target, names, case)
-    else:
-        folder.rename(target)
-    put_in_place(pictures, shelf, ())
 
 
 def _replace(folder: Path, target: Path, names: DerivativeNames, case: Case) -> None:

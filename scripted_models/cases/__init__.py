@@ -3,7 +3,8 @@
 May be called from outside:
 `discovery.find_cases` gives a `case.Case` for each patient and time point, and
 `skipped_files.skipped_files` what is in none. `patients` tells which cases are of one patient and
-splits them; `patient_table` reads a table that says so. `selection.chosen` takes some of the cases.
+splits them; `patient_table` reads a table that says so. `selection.chosen` takes some of the cases,
+and `selection_options` has the options of the command line for that.
 `label_maps.read_labels` reads a label map with the meaning that it or a file beside it states.
 `sequence_assignment` tells which of some loosely named volumes is which sequence.
 `case_writer.store_case` stores a corrected segmentation as a training case. `phantom` makes

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -132,8 +132,11 @@ def _find_by_name(folder: Path, ignored: list[tuple[Path, str]]) -> list[tuple[P
     images = [(g.folder, g.stem) for g in groups.values() if g.has_images]
     strays = StrayTruths(Path(os.path.abspath(folder)), images, ignored)
     strict = _with_adopted_truths(list(groups.values()), strays)
+    here = _by_folder(strict)
     loose = [
-        found for parent, paths in files.items() if (found := _loose(parent, paths, strict, strays))
+        found
+        for parent, paths in files.items()
+        if (found := _loose(parent, paths, here.get(parent, []), strays))
     ]
     taken = {parent for parent, _ in loose}
     cases = [*((g.folder, _case(g)) for g in strict if g.folder not in taken), *loose]
@@ -151,11 +154,17 @@ def _data_set_parts(folder: Path) -> list[Path]:
     return [Path(os.path.abspath(found / part)) for found in data_sets(folder) for part in parts]
 
 
+def _by_folder(groups: Iterable[_Group]) -> dict[Path, list[_Group]]:
+    found: dict[Path, list[_Group]] = defaultdict(list)
+    for group in groups:
+        found[group.folder].append(group)
+    return found
+
+
 def _loose(
-    folder: Path, paths: list[Path], strict: list[_Group], strays: StrayTruths
+    folder: Path, paths: list[Path], here: list[_Group], strays: StrayTruths
 ) -> tuple[Path, Case] | None:
-    """Find a patient with loosely named files, where strict naming finds less."""
-    here = [group for group in strict if group.folder == folder]
+    """Find a patient with loosely named files, where the strict naming of `here` finds less."""
     parts = [group for group in here if group.has_images]
     one = len(parts) == 1  # what it has twice is a problem to report
     placed = max((len(part.sequences if one else part.single) for part in parts), default=0)
@@ -195,10 +204,13 @@ def _with_adopted_truths(groups: list[_Group], strays: StrayTruths) -> list[_Gro
     expert by its name or folder is ignored.
     """
     kept = [group for group in groups if group.has_images]
+    named: dict[str, list[_Group]] = defaultdict(list)
+    for group in kept:
+        named[group.stem.lower()].append(group)
+    by_folder = _by_folder(kept)
     for orphan in (group for group in groups if not group.has_images):
-        homeless = [group for group in kept if not group.has_truth]
-        same_name = [g for g in homeless if g.stem and g.stem.lower() == orphan.stem.lower()]
-        beside = [g for g in kept if g.folder == orphan.folder]
+        same_name = [g for g in named[orphan.stem.lower()] if g.stem and not g.has_truth]
+        beside = by_folder[orphan.folder]
         own = len(beside) == 1 and _is_own_folder(beside[0])
         if strays.leave_out_results(orphan.folder, orphan.files):
             continue
@@ -208,6 +220,7 @@ def _with_adopted_truths(groups: list[_Group], strays: StrayTruths) -> list[_Gro
             beside[0].files += orphan.files  # two are a problem of the case
         elif not strays.leave_out_by_name(orphan.stem, orphan.files, own):
             kept.append(orphan)
+            by_folder[orphan.folder].append(orphan)
     return kept
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from scripted_models.cases.name_tokens import bids_stem, is_bids, name_words
 from scripted_models.cases.name_words import REGISTERED
@@ -57,6 +58,7 @@ class FileRole:
     second: "FileRole | None" = field(default=None, compare=False, repr=False)
 
 
+@lru_cache(maxsize=1 << 14)  # names of folders and stems come again and again
 def file_role(name: str) -> FileRole | None:
     """Read the role of a volume from its name without extension; None when it has none.
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from scripted_models.commands.segment import (
     add_cases,
-    add_labels,
     add_preparation,
     chosen_cases,
     refuse_input_as_output,
@@ -29,7 +28,6 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     text = "register, skull-strip and resample raw volumes, without segmenting them"
     parser = subparsers.add_parser("prepare", help=text)
     add_cases(parser, "folder for the prepared volumes")
-    add_labels(parser)
     add_preparation(parser)
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     text = "end when this process is gone (for programs that start this one)"

@@ -23,9 +23,11 @@ FILES = " ".join(f"--{sequence}" for sequence in SEQUENCES)
 
 def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """Add the sub-command."""
+    from scripted_models.cases.selection_options import add_selection
+
     parser = subparsers.add_parser("segment", help="segment one case or a folder of cases")
     add_cases(parser, "folder for the results")
-    add_labels(parser)
+    add_selection(parser)
     text = "write a BIDS derivative, of a BIDS data set"
     parser.add_argument("--bids", action="store_true", help=text)
     add_segmenting(parser)
@@ -73,16 +75,6 @@ def add_cases(parser: ArgumentParser, output: str) -> None:
     add("--case-name", help="name of the case given as single files")
 
 
-def add_labels(parser: ArgumentParser) -> None:
-    """Add the options that choose cases of a folder; both spellings are those of BIDS apps."""
-    add = parser.add_argument
-    text = "these participants or cases alone, with or without 'sub-'"
-    names = ("--participant-label", "--participant_label")
-    add(*names, nargs="+", default=[], metavar="LABEL", help=text)
-    text = "these sessions of BIDS alone, with or without 'ses-'"
-    add("--session-label", "--session_label", nargs="+", default=[], metavar="LABEL", help=text)
-
-
 def add_preparation(parser: ArgumentParser) -> None:
     """Add the options about raw volumes."""
     text = "sequence to which the others are registered (default: t1c, or the first there is)"
@@ -99,29 +91,33 @@ def run(options: Namespace, progress: Progress) -> int:
     threads = wanted_threads(options, progress)
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
-    from scripted_models.cases.skipped_files import skipped_files
+    from scripted_models.cases.selection_options import is_part, selected
 
     one_of = read_description(find_model(options.model)).needs_one_of
-    cases = chosen_cases(options, one_of)
+    found = chosen_cases(options, one_of)
+    cases = selected(options, found)
+    if not cases:
+        progress.message(f"share {options.shard} of {len(found)} case(s) is empty")
+        return 0
     tell_choices(cases, progress)
     if len(cases) == 1:
         cases[0].require_images(one_of)
     refuse_one_mask_for_many(options, cases)
     refuse_input_as_output(options.output, cases)
-    every = options.folder and not (options.participant_label or options.session_label)
-    for problem in skipped_files(options.folder, cases) if every else ():
-        progress.warning(problem.sentence, **problem.fields)
+    tell_left_out(options, found, progress)
     progress.stage("load", 0.0)
     import torch
 
     from scripted_models.bids_export.derivatives import Derivatives
     from scripted_models.labels import CODINGS
-    from scripted_models.segmentation.batch import Batch
+    from scripted_models.runtime.atomic_files import one_of_writers, only_writer
+    from scripted_models.segmentation.batch import Batch, refuse_shared_folders
     from scripted_models.segmentation.outputs import OutputOptions
     from scripted_models.segmentation.raw_cases import PreparationOptions
     from scripted_models.segmentation.result_form import CASE_FOLDERS
     from scripted_models.segmentation.segmenter import Segmenter
 
+    refuse_shared_folders(found)
     if threads:
         torch.set_num_threads(threads)
     preparation = PreparationOptions(
@@ -138,7 +134,8 @@ def run(options: Namespace, progress: Progress) -> int:
     form = Derivatives.of(options.folder, wanted) if options.bids else CASE_FOLDERS
     segmenter = Segmenter.load(options.model, options.device, preparation)
     progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
-    batch = Batch(segmenter, options.output, wanted, options.resume, form=form)
+    writer = one_of_writers if is_part(options) else only_writer
+    batch = Batch(segmenter, options.output, wanted, options.resume, writer, form)
     batch.run(cases, progress, lambda written: _tell(written, wanted, progress))
     return 0
 
@@ -150,6 +147,17 @@ def tell_choices(cases: "Sequence[Case]", progress: Progress) -> None:
 
     for text in (*tell_ignored(cases), *(text for c in cases for text in doubts_of_series(c))):
         progress.warning(text)
+
+
+def tell_left_out(options: Namespace, found: "Sequence[Case]", progress: Progress) -> None:
+    """Say which volumes of the folder are part of no case; of several shares the first does."""
+    from scripted_models.cases.selection_options import shard_of
+    from scripted_models.cases.skipped_files import skipped_files
+
+    is_first = not options.shard or shard_of(options.shard)[0] == 1
+    if options.folder and is_first and not (options.participant_label or options.session_label):
+        for problem in skipped_files(options.folder, found):
+            progress.warning(problem.sentence, **problem.fields)
 
 
 def wanted_threads(options: Namespace, progress: Progress) -> int:
@@ -187,7 +195,6 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
     """
     from scripted_models.cases.case import Case
     from scripted_models.cases.discovery import find_cases
-    from scripted_models.cases.selection import chosen
 
     files = {m: getattr(options, m) for m in SEQUENCES if getattr(options, m) is not None}
     if bool(files) == bool(options.folder):
@@ -197,10 +204,13 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
             expected=f"either a folder or the files {FILES}",
         )
     if options.folder:
-        sessions = options.session_label
-        found = chosen(find_cases(options.folder), options.participant_label, None, sessions)
-        return [case.without(options.without) for case in found]
-    _refuse_choices(options)
+        return [case.without(options.without) for case in find_cases(options.folder)]
+    if options.without:
+        raise InputError(
+            found="--without beside single files",
+            expected="it with a case folder only",
+            action="leave it out, and give no file of these sequences",
+        )
     missing = [f"--{m}" for m in SEQUENCES if m not in files]
     if missing and not set(one_of) & set(files):
         needed = f"{' or '.join(one_of)} at least" if one_of else "all four sequences"
@@ -216,22 +226,6 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
             expected="a plain name without folders and control characters",
         )
     return [Case(name, sources)]
-
-
-def _refuse_choices(options: Namespace) -> None:
-    """Refuse what chooses from a folder, beside single files."""
-    if options.without:
-        raise InputError(
-            found="--without beside single files",
-            expected="it with a case folder only",
-            action="leave it out, and give no file of these sequences",
-        )
-    if options.participant_label or options.session_label:
-        raise InputError(
-            found="--participant-label or --session-label beside single files",
-            expected="labels with a folder of cases only",
-            action="leave them out",
-        )
 
 
 def refuse_one_mask_for_many(options: Namespace, cases: "Sequence[Case]") -> None:

@@ -4,6 +4,7 @@ Hand-written because ITK believes any header; here each is compared with what ca
 header leaves open is decided here too, and said in a doubt.
 """
 
+import os
 from pathlib import Path
 
 from scripted_models.errors import InputError, Problem
@@ -20,7 +21,7 @@ _TEXT_HEADER_BYTES = 1 << 20
 
 def volume_extension(path: Path) -> str | None:
     """Return the known volume extension of a file name, or None."""
-    name = Path(path).name.lower()
+    name = os.path.basename(path).lower()  # of thousands of files; making a Path takes longer
     return next((ext for ext in EXTENSIONS if name.endswith(ext)), None)
 
 

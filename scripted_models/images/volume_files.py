@@ -22,7 +22,7 @@ LABEL_ROUNDING = 1e-3
 def volume_stem(path: Path) -> str:
     """Return a file's name without its volume extension."""
     extension = volume_extension(path)
-    return Path(path).name[: -len(extension)] if extension else Path(path).stem
+    return os.path.basename(path)[: -len(extension)] if extension else Path(path).stem
 
 
 def read_volume(path: Path) -> sitk.Image:

@@ -16,6 +16,7 @@ COLUMNS = (
     "longest_mm",
     "perpendicular_mm",
     "product_mm2",
+    "ball_mm",
     "slice_index",
     "centroid_x_lps_mm",
     "centroid_y_lps_mm",
@@ -44,6 +45,7 @@ def lesion_rows(lesions: Lesions) -> list[dict[str, object]]:
             round(longest, 3),
             round(other, 3),
             round(longest * other, 3),
+            round(lesion.ball_mm, 3),
             lesion.diameters.slice_index,
             *(round(mm, 3) for mm in lesion.centroid_lps_mm),
         )
@@ -73,6 +75,7 @@ def lesion_record(lesions: Lesions) -> dict[str, object]:
                 "shortcoming": lesion.shortcoming,
                 "centroid_lps_mm": lesion.centroid_lps_mm,
                 "side": lesion.side,
+                "ball_mm": round(lesion.ball_mm, 3),
                 "diameters": asdict(lesion.diameters),
             }
             for lesion in lesions.items

@@ -175,14 +175,18 @@ def _volumes(brains: Mapping[str, sitk.Image], joined: sitk.Image) -> Iterable[F
 
 
 def registration_doubts(
-    sequence: str, registration: Registration, least: float = LEAST_OVERLAP
+    sequence: str,
+    registration: Registration,
+    least: float = LEAST_OVERLAP,
+    of_one_visit: bool = True,
 ) -> Iterable[Finding]:
     """Say where a registration may have failed, or the sequence be of another patient.
 
     Args:
-        sequence: that was moved.
+        sequence: that was moved; between visits, the visit.
         registration: of it.
         least: Dice of both brains that leaves no doubt.
+        of_one_visit: between visits a patient may lie anywhere.
     """
     action = _("check the alignment, and that it is of the same patient, or leave it out")
     dice, information = registration.overlap, registration.information
@@ -202,7 +206,8 @@ def registration_doubts(
         found = _("no clear position against the reference")
         expected = _("one that the last step of the registration keeps")
         yield _about(WARNING, (sequence,), found, expected, action)
-    if registration.degrees > MOST_MOVED_DEGREES or registration.moved_mm > MOST_MOVED_MM:
+    far = registration.degrees > MOST_MOVED_DEGREES or registration.moved_mm > MOST_MOVED_MM
+    if of_one_visit and far:
         found = _("a position that is turned by {degrees} degrees and {distance} mm away").format(
             degrees=f"{registration.degrees:.0f}", distance=f"{registration.moved_mm:.0f}"
         )

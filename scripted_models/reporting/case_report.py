@@ -22,15 +22,15 @@ from scripted_models.reporting.cell_text import (
     shown,
 )
 
-_NECROSIS_NOTES = {
-    "excluded": "The lines of the diameters do not cross necrosis, cavities and bays. So a thin "
-    "rim around a cavity is not measurable.",
-    "included": "The lines of the diameters may cross necrosis, cavities and bays.",
-}
 _MEASURABLE_NOTE = (
     "Measurable: both axial diameters at least 10 mm, or twice the distance of slices that lie "
     "more than 5 mm apart, and two slices or more (Wen et al. 2010)."
 )
+_NECROSIS_NOTES = {
+    "excluded": "The lines of the diameters do not cross necrosis, cavities and bays. A rim "
+    "that is too thin for a nodule of 10 mm is not measurable.",
+    "included": "The lines of the diameters may cross necrosis, cavities and bays.",
+}
 
 
 @dataclass(frozen=True)
@@ -236,8 +236,8 @@ def _lesions_note(lesions: Mapping[str, Any]) -> str:
         return ""
     parts = [
         f"Connected parts of the {REGION_NAMES[lesions['region']]}, largest first.",
-        _NECROSIS_NOTES[lesions["necrosis"]],
         _MEASURABLE_NOTE,
+        _NECROSIS_NOTES[lesions["necrosis"]],
     ]
     if count := lesions["left_out"]:
         what = "1 part" if count == 1 else f"{count} parts"

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import math
 import os
 import secrets
 import shutil
@@ -15,6 +16,8 @@ from scripted_models.errors import ResourceError
 
 LOCK = ".writing.lock"
 BEGUN = ".writing-"  # start of the names of what is not whole yet
+BEGUN_RESULT = ".writing_"  # the same of a case: several runs may share the folder, so it is left
+_DEAD_S = 3600.0  # what a run has begun and not touched for so long; writing a case takes seconds
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -105,21 +108,13 @@ def only_writer(folder: Path) -> Iterator[Path]:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        raise ResourceError(
-            path=folder,
-            found="another run that writes there",
-            expected="a folder of one run",
-            action="wait for it, or choose another --output",
-        ) from error
+        raise _held(folder) from error
     except OSError as error:
-        raise ResourceError(
-            path=folder,
-            found=f"a folder that cannot be written ({error.strerror})",
-            expected="one for results",
-            action="choose another --output",
-        ) from error
+        raise _not_writable(folder, error) from error
     try:
         _remove_remains(folder)
+        with suppress(OSError):  # writing will say why
+            _remove_dead_results(folder)
         yield folder
     finally:
         with suppress(OSError):  # on Windows the lock goes with its release
@@ -128,6 +123,90 @@ def only_writer(folder: Path) -> Iterator[Path]:
         if is_new:
             with suppress(OSError):  # it holds results
                 folder.rmdir()
+
+
+@contextmanager
+def one_of_writers(folder: Path) -> Iterator[Path]:
+    """Make an output folder into which several runs write, each results of its own.
+
+    It needs no lock, so that it works on every file system that machines share. What killed runs
+    have begun goes after an hour, by the clock of the file system.
+
+    Raises:
+        ResourceError: the folder cannot be made or written, or a run writes there that wants to be
+            the only one.
+    """
+    folder = make_folder(folder)
+    if (folder / LOCK).exists():
+        with held_where_possible(folder, 5.0):  # others may look at it, too
+            pass
+    try:
+        _remove_dead_results(folder)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    yield folder
+
+
+@contextmanager
+def held_where_possible(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock of a folder; on a file system without locks, do without.
+
+    Raises:
+        ResourceError: another run holds it.
+    """
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=wait_s)
+    except filelock.Timeout as error:
+        raise _held(folder) from error
+    except (OSError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # on Windows the lock goes with its release
+            (folder / LOCK).unlink()
+        lock.release()
+
+
+def _remove_dead_results(folder: Path) -> None:
+    """Remove results that were begun and not touched for an hour.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    with tempfile.NamedTemporaryFile(prefix=BEGUN_RESULT, dir=folder) as probe:
+        now = os.stat(probe.name).st_mtime
+    for begun in folder.glob(f"{BEGUN_RESULT}*"):
+        if _last_change(begun) < now - _DEAD_S:
+            shutil.rmtree(begun, ignore_errors=True)
+
+
+def _last_change(path: Path) -> float:
+    """Return when something in a folder was written last; now for what has gone meanwhile."""
+    try:
+        return max(os.lstat(part).st_mtime for part in (path, *path.rglob("*")))
+    except OSError:
+        return math.inf
+
+
+def _held(folder: Path) -> ResourceError:
+    return ResourceError(
+        path=folder,
+        found="another run that writes there",
+        expected="a folder of one run",
+        action="wait for it, or choose another --output",
+    )
+
+
+def _not_writable(folder: Path, error: OSError) -> ResourceError:
+    return ResourceError(
+        path=folder,
+        found=f"a folder that cannot be written ({error.strerror})",
+        expected="one for results",
+        action="choose another --output",
+    )
 
 
 def _remove_remains(folder: Path, below: int = 0) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripted_models.cases.case import Case
+from scripted_models.cases.patient_table import some
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import only_writer
 from scripted_models.runtime.file_identity import doubles
@@ -25,7 +26,8 @@ class Batch:
         output: receives a folder of each case.
         options: what is written of a case.
         resume: leave out cases that are done already (see `is_done`).
-        writer: keeps other runs out of the output folder while this one writes.
+        writer: keeps other runs out of the output folder while this one writes, or with
+            `one_of_writers` lets others write other cases.
         form: in which the results lie in the output folder.
     """
 
@@ -64,9 +66,9 @@ class Batch:
             InputError: cases that cannot be used; all others are written by then.
             ResourceError: too little memory, or a folder that cannot be written.
         """
-        _refuse_shared_folders(cases)
+        refuse_shared_folders(cases)
         self.form.begin(self.output)
-        skipped = []
+        skipped: list[str] = []
         with self.writer(self.output):
             for index, case in enumerate(cases):
                 part = progress.part(index / len(cases), (index + 1) / len(cases))
@@ -86,8 +88,7 @@ class Batch:
                 part.update(1.0)
         if skipped:
             raise InputError(
-                found=f"{len(skipped)} of {len(cases)} cases that were skipped "
-                f"({', '.join(skipped)})",
+                found=f"{len(skipped)} of {len(cases)} cases that were skipped ({some(skipped)})",
                 expected="usable ones",
                 action="the reasons are above, fix them and run again"
                 + ("" if self.resume else " with --continue"),
@@ -113,8 +114,12 @@ class Batch:
         return self.form.write(self.output, case, found, model, self.options, inputs)
 
 
-def _refuse_shared_folders(cases: Sequence[Case]) -> None:
-    """Refuse cases whose folders would be one, on some systems at least."""
+def refuse_shared_folders(cases: Sequence[Case]) -> None:
+    """Refuse cases whose folders would be one, on some systems at least.
+
+    Raises:
+        InputError: there are some.
+    """
     if names := doubles(case.name for case in cases):
         raise InputError(
             found=f"cases whose results would share a folder ({', '.join(names[:6])})",

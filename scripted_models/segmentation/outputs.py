@@ -22,7 +22,7 @@ from scripted_models.pictures.render import picture_input, render_overlay, write
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.image_preparation import Prepared
 from scripted_models.preparation.prepared_files import FACTS, facts_of, picture_of, write_prepared
-from scripted_models.runtime.atomic_files import BEGUN, make_folder
+from scripted_models.runtime.atomic_files import BEGUN_RESULT, make_folder
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.quality_estimate import uncertainty
 from scripted_models.segmentation.raw_cases import AUTOMATIC, PreparationOptions, is_as_asked
@@ -33,7 +33,7 @@ from scripted_models.segmentation.result_folders import (
     REPORT,
     SEGMENTATION,
     UNCERTAINTY,
-    replace_results,
+    put_results,
     report_in,
 )
 
@@ -106,7 +106,8 @@ def write_outputs(
         inputs: files of the case as they were before they were read; None: as they are now.
 
     Raises:
-        InputError: an input that has changed meanwhile.
+        InputError: an input that has changed meanwhile, or another run has written or is writing
+            the same folder.
         ResourceError: the folder cannot be written.
     """
     started = time.monotonic()
@@ -114,7 +115,7 @@ def write_outputs(
     segmentation = replace(segmentation, necrosis=options.necrosis)
     target = make_folder(output) / case.name
     try:
-        with tempfile.TemporaryDirectory(prefix=BEGUN, dir=output) as scratch:
+        with tempfile.TemporaryDirectory(prefix=BEGUN_RESULT, dir=output) as scratch:
             folder = Path(scratch) / case.name
             folder.mkdir()
             _write_volumes(folder, segmentation, options)
@@ -127,10 +128,7 @@ def write_outputs(
             seconds = {**segmentation.seconds, "write": round(time.monotonic() - started, 3)}
             report = case_report(case, inputs, segmentation, model, options.coding, seconds)
             (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-            if target.exists():
-                replace_results(folder, target)
-            else:
-                folder.rename(target)
+            put_results(folder, target, case, inputs)
     except ResourceError as error:  # about a file that is gone by now
         raise error.at(target / Path(error.path or "").name) from error
     named = {"segmentation": SEGMENTATION, "report": REPORT, "overlay": OVERLAY}

@@ -2,14 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scripted_models.cases.case import Case
-from scripted_models.errors import InputError
+from scripted_models.errors import InputError, ResourceError
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.prepared_files import prepared_names
-from scripted_models.runtime.atomic_files import BEGUN, put_in_place
+from scripted_models.runtime.atomic_files import BEGUN, held_where_possible, put_in_place
 from scripted_models.runtime.file_identity import same_on_any_disk
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.case_inputs import CaseInputs
@@ -49,6 +49,60 @@ def check_target(target: Path) -> None:
             expected="a folder of former results, or none",
             action="move it away, change its permissions, or choose another --output",
             path=target,
+        ) from error
+
+
+def put_results(folder: Path, target: Path, case: Case, inputs: CaseInputs) -> None:
+    """Put the new results of a case in their place, see `put_folder`.
+
+    Args:
+        folder: new results on the same disk; it is empty or gone afterwards.
+        target: folder of the case.
+        case: of the results.
+        inputs: files of the case.
+
+    Raises:
+        InputError: another run has written results of another input, or is writing.
+    """
+    put_folder(folder, target, lambda: refuse_others(target.parent, case, inputs), replace_results)
+
+
+def put_folder(
+    folder: Path,
+    target: Path,
+    refuse: Callable[[], object],
+    put: Callable[[Path, Path], object],
+) -> None:
+    """Put a folder in its place in one step, or its files into the folder that is there.
+
+    Another run may do the same at this moment.
+
+    Args:
+        folder: on the same disk; it is empty or gone afterwards.
+        target: its place.
+        refuse: looks once more at what is there; it was looked at before the work.
+        put: moves the files of one folder into another one.
+
+    Raises:
+        InputError: as `refuse`, or another run is writing.
+    """
+    if not target.exists():
+        try:
+            folder.rename(target)
+            return
+        except OSError:
+            if not target.is_dir():
+                raise
+    refuse()
+    try:
+        with held_where_possible(target):
+            put(folder, target)
+    except ResourceError as error:
+        raise InputError(
+            path=target,
+            found="another run that writes the same case at this moment",
+            expected="one run for each case",
+            action="run this again with --continue",
         ) from error
 
 

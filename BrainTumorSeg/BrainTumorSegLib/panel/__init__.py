@@ -7,6 +7,7 @@ parameters of the scene by its `setParameterNode`.
 from .batch_section import BatchSection
 from .cases_section import CasesSection
 from .input_section import InputSection
+from .lesion_section import LesionSection
 from .messages import Messages
 from .model_section import ModelSection
 from .result_section import ResultSection
@@ -17,6 +18,7 @@ __all__ = [
     "BatchSection",
     "CasesSection",
     "InputSection",
+    "LesionSection",
     "Messages",
     "ModelSection",
     "ResultSection",
