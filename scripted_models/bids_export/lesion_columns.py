@@ -20,12 +20,13 @@ LESION_COLUMNS: Mapping[str, Mapping[str, object]] = {
     "slices": {"Description": "axial slices that the lesion touches", **INTEGER},
     "first_slice": {"Description": "index of the first of them, from 0", **INTEGER},
     "last_slice": {"Description": "index of the last of them, from 0", **INTEGER},
-    "measurable": {"Description": "whether both diameters are long enough, on at least two slices "
+    "measurable": {"Description": "whether it is measurable "
                    "(Wen et al. 2010, J Clin Oncol 28(11))",
                    "Levels": {"true": "measurable", "false": "not measurable"}},
     "longest_mm": {"Description": "largest diameter in an axial slice", **_MM},
     "perpendicular_mm": {"Description": "longest line perpendicular to it, in its slice", **_MM},
     "product_mm2": {"Description": "product of both diameters", "Units": "mm^2", **_NUMBER},
+    "ball_mm": {"Description": "diameter of the largest ball inside the lesion", **_MM},
     "slice_index": {"Description": "index of the slice of the diameters, from 0", **INTEGER},
     "centroid_x_lps_mm": {"Description": _CENTER.format("left"), **_MM},
     "centroid_y_lps_mm": {"Description": _CENTER.format("back"), **_MM},
