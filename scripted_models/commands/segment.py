@@ -37,6 +37,8 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     add("--uncertainty", action="store_true", help=text)
     text = "write raw volumes as they were prepared, brain mask and transforms, too"
     add("--keep-prepared", action="store_true", help=text)
+    text = "write a DICOM SEG and a DICOM SR with the measurements, too (of DICOM series)"
+    add("--dicom-seg", action="store_true", help=text)
     text = "leave out cases whose very content the same model has segmented before into --output"
     add("--continue", action="store_true", dest="resume", help=text)
     text = "remove skulls, register and resample raw volumes: what each needs, all, or nothing"
@@ -77,6 +79,10 @@ def run(options: Namespace, progress: Progress) -> int:
         end_with(options.end_with)
     give_way()
     threads = wanted_threads(options, progress)
+    if options.dicom_seg:
+        from scripted_models.dicom_export.exported_files import require_packages
+
+        require_packages()
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
     from scripted_models.cases.skipped_files import skipped_files
@@ -107,9 +113,8 @@ def run(options: Namespace, progress: Progress) -> int:
     segmenter = Segmenter.load(options.model, options.device, preparation)
     progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
     coding = CODINGS[options.coding]
-    wanted = OutputOptions(
-        coding, options.probabilities, options.uncertainty, options.keep_prepared
-    )
+    extras = (options.probabilities, options.uncertainty, options.keep_prepared, options.dicom_seg)
+    wanted = OutputOptions(coding, *extras)
     batch = Batch(segmenter, options.output, wanted, options.resume)
     batch.run(cases, progress, lambda written: _tell(written, wanted, progress))
     return 0
