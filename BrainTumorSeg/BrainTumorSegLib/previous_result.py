@@ -4,6 +4,7 @@ import slicer
 
 from scripted_models.errors import InputError
 
+from .algorithm_tags import state_origin
 from .review import INPUT_ROLES
 from .slicer_types import SegmentationNode
 from .translation import _
@@ -65,6 +66,7 @@ def restore_previous(node: SegmentationNode) -> None:
     _copy(kept, node)
     _copy(spare, kept)
     name_uncertainties(node)
+    state_origin(node)
 
 
 def _copy(source: SegmentationNode, target: SegmentationNode) -> None:

@@ -32,7 +32,7 @@ class Algorithm:
     @property
     def title(self) -> str:
         """Program and model, as one name."""
-        return long_string(f"{PRODUCT} {self.name}")
+        return title_of(self.name)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -75,6 +75,11 @@ class Algorithm:
             version=long_string(self.version),
             parameters=[f"{name}={value}" for name, value in self.parameters.items()],
         )
+
+
+def title_of(model: str) -> str:
+    """Return the name of program and model together, for DICOM."""
+    return long_string(f"{PRODUCT} {model}")
 
 
 def long_string(text: str) -> str:

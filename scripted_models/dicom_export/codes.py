@@ -6,7 +6,7 @@ of the NCI Thesaurus, as in the DICOM standard (PS3.16, CID 7151 "Segmentation P
 
 from dataclasses import dataclass
 
-from scripted_models.errors import Phrase, phrases
+from scripted_models.errors import phrases
 from scripted_models.labels import LABELS, REGIONS
 
 _ = phrases(__name__)
@@ -35,7 +35,7 @@ class TumorPart:
 
     labels: tuple[int, ...]
     key: str
-    name: Phrase
+    name: str
     color_rgb: tuple[int, int, int]
     code: Code
 
@@ -46,9 +46,7 @@ ENHANCING = Code("NCIt", "C113842", "Enhancing Lesion")
 NON_ENHANCING = Code("NCIt", "C81175", "Non-Enhancing Lesion")
 
 LABEL_PARTS: tuple[TumorPart, ...] = (
-    TumorPart(
-        (1,), LABELS[1], _("Necrosis"), (216, 191, 216), Code("SCT", "6574001", "Necrosis")
-    ),
+    TumorPart((1,), LABELS[1], _("Necrosis"), (216, 191, 216), Code("SCT", "6574001", "Necrosis")),
     TumorPart((2,), LABELS[2], _("Edema"), (140, 224, 228), Code("SCT", "79654002", "Edema")),
     TumorPart((3,), LABELS[3], _("Non-enhancing tumor"), (241, 196, 15), NON_ENHANCING),
     TumorPart((4,), LABELS[4], _("Enhancing tumor"), (221, 60, 50), ENHANCING),
@@ -62,9 +60,7 @@ REGION_PARTS: tuple[TumorPart, ...] = (
         (144, 238, 144),
         Code("SCT", "86049000", "Neoplasm, Primary"),
     ),
-    TumorPart(
-        REGIONS["TC"], "TC", _("Tumor core"), (230, 126, 34), Code("SCT", "4147007", "Mass")
-    ),
+    TumorPart(REGIONS["TC"], "TC", _("Tumor core"), (230, 126, 34), Code("SCT", "4147007", "Mass")),
     TumorPart(REGIONS["ET"], "ET", _("Enhancing tumor region"), (221, 60, 50), ENHANCING),
 )
 

@@ -6,7 +6,7 @@ lesion's diameters are coordinates in the frame of reference of the series.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def measurement_report(
         procedure_reported=codes.LN.MRIUnspecifiedBodyRegion,
         imaging_measurements=groups,
     )
-    made = Comprehensive3DSR(
+    return Comprehensive3DSR(
         evidence=[*headers, segmentation],
         content=report,
         series_instance_uid=pydicom.uid.generate_uid(None),
@@ -71,7 +71,6 @@ def measurement_report(
         series_description=_DESCRIPTION,
         **algorithm.equipment,
     )
-    return made
 
 
 def _observer(algorithm: Algorithm) -> "ObservationContext":
@@ -106,21 +105,14 @@ def _of_part(
         VolumetricROIMeasurementsAndQualitativeEvaluations,
     )
 
-    segments = [s for s in segmentation.SegmentSequence if s.TrackingID == key]
-    said = {
-        "finding_category": concept(CATEGORY),
-        "finding_type": concept(PARTS[key].code),
-        "finding_sites": [_site()],
-        "algorithm_id": algorithm.in_report(),
-        "measurements": [_volume(volume_ml)],
-    }
-    name = str(PARTS[key].name)
+    name, said = str(PARTS[key].name), _said(key, [_volume(volume_ml)], algorithm)
+    segments = [s for s in segmentation.SegmentSequence if s.TrackingID == name]
     if not segments:
         return MeasurementsAndQualitativeEvaluations(TrackingIdentifier(identifier=name), **said)
     (segment,) = segments
     source = segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        TrackingIdentifier(uid=segment.TrackingUID, identifier=key),
+        TrackingIdentifier(uid=segment.TrackingUID, identifier=name),
         referenced_segment=ReferencedSegment(
             segmentation.SOPClassUID,
             segmentation.SOPInstanceUID,
@@ -147,18 +139,21 @@ def _of_lesion(
             measurements.append(_length(name, length, ends, frame_of_reference))
     return MeasurementsAndQualitativeEvaluations(
         TrackingIdentifier(identifier=f"Lesion {lesion.number}"),
-        finding_category=concept(CATEGORY),
-        finding_type=concept(PARTS[lesion.region].code),
-        finding_sites=[_site()],
-        algorithm_id=algorithm.in_report(),
-        measurements=measurements,
+        **_said(lesion.region, measurements, algorithm),
     )
 
 
-def _site() -> "Dataset":
+def _said(key: str, measurements: "list[Measurement]", algorithm: Algorithm) -> dict[str, Any]:
+    """Return what a group says of a label, region or lesion, as arguments."""
     from highdicom.sr import FindingSite
 
-    return FindingSite(anatomic_location=concept(BRAIN))
+    return {
+        "finding_category": concept(CATEGORY),
+        "finding_type": concept(PARTS[key].code),
+        "finding_sites": [FindingSite(anatomic_location=concept(BRAIN))],
+        "algorithm_id": algorithm.in_report(),
+        "measurements": measurements,
+    }
 
 
 def _volume(volume_ml: float) -> "Measurement":

@@ -43,7 +43,7 @@ def segmentation_object(
     numbers = np.zeros(256, np.uint8)
     for number, part in enumerate(parts, start=1):
         numbers[list(part.labels)] = number
-    return Segmentation(
+    made = Segmentation(
         source_images=headers,
         pixel_array=numbers[labels[frame_order(series)]],
         segmentation_type=SegmentationTypeValues.BINARY,
@@ -57,6 +57,8 @@ def segmentation_object(
         content_label="BRAIN_TUMOR",
         **algorithm.equipment,
     )
+    made.ContentCreatorName = ""  # no person; it must be there
+    return made
 
 
 def concept(code: Code) -> "CodedConcept":
@@ -79,7 +81,7 @@ def _segment(number: int, part: TumorPart, algorithm: Algorithm) -> "SegmentDesc
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm.in_segments(),
         tracking_uid=pydicom.uid.generate_uid(None),
-        tracking_id=part.key,
+        tracking_id=str(part.name),
         anatomic_regions=[concept(BRAIN)],
         display_color=CIELabColor.from_rgb(*part.color_rgb),
     )

@@ -83,6 +83,4 @@ def write_dicom(
 
 def algorithm_of(model: Model) -> Algorithm:
     """Return a model as DICOM identifies it."""
-    return Algorithm(
-        model.name, model.description.version, model.checksum, model.method_checksum
-    )
+    return Algorithm(model.name, model.description.version, model.checksum, model.method_checksum)
