@@ -27,7 +27,8 @@ def segmentation_object(
 ) -> "Segmentation":
     """Make a DICOM SEG of a label map.
 
-    A label that does not occur is a segment without frames.
+    A label that does not occur is a segment without frames; empty frames are stored only where
+    there are no others.
 
     Args:
         labels: uint8 (z, y, x), internal labels, on the grid of the series.
@@ -52,6 +53,7 @@ def segmentation_object(
         series_number=SERIES_NUMBER,
         sop_instance_uid=pydicom.uid.generate_uid(None),
         instance_number=1,
+        omit_empty_frames=bool(labels.any()),
         series_description=_DESCRIPTION,
         content_description=_DESCRIPTION,
         content_label="BRAIN_TUMOR",

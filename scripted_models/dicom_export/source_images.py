@@ -1,6 +1,7 @@
 """The headers of the series on whose grid a result lies: what a SEG and an SR inherit from."""
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,12 +56,20 @@ def frame_order(series: DicomSeries) -> np.ndarray:
     return np.argsort(series.frames) if series.frames else np.arange(series.slices)
 
 
-def _read(path: object) -> "Dataset":
+def _read(path: Path) -> "Dataset":
     import pydicom
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pydicom.dcmread(str(path), stop_before_pixels=True, force=True)
+        try:
+            return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        except Exception as error:  # pydicom raises what its parsers raise, of many kinds
+            raise InputError(
+                path=path,
+                found=f"a file that cannot be read ({error})",
+                expected="the DICOM file that was there before",
+                action="copy the series again",
+            ) from error
 
 
 def _no_reference(headers: "list[Dataset]") -> str:
