@@ -14,14 +14,17 @@ import pytest
 import SimpleITK as sitk
 from dicom_fixtures import NAMES, Writer, only_case, phantom_arrays
 from dicom_readers import groups_of, labels_of, number_of
+from head_fixtures import motion
 from phantom_fixtures import write_doll
 
 import scripted_models
+from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.cli import main
 from scripted_models.dicom_export.codes import PARTS
 from scripted_models.dicom_export.exported_files import SEG_FILE, SR_FILE
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.preparation.working_grids import moved_onto
 from scripted_models.runtime.progress import JsonProgress, Progress
 from scripted_models.segmentation.batch import Batch
 from scripted_models.segmentation.dicom_output import series_of_result
@@ -207,3 +210,30 @@ def test_of_several_cases_one_that_cannot_be_exported_is_skipped(study, tmp_path
         batch.run([only_case(other), case], Progress())
     assert (tmp_path / "out" / case.name / SEG_FILE).is_file()
     assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_raw_series_are_segmented_on_the_native_grid_of_the_reference(tmp_path):
+    """T2 is turned and has thicker slices than T1c; the SEG lies on the slices of T1c."""
+    made = make_phantom(5, (72, 72, 54))
+    x, y, z = (0.7 * step for step in made.grid.spacing_xyz_mm)
+    images = {m: Grid((72, 72, 54), (x, y, z)).image_from(made.volumes[m]) for m in ("t1c", "t2")}
+    thick = Grid((72, 72, 25), (2.1, 2.1, 4.5))
+    images["t2"] = moved_onto(images["t2"], thick, motion(images["t2"], (3, -6, 9), (6, -9, 4)))[0]
+    writer = Writer(tmp_path / "dvd")
+    for name, image in images.items():
+        array = sitk.GetArrayFromImage(image)
+        array = np.rint(array * (1000 / array.max())).clip(0).astype(np.uint16)
+        place = {"origin": (0, 0, 0), "spacing": image.GetSpacing()}
+        writer.sequence(name, NAMES["siemens"][name], array, **place)
+    out = tmp_path / "out"
+    assert main(command(writer.folder, out, "--dicom-seg", "--progress", "none")) == 0
+    (folder,) = out.iterdir()
+    assert "preparation" in json.loads((folder / "report.json").read_text("utf-8"))
+    series = only_case(writer).images["t1c"].series
+    label_map = sitk.ReadImage(str(folder / "segmentation.nii.gz"))
+    assert Grid.of(label_map).matches(series.grid)
+    found = labels_of(folder / SEG_FILE, series.grid, (0, 1, 2, 3, 4))
+    assert found.any()
+    assert np.array_equal(found, sitk.GetArrayFromImage(label_map))
+    referenced = pydicom.dcmread(folder / SEG_FILE).ReferencedSeriesSequence[0]
+    assert referenced.SeriesInstanceUID == series.uid

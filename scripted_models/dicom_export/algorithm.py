@@ -1,7 +1,7 @@
 """What made a result, as DICOM identifies it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scripted_models import __version__
 
@@ -44,7 +44,7 @@ class Algorithm:
         }
 
     @property
-    def equipment(self) -> dict[str, str]:
+    def equipment(self) -> dict[str, Any]:
         """The attributes of the equipment that makes a DICOM object, for highdicom."""
         return {
             "manufacturer": MANUFACTURER,
