@@ -130,13 +130,13 @@ def _of_lesion(
     from highdicom.sr import MeasurementsAndQualitativeEvaluations, TrackingIdentifier
     from pydicom.sr.codedict import codes
 
-    measurements = [_volume(lesion.volume_ml)]
-    if (found := lesion.diameters) is not None:
-        for name, length, ends in (
-            (codes.SCT.LongAxis, found.longest_mm, found.longest_ends_lps_mm),
-            (codes.SCT.ShortAxis, found.perpendicular_mm, found.perpendicular_ends_lps_mm),
-        ):
-            measurements.append(_length(name, length, ends, frame_of_reference))
+    found = lesion.diameters
+    lines = (
+        (codes.SCT.LongAxis, found.longest_mm, found.longest_ends_lps_mm),
+        (codes.SCT.ShortAxis, found.perpendicular_mm, found.perpendicular_ends_lps_mm),
+    )
+    lengths = [_length(*line, frame_of_reference) for line in lines]
+    measurements = [_volume(lesion.volume_ml), *lengths]
     return MeasurementsAndQualitativeEvaluations(
         TrackingIdentifier(identifier=f"Lesion {lesion.number}"),
         **_said(lesion.region, measurements, algorithm),

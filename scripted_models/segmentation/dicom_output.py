@@ -9,7 +9,6 @@ from scripted_models.dicom_export.exported_files import check_series, write_obje
 from scripted_models.errors import InputError
 from scripted_models.geometry import HARMLESS_MM
 from scripted_models.images.dicom_series import DicomSeries
-from scripted_models.measurement.lesions import find_lesions
 from scripted_models.preparation.needs import REFERENCES
 from scripted_models.segmentation.raw_cases import PreparationOptions
 from scripted_models.segmentation.result import Segmentation
@@ -75,7 +74,7 @@ def write_dicom(
         segmentation.labels,
         segmentation.known_labels,
         {size.name: size.volume_ml for size in segmentation.sizes},
-        find_lesions(segmentation.labels, segmentation.grid).items,
+        segmentation.lesions.items,
         series,
         algorithm_of(model),
     )
