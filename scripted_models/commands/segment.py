@@ -39,6 +39,8 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     add("--uncertainty", action="store_true", help=text)
     text = "write raw volumes as they were prepared, brain mask and transforms, too"
     add("--keep-prepared", action="store_true", help=text)
+    text = "write a DICOM SEG and a DICOM SR with the measurements, too (of DICOM series)"
+    add("--dicom-seg", action="store_true", help=text)
     text = "leave out cases whose very content the same model has segmented before into --output"
     add("--continue", action="store_true", dest="resume", help=text)
     text = "remove skulls, register and resample raw volumes: what each needs, all, or nothing"
@@ -81,6 +83,10 @@ def run(options: Namespace, progress: Progress) -> int:
         end_with(options.end_with)
     give_way()
     threads = wanted_threads(options, progress)
+    if options.dicom_seg:
+        from scripted_models.dicom_export.exported_files import require_packages
+
+        require_packages()
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
     from scripted_models.cases.selection_options import selected
@@ -121,6 +127,7 @@ def run(options: Namespace, progress: Progress) -> int:
         options.probabilities,
         options.uncertainty,
         options.keep_prepared,
+        options.dicom_seg,
         options.necrosis,
     )
     writer = one_of_writers if options.shard or options.participant_label else only_writer
