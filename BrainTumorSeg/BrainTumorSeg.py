@@ -62,13 +62,15 @@ class BrainTumorSeg(ScriptedLoadableModule):
 
 
 def onStartupCompleted() -> None:
-    """Make names, codes and colors of the segments known to Slicer, and the sample patient."""
+    """Make names, codes, colors of the segments and the sample patient known; follow edits."""
     slicer.modules.terminologies.logic().LoadTerminologyFromFile(str(TERMINOLOGY_FILE))
+    from BrainTumorSegLib.algorithm_tags import follow_scenes
     from BrainTumorSegLib.result_views import register_layout
     from BrainTumorSegLib.sample_data import register
 
     register()
     register_layout()
+    follow_scenes(slicer.mrmlScene)
 
 
 class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -95,3 +95,30 @@ def truncated_dicom(inputs):
 def folder_of_several_series(inputs):
     study(inputs)
     inputs.paths.update(dict.fromkeys(NAMES, inputs.folder))
+
+
+@fault(
+    77,
+    "--dicom-seg for volumes that are no DICOM series",
+    2,
+    "Case case: found case_t1c.nii.gz as t1c, expected a DICOM series as t1c, to which a DICOM "
+    "SEG can refer; leave out --dicom-seg, or give DICOM files.",
+)
+def dicom_seg_of_other_files(inputs):
+    return [*of_folder(inputs), "--dicom-seg"]
+
+
+@fault(
+    77,
+    "--dicom-seg for a study that lost its frame of reference",
+    2,
+    "{IN}/SE002/IM0000.dcm: found series 2 'AX t1c' without FrameOfReferenceUID, expected magnetic "
+    "resonance images that a DICOM SEG can refer to; leave out --dicom-seg, or export the series "
+    "again from where it is from.",
+)
+def dicom_seg_without_frame(inputs):
+    return [*study(inputs, lambda name: {"each": without_frame})[1], "--dicom-seg"]
+
+
+def without_frame(data, index):
+    del data.FrameOfReferenceUID

@@ -97,7 +97,7 @@ class TestDone:
         found = made(np.zeros((6, 40, 40), np.uint8), Grid((40, 40, 6)))
         form = Derivatives(data)
         form.check(output, case, CaseInputs.of(case))
-        form.write(output, case, found, model, INTERNAL, CaseInputs.of(case))
+        form.write(output, case, found, model, INTERNAL, CaseInputs.of(case), AUTOMATIC)
         starts = {name.split("_seg-")[0] for name in os.listdir(anat)}
         assert starts == {"sub-01_ses-a", "mine.txt"}
         assert not any("probseg" in name for name in os.listdir(anat))
@@ -123,12 +123,12 @@ class TestDone:
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", stop_after_some)
             with pytest.raises(KeyboardInterrupt):
-                form.write(output, case, found, model, wanted, inputs)
+                form.write(output, case, found, model, wanted, inputs, AUTOMATIC)
         anat = output / "sub-01/ses-a/anat"
         assert not (anat / f"{TUMOR}_dseg.nii.gz").exists()
         assert not form.is_written(output, case, model, wanted, inputs, AUTOMATIC)
         form.check(output, case, inputs)
-        form.write(output, case, found, model, wanted, inputs)
+        form.write(output, case, found, model, wanted, inputs, AUTOMATIC)
         assert form.is_written(output, case, model, wanted, inputs, AUTOMATIC)
 
     def test_results_of_a_subject_and_of_its_sessions_are_told_apart(self, tmp_path):
@@ -225,7 +225,7 @@ class TestOthers:
         self.refuses(capsys, says, "bids", data, output, "participant", *labels)
         assert (output / "sub-02").read_text() == "mine"
 
-    @pytest.mark.parametrize("option", ["--uncertainty", "--keep-prepared"])
+    @pytest.mark.parametrize("option", ["--uncertainty", "--keep-prepared", "--dicom-seg"])
     def test_what_bids_has_no_name_for(self, data, tmp_path, capsys, option):
         self.refuses(
             capsys, f"{option} with --bids", "bids", data, tmp_path / "out", "participant", option

@@ -167,7 +167,7 @@ class TestTables:
         def write(labels=LABEL_MAP, options=INTERNAL, **others):
             found = made(labels, self.grid, **others)
             inputs, form, output = CaseInputs.of(case), Derivatives(root), tmp_path / PROGRAM
-            done = form.write(output, case, found, model, options, inputs)
+            done = form.write(output, case, found, model, options, inputs, AUTOMATIC)
             assert form.is_written(output, case, model, options, inputs, AUTOMATIC)
             return done.files["segmentation"]
 
@@ -255,7 +255,7 @@ def test_a_raw_case_has_the_name_of_its_grid(prepared, model, tmp_path, wanted, 
     labels = place.brain.astype(np.uint8)
     found = replace(made(labels, place.grid), prepared=ready, asked=options.asked)
     form, inputs, output = Derivatives(root), CaseInputs.of(case), tmp_path / PROGRAM
-    done = form.write(output, case, found, model, INTERNAL, inputs)
+    done = form.write(output, case, found, model, INTERNAL, inputs, AUTOMATIC)
     name = f"sub-01_{start}seg-glioma{resolution}"
     assert done.files["segmentation"].name == f"{name}_dseg.nii.gz"
     assert Grid.of(sitk.ReadImage(str(done.files["segmentation"]))).matches(place.grid)

@@ -16,6 +16,7 @@ from BrainTumorSegLib.segments import (
     REGION_SEGMENTS,
     SEGMENTS,
     TERMINOLOGY_CONTEXT,
+    serialized,
 )
 
 from scripted_models.labels import LABELS, REGIONS
@@ -121,15 +122,8 @@ def test_terminology_file_holds_the_codes_names_and_colors_of_the_segments():
     (category,) = content["SegmentationCodes"]["Category"]
     assert code_of(category) == (CATEGORY.scheme, CATEGORY.value, CATEGORY.meaning)
     assert category["showAnatomy"]
-    entries = []
-    for kind in category["Type"]:
-        shown = kind.get("Modifier", [kind])
-        entries += [(code_of(kind), code_of(e) if e is not kind else None, e) for e in shown]
-    for segment, (kind, modifier, shown) in zip(SHOWN, entries, strict=True):
-        code = segment.type_code
-        assert kind == (code.scheme, code.value, code.meaning)
-        code = segment.modifier_code
-        assert modifier == ((code.scheme, code.value, code.meaning) if code.value else None)
+    for segment, shown in zip(SHOWN, category["Type"], strict=True):
+        assert code_of(shown) == (segment.code.scheme, segment.code.value, segment.code.meaning)
         assert shown["3dSlicerLabel"] == segment.name
         assert tuple(shown["recommendedDisplayRGBValue"]) == segment.color_rgb
 
@@ -149,7 +143,7 @@ def test_segments_are_the_labels_and_regions_in_order():
     for segment in SEGMENTS + REGION_SEGMENTS:
         parts = segment.terminology.split("~")
         assert len(parts) == 7
-        assert parts[5] == str(BRAIN)
+        assert parts[5] == serialized(BRAIN)
 
 
 @pytest.mark.slicer
@@ -164,9 +158,6 @@ def test_slicer_reads_the_terminology_and_finds_the_segments():
         context = entry.GetTerminologyContextName()
         assert logic.GetNthTypeInTerminologyCategory(context, category, index, shown)
         assert shown.GetCodeValue() == entry.GetTypeObject().GetCodeValue()
-        if segment.modifier_code.value:
-            kind, shown = shown, slicer.vtkSlicerTerminologyType()
-            assert logic.GetNthTypeModifierInTerminologyType(context, category, kind, 0, shown)
         assert shown.GetSlicerLabel() == segment.name
         assert tuple(shown.GetRecommendedDisplayRGBValue()) == segment.color_rgb
 

@@ -87,6 +87,7 @@ def test_segments_lie_where_a_transformed_reference_is_seen(slicer_scene, tmp_pa
     matrix = oblique_matrix(spacing=(1, 1, 1))
     block = np.zeros((20, 22, 24), np.float32)
     block[6:14, 7:15, 8:17] = 100
+    block[6, 7:15, 8:17] = 90  # two values would be a mask
     nodes = {m: add_volume(slicer_scene, m, block + i, matrix) for i, m in enumerate(SEQUENCES)}
     transform = {
         "rigid": lambda: add_linear_transform(slicer_scene, rigid_matrix()),

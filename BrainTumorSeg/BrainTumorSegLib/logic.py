@@ -17,6 +17,7 @@ from scripted_models.bundle.description import ModelDescription, read_descriptio
 from scripted_models.bundle.model_folders import find_model
 from scripted_models.errors import ResourceError, ScriptedModelsError
 
+from .algorithm_tags import follow_edits
 from .case_data import keep_first_result
 from .child_errors import ChildOutput, run_error
 from .findings import finding_in_words, merged
@@ -262,6 +263,7 @@ class SegmentationJob:
         forget_verdict(node)
         remember_inputs(node, self.nodes)
         keep_first_result(node, output.labels)
+        follow_edits(node)
         replace_uncertainty(node, output.uncertainty, grid, reference, previous_of(node))
         import_probabilities(self.scene, output.probabilities, grid, name, reference)
         if prepared is not None:

@@ -4,6 +4,7 @@ import slicer
 
 from scripted_models.errors import InputError
 
+from .algorithm_tags import state_origin
 from .lesion_lines import bring_lines_back, put_lines_away
 from .lesion_record import write_lesions
 from .review import INPUT_ROLES
@@ -71,6 +72,7 @@ def restore_previous(node: SegmentationNode) -> None:
     _copy(spare, kept)
     bring_lines_back(node)
     name_uncertainties(node)
+    state_origin(node)
 
 
 def _copy(source: SegmentationNode, target: SegmentationNode) -> None:

@@ -53,9 +53,7 @@ def labels_on(node: SegmentationNode, grid: Grid) -> np.ndarray:
     Raises:
         InputError: as `segment_masks`.
     """
-    place = slicer.vtkOrientedImageData()
-    place.SetExtent(*(bound for n in grid.size_xyz for bound in (0, n - 1)))
-    place.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ras_matrix(grid)))
+    place = _empty_on(grid)
     parent, labels = parent_matrix(node), np.zeros(grid.shape_zyx, np.uint8)
     if parent is None:
         raise _bent(node)
@@ -66,6 +64,23 @@ def labels_on(node: SegmentationNode, grid: Grid) -> np.ndarray:
         layer.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(moved))
         labels[_on_geometry(layer, place).reshape(grid.shape_zyx)] = entry.labels[0]
     return labels
+
+
+def holds(node: SegmentationNode, entry: TumorSegment, mask: np.ndarray, grid: Grid) -> bool:
+    """Tell whether a segment of a node holds exactly these voxels; transforms of the node aside.
+
+    Args:
+        node: vtkMRMLSegmentationNode with this segment.
+        entry: the segment.
+        mask: bool (z, y, x); a box around its voxels suffices.
+        grid: of the mask.
+    """
+    layer = _layer_of(node, entry)
+    scalars = layer.GetPointData().GetScalars()
+    count = 0 if scalars is None else int(np.count_nonzero(vtk_to_numpy(scalars)))
+    if count != np.count_nonzero(mask):
+        return False
+    return not count or bool((_on_geometry(layer, _empty_on(grid)) == mask.ravel()).all())
 
 
 def has_voxels(node: SegmentationNode, label: int) -> bool:
@@ -135,6 +150,14 @@ def _world_grid(node: SegmentationNode, image: OrientedImage) -> Grid:
     if grid is None:
         raise _bent(node)
     return grid
+
+
+def _empty_on(grid: Grid) -> OrientedImage:
+    """Return an oriented image of a grid, without voxels."""
+    place = slicer.vtkOrientedImageData()
+    place.SetExtent(*(bound for n in grid.size_xyz for bound in (0, n - 1)))
+    place.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ras_matrix(grid)))
+    return place
 
 
 def _bent(node: SegmentationNode) -> InputError:

@@ -64,10 +64,14 @@ class Derivatives:
         Raises:
             InputError: no data set, or something is wanted that BIDS has no name for.
         """
-        if options.uncertainty or options.prepared:
-            option = "--uncertainty" if options.uncertainty else "--keep-prepared"
+        unnamed = {
+            "--uncertainty": options.uncertainty,
+            "--keep-prepared": options.prepared,
+            "--dicom-seg": options.dicom,
+        }
+        if asked := [option for option, is_asked in unnamed.items() if is_asked]:
             raise InputError(
-                found=f"{option} with --bids",
+                found=f"{asked[0]} with --bids",
                 expected="files that BIDS has names for",
                 action="leave one of both out; --probabilities writes the probabilities",
             )
@@ -139,6 +143,7 @@ class Derivatives:
         model: Model,
         options: OutputOptions,
         inputs: CaseInputs,
+        preparation: PreparationOptions,
     ) -> WrittenCase:
         """Write the files of a case; where there were none they appear as a whole.
 

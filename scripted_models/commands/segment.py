@@ -47,6 +47,8 @@ def add_segmenting(parser: ArgumentParser) -> None:
     add("--uncertainty", action="store_true", help=text)
     text = "write raw volumes as they were prepared, brain mask and transforms, too"
     add("--keep-prepared", action="store_true", help=text)
+    text = "write a DICOM SEG and a DICOM SR with the measurements, too (of DICOM series)"
+    add("--dicom-seg", action="store_true", help=text)
     text = "leave out cases whose very content the same model has segmented before into --output"
     add("--continue", action="store_true", dest="resume", help=text)
     text = "remove skulls, register and resample raw volumes: what each needs, all, or nothing"
@@ -89,6 +91,10 @@ def run(options: Namespace, progress: Progress) -> int:
         end_with(options.end_with)
     give_way()
     threads = wanted_threads(options, progress)
+    if options.dicom_seg:
+        from scripted_models.dicom_export.exported_files import require_packages
+
+        require_packages()
     from scripted_models.bundle.description import read_description
     from scripted_models.bundle.model_folders import find_model
     from scripted_models.cases.selection_options import is_part, selected
@@ -129,6 +135,7 @@ def run(options: Namespace, progress: Progress) -> int:
         options.probabilities,
         options.uncertainty,
         options.keep_prepared,
+        options.dicom_seg,
         options.necrosis,
     )
     form = Derivatives.of(options.folder, wanted) if options.bids else CASE_FOLDERS

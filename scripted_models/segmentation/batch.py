@@ -12,6 +12,7 @@ from scripted_models.runtime.atomic_files import only_writer
 from scripted_models.runtime.file_identity import doubles
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.case_inputs import CaseInputs
+from scripted_models.segmentation.dicom_output import refuse_without_series
 from scripted_models.segmentation.outputs import INTERNAL, OutputOptions, WrittenCase
 from scripted_models.segmentation.result_form import CASE_FOLDERS, ResultForm
 from scripted_models.segmentation.segmenter import STAGES, Segmenter
@@ -106,12 +107,14 @@ class Batch:
 
     def _segment(self, case: Case, inputs: CaseInputs, progress: Progress) -> WrittenCase:
         self.form.check(self.output, case, inputs)
+        model, preparation = self.segmenter.model, self.segmenter.preparation
+        if self.options.dicom:
+            refuse_without_series(case, preparation, model)
         found = self.segmenter.segment(case, progress)
         progress.stage("write", STAGES["write"])
         for problem in found.problems:
             progress.warning(f"{case.name}: {problem.sentence}", **problem.fields)
-        model = self.segmenter.model
-        return self.form.write(self.output, case, found, model, self.options, inputs)
+        return self.form.write(self.output, case, found, model, self.options, inputs, preparation)
 
 
 def refuse_shared_folders(cases: Sequence[Case]) -> None:

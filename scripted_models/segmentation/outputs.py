@@ -13,6 +13,7 @@ import torch
 from scripted_models import __version__
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
+from scripted_models.dicom_export.exported_files import SEG_FILE, SR_FILE
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
@@ -24,6 +25,7 @@ from scripted_models.preparation.image_preparation import Prepared
 from scripted_models.preparation.prepared_files import FACTS, facts_of, picture_of, write_prepared
 from scripted_models.runtime.atomic_files import BEGUN_RESULT, make_folder
 from scripted_models.segmentation.case_inputs import CaseInputs
+from scripted_models.segmentation.dicom_output import write_dicom
 from scripted_models.segmentation.quality_estimate import uncertainty
 from scripted_models.segmentation.raw_cases import AUTOMATIC, PreparationOptions, is_as_asked
 from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
@@ -47,6 +49,7 @@ class OutputOptions:
         probabilities: write those of all classes and the uncertainty, too.
         uncertainty: write the uncertainty alone.
         prepared: write raw volumes as they were prepared, brain mask and transforms, too.
+        dicom: write a DICOM SEG and a DICOM SR, too; of cases from DICOM.
         necrosis: whether diameters may cross it, 'excluded' or 'included'.
     """
 
@@ -54,6 +57,7 @@ class OutputOptions:
     probabilities: bool = False
     uncertainty: bool = False
     prepared: bool = False
+    dicom: bool = False
     necrosis: Necrosis = "excluded"
 
     @property
@@ -91,6 +95,7 @@ def write_outputs(
     model: Model,
     options: OutputOptions,
     inputs: CaseInputs | None = None,
+    preparation: PreparationOptions = AUTOMATIC,
 ) -> WrittenCase:
     """Write the folder of one case; a new folder appears as a whole.
 
@@ -104,10 +109,11 @@ def write_outputs(
         model: that made it.
         options: what to write.
         inputs: files of the case as they were before they were read; None: as they are now.
+        preparation: what was asked for, which tells the series of a DICOM SEG.
 
     Raises:
-        InputError: an input that has changed meanwhile, or another run has written or is writing
-            the same folder.
+        InputError: an input that has changed meanwhile, no series for a DICOM SEG, or another run
+            has written or is writing the same folder.
         ResourceError: the folder cannot be written.
     """
     started = time.monotonic()
@@ -125,6 +131,8 @@ def write_outputs(
                 write_png(folder / PICTURE, picture_of(segmentation.prepared))
                 if options.prepared:
                     _write_prepared(folder / PREPARED, segmentation.prepared, inputs)
+            if options.dicom:
+                write_dicom(folder, case, segmentation, preparation, model)
             seconds = {**segmentation.seconds, "write": round(time.monotonic() - started, 3)}
             report = case_report(case, inputs, segmentation, model, options.coding, seconds)
             (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -154,6 +162,7 @@ def is_written(
     """
     folder = Path(output) / case.name
     wanted = [SEGMENTATION, *([UNCERTAINTY] if options.shows_uncertainty else [])]
+    wanted += [SEG_FILE, SR_FILE] if options.dicom else []
     report = report_in(folder)
     if report is None:
         return False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scripted_models.cases.case import Case
+from scripted_models.dicom_export.exported_files import SEG_FILE, SR_FILE
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.prepared_files import prepared_names
@@ -204,7 +205,7 @@ def _folders_named(output: Path, name: str) -> list[Path]:
 
 def own_files(folder: Path) -> list[Path]:
     """Return the files of a folder with names that the program gives."""
-    names = (SEGMENTATION, REPORT, OVERLAY, UNCERTAINTY, PICTURE)
+    names = (SEGMENTATION, REPORT, OVERLAY, UNCERTAINTY, PICTURE, SEG_FILE, SR_FILE)
     written = [folder / name for name in names]
     kept = [folder / PREPARED / name for name in prepared_names()]
     found = (*written, *kept, *folder.glob("probability_*.nii.gz"))

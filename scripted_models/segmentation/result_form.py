@@ -52,6 +52,7 @@ class ResultForm(Protocol):
         model: Model,
         options: OutputOptions,
         inputs: CaseInputs,
+        preparation: PreparationOptions,
     ) -> WrittenCase:
         """Write the results of a case, see `outputs.write_outputs`."""
 
