@@ -7,20 +7,23 @@ decided here:
 
 - The outline runs through the midpoints of the voxels' edges: a row of n voxels measures n voxels.
 - Voxels that touch by an edge or a corner in the slice belong together; separate lesions do not.
-- The lines may cross holes and bays, such as a necrotic center.
+- The lines stay inside the outline, or may cross holes and bays such as a necrotic center
+  (`necrosis`). Wen et al. do not measure a cystic or surgical cavity, and call a lesion around one
+  measurable only where it has a nodule of 10 mm. So 'excluded' is the default.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.geometry import Grid
+from scripted_models.measurement.crosses import SAME, Cross, hull_cross
+from scripted_models.measurement.inner_crosses import inner_cross
 
-SAME = 1e-9  # lengths that differ by this share are equally long
-
+Necrosis = Literal["excluded", "included"]
 Point = tuple[float, float, float]
 
 
@@ -43,35 +46,20 @@ class Diameters:
     perpendicular_ends_lps_mm: tuple[Point, Point]
 
 
-@dataclass(frozen=True)
-class _Cross:
-    """Two perpendicular lines in a plane; ends (4, 2) are of the longest, then of the other."""
-
-    longest: float
-    perpendicular: float
-    ends: np.ndarray
-
-    def exceeds(self, other: "_Cross | None") -> bool:
-        """Longer, or equally long with a longer perpendicular."""
-        if other is None:
-            return True
-        slack = SAME * other.longest
-        if abs(self.longest - other.longest) > slack:
-            return self.longest > other.longest
-        return self.perpendicular > other.perpendicular + slack
-
-
-def axial_diameters(mask: np.ndarray, grid: Grid) -> Diameters | None:
+def axial_diameters(
+    mask: np.ndarray, grid: Grid, necrosis: Necrosis = "excluded"
+) -> Diameters | None:
     """Measure the largest axial diameter of a mask and the longest line perpendicular to it.
 
     Axial are the slices of the grid whose normal is nearest to superior-inferior. Of all
     8-connected parts of all slices the one with the largest diameter counts; of several equally
-    large diameters the one with the longest perpendicular. Both lines lie in the convex hull of
-    the part's outline.
+    large diameters the one with the longest perpendicular.
 
     Args:
         mask: bool (z, y, x).
         grid: its grid; may be oblique, of any orientation and anisotropic.
+        necrosis: 'excluded': both lines stay inside the outline, and cross each other; 'included':
+            they lie in the convex hull of the outline.
 
     Returns:
         The diameters, or None when the mask is empty.
@@ -80,20 +68,20 @@ def axial_diameters(mask: np.ndarray, grid: Grid) -> Diameters | None:
         Wen et al. 2010, J Clin Oncol 28(11):1963-1972, and the choices named at the head of this
         file.
     """
-    box = _bounding_box(mask)
+    box = bounding_box(mask)
     if box is None:
         return None
-    across = int(np.argmax(np.abs(np.reshape(grid.direction, (3, 3))[2])))
+    across = axial_axis(grid)
     plane = [axis for axis in (2, 1, 0) if axis != across]
     step = np.array([grid.spacing_xyz_mm[axis] for axis in plane])
-    best: _Cross | None = None
+    best: Cross | None = None
     place = 0
-    for bound, index, points in _components(np.moveaxis(mask[box], 2 - across, 0), step):
-        if best is not None and bound < best.longest * (1 - SAME):
+    for part in _parts(np.moveaxis(mask[box], 2 - across, 0), step):
+        if best is not None and part.bound < best.longest * (1 - SAME):
             break
-        cross = _largest_cross(_convex_hull(points) * step)
-        if cross.exceeds(best):
-            best, place = cross, index
+        cross = _cross_of(part, step, necrosis, best.longest if best else 0.0)
+        if cross is not None and cross.exceeds(best):
+            best, place = cross, part.index
     if best is None:
         return None
     index_xyz = np.empty((4, 3))
@@ -110,7 +98,22 @@ def axial_diameters(mask: np.ndarray, grid: Grid) -> Diameters | None:
     )
 
 
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
+def axial_axis(grid: Grid) -> int:
+    """Return the axis (0 for x) of a grid that is nearest to superior-inferior."""
+    return int(np.argmax(np.abs(np.reshape(grid.direction, (3, 3))[2])))
+
+
+def _cross_of(part: "_Part", step: np.ndarray, necrosis: Necrosis, least: float) -> Cross | None:
+    """Return the largest cross of a part; None where it is shorter than `least` mm."""
+    if necrosis == "included":
+        return hull_cross(part.outline(), step)
+    corner, plane = part.plane()
+    cross = inner_cross(plane, step, least)
+    return cross and replace(cross, ends=cross.ends + corner * step)
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
+    """Return the smallest box around a mask, a slice an axis; None where it is empty."""
     box = []
     for axis in range(mask.ndim):
         others = tuple(other for other in range(mask.ndim) if other != axis)
@@ -121,16 +124,47 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
     return tuple(box)
 
 
-def _components(slices: np.ndarray, step: np.ndarray) -> Iterator[tuple[float, int, np.ndarray]]:
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """An 8-connected part of a slice as runs of voxels.
+
+    Attributes:
+        bound: mm that no diameter exceeds.
+        index: of the slice.
+        row: of each run.
+        first: first column of each run.
+        last: last column.
+    """
+
+    bound: float
+    index: int
+    row: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    def outline(self) -> np.ndarray:
+        """Return midpoints of the edges of the runs' end voxels, (n, 2), sorted, each once."""
+        row, first, last = self.row, self.first, self.last
+        points = [(row, first - 0.5), (row, last + 0.5)]
+        points += [(row + half, column) for half in (-0.5, 0.5) for column in (first, last)]
+        return np.unique(np.concatenate([np.stack(pair, axis=1) for pair in points]), axis=0)
+
+    def plane(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first row and column (2,), and the voxels from there, bool."""
+        corner = np.array([self.row.min(), self.first.min()])
+        row, first, last = self.row - corner[0], self.first - corner[1], self.last - corner[1]
+        steps = np.zeros((row.max() + 1, last.max() + 2), np.int8)
+        steps[row, first] = 1
+        steps[row, last + 1] = -1
+        return corner, np.cumsum(steps, axis=1)[:, :-1].astype(bool)
+
+
+def _parts(slices: np.ndarray, step: np.ndarray) -> Iterator[_Part]:
     """Yield the 8-connected parts of all slices, those that may be largest first.
 
     Args:
         slices: bool (slice, row, column).
         step: mm per row and per column.
-
-    Yields:
-        A length in mm that no diameter exceeds, index of the slice, outline points (n, 2) in
-        voxels.
     """
     apart = np.zeros((2 * len(slices), *slices.shape[1:]), np.uint8)
     apart[::2] = slices  # an empty slice between any two keeps their parts unconnected
@@ -148,61 +182,7 @@ def _components(slices: np.ndarray, step: np.ndarray) -> Iterator[tuple[float, i
     stops = np.append(starts[1:], len(row))
     for part in np.argsort(-bounds, kind="stable"):
         runs = slice(starts[part], stops[part])
-        yield bounds[part], int(index[starts[part]]), _outline(row[runs], first[runs], last[runs])
-
-
-def _outline(row: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Return the midpoints of the edges of the runs' end voxels, (n, 2), sorted, each once."""
-    points = [(row, first - 0.5), (row, last + 0.5)]
-    points += [(row + half, column) for half in (-0.5, 0.5) for column in (first, last)]
-    return np.unique(np.concatenate([np.stack(pair, axis=1) for pair in points]), axis=0)
-
-
-def _convex_hull(points: np.ndarray) -> np.ndarray:
-    """Return the corners of the convex hull of sorted points, in order around it (Andrew 1979)."""
-
-    def chain(ordered: list[list[float]]) -> list[tuple[float, float]]:
-        kept: list[tuple[float, float]] = []
-        for y, x in ordered:
-            while len(kept) > 1 and _turn(kept[-2], kept[-1], y, x) <= 0:
-                kept.pop()
-            kept.append((y, x))
-        return kept[:-1]
-
-    ordered = points.tolist()
-    return np.array(chain(ordered) + chain(ordered[::-1]))
-
-
-def _turn(a: tuple[float, float], b: tuple[float, float], y: float, x: float) -> float:
-    return (b[0] - a[0]) * (x - a[1]) - (b[1] - a[1]) * (y - a[0])
-
-
-def _largest_cross(hull: np.ndarray) -> _Cross:
-    """Return the largest diameter of a convex polygon (n, 2) in mm with its perpendicular."""
-    lengths = np.linalg.norm(hull[:, None] - hull[None], axis=2)
-    longest = np.argwhere(np.triu(lengths >= lengths.max() * (1 - SAME)))
-    first, *others = (_cross_through(hull, i, j, lengths[i, j]) for i, j in longest)
-    return reduce(lambda best, cross: cross if cross.exceeds(best) else best, others, first)
-
-
-def _cross_through(hull: np.ndarray, i: int, j: int, length: float) -> _Cross:
-    """Return the diameter between two corners with the longest perpendicular.
-
-    No other corner lies as far along the diameter as its ends: it would be farther away from the
-    other end. So both ways around the polygon run strictly from one end to the other; the gap
-    between them is widest at a corner.
-    """
-    along = (hull[j] - hull[i]) / length
-    axes = np.array([along, (-along[1], along[0])])
-    u, v = axes @ (np.roll(hull, -i, axis=0) - hull[i]).T
-    middle = (j - i) % len(hull)
-    there = np.interp(u, u[: middle + 1], v[: middle + 1])
-    back_u, back_v = (np.append(values[middle:], 0.0)[::-1] for values in (u, v))
-    back = np.interp(u, back_u, back_v)
-    at = int(np.argmax(np.abs(there - back)))
-    chord = np.array([(u[at], there[at]), (u[at], back[at])]) @ axes + hull[i]
-    width = float(abs(there[at] - back[at]))
-    return _Cross(float(length), width, np.array([hull[i], hull[j], *chord]))
+        yield _Part(bounds[part], int(index[starts[part]]), row[runs], first[runs], last[runs])
 
 
 def _points_lps(index_xyz: np.ndarray, grid: Grid) -> list[Point]:

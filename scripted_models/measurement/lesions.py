@@ -1,22 +1,40 @@
 """Connected lesions of a segmented tumor, numbered by volume.
 
 A lesion is a 26-connected component of the enhancing tumor; of the whole tumor where nothing
-enhances. What makes one measurable follows Wen et al. 2010 ("Updated response assessment criteria
-for high-grade gliomas", J Clin Oncol 28(11)): both diameters of an axial slice at least 10 mm, and
-the lesion on at least two slices.
+enhances. Components below `SMALLEST_ML` are left out and counted: they are 50 voxels of 1 mm, what
+the BraTS challenges of 2023 and later ignore in gliomas, or a ball of 4.6 mm.
+
+What makes a lesion measurable follows Wen et al. 2010 ("Updated response assessment criteria for
+high-grade gliomas", J Clin Oncol 28(11):1963-1972): both diameters of an axial slice at least 10
+mm, on two slices or more; where slices are thicker than 5 mm, at least twice their thickness. Gaps
+count, too, so the distance of the slices stands for their thickness. A cystic or surgical cavity is
+not measured, and necrosis is none of the enhancing tumor: lines do not cross them, unless asked. A
+thin rim around a cavity is then not measurable.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.geometry import Grid
-from scripted_models.labels import region_mask
-from scripted_models.measurement.diameters import Diameters, Point, axial_diameters
+from scripted_models.labels import ENHANCING, region_mask
+from scripted_models.measurement.diameters import (
+    Diameters,
+    Necrosis,
+    Point,
+    axial_axis,
+    axial_diameters,
+    bounding_box,
+)
+
+Box = tuple[slice, ...]
 
 MEASURABLE_MM = 10.0  # both diameters, at least
 MEASURABLE_SLICES = 2
+SMALLEST_ML = 0.05
+BOTH_SHARE = 0.1  # of the voxels on the lesser side: the lesion is on both; heads are tilted
 
 
 @dataclass(frozen=True)
@@ -29,8 +47,12 @@ class Lesion:
         voxels: how many.
         volume_ml: their volume.
         centroid_lps_mm: mean position of the voxels.
+        side: 'left' or 'right' of the patient, 'both', or None where no brain was given.
         slices: axial slices that it touches.
-        diameters: the two diameters; None where no line lies inside.
+        first_slice: index of the first one, along the grid's axis nearest to superior-inferior.
+        last_slice: index of the last one.
+        least_mm: what both diameters must reach.
+        diameters: the two diameters.
     """
 
     number: int
@@ -38,17 +60,18 @@ class Lesion:
     voxels: int
     volume_ml: float
     centroid_lps_mm: Point
+    side: str | None
     slices: int
-    diameters: Diameters | None
+    first_slice: int
+    last_slice: int
+    least_mm: float
+    diameters: Diameters
 
     @property
     def is_measurable(self) -> bool:
-        """Whether both diameters reach 10 mm, and the lesion at least two slices."""
-        return (
-            self.diameters is not None
-            and min(self.diameters.longest_mm, self.diameters.perpendicular_mm) >= MEASURABLE_MM
-            and self.slices >= MEASURABLE_SLICES
-        )
+        """Whether both diameters are long enough, and the lesion on at least two slices."""
+        shorter = min(self.diameters.longest_mm, self.diameters.perpendicular_mm)
+        return shorter >= self.least_mm and self.slices >= MEASURABLE_SLICES
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,39 +82,122 @@ class Lesions:
         region: of all of them; 'ET' also where there is no tumor at all.
         numbers: uint16 (z, y, x), number of the lesion of each voxel; 0 outside.
         items: the lesions, `items[number - 1]`.
+        necrosis: whether lines may cross it, 'excluded' or 'included'.
+        left_out: components below `SMALLEST_ML`.
+        left_out_ml: their volume.
     """
 
     region: str
     numbers: np.ndarray = field(repr=False)
     items: tuple[Lesion, ...] = ()
+    necrosis: Necrosis = "excluded"
+    left_out: int = 0
+    left_out_ml: float = 0.0
 
 
-def find_lesions(labels: np.ndarray, grid: Grid) -> Lesions:
+def find_lesions(
+    labels: np.ndarray,
+    grid: Grid,
+    brain: np.ndarray | None = None,
+    necrosis: Necrosis = "excluded",
+) -> Lesions:
     """Find the connected lesions of a tumor.
 
     Args:
         labels: uint8 (z, y, x), internal labels.
         grid: their grid.
+        brain: bool (z, y, x); tells the side of a lesion.
+        necrosis: as for `axial_diameters`.
     """
-    region = "ET" if region_mask(labels, "ET").any() or not labels.any() else "WT"
-    mask = sitk.GetImageFromArray(region_mask(labels, region).astype(np.uint8))
-    sorted_parts = sitk.RelabelComponent(sitk.ConnectedComponent(mask, True), 0, True)
-    numbers = sitk.GetArrayFromImage(sorted_parts).astype(np.uint16)
-    items = tuple(_lesion(numbers == n, n, region, grid) for n in range(1, int(numbers.max()) + 1))
-    return Lesions(region, numbers, items)
-
-
-def _lesion(mask: np.ndarray, number: int, region: str, grid: Grid) -> Lesion:
-    places = np.argwhere(mask)
-    across = 2 - int(np.argmax(np.abs(np.reshape(grid.direction, (3, 3))[2])))
-    axes = np.reshape(grid.direction, (3, 3)) * grid.spacing_xyz_mm
-    x, y, z = (axes @ places.mean(axis=0)[::-1] + grid.origin_lps_mm).tolist()
-    return Lesion(
-        number,
-        region,
-        len(places),
-        len(places) * grid.voxel_volume_ml,
-        (x, y, z),
-        len(np.unique(places[:, across])),
-        axial_diameters(mask, grid),
+    numbers = np.zeros(labels.shape, np.uint16)
+    box = bounding_box(labels > 0)
+    if box is None:
+        return Lesions("ET", numbers, necrosis=necrosis)
+    tumor = labels[box]
+    region = "ET" if (tumor == ENHANCING).any() else "WT"
+    mask = region_mask(tumor, region)
+    parts = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
+    fewest = int(np.ceil(SMALLEST_ML / grid.voxel_volume_ml * (1 - 1e-9)))
+    kept = sitk.RelabelComponent(parts, fewest, True)
+    numbers[box] = sitk.GetArrayViewFromImage(kept)
+    small = sitk.GetArrayViewFromImage(parts)[mask & (numbers[box] == 0)]
+    middle_x = None if brain is None or not brain.any() else _mean_x(brain, grid)
+    start = [part.start for part in box]
+    items = tuple(
+        _lesion(numbers, number, _moved(inner, start), region, grid, middle_x, necrosis)
+        for number, inner in _boxes(kept)
     )
+    left_out_ml = len(small) * grid.voxel_volume_ml
+    return Lesions(region, numbers, items, necrosis, len(np.unique(small)), left_out_ml)
+
+
+def least_diameter_mm(grid: Grid) -> float:
+    """Return what both diameters of a measurable lesion must reach on a grid."""
+    return max(MEASURABLE_MM, 2 * grid.spacing_xyz_mm[axial_axis(grid)])
+
+
+def _boxes(numbers: sitk.Image) -> list[tuple[int, Box]]:
+    """Return each number with its bounding box, slices (z, y, x)."""
+    shapes = sitk.LabelShapeStatisticsImageFilter()
+    shapes.Execute(numbers)
+    found = []
+    for number in shapes.GetLabels():
+        box = shapes.GetBoundingBox(number)
+        found.append((number, tuple(slice(box[a], box[a] + box[a + 3]) for a in (2, 1, 0))))
+    return found
+
+
+def _moved(box: Box, start: Sequence[int]) -> Box:
+    return tuple(slice(s.start + at, s.stop + at) for s, at in zip(box, start, strict=True))
+
+
+def _lesion(
+    numbers: np.ndarray,
+    number: int,
+    box: Box,
+    region: str,
+    grid: Grid,
+    middle_x: float | None,
+    necrosis: Necrosis,
+) -> Lesion:
+    mask = numbers[box] == number
+    start = [part.start for part in box[::-1]]
+    x, y, z = _points_lps(np.argwhere(mask)[:, ::-1] + start, grid).T
+    across = axial_axis(grid)
+    used = start[across] + np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {2 - across})))
+    origin_x, origin_y, origin_z = _points_lps(np.array([start]), grid)[0].tolist()
+    inner = replace(grid, size_xyz=mask.shape[::-1], origin_lps_mm=(origin_x, origin_y, origin_z))
+    found = axial_diameters(mask, inner, necrosis)
+    if found is None:
+        raise ValueError(f"no voxel has the number {number}")
+    return Lesion(
+        number=number,
+        region=region,
+        voxels=len(x),
+        volume_ml=len(x) * grid.voxel_volume_ml,
+        centroid_lps_mm=(float(x.mean()), float(y.mean()), float(z.mean())),
+        side=None if middle_x is None else _side(x, middle_x),
+        slices=len(used),
+        first_slice=int(used[0]),
+        last_slice=int(used[-1]),
+        least_mm=least_diameter_mm(grid),
+        diameters=replace(found, slice_index=found.slice_index + start[across]),
+    )
+
+
+def _side(x_lps_mm: np.ndarray, middle_x: float) -> str:
+    """Return on which side of the middle voxels are; x grows to the patient's left."""
+    left = float((x_lps_mm > middle_x).mean())
+    if min(left, 1 - left) >= BOTH_SHARE:
+        return "both"
+    return "left" if left > 0.5 else "right"
+
+
+def _mean_x(brain: np.ndarray, grid: Grid) -> float:
+    """Return the mean left-right position of the voxels of a brain, LPS, mm."""
+    return float(_points_lps(np.argwhere(brain)[:, ::-1].mean(axis=0)[None], grid)[0, 0])
+
+
+def _points_lps(index_xyz: np.ndarray, grid: Grid) -> np.ndarray:
+    axes = np.reshape(grid.direction, (3, 3)) * grid.spacing_xyz_mm
+    return np.asarray(index_xyz @ axes.T + grid.origin_lps_mm)

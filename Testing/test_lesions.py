@@ -1,0 +1,148 @@
+"""Connected lesions: numbers, sizes, side, and what makes one measurable."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripted_models.geometry import Grid
+from scripted_models.measurement.diameters import axial_diameters
+from scripted_models.measurement.lesion_table import COLUMNS, lesion_rows
+from scripted_models.measurement.lesions import SMALLEST_ML, find_lesions
+
+SHAPE = (24, 48, 60)
+
+
+def grid(**more):
+    return Grid(SHAPE[::-1], **{"spacing_xyz_mm": (1.0, 1.0, 2.0), **more})
+
+
+def boxes(*places, label=4):
+    """Label map with boxes: (z, y, x) of the first voxel, then size (z, y, x)."""
+    labels = np.zeros(SHAPE, np.uint8)
+    for z, y, x, depth, height, width in places:
+        labels[z : z + depth, y : y + height, x : x + width] = label
+    return labels
+
+
+LARGE, SMALL = (4, 4, 4, 6, 14, 16), (14, 30, 40, 4, 6, 8)
+
+
+class TestParts:
+    def test_numbers_go_by_volume(self):
+        found = find_lesions(boxes(SMALL, LARGE), grid())
+        assert [(item.number, item.voxels) for item in found.items] == [(1, 1344), (2, 192)]
+        assert [item.volume_ml for item in found.items] == pytest.approx([2.688, 0.384])
+        assert found.numbers[5, 5, 5] == 1
+        assert found.numbers[15, 31, 41] == 2
+        assert np.count_nonzero(found.numbers) == 1344 + 192
+
+    def test_corners_connect(self):
+        touching = (10, 18, 20, 4, 6, 8)
+        assert len(find_lesions(boxes(LARGE, touching), grid()).items) == 1
+
+    def test_small_parts_are_counted_and_left_out(self):
+        labels = boxes(LARGE, (20, 40, 50, 1, 5, 5), (20, 40, 58, 1, 1, 1))
+        found = find_lesions(labels, grid())  # a voxel has 2 microliters: 25 make SMALLEST_ML
+        assert [item.voxels for item in found.items] == [1344, 25]
+        assert (found.left_out, found.left_out_ml) == (1, pytest.approx(0.002))
+        assert found.items[1].volume_ml == pytest.approx(SMALLEST_ML)
+        assert found.numbers[20, 40, 58] == 0
+
+    def test_whole_tumor_counts_where_nothing_enhances(self):
+        found = find_lesions(boxes(LARGE, label=2), grid())
+        assert (found.region, found.items[0].region) == ("WT", "WT")
+        assert find_lesions(boxes(LARGE), grid()).region == "ET"
+
+    def test_no_tumor_has_no_lesions(self):
+        found = find_lesions(np.zeros(SHAPE, np.uint8), grid(), np.ones(SHAPE, bool))
+        assert (found.items, found.left_out, found.numbers.shape) == ((), 0, SHAPE)
+
+    def test_slices_and_centroid(self):
+        item = find_lesions(boxes(LARGE), grid(origin_lps_mm=(-3.0, 5.0, 7.0))).items[0]
+        assert (item.slices, item.first_slice, item.last_slice) == (6, 4, 9)
+        assert item.centroid_lps_mm == pytest.approx((8.5, 15.5, 20.0))
+
+    @given(st.integers(0, 2**32 - 1))
+    @settings(max_examples=15, deadline=None)
+    def test_diameters_are_those_of_the_lesion_alone(self, seed):
+        noise = np.random.default_rng(seed).random((6, 14, 14))
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[3:9, 5:19, 7:21] = 4 * (noise < 0.3)
+        turn = sitk.VersorTransform((0.6, 0.8, 0.0), 0.4).GetMatrix()
+        place = grid(spacing_xyz_mm=(0.7, 1.3, 5.0), direction=tuple(turn))
+        found = find_lesions(labels, place)
+        for item in found.items:
+            alone = axial_diameters(found.numbers == item.number, place)
+            for name in (field.name for field in fields(alone)):
+                assert np.allclose(getattr(item.diameters, name), getattr(alone, name))
+
+
+class TestSide:
+    brain = np.pad(np.ones((20, 40, 50), bool), ((2, 2), (4, 4), (5, 5)))
+
+    @pytest.mark.parametrize("mirrored", [False, True])
+    @pytest.mark.parametrize(
+        ("x", "width", "side"),
+        [(10, 10, "right"), (40, 10, "left"), (20, 20, "both"), (12, 19, "right")],
+    )
+    def test_follows_the_left_right_axis(self, x, width, side, mirrored):
+        labels = boxes((8, 20, x, 4, 10, width))
+        direction = (-1.0, 0, 0, 0, 1, 0, 0, 0, 1) if mirrored else Grid((1, 1, 1)).direction
+        if mirrored:
+            labels = labels[:, :, ::-1]
+        place = grid(direction=direction, origin_lps_mm=(-40.0, 0.0, 0.0))
+        assert find_lesions(labels, place, self.brain).items[0].side == side
+
+    @pytest.mark.parametrize("brain", [None, np.zeros(SHAPE, bool)])
+    def test_is_unknown_without_a_brain(self, brain):
+        assert find_lesions(boxes(LARGE), grid(), brain).items[0].side is None
+
+
+class TestMeasurable:
+    @pytest.mark.parametrize(
+        ("size", "spacing_z", "expected"),
+        [
+            ((2, 10, 10), 5.0, True),
+            ((1, 10, 10), 5.0, False),  # one slice
+            ((4, 9, 40), 1.0, False),  # one diameter
+            ((4, 10, 40), 1.0, True),
+            ((2, 13, 13), 7.0, False),  # below twice the slice thickness
+            ((2, 14, 14), 7.0, True),
+        ],
+    )
+    def test_takes_two_slices_and_both_diameters(self, size, spacing_z, expected):
+        depth, height, width = size
+        plus = np.zeros((height, width), bool)  # its lines are the diameters
+        plus[height // 2] = plus[:, width // 2] = True
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[4 : 4 + depth, 4 : 4 + height, 4 : 4 + width] = 4 * plus
+        place = grid(spacing_xyz_mm=(1.0, 1.0, spacing_z))
+        assert find_lesions(labels, place).items[0].is_measurable is expected
+
+    def test_thin_rim_is_measurable_only_across_its_cavity(self):
+        y, x = np.mgrid[:48, :60]
+        radius = np.hypot(y - 24, x - 30)
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[4:10] = np.where((radius < 20) & (radius >= 18), 4, np.where(radius < 18, 1, 0))
+        excluded, included = (
+            find_lesions(labels, grid(), necrosis=choice) for choice in ("excluded", "included")
+        )
+        assert not excluded.items[0].is_measurable
+        assert included.items[0].is_measurable
+        assert (excluded.necrosis, included.necrosis) == ("excluded", "included")
+        assert included.items[0].diameters.longest_mm == pytest.approx(40, abs=1)
+
+
+def test_rows_have_the_columns_of_the_table():
+    found = find_lesions(boxes(LARGE, SMALL), grid(), TestSide.brain)
+    rows = lesion_rows(found)
+    assert [tuple(row) for row in rows] == [COLUMNS, COLUMNS]
+    first, item = rows[0], found.items[0]
+    assert first["longest_mm"] == pytest.approx(item.diameters.longest_mm, abs=1e-3)
+    product = item.diameters.longest_mm * item.diameters.perpendicular_mm
+    assert first["product_mm2"] == pytest.approx(product, abs=1e-3)
+    assert (first["measurable"], rows[1]["measurable"], first["side"]) == (True, False, "right")
