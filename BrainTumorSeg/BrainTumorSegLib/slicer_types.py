@@ -11,6 +11,7 @@ CompositeNode: TypeAlias = Any  # vtkMRMLSliceCompositeNode
 TableNode: TypeAlias = Any  # vtkMRMLTableNode
 SubjectHierarchy: TypeAlias = Any  # vtkMRMLSubjectHierarchyNode, None in a scene without one
 Segmentation: TypeAlias = Any  # vtkSegmentation
+Segment: TypeAlias = Any  # vtkSegment
 OrientedImage: TypeAlias = Any  # vtkOrientedImageData
 ImageData: TypeAlias = Any  # vtkImageData
 Transform: TypeAlias = Any  # vtkAbstractTransform
@@ -40,3 +41,7 @@ class Parameters(Protocol):
     uncertainty: bool
     surface: bool
     smoothing: float
+    follow_up: TableNode
+    lesions_of: str
+    radiotherapy: str
+    registered: bool

@@ -6,6 +6,7 @@ parameters of the scene by its `setParameterNode`.
 
 from .batch_section import BatchSection
 from .cases_section import CasesSection
+from .follow_section import FollowSection
 from .input_section import InputSection
 from .messages import Messages
 from .model_section import ModelSection
@@ -16,6 +17,7 @@ from .run_section import RunSection
 __all__ = [
     "BatchSection",
     "CasesSection",
+    "FollowSection",
     "InputSection",
     "Messages",
     "ModelSection",
