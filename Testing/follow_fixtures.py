@@ -1,6 +1,7 @@
 """Visits with known growth: balls of tumor in a made head, written as `segment` leaves results."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,17 @@ from scripted_models.images.volume_files import write_labels, write_volume
 GRID = Grid((64, 72, 48), (1.5, 1.5, 2.0), (-48.0, -54.0, -48.0))
 
 
+@cache
 def points_of(grid):
     """Return the points of all voxels, (z, y, x, 3) LPS mm."""
     places = np.stack(np.meshgrid(*map(np.arange, grid.shape_zyx), indexing="ij"), axis=-1)
     axes = np.reshape(grid.direction, (3, 3)) * grid.spacing_xyz_mm
     return places[..., ::-1] @ axes.T + grid.origin_lps_mm
+
+
+def _moved(points, motion):
+    turn = np.reshape(motion.GetMatrix(), (3, 3))
+    return points @ turn.T + motion.TransformPoint((0.0, 0.0, 0.0))
 
 
 def balls(grid, *found, motion=None):
@@ -29,8 +36,7 @@ def balls(grid, *found, motion=None):
     """
     points = points_of(grid)
     if motion is not None:
-        flat = [motion.TransformPoint(point) for point in points.reshape(-1, 3).tolist()]
-        points = np.reshape(flat, points.shape)
+        points = _moved(points, motion)
     labels = np.zeros(grid.shape_zyx, np.uint8)
     for center, radius in found:
         labels[np.linalg.norm(points - center, axis=-1) <= radius + 3] = 2
@@ -43,8 +49,7 @@ def head(grid, motion=None, seed=0):
     """Return a stripped head of blobs, float32 (z, y, x); the same head whatever the grid."""
     points = points_of(grid)
     if motion is not None:
-        flat = [motion.TransformPoint(point) for point in points.reshape(-1, 3).tolist()]
-        points = np.reshape(flat, points.shape)
+        points = _moved(points, motion)
     random = np.random.default_rng(seed)
     values = np.full(grid.shape_zyx, 300.0)
     for _ in range(60):

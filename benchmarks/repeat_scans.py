@@ -1,4 +1,4 @@
-"""How much volumes differ between two scans of an unchanged tumor, as far as the program decides it.
+"""How much volumes differ between two scans of an unchanged tumor, as far as the program does it.
 
 Run: python benchmarks/repeat_scans.py CASE_FOLDER... [--model fast] [--copies 2]
 

@@ -1,11 +1,13 @@
 """All visits of a patient compared: regions, lesions, events, categories."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 
+from scripted_models.cases.time_points import is_time_point, without_time_point
 from scripted_models.errors import InputError, listed
 from scripted_models.follow_up.alignment import Alignment, align, brought, matching_grid
 from scripted_models.follow_up.growth import Series
@@ -128,7 +130,7 @@ def assess(
     explains = _explains(wanted.repeatability, region)
     targets = _targets(matched, baseline)
     products = _products(matched, targets, days, baseline)
-    seen = _seen(visits, matched, baseline)
+    seen = _seen(visits, alignments, matched, targets, baseline)
     sizes = {VOLUME: regions[region], PRODUCT: products}
     return FollowUp(
         visits=tuple(visits),
@@ -273,13 +275,35 @@ def _products(
     return Series(tuple(sums), days, baseline)
 
 
-def _seen(visits: Sequence[Visit], matched: Matched, baseline: int) -> list[Seen]:
+def _seen(
+    visits: Sequence[Visit],
+    alignments: Sequence[Alignment],
+    matched: Matched,
+    targets: frozenset[int],
+    baseline: int,
+) -> list[Seen]:
+    def at(index: int) -> list[Part]:
+        return [part for track in matched.tracks for part in track.parts[index]]
+
+    before = frozenset[int]().union(*(p.roots for p in at(baseline) if p.lesion.is_measurable))
     seen = []
     for index, visit in enumerate(visits):
-        parts = [part for track in matched.tracks for part in track.parts[index]]
+        parts = at(index)
         measurable = [part for part in parts if part.lesion.is_measurable]
-        new = [part.name for part in measurable if _is_new(part, matched, baseline)]
-        seen.append(Seen(visit.name, visit.day, tuple(new), bool(measurable), visit.told))
+        new = [part for part in measurable if _is_new(part, matched, baseline)]
+        grown = [p for p in measurable if p not in new and not p.roots & before]
+        seen.append(
+            Seen(
+                name=visit.name,
+                day=visit.day,
+                new_measurable=tuple(part.name for part in new),
+                has_measurable=bool(measurable),
+                told=visit.told,
+                is_doubtful=bool(alignments[index].problems),
+                grown=tuple(part.name for part in grown),
+                has_others=any(not part.roots & targets for part in parts),
+            )
+        )
     return seen
 
 
@@ -293,6 +317,13 @@ def _warnings(
     """Return what the user should know, as sentences."""
     told = [note for visit in visits for note in visit.notes]
     told += [problem.sentence for alignment in alignments for problem in alignment.problems]
+    stems = {without_time_point(visit.name) for visit in visits}
+    named = sorted(stem for stem in stems if re.search(r"\d", stem) and not is_time_point(stem))
+    if len(named) > 1:
+        told.append(
+            f"Found names of {len(named)} patients ({listed(named)}), expected one; check that all "
+            "visits are of the same patient."
+        )
     patients = dict.fromkeys(visit.patient for visit in visits if visit.patient)
     if len(patients) > 1:
         told.append(

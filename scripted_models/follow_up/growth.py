@@ -70,7 +70,7 @@ class Series:
         return Change(
             since=since,
             absolute=after - before,
-            percent=100 * (after / before - 1) if before > 0 else None,
+            percent=100 * (after - before) / before if before > 0 else None,
             is_within_error=within,
             doubling_days=None
             if within is not False

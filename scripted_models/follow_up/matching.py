@@ -3,7 +3,7 @@
 The rule, visit by visit in the order of time:
 
 - A lesion is that of a former visit when both share at least 10 % of the smaller one's voxels.
-- One that shares none with any belongs to the nearest one within 3 mm: registrations are off by
+- One that shares none with any belongs to the nearest one within 3 mm, as registrations are off by
   one or two. What is farther from all lesions that were ever seen is new.
 - One lesion that becomes several has split (1 becomes 1a and 1b), several that become one have
   merged (1 and 2 become 1+2). A lesion without a successor has vanished; its place is kept, so that
@@ -273,24 +273,21 @@ def _links(known: Sequence[_Known], lesions: Lesions, placed: np.ndarray) -> set
 def _near(
     known: Sequence[_Known], large: set[int], placed: np.ndarray, links: set[tuple[int, int]]
 ) -> set[tuple[int, int]]:
-    """Return pairs of those that overlap nothing with the nearest one within the tolerance."""
+    """Return pairs of lesions that overlap nothing, each with the nearest one in the tolerance.
+
+    One that overlaps nothing either goes before others.
+    """
     alone = large - {number for _, number in links}
-    lost = {k for k, one in enumerate(known) if one.is_there} - {k for k, _ in links}
-    if not known or not (alone or lost):
+    if not alone:
         return set()
-    away = np.full((len(known), placed.max() + 1), np.inf)
-    for index, one in enumerate(known):
-        if alone or index in lost:
-            away[index] = _distances(one.voxels, placed)
+    lost = {k for k, one in enumerate(known) if one.is_there} - {k for k, _ in links}
+    away = [_distances(one.voxels, placed) for one in known]
     found = set()
     for number in alone:
-        index = int(np.argmin(away[:, number]))
-        if away[index, number] <= TOLERANCE_MM:
-            found.add((index, number))
-    for index in lost - {k for k, _ in found}:
-        number = min(large, key=lambda n: away[index, n], default=0)
-        if number and away[index, number] <= TOLERANCE_MM:
-            found.add((index, number))
+        within = [k for k in range(len(known)) if away[k][number] <= TOLERANCE_MM]
+        if within:
+            best = min(within, key=lambda k: (k not in lost, away[k][number]))
+            found.add((best, number))
     return found
 
 

@@ -2,7 +2,7 @@
 
 | category | by volume | by product of diameters | source |
 |---|---|---|---|
-| CR | nothing left | nothing left | PMC10584081, table 1 |
+| CR | less than 0.05 mL left | no lesion left | PMC10584081, table 1 |
 | PR | at least 65 % less than the baseline | at least 50 % less | volume: second-hand |
 | MR, where nothing enhances | - | at least 25 % less | PMC10584081, table 1 (RANO-LGG) |
 | PD | at least 40 % more than the nadir | at least 25 % more | volume: second-hand |
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from scripted_models.follow_up.growth import Change, Series
+from scripted_models.follow_up.matching import LEAST_ML
 from scripted_models.follow_up.visit_source import Told
 
 VOLUME, PRODUCT = "volume", "product"
@@ -39,15 +40,17 @@ class Rule:
         partial: decrease from the baseline.
         minor: decrease from the baseline, of tumors that do not enhance; None: there is none.
         progression: increase from the nadir.
+        nothing: size below which nothing is left.
     """
 
     measure: str
     partial: float
     minor: float | None
     progression: float
+    nothing: float
 
 
-RULES = (Rule(VOLUME, 65.0, None, 40.0), Rule(PRODUCT, 50.0, 25.0, 25.0))
+RULES = (Rule(VOLUME, 65.0, None, 40.0, LEAST_ML), Rule(PRODUCT, 50.0, 25.0, 25.0, 1e-9))
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ class Seen:
         new_measurable: lesions that were first seen after the baseline and are measurable.
         has_measurable: some lesion of the visit is measurable.
         told: what the user says.
+        is_doubtful: its registration is, so that lesions may be matched wrongly.
+        grown: lesions that were there at the baseline, not measurable, and are measurable now.
+        has_others: lesions besides the targets.
     """
 
     name: str
@@ -67,6 +73,9 @@ class Seen:
     new_measurable: tuple[str, ...]
     has_measurable: bool
     told: Told
+    is_doubtful: bool = False
+    grown: tuple[str, ...] = ()
+    has_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,8 +126,14 @@ def categories(
         if since_baseline is None or since_nadir is None:
             continue
         imaging, reason = _imaging(rule, sizes, seen, visit, enhances)
+        reasons = [reason]
+        if seen[visit].is_doubtful:
+            reasons.append("the registration is in doubt, and so is which lesion is new")
+        if seen[visit].grown:
+            grown = ", ".join(seen[visit].grown)
+            reasons.append(f"not measurable at the baseline and measurable now: lesion {grown}")
         found[visit] = Category(
-            rule.measure, imaging, imaging, since_baseline, since_nadir, "", (reason,)
+            rule.measure, imaging, imaging, since_baseline, since_nadir, "", tuple(reasons)
         )
     told = {
         visit: _with_told(found[visit], seen[visit].told, seen[sizes.baseline].told)
@@ -138,21 +153,27 @@ def _imaging(
     if base is None or nadir is None:
         raise ValueError("a visit up to the baseline has no category")
     more = nadir.percent if nadir.percent is not None else (float("inf") if nadir.absolute else 0.0)
-    if more >= rule.progression:
+    if _reaches(more, rule.progression):
         grown = f"{_percent(nadir)} since the nadir ({seen[nadir.since].name})"
         if here.has_measurable:
             return "PD", f"{grown}, at least +{rule.progression:g} %"
         return "SD", f"{grown}, but no lesion is measurable"
     less = -(base.percent or 0.0)
-    if sizes.values[visit] == 0 and sizes.values[sizes.baseline] > 0:
-        return "CR", "nothing is left"
+    if sizes.values[visit] < rule.nothing <= sizes.values[sizes.baseline]:
+        if rule.measure == PRODUCT and here.has_others:
+            return "PR", "the target lesions are gone, others are left"
+        return "CR", "nothing is left that counts as a lesion"
     if not seen[sizes.baseline].has_measurable:
         return "SD", "no lesion was measurable at the baseline, so that no decrease counts"
-    if less >= rule.partial:
+    if _reaches(less, rule.partial):
         return "PR", f"{_percent(base)} since the baseline, at least -{rule.partial:g} %"
-    if rule.minor is not None and not enhances and less >= rule.minor:
+    if rule.minor is not None and not enhances and _reaches(less, rule.minor):
         return "MR", f"{_percent(base)} since the baseline, at least -{rule.minor:g} %"
     return "SD", f"{_percent(base)} since the baseline, {_percent(nadir)} since the nadir"
+
+
+def _reaches(percent: float, limit: float) -> bool:
+    return percent >= limit - 1e-9  # rounding is no difference
 
 
 def _percent(change: Change) -> str:

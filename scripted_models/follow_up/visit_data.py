@@ -72,8 +72,13 @@ def read_visit(source: VisitSource) -> Visit:
     path = source.folder / SEGMENTATION if source.folder else source.segmentation
     if path is None:
         raise ValueError(f"{source.name} is not segmented")
-    coding = CODINGS.get(str((report or {}).get("coding"))) if report else source.coding
-    found = read_labels(path, coding, lambda: CODINGS["internal"], predicted=True)
+    found = read_labels(
+        path,
+        source.coding,
+        lambda: CODINGS["internal"],
+        option="the column coding",
+        predicted=True,
+    )
     notes = [source.moment.doubt] if source.moment.doubt else []
     notes += [f"{source.name}: {note}." for note in found.notes]
     known = (report or {}).get("known_labels")

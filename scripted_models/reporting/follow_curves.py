@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scripted_models.follow_up.growth import Series
 
 WIDTH, HEIGHT = 400, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 22, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 30, 24, 36
 _NEAREST_LABELS = 30.0  # pixels between two dates on the axis
 
 

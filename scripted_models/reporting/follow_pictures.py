@@ -9,6 +9,7 @@ from scripted_models.follow_up.alignment import brought
 from scripted_models.follow_up.assessment import FollowUp
 from scripted_models.geometry import Grid
 from scripted_models.labels import REGION_NAMES, region_mask
+from scripted_models.pictures.font import draw_text
 from scripted_models.pictures.layout import beside, stack
 from scripted_models.pictures.panels import (
     edges_of,
@@ -60,7 +61,9 @@ def difference_picture(found: FollowUp) -> Difference | None:
         change = compared(masks[found.baseline], masks[index])
         place = _most_changed(change, view.box[0])
         gray = gray_panel(view, volume, window, "axial", place)
-        panels.append(_colored(gray, label_panel(view, change, "axial", place)))
+        panel = _colored(gray, label_panel(view, change, "axial", place))
+        draw_text(panel, found.visits[index].name, 4, 4)
+        panels.append(panel)
         told.append(f"{found.visits[index].name} (slice {place + 1})")
     rows = [beside(panels[i : i + 3]) for i in range(0, len(panels), 3)]
     return Difference(
