@@ -118,7 +118,8 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """End what runs; called when the module is unloaded and when Slicer exits."""
         if self._sections:
-            for section in (self.run, self.batch, self.review, self.cases, self.follow):
+            shown = self.result, self.review, self.cases
+            for section in (self.run, self.batch, self.follow, *shown):
                 section.close()
         self.setParameterNode(None)
         self.removeObservers()
@@ -149,6 +150,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Let go of the parameters: those of the file take their place, and then their nodes."""
         self.setParameterNode(None)
         self.inputs.forget()
+        self.result.forget()
         self.review.forget()
 
     def onSceneEndChange(self, caller: "VtkObject", event: "VtkObject") -> None:

@@ -23,11 +23,15 @@ OBLIQUE_SPACING = (0.9, 1.1, 2.5)
 
 @pytest.fixture(name="slicer_scene")
 def make_slicer_scene():
-    """A new scene, with the two logic modules that slicer.util asks for."""
+    """A new scene, with the logic modules that slicer.util and markups ask for."""
     slicer = pytest.importorskip("slicer")
     pytest.importorskip("slicer.util")
     scene = slicer.vtkMRMLScene()
+    selection = slicer.vtkMRMLSelectionNode()
+    selection.SetSingletonTag("Singleton")
+    scene.AddNode(selection)
     logics = {
+        "markups": slicer.vtkSlicerMarkupsLogic(),
         "segmentations": slicer.vtkSlicerSegmentationsModuleLogic(),
         "volumes": slicer.vtkSlicerVolumesLogic(),
     }

@@ -7,7 +7,7 @@ from slicer_fixtures import (
     add_volume,
     make_child_environment,  # noqa: F401 - the fixture child
     make_slicer_scene,  # noqa: F401 - the fixture slicer_scene
-    )
+)
 
 from scripted_models.geometry import Grid
 

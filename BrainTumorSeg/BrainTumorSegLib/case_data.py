@@ -4,10 +4,12 @@ import base64
 import zlib
 
 import numpy as np
+import SimpleITK as sitk
 import slicer.util
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.measurement.lesions import mean_x
 
 from .resampling import resample, world_grid
 from .review import grid_of_result, inputs_of
@@ -15,6 +17,7 @@ from .segment_masks import labels_on
 from .slicer_types import SegmentationNode, VolumeNode
 from .translation import _
 
+EMPTY_SHARE = 0.1  # voxels of 0 that show a background without noise
 FIRST_RESULT = "BrainTumorSeg.FirstResult"  # attribute: the label map, compressed
 
 
@@ -69,6 +72,25 @@ def volumes_of(node: SegmentationNode, grid: Grid) -> dict[str, np.ndarray]:
         Sequence -> (z, y, x).
     """
     return {sequence: _array_on(volume, grid) for sequence, volume in inputs_of(node).items()}
+
+
+def head_middle_lps_mm(node: SegmentationNode) -> float | None:
+    """Return the left-right position of the middle of the head that the reference volume shows.
+
+    It is the mean of the voxels of the brain where the skull was stripped, else of the head.
+
+    Returns:
+        x in LPS, in the world; None where the volume is gone, bent by a transform or empty.
+    """
+    reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    if reference is None or reference.GetImageData() is None:
+        return None
+    values, grid = slicer.util.arrayFromVolume(reference), world_grid(reference)
+    inside = values != 0
+    if inside.mean() > 1 - EMPTY_SHARE:
+        image = sitk.GetImageFromArray(np.asarray(values, np.float32))
+        inside = sitk.GetArrayFromImage(sitk.OtsuThreshold(image, 0, 1)) > 0
+    return mean_x(inside, grid) if grid is not None and inside.any() else None
 
 
 def _array_on(volume: VolumeNode, grid: Grid) -> np.ndarray:

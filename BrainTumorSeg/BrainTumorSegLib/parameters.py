@@ -28,6 +28,8 @@ class BrainTumorSegParameterNode:
         device: where the network runs.
         prepare: strip, register and resample volumes that need it.
         prepared: add transforms, brain mask and prepared volumes to the scene.
+        diameters: show the two diameters of measurable lesions as lines.
+        necrosis: diameters may cross it.
         regions: add whole tumor, tumor core and enhancing tumor region as segments.
         probabilities: add probability volumes.
         uncertainty: add a volume of the uncertainty.
@@ -50,6 +52,8 @@ class BrainTumorSegParameterNode:
     device: Annotated[str, Choice(["auto", "cpu", "cuda"])] = "auto"
     prepare: bool = True
     prepared: bool = False
+    diameters: bool = True
+    necrosis: bool = False
     regions: bool = False
     probabilities: bool = False
     uncertainty: bool = True

@@ -4,6 +4,8 @@ import slicer
 
 from scripted_models.errors import InputError
 
+from .lesion_lines import bring_lines_back, put_lines_away
+from .lesion_record import write_lesions
 from .review import INPUT_ROLES
 from .slicer_types import SegmentationNode
 from .translation import _
@@ -33,7 +35,9 @@ def keep_previous(node: SegmentationNode) -> SegmentationNode:
         kept.SetHideFromEditors(True)
         kept = node.GetScene().AddNode(kept)
         node.SetNodeReferenceID(PREVIOUS_ROLE, kept.GetID())
+    put_lines_away(node)
     _copy(node, kept)
+    write_lesions(node, None)  # those of the new result are not measured yet
     return kept
 
 
@@ -61,9 +65,11 @@ def restore_previous(node: SegmentationNode) -> None:
         )
     kept = node.GetNodeReference(PREVIOUS_ROLE)
     spare = slicer.vtkMRMLSegmentationNode()
+    put_lines_away(node)
     _copy(node, spare)
     _copy(kept, node)
     _copy(spare, kept)
+    bring_lines_back(node)
     name_uncertainties(node)
 
 

@@ -1,5 +1,6 @@
 """Sizes of segments and regions as a table node, measured on the segmentation as it is now."""
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,14 +10,14 @@ import vtk
 
 from scripted_models.geometry import Grid
 from scripted_models.labels import known_regions
-from scripted_models.measurement.diameters import axial_diameters
+from scripted_models.measurement.diameters import Necrosis, axial_diameters
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.runtime.csv_text import csv_text
 
 from .segment_masks import segment_masks
 from .segmentation_node import place_beside
 from .segments import REGION_SEGMENTS, SEGMENTS, TumorSegment
-from .slicer_types import Scene, SegmentationNode, TableNode
+from .slicer_types import Scene, SegmentationNode, TableNode, VtkObject
 from .translation import _
 
 COLUMNS = (
@@ -42,7 +43,10 @@ class Row(NamedTuple):
 
 
 def update_table(
-    scene: Scene, segmentation_node: SegmentationNode, table_node: TableNode = None
+    scene: Scene,
+    segmentation_node: SegmentationNode,
+    table_node: TableNode = None,
+    across: bool = False,
 ) -> TableNode:
     """Fill a table with voxels and mL of the segments and of the regions that they make up.
 
@@ -55,6 +59,7 @@ def update_table(
         segmentation_node: vtkMRMLSegmentationNode with segments of this module.
         table_node: vtkMRMLTableNode to fill; by default a new one is made. One that was of another
             segmentation gets the name and the place of this one.
+        across: diameters may cross necrosis.
 
     Returns:
         vtkMRMLTableNode.
@@ -62,25 +67,43 @@ def update_table(
     Raises:
         InputError: as `measure_segments`; the scene is as it was.
     """
-    rows = measure_segments(segmentation_node)
+    rows = measure_segments(segmentation_node, across)
     if table_node is None:
         table_node = scene.AddNewNodeByClass("vtkMRMLTableNode")
     if table_node.GetNodeReferenceID(SEGMENTATION_ROLE) != segmentation_node.GetID():
         table_node.SetName(_("{name} sizes").format(name=segmentation_node.GetName()))
         table_node.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation_node.GetID())
         place_beside(scene, table_node, segmentation_node)
+    fill_table(table_node, COLUMNS, COLUMN_TYPES, rows)
+    return table_node
+
+
+def fill_table(
+    table_node: TableNode,
+    names: Sequence[str],
+    kinds: Sequence[Callable[[], VtkObject]],
+    rows: Iterable[Sequence[object]],
+) -> None:
+    """Fill a table node anew, and lock it.
+
+    Args:
+        table_node: vtkMRMLTableNode.
+        names: of the columns.
+        kinds: VTK's array class of each column.
+        rows: a cell for each column.
+    """
     table_node.SetLocked(True)
     table_node.SetUseColumnTitleAsColumnHeader(True)
     table_node.SetUseFirstColumnAsRowHeader(True)
+    columns = [kind() for kind in kinds]
+    for cells in rows:
+        for column, cell in zip(columns, cells, strict=True):
+            column.InsertNextValue(cell)
     with slicer.util.NodeModify(table_node):
         table_node.RemoveAllColumns()
-        for name, kind, cells in zip(COLUMNS, COLUMN_TYPES, zip(*rows, strict=True), strict=True):
-            column = kind()
+        for column, name in zip(columns, names, strict=True):
             column.SetName(name)
-            for cell in cells:
-                column.InsertNextValue(cell)
             table_node.AddColumn(column)
-    return table_node
 
 
 def shown_rows(table_node: TableNode) -> list[tuple[str, ...]]:
@@ -92,8 +115,12 @@ def shown_rows(table_node: TableNode) -> list[tuple[str, ...]]:
     return rows
 
 
-def measure_segments(node: SegmentationNode) -> list[Row]:
+def measure_segments(node: SegmentationNode, across: bool = False) -> list[Row]:
     """Measure the segments of this module in a segmentation node, then the regions.
+
+    Args:
+        node: vtkMRMLSegmentationNode.
+        across: diameters may cross necrosis.
 
     Returns:
         A row for each; only the enhancing tumor has length and width.
@@ -109,12 +136,13 @@ def measure_segments(node: SegmentationNode) -> list[Row]:
         if entry.segment_id in told:
             members = [masks[label] for label in entry.labels if label in masks]
             parts.append((entry, np.any(members, axis=0)))
-    return [_row(entry, mask, grid) for entry, mask in parts]
+    necrosis: Necrosis = "included" if across else "excluded"
+    return [_row(entry, mask, grid, necrosis) for entry, mask in parts]
 
 
-def _row(entry: TumorSegment, mask: np.ndarray, grid: Grid) -> Row:
+def _row(entry: TumorSegment, mask: np.ndarray, grid: Grid, necrosis: Necrosis) -> Row:
     voxels, cells = int(mask.sum()), ("", "")
-    diameters = axial_diameters(mask, grid) if entry.segment_id in MEASURED else None
+    diameters = axial_diameters(mask, grid, necrosis) if entry.segment_id in MEASURED else None
     if diameters is not None:
         cells = (f"{diameters.longest_mm:.1f}", f"{diameters.perpendicular_mm:.1f}")
     return Row(entry.name, voxels, round(voxels * grid.voxel_volume_ml, 3), *cells)

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import slicer
 import slicer.util
 
 from scripted_models.labels import ENHANCING
 from scripted_models.sequences import TITLES
 
-from .resampling import LPS_RAS
+from .resampling import LPS_RAS, world_grid
 from .review import inputs_of
 from .segment_masks import has_voxels, tumor_center_lps
 from .slicer_types import CompositeNode, SegmentationNode, VolumeNode
@@ -17,6 +18,7 @@ from .uncertainty_volume import is_uncertainty
 COMPARE_LAYOUT = 251101  # Slicer's own layouts have numbers below 1000
 COMPARED = ("t1c", "flair", "t1", "t2")  # from the upper left to the lower right
 OVERLAY_OPACITY = 0.5
+NOT_OBLIQUE = 0.9999  # cosine of an angle below which slices count as those of the world
 _COLORS = {"t1c": "#F34A33", "flair": "#6EB04B", "t1": "#EDD54C", "t2": "#5E8DC9"}
 
 
@@ -61,6 +63,19 @@ def jump_to(ras: Sequence[float]) -> None:
     """Move all slice views to a RAS point, and keep it in their middle."""
     for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
         node.JumpSliceByCentering(*ras)
+
+
+def show_place(segmentation: SegmentationNode, ras: Sequence[float]) -> None:
+    """Move all slice views to a RAS point; along the slices of the result where they are oblique.
+
+    A line in a slice of the volume is seen whole in such a view only.
+    """
+    volume = segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+    grid = world_grid(volume) if volume is not None else None
+    if grid is not None and np.abs(grid.direction).reshape(3, 3).max(axis=0).min() < NOT_OBLIQUE:
+        for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+            node.RotateToVolumePlane(volume)
+    jump_to(ras)
 
 
 class Overlay:

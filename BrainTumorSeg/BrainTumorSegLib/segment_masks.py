@@ -10,6 +10,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
+from scripted_models.labels import LABELS
 
 from .resampling import parent_matrix, ras_grid, ras_matrix
 from .segmentation_node import BINARY, TERMINOLOGY_TAG
@@ -95,11 +96,18 @@ def labels_on(node: SegmentationNode, grid: Grid) -> np.ndarray:
 
 def has_voxels(node: SegmentationNode, label: int) -> bool:
     """Tell whether the segment of an internal label is there and holds voxels."""
-    segment_id = segments_by_label(node).get(label)
-    if segment_id is None:
-        return False
-    scalars = _layer_of(node, segment_id).GetPointData().GetScalars()
-    return scalars is not None and bool(vtk_to_numpy(scalars).any())
+    return voxel_counts(node, (label,)).get(label, 0) > 0
+
+
+def voxel_counts(node: SegmentationNode, labels: Sequence[int] = tuple(LABELS)) -> dict[int, int]:
+    """Return how many voxels the segments of internal labels hold, each on its own grid."""
+    counts = {}
+    for label, segment_id in segments_by_label(node).items():
+        if label in labels:
+            scalars = _layer_of(node, segment_id).GetPointData().GetScalars()
+            held = 0 if scalars is None else np.count_nonzero(vtk_to_numpy(scalars))
+            counts[label] = int(held)
+    return counts
 
 
 def tumor_center_lps(node: SegmentationNode) -> np.ndarray | None:

@@ -9,6 +9,7 @@ VolumeNode: TypeAlias = Any  # vtkMRMLScalarVolumeNode
 SegmentationNode: TypeAlias = Any  # vtkMRMLSegmentationNode
 CompositeNode: TypeAlias = Any  # vtkMRMLSliceCompositeNode
 TableNode: TypeAlias = Any  # vtkMRMLTableNode
+LineNode: TypeAlias = Any  # vtkMRMLMarkupsLineNode
 SubjectHierarchy: TypeAlias = Any  # vtkMRMLSubjectHierarchyNode, None in a scene without one
 Segmentation: TypeAlias = Any  # vtkSegmentation
 Segment: TypeAlias = Any  # vtkSegment
@@ -36,6 +37,8 @@ class Parameters(Protocol):
     device: str
     prepare: bool
     prepared: bool
+    diameters: bool
+    necrosis: bool
     regions: bool
     probabilities: bool
     uncertainty: bool

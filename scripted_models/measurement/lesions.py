@@ -121,7 +121,7 @@ def find_lesions(
     kept = sitk.RelabelComponent(parts, fewest, True)
     numbers[box] = sitk.GetArrayViewFromImage(kept)
     small = sitk.GetArrayViewFromImage(parts)[mask & (numbers[box] == 0)]
-    middle_x = None if brain is None or not brain.any() else _mean_x(brain, grid)
+    middle_x = None if brain is None or not brain.any() else mean_x(brain, grid)
     start = [part.start for part in box]
     items = tuple(
         _lesion(numbers, number, _moved(inner, start), region, grid, middle_x, necrosis)
@@ -176,7 +176,7 @@ def _lesion(
         voxels=len(x),
         volume_ml=len(x) * grid.voxel_volume_ml,
         centroid_lps_mm=(float(x.mean()), float(y.mean()), float(z.mean())),
-        side=None if middle_x is None else _side(x, middle_x),
+        side=None if middle_x is None else side_of(x, middle_x),
         slices=len(used),
         first_slice=int(used[0]),
         last_slice=int(used[-1]),
@@ -185,7 +185,7 @@ def _lesion(
     )
 
 
-def _side(x_lps_mm: np.ndarray, middle_x: float) -> str:
+def side_of(x_lps_mm: np.ndarray, middle_x: float) -> str:
     """Return on which side of the middle voxels are; x grows to the patient's left."""
     left = float((x_lps_mm > middle_x).mean())
     if min(left, 1 - left) >= BOTH_SHARE:
@@ -193,7 +193,7 @@ def _side(x_lps_mm: np.ndarray, middle_x: float) -> str:
     return "left" if left > 0.5 else "right"
 
 
-def _mean_x(brain: np.ndarray, grid: Grid) -> float:
+def mean_x(brain: np.ndarray, grid: Grid) -> float:
     """Return the mean left-right position of the voxels of a brain, LPS, mm."""
     return float(_points_lps(np.argwhere(brain)[:, ::-1].mean(axis=0)[None], grid)[0, 0])
 

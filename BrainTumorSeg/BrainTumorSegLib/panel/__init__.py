@@ -8,6 +8,7 @@ from .batch_section import BatchSection
 from .cases_section import CasesSection
 from .follow_section import FollowSection
 from .input_section import InputSection
+from .lesion_section import LesionSection
 from .messages import Messages
 from .model_section import ModelSection
 from .result_section import ResultSection
@@ -19,6 +20,7 @@ __all__ = [
     "CasesSection",
     "FollowSection",
     "InputSection",
+    "LesionSection",
     "Messages",
     "ModelSection",
     "ResultSection",

@@ -8,10 +8,12 @@ import slicer
 
 from scripted_models.runtime.printable_text import printable
 
+from ..lesion_record import read_lesions
 from ..previous_result import has_previous, restore_previous
 from ..result_table import SEGMENTATION_ROLE, shown_rows, update_table, write_csv
 from ..slicer_types import Parameters, SegmentationNode, TableNode, Ui
 from ..translation import _
+from .lesion_section import LesionSection
 from .messages import Messages
 
 HEADER_LINES, MARGIN = 2, 8  # of the table, pixels
@@ -28,11 +30,13 @@ class ResultSection:
 
     def __init__(self, ui: Ui, messages: Messages, onRestored: Callable[[], None]):
         self.ui, self.messages, self.onRestored = ui, messages, onRestored
+        self.lesions = LesionSection(ui, messages)
         self._parameters: Parameters | None = None
         self._shown: SegmentationNode = None
         ui.editButton.clicked.connect(self.onEdit)
         ui.restoreButton.clicked.connect(self.onRestore)
         ui.measureButton.clicked.connect(self.onMeasure)
+        ui.necrosisCheckBox.toggled.connect(self.onNecrosis)
         ui.exportTableButton.clicked.connect(self.onExport)
         titles = (
             _("Structure"),
@@ -54,6 +58,7 @@ class ResultSection:
     def setParameterNode(self, parameters: Parameters | None) -> None:
         """Follow the parameters of the scene, or none."""
         self._parameters = parameters
+        self.lesions.setParameterNode(parameters)
         self.refresh()
 
     def refresh(self) -> None:
@@ -73,6 +78,7 @@ class ResultSection:
         self.ui.measureButton.enabled = filled
         self.ui.restoreButton.enabled = has_previous(node)
         self.ui.exportTableButton.enabled = table is not None
+        self.lesions.refresh()
         self._showSizes(table)
 
     def _showSizes(self, table: TableNode) -> None:
@@ -92,9 +98,19 @@ class ResultSection:
         widget.visible = bool(rows)
 
     def measure(self, parameters: Parameters) -> None:
-        """Fill the table of the parameters from their segmentation."""
-        parameters.table = update_table(slicer.mrmlScene, parameters.segmentation, parameters.table)
+        """Fill the tables of the segmentation of the parameters."""
+        node, across = parameters.segmentation, parameters.necrosis
+        parameters.table = update_table(slicer.mrmlScene, node, parameters.table, across)
+        self.lesions.measure(parameters)
         self.refresh()
+
+    def forget(self) -> None:
+        """Let go of a scene that is closed or read."""
+        self.lesions.forget()
+
+    def close(self) -> None:
+        """Let go of the scene."""
+        self.forget()
 
     def onMeasure(self, checked: bool = False) -> None:
         """Fill the table from the segmentation as it is now."""
@@ -102,6 +118,12 @@ class ResultSection:
         with self.messages.errorsShown(failed, waitCursor=True):
             if self._parameters is not None:
                 self.measure(self._parameters)
+
+    def onNecrosis(self, across: bool) -> None:
+        """Measure in the other way, unless the scene comes with the choice and its measurements."""
+        measured = read_lesions(self.segmentation)
+        if measured is not None and measured.across != across:
+            self.onMeasure()
 
     def onRestore(self, checked: bool = False) -> None:
         """Exchange the present and the previous result."""
