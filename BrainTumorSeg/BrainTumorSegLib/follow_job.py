@@ -18,7 +18,7 @@ from .scene_visits import SceneVisit
 from .segmentation_process import CANCELLED, DONE, Outcome, SegmentationProcess
 from .slicer_types import Scene
 from .translation import _
-from .visit_export import TABLE, ExportedVisit, digest_of_node, export_visits
+from .visit_export import TABLE, ExportedVisit, export_visits
 from .words import listed
 
 EXPORT_SHARE = 0.1  # of the progress bar
@@ -32,13 +32,11 @@ class FollowResult:
         facts: content of follow.json, as docs/follow-up.md describes it.
         page: HTML.
         visits: as they were compared, in the order of time.
-        changed: names of visits that were edited or deleted meanwhile.
     """
 
     facts: dict[str, Any]
     page: str
     visits: tuple[ExportedVisit, ...]
-    changed: tuple[str, ...] = ()
 
 
 class FollowJob:
@@ -138,7 +136,7 @@ class FollowJob:
                 started = self.process.command[0] if self.process else ""
                 raise run_error(outcome, started) from ChildOutput(outcome.log)
             facts, page = _read(outcome.result)
-            return FollowResult(facts, page, tuple(self.exported), self._changed())
+            return FollowResult(facts, page, tuple(self.exported))
         finally:
             self.close()
 
@@ -167,27 +165,6 @@ class FollowJob:
         ]
         self.process = SegmentationProcess(command, child_environment(), folder)
         self.process.start()
-
-    def _changed(self) -> tuple[str, ...]:
-        """Return the names of visits that are not what was compared."""
-        return tuple(e.name for e in self.exported if not self._is_as_it_was(e))
-
-    def _is_as_it_was(self, exported: ExportedVisit) -> bool:
-        node = exported.visit.node
-        if not self.scene.IsNodePresent(node):
-            return False
-        try:
-            return digest_of_node(node) == exported.digest
-        except ScriptedModelsError:  # its segments are gone, or a transform bends it now
-            return False
-
-
-def changed_words(names: Sequence[str]) -> str:
-    """Return the sentence about visits that are not what was compared; empty without any."""
-    if not names:
-        return ""
-    words = _("Edited or deleted since: {visits}. Compare again to count what is there now.")
-    return words.format(visits=listed(names))
 
 
 def _read(result: dict[str, Any]) -> tuple[dict[str, Any], str]:

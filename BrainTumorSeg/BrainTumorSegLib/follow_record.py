@@ -9,26 +9,31 @@ from typing import Any
 import slicer.util
 import vtk
 
-from scripted_models.errors import InputError, ScriptedModelsError
+from scripted_models.errors import InputError
 
 from .follow_job import FollowResult
 from .segments import segment_name
 from .slicer_types import Scene, SegmentationNode, TableNode
 from .translation import _
-from .visit_export import digest_of_node
 
-FACTS, PAGE, DIGESTS = (f"BrainTumorSeg.FollowUp{part}" for part in ("", "Page", "Digests"))
+FACTS, PAGE, PRINTS = (f"BrainTumorSeg.FollowUp{part}" for part in ("", "Page", "Prints"))
 VISIT_ROLE = "BrainTumorSeg.visit"  # of references, with the number of the visit behind it
 DAY, VISIT = _("Day"), _("Visit")
 MINUS = "\N{MINUS SIGN}"
 
 
-def store_follow_up(scene: Scene, result: FollowResult, table: TableNode = None) -> TableNode:
+def store_follow_up(
+    scene: Scene,
+    result: FollowResult,
+    prints: Sequence[Mapping[str, Any]],
+    table: TableNode = None,
+) -> TableNode:
     """Put a follow-up into the scene; it is saved with it.
 
     Args:
         scene: vtkMRMLScene.
         result: of a `FollowJob`.
+        prints: of its visits, by which they are known later (see `visit_print`).
         table: vtkMRMLTableNode of a former follow-up to fill; by default a new one is made.
 
     Returns:
@@ -45,7 +50,7 @@ def store_follow_up(scene: Scene, result: FollowResult, table: TableNode = None)
         _fill(table, result.facts)
         table.SetAttribute(FACTS, json.dumps(result.facts))
         table.SetAttribute(PAGE, _packed(result.page))
-        table.SetAttribute(DIGESTS, json.dumps([visit.digest for visit in result.visits]))
+        table.SetAttribute(PRINTS, json.dumps(list(prints)))
         _refer(table, [exported.visit.node for exported in result.visits], scene)
     return table
 
@@ -83,21 +88,13 @@ def visits_of(table: TableNode) -> list[SegmentationNode]:
     return [table.GetNodeReference(f"{VISIT_ROLE}{number}") for number in range(count)]
 
 
-def changed_visits(table: TableNode) -> list[str]:
-    """Return the names of visits whose segmentations are gone or not as they were compared."""
+def prints_of(table: TableNode) -> list[dict[str, Any]]:
+    """Return the prints of the visits as they were compared; empty where they cannot be read."""
     try:
-        digests = json.loads(table.GetAttribute(DIGESTS) or "[]")
+        prints = json.loads(table.GetAttribute(PRINTS) or "[]")
     except ValueError:
-        digests = []
-    names = [str(visit["name"]) for visit in facts_of(table).get("visits", ())]
-    nodes = visits_of(table)
-    if len(digests) != len(names):
-        return names
-    return [
-        name
-        for name, node, digest in zip(names, nodes, digests, strict=True)
-        if node is None or not _has_digest(node, digest)
-    ]
+        return []
+    return prints if isinstance(prints, list) else []
 
 
 def size_titles(facts: Mapping[str, Any]) -> list[str]:
@@ -123,13 +120,6 @@ def category_at(facts: Mapping[str, Any], measure: str, visit: str) -> dict[str,
     """Return the calculated category of a measure at a visit; empty without one."""
     found = facts["responses"].get(measure, ())
     return next((dict(item) for item in found if item["visit"] == visit), {})
-
-
-def _has_digest(node: SegmentationNode, digest: str) -> bool:
-    try:
-        return digest_of_node(node) == digest
-    except ScriptedModelsError:
-        return False
 
 
 def _refer(table: TableNode, nodes: Sequence[SegmentationNode], scene: Scene) -> None:

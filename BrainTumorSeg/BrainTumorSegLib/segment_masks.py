@@ -50,6 +50,17 @@ def whole_grid(node: SegmentationNode) -> Grid:
     return _world_grid(node, _common_geometry(node, extent))
 
 
+def tumor_grid(node: SegmentationNode) -> Grid:
+    """Return the grid in the world that holds the voxels of all segments, a part of `whole_grid`.
+
+    Raises:
+        InputError: as `segment_masks`.
+    """
+    _present_segments(node)
+    extent = slicer.vtkSegmentation.EXTENT_UNION_OF_EFFECTIVE_SEGMENTS
+    return _world_grid(node, _common_geometry(node, extent))
+
+
 def segments_by_label(node: SegmentationNode) -> dict[int, str]:
     """Return internal label -> identifier of the segment that means it.
 

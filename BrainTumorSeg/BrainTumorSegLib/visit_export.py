@@ -1,7 +1,6 @@
 """Visits of a scene as a table and folders that `scripted-models follow` reads."""
 
 import csv
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from .resampling import covering_grid, resample, world_grid
 from .review import inputs_of
 from .scene_visits import SceneVisit
 from .segment_masks import labels_on, whole_grid
-from .slicer_types import SegmentationNode, VolumeNode
+from .slicer_types import VolumeNode
 from .translation import _
 
 TABLE, IMAGE = "visits.tsv", "image.nrrd"
@@ -42,11 +41,6 @@ class ExportedVisit:
     visit: SceneVisit
     labels: np.ndarray
     grid: Grid
-
-    @property
-    def digest(self) -> str:
-        """Tell the same segments in the same place from others."""
-        return digest_of(self.labels, self.grid)
 
 
 def export_visits(
@@ -78,33 +72,6 @@ def export_visits(
             said = visit.words
             told = said.steroids, said.clinical, said.confirmed
             rows.writerow((name, visit.date, name, *told, radiotherapy))
-
-
-def digest_of_node(node: SegmentationNode) -> str:
-    """Return the digest of a segmentation as it is now.
-
-    Raises:
-        InputError: as `labels_on`.
-    """
-    grid = whole_grid(node)
-    return digest_of(labels_on(node, grid), grid)
-
-
-def digest_of(labels: np.ndarray, grid: Grid) -> str:
-    """Return a text that is the same for the same tumor in the same place.
-
-    Only the tumor counts: a saved segmentation may come back in a smaller box.
-    """
-    voxels = np.argwhere(labels)
-    steps = np.reshape(grid.direction, (3, 3)) * grid.spacing_xyz_mm
-    first = voxels.min(axis=0) if len(voxels) else np.zeros(3, int)
-    corner = np.array(grid.origin_lps_mm) + steps @ first[::-1]
-    place = np.round(np.concatenate([corner, steps.ravel()]), 2) + 0.0  # no minus zero
-    found = hashlib.sha256(np.ascontiguousarray(voxels - first, np.int32).tobytes())
-    found.update(labels[labels > 0].astype(np.uint8).tobytes())
-    if len(voxels):
-        found.update(place.tobytes())
-    return found.hexdigest()
 
 
 def _write(exported: ExportedVisit, folder: Path) -> None:

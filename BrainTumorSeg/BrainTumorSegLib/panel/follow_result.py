@@ -5,17 +5,17 @@ from typing import Any
 
 import qt
 
-from ..follow_job import changed_words
 from ..follow_record import category_at, facts_of, lesion_title, percent_text, visits_of
 from ..follow_views import show_curves, show_visit
 from ..result_views import show_layout
 from ..slicer_types import TableNode, Ui, Widget
 from ..translation import _
+from ..words import listed
 from .messages import Messages
 from .plain_text import fill_cell, show_text
 
 MARGIN, SCROLL_BAR = 8, 14  # of tables, pixels
-MM2 = "mm\N{SUPERSCRIPT TWO}"
+MM2, NONE = "mm\N{SUPERSCRIPT TWO}", "\N{EN DASH}"
 
 
 class FollowResultView:
@@ -30,6 +30,8 @@ class FollowResultView:
         self.ui, self.messages = ui, messages
         self._node: TableNode = None
         self._formerLayout: int | None = None
+        for table in (ui.followTable, ui.followLesionsTable):
+            table.verticalHeader().setVisible(False)
         ui.followTable.cellClicked.connect(self.onShow)
         ui.curvesButton.toggled.connect(self.onCurves)
 
@@ -51,7 +53,7 @@ class FollowResultView:
             self._showLesions(facts)
         lines = []
         if facts:
-            lines = [changed_words(changed), *facts["warnings"], *_events(facts), facts["limits"]]
+            lines = [_changed_words(changed), *facts["warnings"], *_events(facts), facts["limits"]]
         elif node is not None:
             lines = [_("The comparison in this scene cannot be read; compare the visits again.")]
             ui.followLabel.visible = True
@@ -79,13 +81,13 @@ class FollowResultView:
     def _showVisits(self, facts: Mapping[str, Any], changed: list[str]) -> None:
         """Show a row for each visit: volumes, changes of the followed region, categories."""
         region, regions = str(facts["lesion_region"]), facts["regions"]
-        titles = [_("Visit"), *(f"{name}\n(mL)" for name in regions)]
-        titles += [f"{region} " + _("since") + "\n" + _("baseline")]
-        titles += [f"{region} " + _("since") + "\n" + _("nadir")]
-        titles += [_("Product") + f"\n({MM2})"]
-        titles += [
-            _("Calculated") + "\n" + _("by volume"),
-            _("Calculated") + "\n" + _("by product"),
+        titles = [
+            _("Visit"),
+            *(f"{name}\n(mL)" for name in regions),
+            _two_lines(_("{region} since baseline").format(region=region)),
+            _two_lines(_("{region} since nadir").format(region=region)),
+            _two_lines(_("Product ({unit})").format(unit=MM2)),
+            _("Calculated by") + "\n" + _("volume / product"),
         ]
         rows, tips = [], []
         for index, visit in enumerate(facts["visits"]):
@@ -100,7 +102,7 @@ class FollowResultView:
                     percent_text(series["since_baseline"][index]),
                     percent_text(series["since_nadir"][index]),
                     f"{products['values_mm2'][index]:.0f}" if products else "",
-                    *(str(category.get("category", "")) for category in found),
+                    " / ".join(str(c.get("category", NONE)) for c in found) if any(found) else "",
                 ]
             )
             tips.append(_tip(found))
@@ -140,6 +142,11 @@ def _fill(table: Widget, titles: list[str], rows: list[list[str]], tips: list[st
     table.setFixedHeight(head + table.verticalHeader().length() + SCROLL_BAR + MARGIN // 2)
 
 
+def _two_lines(title: str) -> str:
+    first, _space, last = title.rpartition(" ")
+    return f"{first}\n{last}" if first else last
+
+
 def _tip(found: list[dict[str, Any]]) -> str:
     """Return why a visit has its calculated categories."""
     lines = [_("Click to see this visit. Categories are calculated by imaging rules of RANO 2.0.")]
@@ -152,6 +159,12 @@ def _tip(found: list[dict[str, Any]]) -> str:
                     "- " + _("confirmation: {state}").format(state=category["confirmation"])
                 )
     return "\n".join(lines)
+
+
+def _changed_words(names: list[str]) -> str:
+    """Return the sentence about visits that are not what was compared; empty without any."""
+    words = _("Edited or deleted since: {visits}. Compare again to count what is there now.")
+    return words.format(visits=listed(names)) if names else ""
 
 
 def _events(facts: Mapping[str, Any]) -> list[str]:

@@ -12,13 +12,14 @@ from scripted_models.errors import Cancelled
 from scripted_models.follow_up.visit_dates import parse_date
 
 from ..child_errors import written_lines
-from ..follow_job import FollowJob, changed_words
-from ..follow_record import changed_visits, page_of, store_follow_up
+from ..follow_job import FollowJob
+from ..follow_record import page_of, store_follow_up
 from ..follow_views import add_registered, remove_registered, update_chart
 from ..run_folder import make_run_folder
 from ..scene_visits import SceneVisit, patients_differ, scene_visits, why_not
 from ..slicer_types import Parameters, Ui, VtkObject
 from ..translation import _
+from ..visit_print import VisitWatch, print_of
 from ..visit_words import keep_baseline
 from ..words import error_in_words
 from .follow_result import FollowResultView
@@ -48,7 +49,7 @@ class FollowSection(VTKObservationMixin):
         self._parameters: Parameters | None = None
         self._folder: Path | None = None  # of the pages; they show a patient
         self._table = VisitsTable(ui, self.refresh, messages.setStatus)
-        self._result = FollowResultView(ui, messages)
+        self._result, self._changes = FollowResultView(ui, messages), VisitWatch()
         self._timer, self._refreshTimer = qt.QTimer(), qt.QTimer()
         self._timer.setInterval(POLL_INTERVAL_MS)
         self._timer.timeout.connect(self.onTimer)
@@ -76,6 +77,7 @@ class FollowSection(VTKObservationMixin):
         self.removeObservers()
         self._refreshTimer.stop()
         self._parameters = parameters
+        self._changes.forget()  # nobody has listened meanwhile
         if parameters is not None:
             scene = slicer.mrmlScene
             self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.refreshLater)
@@ -100,7 +102,9 @@ class FollowSection(VTKObservationMixin):
         self._watch(visits)
         self._showOptions()
         table = parameters.follow_up if parameters is not None else None
-        self._result.show(table, changed_visits(table) if table is not None else [])
+        if table is not None and self._changes.step(table):
+            self.refreshLater()  # one at a time, the window lives between
+        self._result.show(table, self._changes.changed(table) if table is not None else [])
         self.updateButton()
 
     def updateButton(self) -> None:
@@ -187,9 +191,16 @@ class FollowSection(VTKObservationMixin):
             self.messages.sayFailure(error_in_words(error))
             self.refresh()
 
+    def onVisitModified(self, caller: VtkObject, event: VtkObject) -> None:
+        """Look again at a segmentation that may have been edited, moved or renamed."""
+        self._changes.forget(caller)
+        self.refreshLater()
+
     def onPage(self, checked: bool = False) -> None:
         """Open the page of the comparison in a browser."""
         table = self._parameters.follow_up if self._parameters is not None else None
+        if table is None:
+            return
         with self.messages.errorsShown(_("The page could not be made.")):
             content = page_of(table)
             self._folder = self._folder or make_run_folder()
@@ -227,15 +238,16 @@ class FollowSection(VTKObservationMixin):
         try:
             result = job.finish()
             parameters = self.logic.getParameterNode()
-            table = store_follow_up(scene, result, parameters.follow_up)
+            prints = [print_of(visit.labels, visit.grid) for visit in result.visits]
+            table = store_follow_up(scene, result, prints, parameters.follow_up)
             update_chart(scene, table, result.facts)
             if parameters.registered:
                 add_registered(scene, table, result)
             else:
                 remove_registered(scene, table)
             parameters.follow_up = table
-            said = _("{count} visits were compared.").format(count=len(result.visits))
-            self.messages.say(" ".join([said, changed_words(result.changed)]).strip())
+            said = _("{count} visits were compared.")
+            self.messages.say(said.format(count=len(result.visits)))
         except Cancelled as cancelled:
             self.messages.say(error_in_words(cancelled))
         except Exception as error:
@@ -268,7 +280,9 @@ class FollowSection(VTKObservationMixin):
         boxes = (ui.lesionsOfComboBox, ui.baselineComboBox, ui.radiotherapyEdit)
         wereBlocked = [box.blockSignals(True) for box in boxes]
         ui.baselineComboBox.clear()
-        ui.baselineComboBox.addItems([_("first visit"), *(visit.date for visit in dated)])
+        after = bool(parameters is not None and parameters.radiotherapy)
+        first = _("first visit after radiotherapy") if after else _("first visit")
+        ui.baselineComboBox.addItems([first, *(visit.date for visit in dated)])
         marked = [n for n, visit in enumerate(dated, start=1) if visit.words.baseline]
         ui.baselineComboBox.currentIndex = marked[0] if marked else 0
         if parameters is not None:
@@ -287,9 +301,10 @@ class FollowSection(VTKObservationMixin):
             held = visit.node.GetSegmentation()
             for source, event in (
                 (visit.node, vtk.vtkCommand.ModifiedEvent),
+                (visit.node, slicer.vtkMRMLTransformableNode.TransformModifiedEvent),
                 (held, slicer.vtkSegmentation.SourceRepresentationModified),
                 (held, slicer.vtkSegmentation.SegmentAdded),
                 (held, slicer.vtkSegmentation.SegmentRemoved),
             ):
-                if not self.hasObserver(source, event, self.refreshLater):
-                    self.addObserver(source, event, self.refreshLater)
+                if not self.hasObserver(source, event, self.onVisitModified):
+                    self.addObserver(source, event, self.onVisitModified)

@@ -45,6 +45,7 @@ class VisitsTable:
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
+        self.table.verticalHeader().setVisible(False)
         self.table.cellChanged.connect(self.onCell)
 
     def show(self, visits: list[SceneVisit], enabled: bool) -> None:
