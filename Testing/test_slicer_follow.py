@@ -198,7 +198,9 @@ def _check_views(window, mrml):
     assert layout.GetViewArrangement() == layout.SlicerLayoutFourUpView
     window.click("followPageButton")
     (page,) = window.opened
-    assert "not an assessment" in Path(page.toLocalFile()).read_text(encoding="utf-8")
+    text = Path(page.toLocalFile()).read_text(encoding="utf-8")
+    assert "not an assessment" in text
+    assert "default-src 'none'" in text.partition("<body")[0]
 
 
 class TestDates:
@@ -399,6 +401,19 @@ class TestMeanwhile:
         monkeypatch.setattr(follow_section, "scene_visits", lambda *_: pytest.fail("looked"))
         add_visit(slicer_scene, "20250101")
         settle(follow)
+
+
+@pytest.mark.parametrize("facts", ["", "[]", '{"visits": [1], "regions": {"ET": 3}}', "{"])
+def test_a_record_that_cannot_be_read_says_so(follow, slicer_scene, facts):
+    table = slicer_scene.AddNewNodeByClass("vtkMRMLTableNode", "theirs")
+    table.SetAttribute("BrainTumorSeg.FollowUp", facts)
+    follow.parameters.follow_up = table
+    settle(follow)
+    assert "cannot be read; compare the visits again" in follow.ui.followLabel.text
+    assert not follow.ui.followPageButton.enabled
+    slicer_scene.RemoveNode(table)
+    settle(follow)
+    assert follow.ui.followLabel.text == ""
 
 
 class TestPrint:

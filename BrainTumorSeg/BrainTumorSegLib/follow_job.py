@@ -173,8 +173,8 @@ def _read(result: dict[str, Any]) -> tuple[dict[str, Any], str]:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if facts["format"] != FORMAT:
             raise ValueError(facts["format"])
-        for visit in facts["visits"]:  # places of files that are about to go
-            del visit["place"], visit["segmentation"]
+        for visit in facts["visits"]:  # files that are about to go, and what nobody told
+            del visit["place"], visit["segmentation"], visit["sequence"]
         return facts, (folder / PAGE).read_text(encoding="utf-8")
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise ScriptedModelsError(

@@ -20,6 +20,10 @@ FACTS, PAGE, PRINTS = (f"BrainTumorSeg.FollowUp{part}" for part in ("", "Page", 
 VISIT_ROLE = "BrainTumorSeg.visit"  # of references, with the number of the visit behind it
 DAY, VISIT = _("Day"), _("Visit")
 MINUS = "\N{MINUS SIGN}"
+_GUARD = (  # before a page that may come with the scene of a stranger: it loads and runs nothing
+    '<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+)
 
 
 def store_follow_up(
@@ -75,7 +79,7 @@ def page_of(table: TableNode) -> str:
     """
     try:
         packed = base64.b64decode(table.GetAttribute(PAGE) or "")
-        return zlib.decompress(packed).decode("utf-8")
+        return _GUARD + zlib.decompress(packed).decode("utf-8")
     except (ValueError, zlib.error) as error:
         raise InputError(
             found=_("a follow-up without its page"), action=_("compare the visits again")
@@ -147,7 +151,7 @@ def _fill(table: TableNode, facts: Mapping[str, Any]) -> None:
     if (products := facts["products"]) is not None:
         title = _("Product of diameters")
         values = [float(value) for value in products["values_mm2"]]
-        _add(table, _("{size} (mm\N{SUPERSCRIPT TWO})").format(size=title), values)
+        _add(table, _("{size} (mm²)").format(size=title), values)
         _add_changes(table, title, products)
     for measure, title in (
         ("volume", _("Calculated by volume")),

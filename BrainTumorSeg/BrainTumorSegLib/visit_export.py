@@ -11,7 +11,7 @@ import SimpleITK as sitk
 import slicer.util
 
 from scripted_models.geometry import Grid
-from scripted_models.images.volume_files import write_labels, write_volume
+from scripted_models.images.volume_files import write_labels
 from scripted_models.segmentation.result_folders import REPORT, SEGMENTATION
 
 from .place_check import lies_on
@@ -80,7 +80,7 @@ def _write(exported: ExportedVisit, folder: Path) -> None:
     write_labels(folder / SEGMENTATION, exported.labels, exported.grid)
     inputs: dict[str, str] = {}
     if visit.volume is not None:
-        write_volume(folder / IMAGE, _image(visit.volume))
+        sitk.WriteImage(_image(visit.volume), str(folder / IMAGE), False)  # packing takes seconds
         inputs[_sequence_of(visit)] = str(folder / IMAGE)
     report = {
         "case": exported.name,

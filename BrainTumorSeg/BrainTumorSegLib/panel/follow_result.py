@@ -15,7 +15,7 @@ from .messages import Messages
 from .plain_text import fill_cell, show_text
 
 MARGIN, SCROLL_BAR = 8, 14  # of tables, pixels
-MM2, NONE = "mm\N{SUPERSCRIPT TWO}", "\N{EN DASH}"
+NONE = "\N{EN DASH}"
 
 
 class FollowResultView:
@@ -43,20 +43,23 @@ class FollowResultView:
             changed: visits that are not what was compared.
         """
         facts, ui = facts_of(node), self.ui
+        lines = []
+        try:
+            if facts:
+                self._showVisits(facts, changed)
+                self._showLesions(facts)
+                limits = [*facts["warnings"], *_events(facts), facts["limits"]]
+                lines = [_changed_words(changed), *limits]
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            facts = {}  # of another version, or of a stranger
+        if node is not None and not facts:
+            lines = [_("The comparison in this scene cannot be read; compare the visits again.")]
         self._node = node if facts else None
-        for widget in (ui.followTable, ui.followLesionsTable, ui.followLabel):
-            widget.visible = bool(facts)
+        ui.followTable.visible = bool(facts)
+        ui.followLesionsTable.visible = bool(facts) and ui.followLesionsTable.rowCount > 0
+        ui.followLabel.visible = bool(lines)
         ui.followPageButton.enabled = bool(facts)
         ui.curvesButton.enabled = bool(facts) or ui.curvesButton.checked
-        if facts:
-            self._showVisits(facts, changed)
-            self._showLesions(facts)
-        lines = []
-        if facts:
-            lines = [_changed_words(changed), *facts["warnings"], *_events(facts), facts["limits"]]
-        elif node is not None:
-            lines = [_("The comparison in this scene cannot be read; compare the visits again.")]
-            ui.followLabel.visible = True
         show_text(ui.followLabel, "\n".join(str(line) for line in lines if line))
 
     def onShow(self, row: int, column: int = 0) -> None:
@@ -86,8 +89,8 @@ class FollowResultView:
             *(f"{name}\n(mL)" for name in regions),
             _two_lines(_("{region} since baseline").format(region=region)),
             _two_lines(_("{region} since nadir").format(region=region)),
-            _two_lines(_("Product ({unit})").format(unit=MM2)),
-            _("Calculated by") + "\n" + _("volume / product"),
+            _two_lines(_("Product (mm²)")),
+            _("Calculated") + "\n" + _("vol. / prod."),
         ]
         rows, tips = [], []
         for index, visit in enumerate(facts["visits"]):
@@ -121,7 +124,6 @@ class FollowResultView:
         ]
         tip = _("Volume of the lesion at each visit; empty: not there.")
         _fill(self.ui.followLesionsTable, titles, rows, [tip] * len(rows))
-        self.ui.followLesionsTable.visible = bool(rows)
 
 
 def _fill(table: Widget, titles: list[str], rows: list[list[str]], tips: list[str]) -> None:

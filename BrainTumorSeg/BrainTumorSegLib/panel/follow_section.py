@@ -228,7 +228,7 @@ class FollowSection(VTKObservationMixin):
         """Keep from which visit on changes are judged."""
         dated = [visit for visit in self.visits if visit.chosen]
         baseline = dated[index - 1] if 0 < index <= len(dated) else None
-        for visit in self.visits:
+        for visit in dated:
             keep_baseline(visit.node, visit is baseline)
         self.refresh()
 
@@ -288,7 +288,7 @@ class FollowSection(VTKObservationMixin):
         if parameters is not None:
             known = parameters.lesions_of if parameters.lesions_of in LESIONS_OF else "auto"
             ui.lesionsOfComboBox.currentIndex = LESIONS_OF.index(known)
-            if not ui.radiotherapyEdit.hasFocus():
+            if not ui.radiotherapyEdit.focus:
                 fill_field(ui.radiotherapyEdit, parameters.radiotherapy)
         for box, wasBlocked in zip(boxes, wereBlocked, strict=True):
             box.blockSignals(wasBlocked)

@@ -134,7 +134,7 @@ class VisitsTable:
             box = qt.QComboBox()
             box.addItems(texts)
             isClinical = column == CLINICAL_STATE
-            box.setAccessibleName(_("Clinical state") if isClinical else _("Confirmed"))
+            box.accessibleName = _("Clinical state") if isClinical else _("Confirmed")
             show_tool_tip(box, _CLINICAL_TIP if isClinical else _CONFIRMED_TIP)
             box.currentIndexChanged.connect(partial(self.onChoice, row, column, values))
             self.table.setCellWidget(row, column, box)
