@@ -66,7 +66,8 @@ def facts_of(table: TableNode) -> dict[str, Any]:
     """
     try:
         facts = json.loads(table.GetAttribute(FACTS) or "{}") if table is not None else {}
-        return facts if facts["visits"] and facts["regions"] else {}
+        named = [visit["name"] and visit["date"] for visit in facts["visits"]]
+        return facts if all(named) and facts["regions"] else {}
     except (KeyError, TypeError, ValueError):
         return {}
 
