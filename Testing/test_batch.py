@@ -64,7 +64,11 @@ class TestDone:
         return cases[0]
 
     def test_another_coding_or_more_files_are_not(self, batch, case):
-        for options in (OutputOptions(CODINGS["brats2023"]), OutputOptions(probabilities=True)):
+        for options in (
+            OutputOptions(CODINGS["brats2023"]),
+            OutputOptions(probabilities=True),
+            OutputOptions(necrosis="included"),
+        ):
             assert not replace(batch, options=options).is_done(case)
 
     def test_another_model_or_method_is_not(self, batch, case, segmenter):

@@ -1,6 +1,7 @@
 """Connected lesions: numbers, sizes, side, and what makes one measurable."""
 
 from dataclasses import fields
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from scripted_models.geometry import Grid
 from scripted_models.measurement.diameters import axial_diameters
+from scripted_models.measurement.inscribed_ball import largest_ball_mm
 from scripted_models.measurement.lesion_table import COLUMNS, lesion_rows
 from scripted_models.measurement.lesions import SMALLEST_ML, find_lesions
 
@@ -28,6 +30,7 @@ def boxes(*places, label=4):
     return labels
 
 
+ASIDE = 1e-6 * np.array(list(product((-1, 1), repeat=3)))  # from a point between voxels
 LARGE, SMALL = (4, 4, 4, 6, 14, 16), (14, 30, 40, 4, 6, 8)
 
 
@@ -116,12 +119,31 @@ class TestMeasurable:
     )
     def test_takes_two_slices_and_both_diameters(self, size, spacing_z, expected):
         depth, height, width = size
-        plus = np.zeros((height, width), bool)  # its lines are the diameters
-        plus[height // 2] = plus[:, width // 2] = True
+        rows, columns = np.mgrid[:height, :width] + 0.5
+        ellipse = np.hypot(2 * rows / height - 1, 2 * columns / width - 1) <= 1
         labels = np.zeros(SHAPE, np.uint8)
-        labels[4 : 4 + depth, 4 : 4 + height, 4 : 4 + width] = 4 * plus
+        labels[4 : 4 + depth, 4 : 4 + height, 4 : 4 + width] = 4 * ellipse
         place = grid(spacing_xyz_mm=(1.0, 1.0, spacing_z))
         assert find_lesions(labels, place).items[0].is_measurable is expected
+
+    @pytest.mark.parametrize("bent", [False, True])
+    def test_lines_along_a_bent_rim_make_no_nodule(self, bent):
+        labels = boxes((4, 4, 4, 8, 30, 4))
+        labels[4:12, 4:8, 4 : 4 + 30 * bent] = 4  # an L
+        item = find_lesions(labels, grid()).items[0]
+        assert not item.is_measurable
+        assert ("nodule" in item.shortcoming) is bent
+        labels[4:12, 4:14, 4:14] = 4
+        assert find_lesions(labels, grid()).items[0].is_measurable
+
+    @pytest.mark.parametrize("thick", [3, 12])
+    def test_shell_is_not_measured_where_its_top_is_cut_off(self, thick):
+        z, y, x = np.mgrid[:48, :48, :48] - 24
+        radius = np.sqrt(z**2 + y**2 + x**2)
+        labels = np.where((radius <= 20) & (radius > 20 - thick), 4, 0).astype(np.uint8)
+        item = find_lesions(labels, Grid((48, 48, 48))).items[0]
+        assert item.ball_mm == pytest.approx(thick, abs=1)
+        assert item.is_measurable is (thick > 10)
 
     def test_thin_rim_is_measurable_only_across_its_cavity(self):
         y, x = np.mgrid[:48, :60]
@@ -135,6 +157,31 @@ class TestMeasurable:
         assert included.items[0].is_measurable
         assert (excluded.necrosis, included.necrosis) == ("excluded", "included")
         assert included.items[0].diameters.longest_mm == pytest.approx(40, abs=1)
+
+
+class TestBall:
+    @pytest.mark.parametrize("size", [(7, 12, 9), (10, 10, 10), (11, 20, 12), (1, 3, 5)])
+    def test_of_a_box_is_as_wide_as_its_shortest_side(self, size):
+        mask = np.zeros((24, 24, 24), bool)
+        mask[tuple(slice(3, 3 + n) for n in size)] = True
+        place = Grid((24, 24, 24), (0.5, 0.5, 0.5))
+        assert largest_ball_mm(mask, place) == pytest.approx(min(size) / 2)
+
+    @given(st.integers(0, 2**32 - 1), st.sampled_from((0.6, 1.0, 2.5)))
+    @settings(max_examples=15, deadline=None)
+    def test_agrees_with_a_slow_search(self, seed, spacing_z):
+        mask = np.random.default_rng(seed).random((3, 4, 5)) < 0.9
+        near = np.pad(mask, 1)
+        half = np.stack(np.meshgrid(*(np.arange(2 * n + 1) / 2 for n in mask.shape)), -1)
+        half = half.reshape(-1, 3)  # 0 is the first border
+        inside = [
+            all(near[tuple(np.floor(p + aside).astype(int) + 1)] for aside in ASIDE) for p in half
+        ]
+        points = half * (spacing_z, 1.0, 1.0)
+        out = points[~np.array(inside)]
+        radii = [np.linalg.norm(out - p, axis=1).min() for p in points[inside]]
+        found = largest_ball_mm(mask, Grid((5, 4, 3), (1.0, 1.0, spacing_z)))
+        assert found == pytest.approx(2 * max(radii, default=0))
 
 
 def test_rows_have_the_columns_of_the_table():

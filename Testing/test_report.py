@@ -12,6 +12,9 @@ import SimpleITK as sitk
 
 from scripted_models.errors import ResourceError
 from scripted_models.evaluation.folder_scores import COLUMNS, Evaluation
+from scripted_models.geometry import Grid
+from scripted_models.measurement.lesion_table import lesion_record
+from scripted_models.measurement.lesions import find_lesions
 from scripted_models.pictures.render import png_bytes
 from scripted_models.reporting.case_report import CaseReport
 from scripted_models.reporting.html_report import (
@@ -120,6 +123,24 @@ class TestContent:
         assert "41.3 x 9.0 mm" in text
         without = {"ET": {"voxels": 0, "volume_ml": 0.0}}
         assert "axial" not in Page(html_report([case(measurements=without)], "t")).text
+
+    def test_lesions_have_a_table_that_says_what_is_not_measurable(self):
+        labels = np.zeros((8, 40, 40), np.uint8)
+        labels[1:5, 2:18, 2:18] = labels[5:8, 30:35, 30:35] = labels[0, 39, 39] = 4
+        lesions = lesion_record(find_lesions(labels, Grid((40, 40, 8)), labels >= 0))
+        page = Page(html_report([case(lesions=lesions)], "t"))
+        largest = lesions["items"][0]["diameters"]
+        for part in (
+            f"{largest['longest_mm']:.1f} x {largest['perpendicular_mm']:.1f}",
+            "right",
+            "left",
+            "yes",
+            f"no: {lesions['items'][1]['shortcoming']}",
+            "do not cross necrosis",
+            "1 part below 0.05 mL, together 0.00 mL, left out",
+        ):
+            assert part in page.text
+        assert "Lesions" not in Page(html_report([case()], "t")).text
 
     def test_unknown_and_infinite_values(self):
         text = Page(html_report([case(metrics=scores(math.nan, hd95_mm=math.inf))], "t")).text

@@ -16,8 +16,9 @@ from scripted_models.geometry import Grid
 from scripted_models.inference import choose_device
 from scripted_models.labels import LABELS, REGIONS, region_mask
 from scripted_models.measurement.diameters import axial_diameters
+from scripted_models.measurement.lesions import find_lesions
 from scripted_models.measurement.volumes import measure
-from scripted_models.segmentation.outputs import INTERNAL, write_outputs
+from scripted_models.segmentation.outputs import INTERNAL, OutputOptions, write_outputs
 from scripted_models.segmentation.result import Segmentation
 from scripted_models.sequences import SEQUENCES
 
@@ -266,7 +267,7 @@ class TestMeasure:
         assert [row.name for row in rows][-3:] == list(REGIONS)
 
 
-def written_report(labels, grid, folder):
+def written_report(labels, grid, folder, options=INTERNAL):
     """Report of a case with these labels, as `segment` writes it."""
     volumes = {sequence: np.ones(labels.shape, np.float32) for sequence in SEQUENCES}
     probabilities = np.eye(len(LABELS), dtype=np.float32)[labels].transpose(3, 0, 1, 2)
@@ -284,7 +285,7 @@ def written_report(labels, grid, folder):
         memory_steps=(),
         seconds={},
     )
-    write_outputs(folder, Case("c", {}), result, load_model("TwoPathCNN"), INTERNAL)
+    write_outputs(folder, Case("c", {}), result, load_model("TwoPathCNN"), options)
     return json.loads((folder / "c" / "report.json").read_text(encoding="utf-8"))
 
 
@@ -303,6 +304,24 @@ def test_report_holds_sizes_and_diameters(tmp_path):
     assert enhancing["perpendicular_mm"] == found.perpendicular_mm
     assert enhancing["slice_index"] == 3
     assert np.array_equal(enhancing["longest_ends_lps_mm"], found.longest_ends_lps_mm)
+
+
+@pytest.mark.parametrize("necrosis", ["excluded", "included"])
+def test_report_holds_lesions_measured_as_asked(tmp_path, necrosis):
+    labels = np.zeros((8, 32, 32), np.uint8)
+    labels[2:5, 4:26, 6:28] = 4
+    labels[2:5, 6:24, 8:26] = 1  # leaves a thin rim
+    labels[7, 1, 1] = 4
+    grid = Grid((32, 32, 8), (1.0, 1.0, 3.0))
+    report = written_report(labels, grid, tmp_path, OutputOptions(necrosis=necrosis))["lesions"]
+    lesion = find_lesions(labels, grid, necrosis=necrosis).items[0]
+    assert (report["region"], report["necrosis"], report["left_out"]) == ("ET", necrosis, 1)
+    (item,) = report["items"]
+    assert (item["number"], item["slices"], item["voxels"]) == (1, 3, lesion.voxels)
+    assert item["measurable"] is (necrosis == "included")
+    assert bool(item["shortcoming"]) is (necrosis == "excluded")
+    assert item["diameters"]["longest_mm"] == lesion.diameters.longest_mm
+    assert np.array_equal(item["centroid_lps_mm"], lesion.centroid_lps_mm)
 
 
 def test_report_without_enhancing_tumor_has_no_diameters(tmp_path):

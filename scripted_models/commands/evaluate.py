@@ -42,6 +42,11 @@ def add_parser(subparsers: Any) -> None:
         choices=sorted(CODINGS),
         help="label coding of the predictions, where no file states it (default: internal labels)",
     )
+    parser.add_argument(
+        "--lesion-wise",
+        action="store_true",
+        help="add lesion-wise Dice and HD95, and HD95, as the BraTS 2023 challenge defines them",
+    )
     parser.add_argument("--progress", choices=FORMATS, default="bar")
     parser.set_defaults(run=run)
 
@@ -50,6 +55,10 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Score all cases or images, write the metrics and print them beside the papers'."""
     _refuse_run_as_output(options.output)
     progress.stage("score", 0.0)
+    if options.voc and options.lesion_wise:
+        raise InputError(
+            found="--lesion-wise with --voc", expected="it with --truth only", action="leave it out"
+        )
     if options.voc:
         return _voc(options, progress)
     if options.split or options.sbd or options.overlays:
@@ -67,6 +76,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         options.output,
         truth_coding=CODINGS[options.coding] if options.coding else None,
         prediction_coding=CODINGS[options.prediction_coding] if options.prediction_coding else None,
+        lesion_wise=options.lesion_wise,
         on_case=lambda done, total, name: progress.update(done / total),
     )
     for text in evaluation.warnings:

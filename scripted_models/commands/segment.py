@@ -45,6 +45,8 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     text = "grid of the result of raw volumes: native (of the reference, of a sequence) or 1 mm"
     grids = ("reference", "working", *SEQUENCES)
     add("--result-grid", choices=grids, default="reference", help=text)
+    text = "whether diameters may cross necrosis, cavities and bays (default: excluded, as RANO)"
+    add("--necrosis", choices=("excluded", "included"), default="excluded", help=text)
     add("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     add("--progress", choices=FORMATS, default="bar")
     text = "end when this process is gone (for programs that start this one)"
@@ -108,7 +110,11 @@ def run(options: Namespace, progress: Progress) -> int:
     progress.message(f"model {segmenter.model.name} on {segmenter.placement.reason}")
     coding = CODINGS[options.coding]
     wanted = OutputOptions(
-        coding, options.probabilities, options.uncertainty, options.keep_prepared
+        coding,
+        options.probabilities,
+        options.uncertainty,
+        options.keep_prepared,
+        options.necrosis,
     )
     batch = Batch(segmenter, options.output, wanted, options.resume)
     batch.run(cases, progress, lambda written: _tell(written, wanted, progress))

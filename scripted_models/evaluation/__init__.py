@@ -1,7 +1,9 @@
 """Scores of label maps against ground truth.
 
 `folder_scores` scores a folder of predictions, which `pairing` matches with the ground truth;
-`metrics` has the metrics of a region, `confusion` the one confusion matrix, of any classes.
+`metrics` has the metrics of a region, `confusion` the one confusion matrix, of any classes;
+`challenge_scores` has those of the BraTS challenges, lesion by lesion, with the surfaces of
+`surfels`. `score_notes` says what readers must know of them.
 `paper_tables` holds the rows that Havaei et al. print, `experiment_rows` sets experiments beside
 them, `confidence_table` compares the estimated with the measured Dice. From outside call
 `evaluate_folders` and what writes tables.

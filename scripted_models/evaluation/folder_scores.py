@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,13 @@ from scripted_models.cases.label_maps import LabelMap, read_labels
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confusion import ConfusionMatrix
 from scripted_models.evaluation.exchanged_labels import IMPLIED_NOTE, SeenLabels
-from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS, region_metrics
+from scripted_models.evaluation.metrics import (
+    CHALLENGE_METRICS,
+    DEFINITIONS,
+    EMPTY_MASK_POLICY,
+    METRICS,
+    region_metrics,
+)
 from scripted_models.evaluation.pairing import (
     assumed_coding,
     chosen_cases,
@@ -27,6 +33,12 @@ from scripted_models.evaluation.pairing import (
     unused_predictions,
 )
 from scripted_models.evaluation.paper_tables import escaped, markdown_beside_paper
+from scripted_models.evaluation.score_notes import (
+    coding_notes,
+    empty_notes,
+    lesion_notes,
+    voxel_notes,
+)
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.header_findings import label_map_doubts
 from scripted_models.labels import LABELS, REGIONS, LabelCoding, region_mask
@@ -45,7 +57,7 @@ class Evaluation:
 
     Attributes:
         name: what was scored; heads the rows of tables.
-        cases: case -> region -> column (see COLUMNS) -> value. A region that the truth's coding
+        cases: case -> region -> column (see `columns`) -> value. A region that the truth's coding
             does not define is absent.
         coding_notes: sentences about the label codings of the truth.
         warnings: sentences about files that were not used.
@@ -62,7 +74,18 @@ class Evaluation:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences that a reader of the numbers must know."""
-        return (*self.coding_notes, *_empty_notes(self))
+        return (*self.coding_notes, *empty_notes(self.counts))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """COLUMNS, and those of the challenges where all cases have them."""
+        return (*COLUMNS, *CHALLENGE_METRICS) if self.is_lesion_wise else COLUMNS
+
+    @property
+    def is_lesion_wise(self) -> bool:
+        """Whether all cases have the scores of the challenges."""
+        rows = [row for scores in self.cases.values() for row in scores.values()]
+        return bool(rows) and all(set(CHALLENGE_METRICS) <= set(row) for row in rows)
 
     @property
     def mean(self) -> Scores:
@@ -104,8 +127,9 @@ class Evaluation:
         return [scores[region] for scores in self.cases.values() if region in scores]
 
     def _over_cases(self, statistic: Callable[[list[float]], Any]) -> Scores:
+        columns = self.columns
         return {
-            region: {c: float(statistic([row[c] for row in self._rows(region)])) for c in COLUMNS}
+            region: {c: float(statistic([row[c] for row in self._rows(region)])) for c in columns}
             for region in self._regions()
         }
 
@@ -118,6 +142,7 @@ def evaluate_folders(
     truth_coding: LabelCoding | None = None,
     prediction_coding: LabelCoding | None = None,
     only: Collection[str] | None = None,
+    lesion_wise: bool = False,
     on_case: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Score predicted label maps and write metrics.csv, metrics.json and comparison.md.
@@ -134,6 +159,7 @@ def evaluate_folders(
             `label_statements`) when the truth's own coding is not the internal one, because then
             two readings are plausible. Where a file states another coding, it is refused.
         only: names of the cases to score; None scores all that have a truth.
+        lesion_wise: add the scores of the BraTS challenges (see `challenge_scores`).
         on_case: called with (number done, number of all, case) after each case.
 
     Returns:
@@ -160,7 +186,7 @@ def evaluate_folders(
     seen = SeenLabels()
     for done, case in enumerate(cases, start=1):
         pair = _read_pair(case, found[case.name], truth_coding, prediction_coding)
-        scores[case.name], counted = _score_case(*pair)
+        scores[case.name], counted = _score_case(*pair, lesion_wise)
         voxels += counted
         codings += [("Ground truth", pair[0].coding), ("Predictions", pair[1].coding)]
         seen.add(*pair)
@@ -170,7 +196,7 @@ def evaluate_folders(
             on_case(done, len(cases), case.name)
     seen.refuse_exchanged()
     name = Path(predictions).resolve().name
-    notes = (*_coding_notes(codings), *([IMPLIED_NOTE] if seen.count else []))
+    notes = (*coding_notes(codings), *([IMPLIED_NOTE] if seen.count else []))
     evaluation = Evaluation(name, scores, notes, tuple(dict.fromkeys(warnings)), voxels)
     if output is not None:
         write_reports(evaluation, Path(output))
@@ -195,7 +221,9 @@ def comparison_table(evaluation: Evaluation) -> str:
 
 def comparison_notes(evaluation: Evaluation) -> list[str]:
     """Return the sentences that belong below the comparison: notes, scores of voxels, warnings."""
-    return [*evaluation.notes, *_voxel_notes(evaluation), *evaluation.warnings]
+    lesion_wise = lesion_notes(evaluation.cases) if evaluation.is_lesion_wise else []
+    notes = (*voxel_notes(evaluation.voxels), *lesion_wise)
+    return [*evaluation.notes, *notes, *evaluation.warnings]
 
 
 def write_reports(evaluation: Evaluation, output: Path) -> None:
@@ -236,13 +264,20 @@ def _read_pair(
     return truth, prediction
 
 
-def _score_case(truth: LabelMap, prediction: LabelMap) -> tuple[Scores, ConfusionMatrix]:
+def _score_case(
+    truth: LabelMap, prediction: LabelMap, lesion_wise: bool
+) -> tuple[Scores, ConfusionMatrix]:
     grid, maps = truth.grid, (prediction.labels, truth.labels)
     regions = [r for r in truth.coding.regions if r in prediction.coding.regions]
     scores = region_metrics(*maps, grid, regions)
     for region, row in scores.items():
         row["truth_ml"] = _volume_ml(truth.labels, region, grid)
         row["prediction_ml"] = _volume_ml(prediction.labels, region, grid)
+    if lesion_wise:
+        from scripted_models.evaluation.challenge_scores import challenge_metrics  # loads MONAI
+
+        for region, added in challenge_metrics(*maps, grid, regions).items():
+            scores[region] |= added
     predicted, true = maps
     if truth.coding.merged_necrosis:
         predicted, true = (np.where(labels == 3, 1, labels) for labels in maps)
@@ -251,20 +286,6 @@ def _score_case(truth: LabelMap, prediction: LabelMap) -> tuple[Scores, Confusio
 
 def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:
     return int(np.count_nonzero(region_mask(labels, region))) * grid.voxel_volume_ml
-
-
-def _coding_notes(codings: Iterable[tuple[str, LabelCoding]]) -> list[str]:
-    """Return sentences about what codings join and leave out, each once."""
-    notes = []
-    for whose, coding in codings:
-        absent = [region for region in REGIONS if region not in coding.regions]
-        if coding.note and whose == "Ground truth":
-            notes.append(f"Ground truth of coding '{coding.name}': {coding.note}.")
-        if absent:
-            notes.append(
-                f"{whose}: coding '{coding.name}' does not define {', '.join(absent)}: left out."
-            )
-    return sorted(dict.fromkeys(notes))
 
 
 def _counts(rows: list[dict[str, float]]) -> dict[str, int]:
@@ -277,39 +298,20 @@ def _counts(rows: list[dict[str, float]]) -> dict[str, int]:
     }
 
 
-def _empty_notes(evaluation: Evaluation) -> list[str]:
-    notes = []
-    for region, count in evaluation.counts.items():
-        one = count["only_truth_empty"] + count["only_prediction_empty"]
-        if one or count["both_empty"]:
-            notes.append(
-                f"Region {region}: {count['both_empty']} of {count['cases']} cases are empty in "
-                f"both (Dice 1, HD95 0) and {one} in one of the two (Dice 0, HD95 the image "
-                "diagonal)."
-            )
-    return notes
-
-
-def _voxel_notes(evaluation: Evaluation) -> list[str]:
-    if not evaluation.voxels.counts.any():
-        return []
-    values = (f"{name.replace('_', ' ')} {x:.3f}" for name, x in evaluation.voxels.summary.items())
-    return [f"Over the voxels of all cases, as PASCAL VOC counts pixels: {', '.join(values)}."]
-
-
 def _csv_text(evaluation: Evaluation) -> str:
     lines = (
-        (case, region, *(f"{row[column]:.6f}" for column in COLUMNS))
+        (case, region, *(f"{row[column]:.6f}" for column in evaluation.columns))
         for case, scores in (*evaluation.cases.items(), ("mean", evaluation.mean))
         for region, row in scores.items()
     )
-    return csv_text([("case", "region", *COLUMNS), *lines])
+    return csv_text([("case", "region", *evaluation.columns), *lines])
 
 
 def _json_text(evaluation: Evaluation) -> str:
     content = {
         **evaluation.to_dict(),
         "empty_mask_policy": EMPTY_MASK_POLICY,
+        "definitions": {column: DEFINITIONS[column] for column in evaluation.columns},
         "versions": {
             "scripted_models": scripted_models.__version__,
             "numpy": np.__version__,

@@ -31,6 +31,35 @@ from scripted_models.geometry import Grid
 from scripted_models.labels import REGIONS, region_mask
 
 METRICS = ("dice", "sensitivity", "ppv", "specificity", "hd95_mm")
+CHALLENGE_METRICS = (  # by `challenge_scores`
+    "brats_hd95_mm",
+    "lesion_dice",
+    "lesion_hd95_mm",
+    "lesions_found",
+    "lesions_missed",
+    "lesions_false",
+)
+DEFINITIONS = {
+    "dice": "2 |P and T| / (|P| + |T|) of the predicted mask P and the true mask T of a region",
+    "sensitivity": "|P and T| / |T|",
+    "ppv": "|P and T| / |P|",
+    "specificity": "|not P and not T| / |not T|",
+    "hd95_mm": "larger of the two directed 95th percentiles of the distances between the surface "
+    "voxels of P and T; 0 where both are empty, the diagonal of the volume where one is",
+    "truth_ml": "volume of T",
+    "prediction_ml": "volume of P",
+    "brats_hd95_mm": "as the BraTS 2023 challenge computes it: between surface elements at the "
+    "corners of voxels, percentiles of their area; 0 where both are empty, 374 where one is",
+    "lesion_dice": "BraTS 2023 (gliomas): mean Dice over the lesions of T, with 0 for missed and "
+    "for false ones; parts of T that are together after three dilations are one lesion, one of 50 "
+    "cubic mm or less is ignored",
+    "lesion_hd95_mm": "BraTS 2023 (gliomas): mean HD95 over the same lesions, with 374 for missed "
+    "and for false ones",
+    "lesions_found": "lesions of T, above 50 cubic mm, that a lesion of P touches within three "
+    "dilations",
+    "lesions_missed": "lesions of T, above 50 cubic mm, that none touches",
+    "lesions_false": "lesions of P that touch no lesion of T",
+}
 EMPTY_MASK_POLICY = (
     "both masks empty: dice, sensitivity and ppv 1, hd95_mm 0; exactly one empty: dice, "
     "sensitivity and ppv 0, hd95_mm the diagonal of the volume; specificity is always the true "
@@ -105,7 +134,7 @@ def hausdorff95_mm(
     if not first.any() or not second.any():
         raise ValueError("an empty mask has no surface")
     # All surface voxels lie inside the box, so cropping changes no distance between them.
-    box = _bounding_box(first | second)
+    box = bounding_box(first | second)
     surfaces = [_surface(mask[box]) for mask in (first, second)]
     directed = (
         _distance_map_mm(surfaces[1], spacing_xyz_mm)[surfaces[0]],
@@ -126,12 +155,14 @@ def _check_shapes(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> None
             raise ValueError(f"array {array.shape} does not fit the grid {grid.shape_zyx}")
 
 
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+def bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
+    """Return the smallest box around a mask that is not empty, with a margin inside the array."""
     box = []
     for axis in range(mask.ndim):
         others = tuple(a for a in range(mask.ndim) if a != axis)
         used = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(int(used[0]), int(used[-1]) + 1))
+        first, last = max(int(used[0]) - margin, 0), int(used[-1]) + margin
+        box.append(slice(first, min(last + 1, mask.shape[axis])))
     return tuple(box)
 
 

@@ -6,6 +6,7 @@ from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
 from scripted_models.evaluation.folder_scores import Evaluation, comparison_table, evaluate_folders
+from scripted_models.measurement.lesion_table import lesion_record
 from scripted_models.pictures.render import (
     picture_input,
     render_montage,
@@ -75,6 +76,7 @@ def _page(
         montage=render_montage(volumes["flair"], labels, spacing, true_labels),
         volumes_ml=found.volumes_ml,
         measurements=measurement_table(found),
+        lesions=lesion_record(found.lesions),
         metrics=evaluation.cases[case.name],
         warnings=found.warnings,
         facts={

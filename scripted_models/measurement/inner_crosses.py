@@ -179,6 +179,6 @@ def _chords(u: np.ndarray, v: np.ndarray, places: np.ndarray, slack: float) -> n
     share = np.clip((places[place] - u[edge, 0]) / (u[edge, 1] - u[edge, 0]), 0, 1)
     height = v[edge, 0] + share * (v[edge, 1] - v[edge, 0])
     order = np.lexsort((height, place))  # in turn a line enters and leaves the region
-    place, height = place[order].reshape(-1, 2), height[order].reshape(-1, 2)
-    across = (height[:, 0] <= slack) & (height[:, 1] >= -slack)
-    return np.stack([places[place[across]], height[across]], axis=2)
+    owner, ends = place[order].reshape(-1, 2), height[order].reshape(-1, 2)
+    across = (ends[:, 0] <= slack) & (ends[:, 1] >= -slack)
+    return np.stack([places[owner[across]], ends[across]], axis=2)

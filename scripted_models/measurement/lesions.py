@@ -7,9 +7,16 @@ the BraTS challenges of 2023 and later ignore in gliomas, or a ball of 4.6 mm.
 What makes a lesion measurable follows Wen et al. 2010 ("Updated response assessment criteria for
 high-grade gliomas", J Clin Oncol 28(11):1963-1972): both diameters of an axial slice at least 10
 mm, on two slices or more; where slices are thicker than 5 mm, at least twice their thickness. Gaps
-count, too, so the distance of the slices stands for their thickness. A cystic or surgical cavity is
-not measured, and necrosis is none of the enhancing tumor: lines do not cross them, unless asked. A
-thin rim around a cavity is then not measurable.
+count, too, so the distance of the slices stands for their thickness.
+
+A cystic or surgical cavity is not measured there, and necrosis is none of the enhancing tumor:
+lines do not cross them, unless asked. A lesion around a cavity is not measurable unless it has a
+nodule of 10 mm. But two lines of 10 mm also fit along a bent rim, or into the slice that cuts off
+the top of a shell. So the lesion must be as thick as the thinnest nodule that holds both lines: a
+diamond with them as diagonals holds a ball of `NODULE` times their length. Of a flat lesion its
+height suffices, and one voxel may be missing.
+
+The text of RANO 2.0 (Wen et al. 2023, J Clin Oncol 41(33)) was not at hand: it is taken to agree.
 """
 
 from collections.abc import Sequence
@@ -28,11 +35,13 @@ from scripted_models.measurement.diameters import (
     axial_diameters,
     bounding_box,
 )
+from scripted_models.measurement.inscribed_ball import largest_ball_mm
 
 Box = tuple[slice, ...]
 
 MEASURABLE_MM = 10.0  # both diameters, at least
 MEASURABLE_SLICES = 2
+NODULE = 0.5**0.5  # thickness of the thinnest nodule with two lines of length 1
 SMALLEST_ML = 0.05
 BOTH_SHARE = 0.1  # of the voxels on the lesser side: the lesion is on both; heads are tilted
 
@@ -52,6 +61,10 @@ class Lesion:
         first_slice: index of the first one, along the grid's axis nearest to superior-inferior.
         last_slice: index of the last one.
         least_mm: what both diameters must reach.
+        ball_mm: diameter of the largest ball inside.
+        has_nodule: the ball is as large as that of a nodule, or as the lesion is high, within one
+            voxel.
+        necrosis: whether lines may cross it; where they may, no nodule is asked for.
         diameters: the two diameters.
     """
 
@@ -65,13 +78,28 @@ class Lesion:
     first_slice: int
     last_slice: int
     least_mm: float
+    ball_mm: float
+    has_nodule: bool
+    necrosis: Necrosis
     diameters: Diameters
 
     @property
+    def shortcoming(self) -> str:
+        """Why the lesion is not measurable; empty when it is."""
+        if self.slices < MEASURABLE_SLICES:
+            return f"on {self.slices} slice only"
+        for name in ("longest", "perpendicular"):
+            length = getattr(self.diameters, f"{name}_mm")
+            if length < self.least_mm:
+                return f"{name} diameter {length:.1f} mm, below {self.least_mm:g} mm"
+        if self.necrosis == "excluded" and not self.has_nodule:
+            return f"no nodule of {self.least_mm:g} mm: a rim, {self.ball_mm:.1f} mm thick at most"
+        return ""
+
+    @property
     def is_measurable(self) -> bool:
-        """Whether both diameters are long enough, and the lesion on at least two slices."""
-        shorter = min(self.diameters.longest_mm, self.diameters.perpendicular_mm)
-        return shorter >= self.least_mm and self.slices >= MEASURABLE_SLICES
+        """Whether diameters and nodule are large enough, and on at least two slices."""
+        return not self.shortcoming
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +198,8 @@ def _lesion(
     found = axial_diameters(mask, inner, necrosis)
     if found is None:
         raise ValueError(f"no voxel has the number {number}")
+    ball_mm, least_mm = largest_ball_mm(mask, inner), least_diameter_mm(grid)
+    height_mm = mask.shape[2 - across] * grid.spacing_xyz_mm[across]
     return Lesion(
         number=number,
         region=region,
@@ -180,7 +210,10 @@ def _lesion(
         slices=len(used),
         first_slice=int(used[0]),
         last_slice=int(used[-1]),
-        least_mm=least_diameter_mm(grid),
+        least_mm=least_mm,
+        ball_mm=ball_mm,
+        has_nodule=ball_mm > min(NODULE * least_mm, height_mm) - max(grid.spacing_xyz_mm),
+        necrosis=necrosis,
         diameters=replace(found, slice_index=found.slice_index + start[across]),
     )
 
@@ -195,7 +228,10 @@ def side_of(x_lps_mm: np.ndarray, middle_x: float) -> str:
 
 def mean_x(brain: np.ndarray, grid: Grid) -> float:
     """Return the mean left-right position of the voxels of a brain, LPS, mm."""
-    return float(_points_lps(np.argwhere(brain)[:, ::-1].mean(axis=0)[None], grid)[0, 0])
+    others = ((0, 1), (0, 2), (1, 2))  # of x, y and z
+    counts = (np.count_nonzero(brain, axis=axes) for axes in others)
+    mean_xyz = [np.average(np.arange(len(count)), weights=count) for count in counts]
+    return float(_points_lps(np.array([mean_xyz]), grid)[0, 0])
 
 
 def _points_lps(index_xyz: np.ndarray, grid: Grid) -> np.ndarray:

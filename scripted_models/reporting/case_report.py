@@ -9,16 +9,28 @@ from typing import Any
 import numpy as np
 
 from scripted_models.evaluation.metrics import METRICS
-from scripted_models.labels import LABELS, REGIONS
+from scripted_models.labels import LABELS, REGION_NAMES, REGIONS
+from scripted_models.measurement.lesions import SMALLEST_ML
 from scripted_models.pictures.panels import LABEL_COLORS
 from scripted_models.pictures.render import png_bytes
 from scripted_models.reporting.cell_text import (
+    UNKNOWN,
     fact_label,
     fact_text,
     known,
     region_title,
     shown,
 )
+
+_MEASURABLE_NOTE = (
+    "Measurable: both axial diameters at least 10 mm, or twice the distance of slices that lie "
+    "more than 5 mm apart, and two slices or more (Wen et al. 2010)."
+)
+_NECROSIS_NOTES = {
+    "excluded": "The lines of the diameters do not cross necrosis, cavities and bays. A rim "
+    "that is too thin for a nodule of 10 mm is not measurable.",
+    "included": "The lines of the diameters may cross necrosis, cavities and bays.",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,7 @@ class CaseReport:
         montage: slices through the tumor, likewise.
         volumes_ml: predicted volume in mL by label name and region name.
         measurements: 'measurements' of report.json; the diameters of ET are shown.
+        lesions: 'lesions' of report.json.
         metrics: region -> metric name -> value, when the ground truth is known; a `truth_ml` entry
             is shown beside the predicted volume.
         warnings: sentences for the reader.
@@ -43,6 +56,7 @@ class CaseReport:
     montage: np.ndarray | bytes | None = None
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
     measurements: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lesions: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] | None = None
     warnings: Sequence[str] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -93,6 +107,27 @@ class VolumeRow:
 
 
 @dataclass(frozen=True)
+class LesionRow:
+    """A lesion as the page sets it.
+
+    Attributes:
+        number: from 1.
+        volume_ml: its volume.
+        side: of the patient, or a dash.
+        slices: that it touches.
+        diameters: the two of them in mm.
+        measurable: yes, or no with the reason.
+    """
+
+    number: int
+    volume_ml: float
+    side: str
+    slices: int
+    diameters: str
+    measurable: str
+
+
+@dataclass(frozen=True)
 class CaseSection:
     """A case as the page sets it.
 
@@ -104,6 +139,8 @@ class CaseSection:
         volumes: rows of the volume table.
         has_truth: some volume of the ground truth is known.
         diameters: a line below the volumes.
+        lesions: rows of the table of lesions.
+        lesions_note: sentences below it.
         scores: title of a region, and its values in the order of METRICS.
         montage: picture of axial slices.
     """
@@ -115,6 +152,8 @@ class CaseSection:
     volumes: list[VolumeRow]
     has_truth: bool
     diameters: str
+    lesions: list[LesionRow]
+    lesions_note: str
     scores: list[tuple[str, list[float | None]]]
     montage: Picture | None
 
@@ -135,6 +174,8 @@ def case_section(case: CaseReport, told: Mapping[str, object]) -> CaseSection:
         volumes=_volume_rows(case),
         has_truth=any("truth_ml" in row for row in (case.metrics or {}).values()),
         diameters=_diameters(case),
+        lesions=[_lesion_row(item) for item in case.lesions.get("items", ())],
+        lesions_note=_lesions_note(case.lesions),
         scores=[
             (region_title(region), [known(row.get(metric)) for metric in METRICS])
             for region, row in (case.metrics or {}).items()
@@ -171,5 +212,35 @@ def _diameters(case: CaseReport) -> str:
     enhancing = case.measurements.get("ET", {})
     if "longest_mm" not in enhancing:
         return ""
-    longest, other = (shown(enhancing[name], "mm") for name in ("longest_mm", "perpendicular_mm"))
-    return f"{region_title('ET')}, axial: {longest} x {other} mm"
+    return f"{region_title('ET')}, axial: {_lengths(enhancing)} mm"
+
+
+def _lengths(diameters: Mapping[str, Any]) -> str:
+    return " x ".join(shown(diameters[name], "mm") for name in ("longest_mm", "perpendicular_mm"))
+
+
+def _lesion_row(item: Mapping[str, Any]) -> LesionRow:
+    return LesionRow(
+        item["number"],
+        item["volume_ml"],
+        item["side"] or UNKNOWN,
+        item["slices"],
+        _lengths(item["diameters"]),
+        "yes" if item["measurable"] else f"no: {item['shortcoming']}",
+    )
+
+
+def _lesions_note(lesions: Mapping[str, Any]) -> str:
+    """Say what counts as a lesion, how it was measured, and what was left out."""
+    if not lesions or not (lesions["items"] or lesions["left_out"]):
+        return ""
+    parts = [
+        f"Connected parts of the {REGION_NAMES[lesions['region']]}, largest first.",
+        _MEASURABLE_NOTE,
+        _NECROSIS_NOTES[lesions["necrosis"]],
+    ]
+    if count := lesions["left_out"]:
+        what = "1 part" if count == 1 else f"{count} parts"
+        volume = shown(lesions["left_out_ml"], "ml")
+        parts += [f"{what} below {SMALLEST_ML} mL, together {volume} mL, left out."]
+    return " ".join(parts)

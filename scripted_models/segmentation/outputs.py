@@ -5,7 +5,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,8 @@ from scripted_models.cases.case import Case
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
+from scripted_models.measurement.diameters import Necrosis
+from scripted_models.measurement.lesion_table import lesion_record
 from scripted_models.pictures.render import picture_input, render_overlay, write_png
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.image_preparation import Prepared
@@ -45,12 +47,14 @@ class OutputOptions:
         probabilities: write those of all classes and the uncertainty, too.
         uncertainty: write the uncertainty alone.
         prepared: write raw volumes as they were prepared, brain mask and transforms, too.
+        necrosis: whether diameters may cross it, 'excluded' or 'included'.
     """
 
     coding: LabelCoding = CODINGS["internal"]
     probabilities: bool = False
     uncertainty: bool = False
     prepared: bool = False
+    necrosis: Necrosis = "excluded"
 
     @property
     def shows_uncertainty(self) -> bool:
@@ -105,6 +109,7 @@ def write_outputs(
     """
     started = time.monotonic()
     inputs = inputs or CaseInputs.of(case)
+    segmentation = replace(segmentation, necrosis=options.necrosis)
     target = make_folder(output) / case.name
     try:
         with tempfile.TemporaryDirectory(prefix=BEGUN, dir=output) as scratch:
@@ -140,7 +145,8 @@ def is_written(
     """Tell whether this model has segmented these inputs before, and written what is wanted.
 
     The content of the inputs decides, not their place or date. Edited results count as results.
-    Reports without a word about preparation count as `AUTOMATIC`.
+    Reports without a word about preparation count as `AUTOMATIC`, those without lesions as measured
+    in the usual way.
     """
     folder = Path(output) / case.name
     wanted = [SEGMENTATION, *([UNCERTAINTY] if options.shows_uncertainty else [])]
@@ -155,6 +161,10 @@ def is_written(
     if not expected.items() <= report.items():
         return False
     if not is_as_asked(preparation, report.get("prepare")):
+        return False
+    lesions = report.get("lesions")
+    measured = lesions.get("necrosis") if isinstance(lesions, dict) else INTERNAL.necrosis
+    if measured != options.necrosis:
         return False
     try:
         return report.get("inputs_sha256") == inputs.contents
@@ -213,6 +223,7 @@ def _report(
         "coding": coding.name,
         "volumes_ml": segmentation.volumes_ml,
         "measurements": measurement_table(segmentation),
+        "lesions": lesion_record(segmentation.lesions),
         "estimated_dice": {region: round(dice, 4) for region, dice in promised.items()},
         "doubtful_slices": [index + 1 for index in segmentation.doubtful_slices],
         "grid": asdict(segmentation.grid),

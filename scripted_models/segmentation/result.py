@@ -10,7 +10,8 @@ from scripted_models.errors import Problem
 from scripted_models.geometry import Grid
 from scripted_models.inference import CPU_AFTER_GPU, Placement, Rung
 from scripted_models.labels import region_mask
-from scripted_models.measurement.diameters import Diameters, axial_diameters
+from scripted_models.measurement.diameters import Diameters, Necrosis, axial_diameters
+from scripted_models.measurement.lesions import Lesions, find_lesions
 from scripted_models.measurement.volumes import Measurement, measure
 from scripted_models.preparation.image_preparation import Prepared
 
@@ -42,6 +43,8 @@ class Segmentation:
         prepared: how the volumes were prepared; None where they are as in the files.
         working_volumes_ml: label or region -> mL on the grid that the network saw; of prepared
             volumes only.
+        brain: bool (z, y, x) on `grid`; None where it is not known.
+        necrosis: whether diameters may cross it (see `axial_diameters`).
     """
 
     labels: np.ndarray
@@ -59,6 +62,8 @@ class Segmentation:
     asked: Mapping[str, str] = field(default_factory=dict)
     prepared: Prepared | None = None
     working_volumes_ml: Mapping[str, float] = field(default_factory=dict)
+    brain: np.ndarray | None = None
+    necrosis: Necrosis = "excluded"
 
     @cached_property
     def sizes(self) -> tuple[Measurement, ...]:
@@ -68,7 +73,12 @@ class Segmentation:
     @cached_property
     def diameters(self) -> Diameters | None:
         """The two diameters of the enhancing region; None without any."""
-        return axial_diameters(region_mask(self.labels, "ET"), self.grid)
+        return axial_diameters(region_mask(self.labels, "ET"), self.grid, self.necrosis)
+
+    @cached_property
+    def lesions(self) -> Lesions:
+        """The connected lesions, with their diameters."""
+        return find_lesions(self.labels, self.grid, self.brain, self.necrosis)
 
     @property
     def volumes_ml(self) -> dict[str, float]:

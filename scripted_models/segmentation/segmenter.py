@@ -158,6 +158,7 @@ class Segmenter:
             asked=asked_and_lacked(self.preparation, read.lacks_extractor),
             prepared=read.prepared,
             working_volumes_ml=before,
+            brain=place.brain,
         )
 
     def _volumes_ml(self, probabilities: np.ndarray, volumes: CaseVolumes) -> dict[str, float]:
