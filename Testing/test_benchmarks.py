@@ -192,6 +192,29 @@ def test_a_moved_case_knows_where_its_head_is(stripped_case, moved_cases, tmp_pa
     assert brains["t1c"][0][truth > 0].mean() > 0.98
 
 
+@pytest.mark.usefixtures("moved_cases")
+def test_a_repeated_scan_shows_the_same_brain_elsewhere(stripped_case, tmp_path):
+    repeats = importlib.import_module("repeat_scans")
+    first = stripped_case.images["t1c"].read()
+    copy = repeats.repeated(stripped_case, tmp_path, np.random.default_rng(2), 2)
+    second = copy.images["t1c"].read()
+    assert second.GetSpacing()[2] == pytest.approx(2 * first.GetSpacing()[2])
+    brains = [(sitk.GetArrayFromImage(image) > 0) for image in (first, second)]
+    ml = [
+        b.sum() * Grid.of(i).voxel_volume_ml for b, i in zip(brains, (first, second), strict=True)
+    ]
+    assert ml[1] == pytest.approx(ml[0], rel=0.1)
+    assert set(copy.images) == {"t1", "t1c", "t2", "flair"}
+
+
+def test_the_coefficient_of_repeatability(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    repeats = importlib.import_module("repeat_scans")
+    # variances 2 and 0: 1.96 * sqrt(2 * 1); volumes below 1 mL have no percentage
+    assert repeats.repeatability([[10, 12], [0.5, 0.5]]).split(" | ")[::2] == ["2.77", "1"]
+    assert repeats.repeatability([[0.1, 0.1]]) == "0.00 | - | 0"
+
+
 def overlap(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 

@@ -1,12 +1,18 @@
 """Lesions matched over visits: made balls that grow, shrink, move, split, merge, come and go."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from follow_fixtures import balls
+import SimpleITK as sitk
+from follow_fixtures import balls, turned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripted_models.follow_up.alignment import Alignment, brought, matching_grid
 from scripted_models.follow_up.matching import LEAST_ML, TOLERANCE_MM, match_lesions
+from scripted_models.follow_up.visit_data import Visit
+from scripted_models.follow_up.visit_source import Moment, Told
 from scripted_models.geometry import Grid
 from scripted_models.measurement.lesions import find_lesions
 
@@ -114,23 +120,71 @@ class TestTolerance:
         satellite = balls(MM, (A, 7), ((A[0] + 11, A[1], A[2]), 2.4))
         assert told(matched([(A, 7)], satellite)) == [(1, "split", ("1",), ("1a", "1b"))]
 
-    def test_small_parts_are_counted_apart(self):
+    def test_parts_too_small_for_a_lesion_are_none(self):
         labels = balls(MM, (A, 7))
         labels[3, 3, 48:53] = 4
-        result = matched(labels, labels)
-        assert len(result.tracks) == 1
-        assert result.small_ml == pytest.approx((0.005, 0.005))
-
-    def test_what_is_left_of_a_lesion_stays_however_small(self):
+        assert len(matched(labels, labels).tracks) == 1
         rest = balls(MM, (B, 5))
         rest[15, 30, 13] = 4  # one voxel at the center of A
-        result = matched([(A, 5), (B, 5)], rest)
-        assert told(result) == []
-        assert min(track.volumes_ml[1] for track in result.tracks) == pytest.approx(0.001)
+        assert told(matched([(A, 5), (B, 5)], rest)) == [(1, "vanished", ("1",), ())]
 
     def test_no_tumor_at_all(self):
         result = matched([], [(A, 5)], [])
         assert told(result) == [(1, "new", (), ("1",)), (2, "vanished", ("1",), ())]
+
+
+RESLICED = Grid((52, 60, 16), (1.1, 0.9, 2.4), (-29.0, -27.0, -18.0))
+degrees, shifts = st.floats(-8, 8), st.floats(-5, 5)
+VISITS = (  # (center, radius) of each ball, and what happens
+    [((-15, 0, 0), 6), ((0, 0, 0), 5), ((14, 8, 0), 5)],
+    [((-15, 0, 0), 7), ((-4, 0, 0), 7), ((14, -9, 2), 4)],  # 1 and 2 merge, 3 goes, 4 comes
+    [((-16, 0, 0), 5), ((0, 0, 0), 5), ((14, -9, 2), 5)],  # they split
+)
+EVENTS = [
+    (1, "merged", ("1", "2"), ("1+2",)),
+    (1, "new", (), ("4",)),
+    (1, "vanished", ("3",), ()),
+    (2, "split", ("1+2",), ("(1+2)a", "(1+2)b")),
+]
+
+
+class TestMotion:
+    @settings(max_examples=6)
+    @given(st.tuples(degrees, degrees, degrees), st.tuples(shifts, shifts, shifts))
+    def test_moved_and_resliced_visits_tell_the_same(self, turn, shift):
+        self.check(turned(turn, shift), (0.0, 0.0, 0.0))
+
+    @settings(max_examples=6)
+    @given(st.tuples(*[st.floats(-0.8, 0.8)] * 3))
+    def test_so_do_registrations_that_are_off(self, error):
+        self.check(turned(), error)
+
+    def check(self, motion, error):
+        wrong = sitk.Euler3DTransform()
+        wrong.SetTranslation(error)
+        back = sitk.CompositeTransform([wrong, motion.GetInverse()])
+        stays = Alignment(sitk.Euler3DTransform())
+        visits = [
+            visit_of(MM, VISITS[0]),
+            visit_of(RESLICED, VISITS[1], motion),
+            visit_of(MM, VISITS[2]),
+        ]
+        alignments = [stays, Alignment(back), stays]
+        grid = matching_grid(visits, alignments, MM)
+        found = [find_lesions(visit.labels, visit.grid) for visit in visits]
+        numbers = [
+            brought(lesions.numbers, visit.grid, alignment, grid)
+            for lesions, visit, alignment in zip(found, visits, alignments, strict=True)
+        ]
+        for lesions, placed in zip(found, numbers, strict=True):
+            assert set(np.unique(placed)) == {0, *(item.number for item in lesions.items)}
+        assert told(match_lesions(found, numbers)) == EVENTS
+
+
+def visit_of(grid, found, motion=None):
+    place = Path("visit")
+    labels = balls(grid, *found, motion=motion)
+    return Visit("visit", place, place, Moment(day=0), Told(), labels, grid, ("WT", "TC", "ET"))
 
 
 centers = st.sampled_from([A, B, C, (15, 10, -8), (0, 0, 10)])
@@ -144,21 +198,16 @@ visits = st.lists(
 class TestProperties:
     @settings(max_examples=8)
     @given(visits)
-    def test_every_voxel_is_in_one_track_or_told_to_be_small(self, found):
+    def test_every_lesion_is_in_one_track(self, found):
         labels = [balls(MM, *visit.items()) for visit in found]
         result = matched(*labels)
         for index, each in enumerate(labels):
+            parts = [part for track in result.tracks for part in track.parts[index]]
+            large = [n for n in find_lesions(each, MM).items if n.volume_ml >= LEAST_ML]
+            assert sorted(part.lesion.number for part in parts) == [n.number for n in large]
+            assert len({part.name for part in parts}) == len(parts)
             volumes = sum(track.volumes_ml[index] for track in result.tracks)
-            assert volumes + result.small_ml[index] == pytest.approx((each == 4).sum() / 1000)
-            names = [part.name for track in result.tracks for part in track.parts[index]]
-            assert len(names) == len(set(names))
-
-    @settings(max_examples=8)
-    @given(visits)
-    def test_small_parts_are_small(self, found):
-        result = matched(*(balls(MM, *visit.items()) for visit in found))
-        first = [part.lesion for track in result.tracks for part in track.parts[0]]
-        assert all(lesion.volume_ml >= LEAST_ML for lesion in first)
+            assert volumes == pytest.approx(sum(n.volume_ml for n in large))
 
     @settings(max_examples=6)
     @given(visits)

@@ -15,6 +15,7 @@ from scripted_models.follow_up.visit_dates import date_in, parse_date
 from scripted_models.follow_up.visit_table import read_table, told_of
 from scripted_models.follow_up.visits import find_visits
 from scripted_models.geometry import Grid
+from scripted_models.images.volume_files import write_volume
 
 SMALL = Grid((12, 11, 10))
 
@@ -110,6 +111,24 @@ class TestReading:
         first, _ = find_visits([visit("20240101", known_labels=[0, 2]), visit("20240201")])
         assert read_visit(first).regions == ()
 
+    def test_the_image_in_whose_space_the_result_lies(self, visit, tmp_path):
+        labels = np.zeros(SMALL.shape_zyx, np.float32)
+        labels[3:6, 3:6, 3:6] = 7
+        for name in ("t1c", "flair"):
+            write_volume(tmp_path / f"{name}.nii.gz", SMALL.image_from(labels))
+        inputs = {name: str(tmp_path / f"{name}.nii.gz") for name in ("t1c", "flair")}
+        plain = visit("20240101", inputs=inputs)
+        prepared = visit("20240201", inputs=inputs, preparation={"reference": "flair"})
+        onto = visit(
+            "20240301",
+            inputs=inputs,
+            preparation={"reference": "flair"},
+            prepare={"result_grid": "t1c"},
+        )
+        found = [read_visit(source) for source in find_visits([plain, prepared, onto])]
+        assert [each.sequence for each in found] == ["t1c", "flair", "t1c"]
+        assert all(each.read_head().is_stripped for each in found)
+
     def test_an_image_that_is_gone_is_told(self, visit):
         paths = {"t1c": "/nowhere/t1c.nii.gz"}
         first, _ = find_visits([visit("20240101", inputs=paths), visit("20240201")])
@@ -139,6 +158,15 @@ class TestTables:
         late = read_visit(found[1])
         assert set(np.unique(late.labels)) == {0, 4}
         assert any("no image for the registration" in note for note in late.notes)
+
+    def test_an_image_that_is_named_must_be_there(self, visit, tmp_path, capsys):
+        visit("one")
+        columns = ("visit", "day", "segmentation", "image")
+        rows = [(name, day, "one/segmentation.nii.gz", "none.nii") for name, day in ("a0", "b9")]
+        table = self.write(tmp_path, columns, *rows)
+        assert main(["follow", str(table), "--output", str(tmp_path / "out")]) == 2
+        assert "none.nii" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
 
     def test_a_coding_that_the_file_contradicts(self, visit, tmp_path):
         visit("one", label=3)

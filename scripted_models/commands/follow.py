@@ -63,7 +63,8 @@ def run(options: Namespace, progress: Progress) -> int:
     if options.end_with is not None:
         end_with(options.end_with)
     give_way()
-    from scripted_models.follow_up.assessment import Wanted, assess
+    from scripted_models.follow_up.assessment import assess
+    from scripted_models.follow_up.choices import Wanted
     from scripted_models.follow_up.follow_outputs import refuse_others, write_follow_up
     from scripted_models.follow_up.visit_data import read_visit
     from scripted_models.reporting.follow_page import follow_page

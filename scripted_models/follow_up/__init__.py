@@ -5,6 +5,8 @@
     visit_dates     dates of visits: of a table, a report, a folder's name, or days of the user
     visit_table     visits in a table (TSV or CSV)
     visit_data      `Visit`: labels and head of a visit, read
+    visit_doubts    what the user should know about the visits together
+    choices         baseline, reference, region of the lesions
     new_visits      case folders among the visits, segmented first
     alignment       each visit registered rigidly to one of them
     matching        lesions matched over visits: split, merged, new, vanished

@@ -14,7 +14,7 @@ from scripted_models.errors import Problem
 from scripted_models.follow_up.visit_data import Visit
 from scripted_models.geometry import Grid
 from scripted_models.preparation.doubts import registration_doubts
-from scripted_models.preparation.rigid_registration import Registration, register
+from scripted_models.preparation.rigid_registration import Head, Registration, register
 
 MATCHING_MM = 1.0
 _MARGIN_MM = 6.0  # around all tumors; more than the tolerance of the matching
@@ -55,12 +55,13 @@ def align(
         reference: index of the one that stays.
         told: called with the share that is done, 0 to 1.
     """
+    fixed = visits[reference].read_head()
     found = []
     for index, visit in enumerate(visits):
         if index == reference:
             found.append(Alignment(sitk.Euler3DTransform()))
         else:
-            found.append(_aligned(visits[reference], visit, _share(told, index, len(visits))))
+            found.append(_aligned(fixed, visit, _share(told, index, len(visits))))
         told((index + 1) / len(visits))
     return found
 
@@ -69,11 +70,12 @@ def _share(told: Callable[[float], None], index: int, count: int) -> Callable[[f
     return lambda share: told((index + share) / count)
 
 
-def _aligned(fixed: Visit, moving: Visit, told: Callable[[float], None]) -> Alignment:
-    if fixed.head is None or moving.head is None:  # the visit has said so
+def _aligned(fixed: Head | None, visit: Visit, told: Callable[[float], None]) -> Alignment:
+    moving = visit.read_head() if fixed is not None else None
+    if fixed is None or moving is None:  # reading the visits has said so
         return Alignment(sitk.Euler3DTransform())
-    found = register(fixed.head, moving.head, told)
-    doubts = tuple(registration_doubts(moving.name, found, of_one_visit=False))
+    found = register(fixed, moving, told)
+    doubts = tuple(registration_doubts(visit.name, found, of_one_visit=False))
     transform = sitk.Euler3DTransform() if found.stays else found.transform
     return Alignment(transform, found, doubts)
 

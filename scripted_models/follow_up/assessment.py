@@ -1,15 +1,12 @@
 """All visits of a patient compared: regions, lesions, events, categories."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 import numpy as np
 
-from scripted_models.cases.time_points import is_time_point, without_time_point
-from scripted_models.errors import InputError, listed
 from scripted_models.follow_up.alignment import Alignment, align, brought, matching_grid
+from scripted_models.follow_up.choices import Choices, Wanted, choices_of
 from scripted_models.follow_up.growth import Series
 from scripted_models.follow_up.matching import Event, Matched, Part, Track, match_lesions
 from scripted_models.follow_up.repeatability import MEASURED, Repeatability
@@ -22,6 +19,7 @@ from scripted_models.follow_up.response import (
     categories,
 )
 from scripted_models.follow_up.visit_data import Visit
+from scripted_models.follow_up.visit_doubts import doubts_of_visits
 from scripted_models.geometry import Grid
 from scripted_models.labels import ENHANCING, NON_ENHANCING, REGIONS, region_mask
 from scripted_models.measurement.lesions import Lesions, find_lesions
@@ -29,26 +27,6 @@ from scripted_models.measurement.volumes import measure
 from scripted_models.runtime.progress import Progress
 
 MOST_TARGETS = 3  # the largest measurable lesions of the baseline
-LESIONS_OF = ("auto", "ET", "WT")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How visits are compared.
-
-    Attributes:
-        baseline: name of the visit; empty: the first, or the first after the radiotherapy.
-        reference: name of the visit to which the others are registered; empty: the baseline.
-        lesions: region of the lesions; 'auto': ET, and WT where no visit has any.
-        radiotherapy: when it ended; None: not told.
-        repeatability: error of the method.
-    """
-
-    baseline: str = ""
-    reference: str = ""
-    lesions: str = "auto"
-    radiotherapy: date | int | None = None
-    repeatability: Repeatability = MEASURED
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,38 +36,54 @@ class FollowUp:
     Attributes:
         visits: in the order of time.
         alignments: of each visit, to the reference.
-        baseline: index of a visit.
-        reference: index of a visit.
-        region: of the lesions.
+        choices: baseline, reference, region of the lesions, end of a radiotherapy.
         regions: region -> its volume at each visit, mL.
         matched: the lesions.
         lesions: track -> volume at each visit, mL, in the order of `matched.tracks`.
         targets: roots of the lesions whose products are summed.
         products: sum of the products of the targets at each visit, mm2; None without any target.
         responses: measure -> index of a visit -> category.
-        radiotherapy_day: when it ended, counted as the visits' days; None: not told.
         warnings: sentences.
+        repeatability: error of the method.
     """
 
     visits: tuple[Visit, ...]
     alignments: tuple[Alignment, ...]
-    baseline: int
-    reference: int
-    region: str
+    choices: Choices
     regions: Mapping[str, Series]
     matched: Matched
     lesions: tuple[Series, ...]
     targets: frozenset[int]
     products: Series | None
     responses: Mapping[str, Mapping[int, Category]]
-    radiotherapy_day: int | None
     warnings: tuple[str, ...]
     repeatability: Repeatability = field(default=MEASURED)
+
+    @property
+    def baseline(self) -> int:
+        """Index of the visit from which on changes are judged."""
+        return self.choices.baseline
+
+    @property
+    def reference(self) -> int:
+        """Index of the visit to which the others are registered."""
+        return self.choices.reference
+
+    @property
+    def region(self) -> str:
+        """Region of the lesions."""
+        return self.choices.region
 
     @property
     def events(self) -> tuple[Event, ...]:
         """What happened to lesions, in the order of time."""
         return self.matched.events
+
+    @property
+    def small_parts_ml(self) -> list[float]:
+        """Volume at each visit of what is too small for a lesion."""
+        whole = self.regions[self.region].values
+        return [max(0.0, ml - sum(s.values[v] for s in self.lesions)) for v, ml in enumerate(whole)]
 
     def is_target(self, track: Track) -> bool:
         """Whether the products of a lesion are summed."""
@@ -110,50 +104,51 @@ def assess(
         InputError: a visit that is named and is not there, or no region that all visits can tell.
     """
     wanted, progress = wanted or Wanted(), progress or Progress()
-    after = _radiotherapy_day(visits, wanted.radiotherapy)
-    baseline = _baseline(visits, wanted.baseline, after)
-    reference = _named(visits, wanted.reference, "--reference", baseline)
+    choices = choices_of(visits, wanted)
     progress.stage("register", 0.0)
-    alignments = align(visits, reference, lambda share: progress.update(0.8 * share))
+    alignments = align(visits, choices.reference, lambda share: progress.update(0.8 * share))
     progress.stage("match", 0.8)
-    region = _lesion_region(visits, wanted.lesions)
-    found = [lesions_of(visit, region) for visit in visits]
-    grid = matching_grid(visits, alignments, visits[reference].grid)
+    matched = _matched(visits, alignments, choices)
+    progress.update(1.0)
+    error, baseline = wanted.repeatability, choices.baseline
+    days, explains = _days(visits), _explains(error, choices.region)
+    regions = _regions(visits, baseline, error)
+    targets = _targets(matched, baseline)
+    products = _products(matched, targets, days, baseline)
+    seen = _seen(visits, alignments, matched, targets, baseline)
+    sizes = {VOLUME: regions[choices.region], PRODUCT: products}
+    told = (seen, choices.region == "ET", choices.radiotherapy_day)
+    return FollowUp(
+        visits=tuple(visits),
+        alignments=tuple(alignments),
+        choices=choices,
+        regions=regions,
+        matched=matched,
+        lesions=tuple(Series(t.volumes_ml, days, baseline, explains) for t in matched.tracks),
+        targets=targets,
+        products=products,
+        responses={
+            rule.measure: categories(rule, series, *told)
+            for rule in RULES
+            if (series := sizes[rule.measure]) is not None
+        },
+        warnings=tuple(doubts_of_visits(visits, alignments, wanted.lesions, choices.region)),
+        repeatability=error,
+    )
+
+
+def _days(visits: Sequence[Visit]) -> tuple[int, ...]:
+    return tuple(visit.day for visit in visits)
+
+
+def _matched(visits: Sequence[Visit], alignments: Sequence[Alignment], choices: Choices) -> Matched:
+    found = [lesions_of(visit, choices.region) for visit in visits]
+    grid = matching_grid(visits, alignments, visits[choices.reference].grid)
     placed = [
         _placed(lesions, visit, alignment, grid)
         for lesions, visit, alignment in zip(found, visits, alignments, strict=True)
     ]
-    matched = match_lesions(found, placed)
-    progress.update(1.0)
-    regions = _regions(visits, baseline, wanted.repeatability)
-    days = tuple(visit.day for visit in visits)
-    explains = _explains(wanted.repeatability, region)
-    targets = _targets(matched, baseline)
-    products = _products(matched, targets, days, baseline)
-    seen = _seen(visits, alignments, matched, targets, baseline)
-    sizes = {VOLUME: regions[region], PRODUCT: products}
-    return FollowUp(
-        visits=tuple(visits),
-        alignments=tuple(alignments),
-        baseline=baseline,
-        reference=reference,
-        region=region,
-        regions=regions,
-        matched=matched,
-        lesions=tuple(
-            Series(track.volumes_ml, days, baseline, explains) for track in matched.tracks
-        ),
-        targets=targets,
-        products=products,
-        responses={
-            rule.measure: categories(rule, series, seen, region == "ET", after)
-            for rule in RULES
-            if (series := sizes[rule.measure]) is not None
-        },
-        radiotherapy_day=after,
-        warnings=tuple(_warnings(visits, alignments, wanted.lesions, region)),
-        repeatability=wanted.repeatability,
-    )
+    return match_lesions(found, placed)
 
 
 def lesions_of(visit: Visit, region: str) -> Lesions:
@@ -177,70 +172,12 @@ def _placed(lesions: Lesions, visit: Visit, alignment: Alignment, grid: Grid | N
     return brought(lesions.numbers, visit.grid, alignment, grid)
 
 
-def _baseline(visits: Sequence[Visit], name: str, after: int | None) -> int:
-    if name or after is None:
-        return _named(visits, name, "--baseline", 0)
-    later = [index for index, visit in enumerate(visits) if visit.day >= after]
-    if not later or later[0] == len(visits) - 1:
-        raise InputError(
-            found=f"{len(later) or 'no'} visit after the end of the radiotherapy",
-            expected="at least two, of which the first is the baseline",
-            action="correct the date, or name another baseline with --baseline",
-        )
-    return later[0]
-
-
-def _named(visits: Sequence[Visit], name: str, option: str, otherwise: int) -> int:
-    names = [visit.name for visit in visits]
-    if not name:
-        return otherwise
-    if name not in names:
-        raise InputError(
-            found=f"{option} {name}", expected=f"one of the visits {listed(names)}", action=""
-        )
-    if option == "--baseline" and names.index(name) == len(names) - 1:
-        raise InputError(
-            found=f"{option} {name}, the last visit",
-            expected="a visit that others follow",
-            action="name another",
-        )
-    return names.index(name)
-
-
-def _radiotherapy_day(visits: Sequence[Visit], end: date | int | None) -> int | None:
-    """Return the end of a radiotherapy counted as the days of the visits."""
-    if end is None or isinstance(end, int):
-        return end
-    first = next((visit for visit in visits if visit.moment.date), None)
-    if first is None or first.moment.date is None:
-        raise InputError(
-            found="a date of the radiotherapy, and visits with days alone",
-            expected="a day for it, or dates of the visits",
-            action="give its day",
-        )
-    return (end - first.moment.date).days + first.day
-
-
-def _lesion_region(visits: Sequence[Visit], wanted: str) -> str:
-    if wanted == "auto":
-        enhances = any(region_mask(visit.labels, "ET").any() for visit in visits)
-        wanted = "ET" if enhances and all("ET" in visit.regions for visit in visits) else "WT"
-    lacking = [visit.name for visit in visits if wanted not in visit.regions]
-    if lacking:
-        raise InputError(
-            found=f"labels that cannot tell {wanted} ({listed(lacking)})",
-            expected=f"visits that tell {wanted}",
-            action="choose others, or another region with --lesions",
-        )
-    return wanted
-
-
 def _explains(error: Repeatability, region: str) -> Callable[[float, float], bool]:
     return lambda before, after: error.explains(region, before, after)
 
 
 def _regions(visits: Sequence[Visit], baseline: int, error: Repeatability) -> dict[str, Series]:
-    days = tuple(visit.day for visit in visits)
+    days = _days(visits)
     sizes = [{m.name: m.volume_ml for m in measure(visit.labels, visit.grid)} for visit in visits]
     return {
         region: Series(
@@ -309,30 +246,3 @@ def _seen(
 
 def _is_new(part: Part, matched: Matched, baseline: int) -> bool:
     return all(matched.born[root] > baseline for root in part.roots)
-
-
-def _warnings(
-    visits: Sequence[Visit], alignments: Sequence[Alignment], wanted: str, region: str
-) -> list[str]:
-    """Return what the user should know, as sentences."""
-    told = [note for visit in visits for note in visit.notes]
-    told += [problem.sentence for alignment in alignments for problem in alignment.problems]
-    stems = {without_time_point(visit.name) for visit in visits}
-    named = sorted(stem for stem in stems if re.search(r"\d", stem) and not is_time_point(stem))
-    if len(named) > 1:
-        told.append(
-            f"Found names of {len(named)} patients ({listed(named)}), expected one; check that all "
-            "visits are of the same patient."
-        )
-    patients = dict.fromkeys(visit.patient for visit in visits if visit.patient)
-    if len(patients) > 1:
-        told.append(
-            f"Found {len(patients)} patient numbers in DICOM, expected one; check that all visits "
-            "are of the same patient."
-        )
-    if region == "WT" and wanted == "auto":
-        told.append(
-            "No visit has enhancing tumor that all can tell: the lesions are those of the whole "
-            "tumor."
-        )
-    return told

@@ -15,7 +15,14 @@ from scripted_models.follow_up.follow_tables import (
     visit_lines,
 )
 from scripted_models.follow_up.growth import Change, Series
-from scripted_models.follow_up.matching import LEAST_ML, LEAST_SHARE, TOLERANCE_MM, Part, Track
+from scripted_models.follow_up.matching import (
+    LEAST_ML,
+    LEAST_SHARE,
+    TOLERANCE_MM,
+    Event,
+    Part,
+    Track,
+)
 from scripted_models.follow_up.repeatability import SOURCE
 from scripted_models.follow_up.response import LIMITS, RULES, Category
 from scripted_models.runtime.atomic_files import write_together
@@ -86,7 +93,7 @@ def facts_of(found: FollowUp) -> dict[str, object]:
         "baseline": found.visits[found.baseline].name,
         "reference": found.visits[found.reference].name,
         "lesion_region": found.region,
-        "radiotherapy_day": found.radiotherapy_day,
+        "radiotherapy_day": found.choices.radiotherapy_day,
         "visits": [_visit(found, index) for index in range(len(found.visits))],
         "regions": {
             region: _series(found, series, "ml") for region, series in found.regions.items()
@@ -95,16 +102,8 @@ def facts_of(found: FollowUp) -> dict[str, object]:
             _lesion(found, track, series)
             for track, series in zip(found.matched.tracks, found.lesions, strict=True)
         ],
-        "events": [
-            {
-                "visit": found.visits[event.visit].name,
-                "kind": event.kind,
-                "before": list(event.before),
-                "after": list(event.after),
-            }
-            for event in found.events
-        ],
-        "small_parts_ml": [round(ml, 4) for ml in found.matched.small_ml],
+        "events": [_event(found, event) for event in found.events],
+        "small_parts_ml": [round(ml, 4) for ml in found.small_parts_ml],
         "targets": [track.name for track in found.matched.tracks if found.is_target(track)],
         "products": found.products and _series(found, found.products, "mm2"),
         "responses": {
@@ -114,29 +113,43 @@ def facts_of(found: FollowUp) -> dict[str, object]:
             ]
             for measure, by_visit in found.responses.items()
         },
-        "rules": {
-            "thresholds_percent": {
-                rule.measure: {
-                    "partial": rule.partial,
-                    "minor": rule.minor,
-                    "progression": rule.progression,
-                }
-                for rule in RULES
-            },
-            "matching": {
-                "least_ml": LEAST_ML,
-                "least_share": LEAST_SHARE,
-                "tolerance_mm": TOLERANCE_MM,
-            },
-            "repeatability": {
-                "percent": dict(found.repeatability.percent),
-                "least_ml": found.repeatability.least_ml,
-                "source": SOURCE,
-            },
-        },
+        "rules": _rules(found),
         "limits": LIMITS,
         "warnings": list(found.warnings),
         "versions": {"scripted_models": __version__},
+    }
+
+
+def _rules(found: FollowUp) -> dict[str, object]:
+    """Return thresholds, matching and error as they were used."""
+    return {
+        "thresholds_percent": {
+            rule.measure: {
+                "partial": rule.partial,
+                "minor": rule.minor,
+                "progression": rule.progression,
+            }
+            for rule in RULES
+        },
+        "matching": {
+            "least_ml": LEAST_ML,
+            "least_share": LEAST_SHARE,
+            "tolerance_mm": TOLERANCE_MM,
+        },
+        "repeatability": {
+            "percent": dict(found.repeatability.percent),
+            "least_ml": found.repeatability.least_ml,
+            "source": SOURCE,
+        },
+    }
+
+
+def _event(found: FollowUp, event: Event) -> dict[str, object]:
+    return {
+        "visit": found.visits[event.visit].name,
+        "kind": event.kind,
+        "before": list(event.before),
+        "after": list(event.after),
     }
 
 

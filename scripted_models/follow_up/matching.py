@@ -9,7 +9,7 @@ The rule, visit by visit in the order of time:
   merged (1 and 2 become 1+2). A lesion without a successor has vanished; its place is kept, so that
   it can return.
 - Parts below 0.05 mL, the 50 voxels of 1 mm below which the BraTS challenges of 2023 leave lesions
-  out, count for their region only, unless one is all that is left of a lesion.
+  out, count for their region only.
 
 What has ever split or merged is one track: its volume is the sum of its parts, so that a curve has
 no steps where voxels touch by chance.
@@ -115,13 +115,11 @@ class Matched:
         tracks: by number.
         events: in the order of time.
         born: number of a lesion -> visit at which it was first seen.
-        small_ml: volume of the parts of each visit that are too small to be lesions.
     """
 
     tracks: tuple[Track, ...]
     events: tuple[Event, ...]
     born: dict[int, int]
-    small_ml: tuple[float, ...]
 
 
 @dataclass(eq=False)
@@ -154,16 +152,13 @@ def match_lesions(found: Sequence[Lesions], numbers: Sequence[np.ndarray]) -> Ma
     born: dict[int, int] = {}
     children: dict[frozenset[str], str] = {}
     by_visit: list[list[Part]] = []
-    small = []
     for visit, (lesions, placed) in enumerate(zip(found, numbers, strict=True)):
         groups = list(_groups(known, lesions, placed))
         parts: list[Part] = []
         for group in groups:
             parts += _continued(group, visit, lesions, placed, known, events, born, children)
-        kept = {part.lesion.number for part in parts}
-        small.append(sum(item.volume_ml for item in lesions.items if item.number not in kept))
         by_visit.append(parts)
-    return Matched(_tracks(by_visit), tuple(events), born, tuple(small))
+    return Matched(_tracks(by_visit), tuple(events), born)
 
 
 def _continued(
@@ -234,11 +229,10 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def _groups(known: Sequence[_Known], lesions: Lesions, placed: np.ndarray) -> Iterator[_Group]:
     """Yield what belongs together, in the order of the lesions' volumes; then what is gone."""
-    links = _links(known, lesions, placed)
-    large = [item.number for item in lesions.items if item.volume_ml >= LEAST_ML]
-    open_numbers = sorted({*large, *(number for _, number in links)})
+    numbers_here = [item.number for item in lesions.items if item.volume_ml >= LEAST_ML]
+    links = _links(known, numbers_here, placed)
     taken: set[int] = set()
-    for first in open_numbers:
+    for first in numbers_here:
         if first in taken:
             continue
         numbers, places = {first}, set()
@@ -254,30 +248,32 @@ def _groups(known: Sequence[_Known], lesions: Lesions, placed: np.ndarray) -> It
     yield _Group([one for k, one in enumerate(known) if k not in linked], [])
 
 
-def _links(known: Sequence[_Known], lesions: Lesions, placed: np.ndarray) -> set[tuple[int, int]]:
+def _links(
+    known: Sequence[_Known], numbers: Sequence[int], placed: np.ndarray
+) -> set[tuple[int, int]]:
     """Return pairs of known lesions (by index) and lesions of the visit (by number)."""
-    sizes = np.bincount(placed.ravel(), minlength=len(lesions.items) + 1)
-    large = {item.number for item in lesions.items if item.volume_ml >= LEAST_ML}
+    sizes = np.bincount(placed.ravel(), minlength=max(numbers, default=0) + 1)
     links: set[tuple[int, int]] = set()
     for index, one in enumerate(known):
         shared = np.bincount(placed.ravel()[one.voxels], minlength=len(sizes))
         least = LEAST_SHARE * np.minimum(sizes, len(one.voxels))
-        over = [n for n in range(1, len(sizes)) if shared[n] and shared[n] >= least[n]]
-        found = [n for n in over if n in large] or over[:1]  # the largest of what is left
-        links |= {(index, number) for number in found}
-    links |= _near(known, large, placed, links)
+        links |= {(index, n) for n in numbers if shared[n] and shared[n] >= least[n]}
+    links |= _near(known, numbers, placed, links)
     present = {number for k, number in links if known[k].is_there}
     return {(k, n) for k, n in links if known[k].is_there or n not in present}
 
 
 def _near(
-    known: Sequence[_Known], large: set[int], placed: np.ndarray, links: set[tuple[int, int]]
+    known: Sequence[_Known],
+    numbers: Sequence[int],
+    placed: np.ndarray,
+    links: set[tuple[int, int]],
 ) -> set[tuple[int, int]]:
     """Return pairs of lesions that overlap nothing, each with the nearest one in the tolerance.
 
     One that overlaps nothing either goes before others.
     """
-    alone = large - {number for _, number in links}
+    alone = set(numbers) - {number for _, number in links}
     if not alone:
         return set()
     lost = {k for k, one in enumerate(known) if one.is_there} - {k for k, _ in links}

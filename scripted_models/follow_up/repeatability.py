@@ -32,4 +32,6 @@ class Repeatability:
         return larger - smaller <= max(self.least_ml, share * smaller)
 
 
-MEASURED = Repeatability({"WT": 10.0, "TC": 15.0, "ET": 20.0})
+# Of 6 BraTS cases between scans with slices of 1 and 3 mm: 5.6, 6.4 and 13.9 %; between moved scans
+# of 1 mm 0.4, 0.8 and 1.3 %. Volumes from 7 mL on; the model had been trained on the cases.
+MEASURED = Repeatability({"WT": 6.0, "TC": 7.0, "ET": 14.0})

@@ -177,7 +177,7 @@ def _reaches(percent: float, limit: float) -> bool:
 
 
 def _percent(change: Change) -> str:
-    return "from 0" if change.percent is None else f"{change.percent:+.0f} %"
+    return "growth from 0" if change.percent is None else f"{change.percent:+.0f} %"
 
 
 def _with_told(found: Category, here: Told, base: Told) -> Category:

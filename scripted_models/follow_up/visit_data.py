@@ -1,7 +1,8 @@
 """A visit as it is compared: labels on their own grid, and the head in the same space."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ class Visit:
         labels: uint8 (z, y, x), internal labels, on their own grid.
         grid: of the labels.
         regions: that can be told.
-        head: a volume in the space of the labels; None where none was found.
+        read_head: reads a volume in the space of the labels; gives None where there is none.
         sequence: of that volume; empty where it is not known.
         patient: PatientID of DICOM; empty where it is not known.
         notes: sentences about how it was read.
@@ -51,7 +52,7 @@ class Visit:
     labels: np.ndarray = field(repr=False)
     grid: Grid
     regions: tuple[str, ...]
-    head: Head | None = None
+    read_head: Callable[[], Head | None] = lambda: None
     sequence: str = ""
     patient: str = ""
     notes: tuple[str, ...] = ()
@@ -84,9 +85,11 @@ def read_visit(source: VisitSource) -> Visit:
     known = (report or {}).get("known_labels")
     labels = tuple(known) if isinstance(known, list) else tuple(range(5))
     regions = tuple(r for r in known_regions(labels) if r in found.coding.regions)
-    head, sequence, why = _head(source, report or {}, found.grid)
+    image, sequence, why = _image(source, report or {}, found.grid)
     if why:
         notes.append(why)
+    has_image = image is not None
+    del image  # of all visits they would take too much memory
     dicom = (report or {}).get("dicom")
     return Visit(
         name=source.name,
@@ -97,29 +100,48 @@ def read_visit(source: VisitSource) -> Visit:
         labels=found.labels,
         grid=found.grid,
         regions=regions,
-        head=head,
+        read_head=partial(_head, source, report or {}, found.grid) if has_image else lambda: None,
         sequence=sequence,
         patient=str(dicom.get("patient_id") or "") if isinstance(dicom, dict) else "",
         notes=tuple(notes),
     )
 
 
-def _head(source: VisitSource, report: Report, grid: Grid) -> tuple[Head | None, str, str]:
-    """Return the head of a visit, its sequence, and a sentence where there is none."""
+def _head(source: VisitSource, report: Report, grid: Grid) -> Head | None:
+    """Return the head of a visit with its brain, as far as that is known without an extractor."""
+    image, _, _ = _image(source, report, grid)
+    if image is None:
+        return None
+    image = sitk.Cast(image, sitk.sitkFloat32)
+    if is_stripped(image):
+        return Head(on_zero(image), brain_of(shown_part(image)), True)
+    mask = source.folder / PREPARED / BRAIN_MASK if source.folder else None
+    if mask is not None and mask.is_file():
+        brain = sitk.Resample(read_volume(mask), image, sitk.Transform(), sitk.sitkNearestNeighbor)
+        return Head(image, sitk.Cast(brain > 0, sitk.sitkUInt8))
+    return Head(image, None)
+
+
+def _image(source: VisitSource, report: Report, grid: Grid) -> tuple[sitk.Image | None, str, str]:
+    """Return a volume in the space of a visit's labels, its sequence, and a sentence of doubt.
+
+    Raises:
+        InputError: an image that the user named cannot be read; one of a report may be gone.
+    """
     sequence, image = "", None
-    try:
-        if source.image is not None:
-            image = read_volume(source.image)
-        elif source.folder is not None:
+    if source.image is not None:
+        image = read_volume(source.image)
+    elif source.folder is not None:
+        try:
             sequence, image = _image_of(source.folder, report)
-    except InputError as error:
-        return None, "", f"{source.name}: {error} It is taken to lie where its header says."
+        except InputError as error:
+            return None, "", f"{source.name}: {error} It is taken to lie where its header says."
     if image is None:
         why = "no image for the registration, expected one in the space of the label map"
         return None, "", f"{source.name}: found {why}; it is taken to lie where its header says."
     far = _apart(Grid.of(image), grid)
     why = "" if not far else f"{source.name}: found {far}; check that the image belongs to it."
-    return _as_head(image, source.folder), sequence, why
+    return image, sequence, why
 
 
 def _image_of(folder: Path, report: Report) -> tuple[str, sitk.Image | None]:
@@ -141,18 +163,6 @@ def _image_of(folder: Path, report: Report) -> tuple[str, sitk.Image | None]:
     if "dicom" in report:
         return sequence, named_source(path).read()
     return sequence, read_volume(path)
-
-
-def _as_head(image: sitk.Image, folder: Path | None) -> Head:
-    """Return a volume with its brain, as far as that is known without an extractor."""
-    image = sitk.Cast(image, sitk.sitkFloat32)
-    if is_stripped(image):
-        return Head(on_zero(image), brain_of(shown_part(image)), True)
-    mask = folder / PREPARED / BRAIN_MASK if folder else None
-    if mask is not None and mask.is_file():
-        brain = sitk.Resample(read_volume(mask), image, sitk.Transform(), sitk.sitkNearestNeighbor)
-        return Head(image, sitk.Cast(brain > 0, sitk.sitkUInt8))
-    return Head(image, None)
 
 
 def _apart(image: Grid, labels: Grid) -> str:

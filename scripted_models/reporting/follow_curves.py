@@ -106,7 +106,9 @@ def curve_of(
 
 def number(value: float) -> str:
     """Return a size with the digits that it deserves."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value >= 100 or not value:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _steps(largest: float) -> list[float]:

@@ -60,14 +60,7 @@ def follow_page(found: FollowUp) -> str:
         lesion_curves=_lesion_curves(found, titles),
         sheet=(WIDTH, HEIGHT),
         region_lines=_size_lines(found, found.regions, "mL"),
-        lesion_lines=_size_lines(
-            found,
-            {
-                f"Lesion {t.name}": s
-                for t, s in zip(found.matched.tracks, found.lesions, strict=True)
-            },
-            "mL",
-        ),
+        lesion_lines=_lesion_lines(found),
         products=_size_lines(found, {"Targets": found.products}, "mm²") if found.products else [],
         targets=[t.name for t in found.matched.tracks if found.is_target(t)],
         events=_events(found),
@@ -140,11 +133,27 @@ def _size_lines(found: FollowUp, sizes: Mapping[str, Series], unit: str) -> list
     return lines
 
 
+def _lesion_lines(found: FollowUp) -> list[list[str]]:
+    """Return the same for lesions, with the product of the diameters, * where it is measurable."""
+    tracks = found.matched.tracks
+    named = {f"Lesion {t.name}": s for t, s in zip(tracks, found.lesions, strict=True)}
+    head, *lines = _size_lines(found, named, "mL")
+    products = [
+        f"{number(track.products_mm2[visit])}{' *' * any(p.lesion.is_measurable for p in parts)}"
+        for track in tracks
+        for visit, parts in enumerate(track.parts)
+    ]
+    rows = zip(lines, products, strict=True)
+    return [[*head[:3], "mm²", *head[3:]], *([*r[:3], product, *r[3:]] for r, product in rows)]
+
+
 def _change(change: Change | None) -> str:
     if change is None:
         return UNKNOWN
-    sign = "+" if change.absolute >= 0 else "−"
-    percent = "" if change.percent is None else f" ({change.percent:+.0f} %)"
+    if not change.absolute:
+        return "0"
+    sign = "+" if change.absolute > 0 else "−"
+    percent = "" if change.percent is None else f" ({sign}{abs(change.percent):.0f} %)"
     error = ", within error" if change.is_within_error else ""
     return f"{sign}{number(abs(change.absolute))}{percent}{error}"
 
@@ -212,5 +221,5 @@ def _error(found: FollowUp) -> str:
     return (
         f"Within the error of the method are changes of up to {shares}, and of "
         f"{found.repeatability.least_ml:g} mL at least: measured on moved and re-sliced copies of "
-        "scans. Real repeat scans differ by more."
+        "scans with 7 mL of tumor or more. Real repeat scans, and small lesions, differ by more."
     )

@@ -45,9 +45,10 @@ def difference_picture(found: FollowUp) -> Difference | None:
     Each panel is the axial slice of the reference with most change since the baseline.
     """
     reference = found.visits[found.reference]
-    if reference.head is None:
+    head = reference.read_head()
+    if head is None:
         return None
-    image = sitk.DICOMOrient(reference.head.image, "LPS")
+    image = sitk.DICOMOrient(head.image, "LPS")
     grid, volume = Grid.of(image), sitk.GetArrayFromImage(image)
     masks = [
         region_mask(brought(visit.labels, visit.grid, alignment, grid), found.region)
