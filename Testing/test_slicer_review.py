@@ -182,6 +182,8 @@ def test_another_run_takes_the_verdict_away_and_restoring_brings_it_back(reviewe
 
 
 def test_report_has_edits_and_the_review(reviewed, monkeypatch, dialogs):
+    from BrainTumorSegLib.lesion_lines import lines_of
+
     window, node = reviewed
     opened = []
     monkeypatch.setattr(window.qt.QDesktopServices, "openUrl", lambda u: opened.append(u) or True)
@@ -203,6 +205,16 @@ def test_report_has_edits_and_the_review(reviewed, monkeypatch, dialogs):
     assert "&lt;i&gt;fine&lt;/i&gt;" in page
     assert "2.0" in page  # mL of the enhancing tumor as it was edited
     assert page.count("data:image/png") == 2
+    assert "edited since they were measured" in page
+    assert "<caption>Lesions</caption>" not in page
+    window.click("measureButton")
+    line = next(iter(lines_of(node).values()))
+    line.SetNthControlPointPositionWorld(0, *line.GetNthControlPointPositionWorld(1))
+    window.click("reportButton")
+    page = file.read_text(encoding="utf-8")
+    assert "<caption>Lesions</caption>" in page
+    assert "no: A diameter is below" in page
+    assert "edited by hand" in page
     window.module.cleanup()
     assert not file.exists()  # it shows a patient
 

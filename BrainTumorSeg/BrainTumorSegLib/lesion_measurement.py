@@ -88,7 +88,8 @@ def measure_lesions(node: SegmentationNode, across: bool = False, anew: bool = F
         else:
             place_line(node, line, lesion.diameters[kind].ends)
             fresh[number] = lesion.with_diameter(kind, drawn=True)
-    write_lesions(node, Measured(fresh, across, found.left_out, voxel_counts(node)))
+    left_out = found.left_out, found.left_out_ml
+    write_lesions(node, Measured(fresh, across, *left_out, voxel_counts(node)))
     return told
 
 
@@ -127,6 +128,7 @@ def _record(node: SegmentationNode, lesion: Lesion, side: str | None) -> LesionR
         slices=lesion.slices,
         side=side,
         least_mm=lesion.least_mm,
+        is_rim=lesion.necrosis == "excluded" and not lesion.has_nodule,
         diameters={
             LONGEST: Diameter(_voxels(node, found.longest_ends_lps_mm), found.longest_mm),
             PERPENDICULAR: Diameter(

@@ -17,6 +17,7 @@ import vtk
 from scripted_models.measurement.lesions import MEASURABLE_SLICES
 
 from .slicer_types import Node, OrientedImage, SegmentationNode
+from .translation import _
 
 LESIONS = "BrainTumorSeg.Lesions"
 Ends: TypeAlias = list[list[float]]  # two points
@@ -51,6 +52,7 @@ class LesionRecord:
         slices: axial slices that it touches.
         side: 'left', 'right' or 'both'; None where it is not known.
         least_mm: what both diameters must reach.
+        is_rim: too thin for a nodule of that size, where lines must not cross necrosis.
         diameters: kind -> diameter.
     """
 
@@ -60,16 +62,28 @@ class LesionRecord:
     slices: int
     side: str | None
     least_mm: float
+    is_rim: bool
     diameters: dict[str, Diameter]
 
     @property
     def is_measurable(self) -> bool:
         """Whether it is by the diameters that were measured."""
-        return self.is_measurable_by(diameter.length_mm for diameter in self.diameters.values())
+        lengths = [diameter.length_mm for diameter in self.diameters.values()]
+        return not self.shortcoming(lengths, is_edited=False)
 
-    def is_measurable_by(self, lengths_mm: Iterable[float]) -> bool:
-        """Tell whether it is with these diameters."""
-        return min(lengths_mm) >= self.least_mm and self.slices >= MEASURABLE_SLICES
+    def shortcoming(self, lengths_mm: Iterable[float], is_edited: bool) -> str:
+        """Say why it is not measurable with these diameters; empty when it is.
+
+        Whoever moved a line by hand knows whether it is a rim.
+        """
+        if self.slices < MEASURABLE_SLICES:
+            return _("On one slice only.")
+        if min(lengths_mm) < self.least_mm:
+            return _("A diameter is below {least} mm.").format(least=f"{self.least_mm:g}")
+        if self.is_rim and not is_edited:
+            text = _("A rim that is too thin for a nodule of {least} mm.")
+            return text.format(least=f"{self.least_mm:g}")
+        return ""
 
     def with_diameter(self, kind: str, **changes: Any) -> "LesionRecord":
         """Return it with a changed diameter."""
@@ -85,12 +99,14 @@ class Measured:
         lesions: number -> lesion.
         across: lines might cross necrosis.
         left_out: parts that are too small to count.
+        left_out_ml: their volume.
         voxels: of each segment, by label.
     """
 
     lesions: dict[int, LesionRecord] = field(default_factory=dict)
     across: bool = False
     left_out: int = 0
+    left_out_ml: float = 0.0
     voxels: dict[int, int] = field(default_factory=dict)
 
 
@@ -106,7 +122,8 @@ def read_lesions(node: SegmentationNode) -> Measured | None:
         lesions = [_parsed(**item) for item in kept["lesions"]]
         numbered = {lesion.number: lesion for lesion in lesions}
         voxels = {int(label): int(count) for label, count in kept["voxels"].items()}
-        return Measured(numbered, bool(kept["across"]), int(kept["left_out"]), voxels)
+        left_out = int(kept["left_out"]), float(kept["left_out_ml"])
+        return Measured(numbered, bool(kept["across"]), *left_out, voxels)
     except (KeyError, TypeError, ValueError, AttributeError):  # of another version, or damaged
         return None
 
@@ -116,8 +133,7 @@ def write_lesions(node: SegmentationNode, measured: Measured | None) -> None:
     text = None
     if measured is not None:
         items = [asdict(lesion) for lesion in measured.lesions.values()]
-        others = {name: getattr(measured, name) for name in ("across", "left_out", "voxels")}
-        text = json.dumps({"extent": _extent(node), "lesions": items, **others})
+        text = json.dumps({**asdict(measured), "lesions": items, "extent": _extent(node)})
     node.SetAttribute(LESIONS, text)
 
 

@@ -6,11 +6,16 @@ from typing import Any
 from scripted_models.errors import ResourceError
 
 from .case_data import labels_of, volumes_of
+from .lesion_measurement import is_outdated
+from .lesion_record import Measured, read_lesions
+from .lesion_rows import lesion_rows
 from .result_table import Row, measure_segments
 from .review import report_of, verdict_of
 from .segments import REGION_SEGMENTS, SEGMENTS
 from .slicer_types import SegmentationNode
 from .translation import _
+
+OUTDATED = _("Lesions are left out: segments were edited since they were measured; Measure again.")
 
 
 def write_report_page(node: SegmentationNode, file: Path) -> Path:
@@ -38,7 +43,9 @@ def write_report_page(node: SegmentationNode, file: Path) -> Path:
             action=_("press Segment once, it asks whether to install what is missing"),
         ) from error
 
-    rows = {row.name: row for row in measure_segments(node)}
+    measured, outdated = read_lesions(node), is_outdated(node)
+    across = measured is not None and measured.across
+    rows = {row.name: row for row in measure_segments(node, across)}
     labels, grid = labels_of(node)
     turned, turned_labels, spacing, _none = picture_input(volumes_of(node, grid), labels, grid)
     montage_of = "flair" if "flair" in turned else next(iter(turned))
@@ -52,7 +59,8 @@ def write_report_page(node: SegmentationNode, file: Path) -> Path:
         montage=render_montage(turned[montage_of], turned_labels, spacing),
         volumes_ml={key: rows[name].volume_ml for key, name in named.items() if name in rows},
         measurements=_diameters(lengths),
-        warnings=[str(warning) for warning in report.get("warnings", [])],
+        lesions={} if outdated else _lesions(node, measured),
+        warnings=[*map(str, report.get("warnings", [])), *([OUTDATED] if outdated else [])],
         facts=_facts(node, report),
     )
     return write_html_report(file, [page], node.GetName())
@@ -65,11 +73,44 @@ def _diameters(row: Row | None) -> dict[str, dict[str, float]]:
     return {"ET": {"longest_mm": float(row.length_mm), "perpendicular_mm": float(row.width_mm)}}
 
 
+def _lesions(node: SegmentationNode, measured: Measured | None) -> dict[str, Any]:
+    """Return the lesions as report.json has them, with the lines as they lie now."""
+    rows = lesion_rows(node)
+    if measured is None or not rows:
+        return {}
+    items = [
+        {
+            "number": row.number,
+            "volume_ml": row.volume_ml,
+            "slices": row.slices,
+            "side": row.side,
+            "measurable": bool(row.is_measurable),
+            "shortcoming": row.shortcoming
+            if row.shortcoming is not None
+            else _("A line is deleted."),
+            "diameters": {
+                "longest_mm": row.longest_mm,
+                "perpendicular_mm": row.perpendicular_mm,
+            },
+        }
+        for row in rows
+    ]
+    return {
+        "region": rows[0].region,
+        "necrosis": "included" if measured.across else "excluded",
+        "left_out": measured.left_out,
+        "left_out_ml": measured.left_out_ml,
+        "items": items,
+    }
+
+
 def _facts(node: SegmentationNode, report: dict[str, Any]) -> dict[str, object]:
     """Return what was run, and what a reviewer said."""
     verdict, note, day = verdict_of(node)
     model = report.get("model")
+    edited = [str(row.number) for row in lesion_rows(node) if row.is_edited]
     facts = {
+        "lesions with diameters edited by hand": ", ".join(edited),
         "model": model.get("name", "") if isinstance(model, dict) else "",
         "device": report.get("device", ""),
         "review": f"{verdict or 'not accepted or rejected'} on {day}" if day else "none",

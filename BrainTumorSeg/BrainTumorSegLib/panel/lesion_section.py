@@ -7,7 +7,7 @@ import slicer.util
 
 from ..lesion_lines import LineWatch, attach_lines, draw_lines, show_lines
 from ..lesion_measurement import is_outdated, left_out_in_words, measure_lesions
-from ..lesion_table import (
+from ..lesion_rows import (
     LesionRow,
     in_mm,
     lesion_rows,
@@ -27,7 +27,7 @@ from .plain_text import fill_cell, show_text
 
 ROWS_SHOWN = 8  # more are scrolled
 HEADER_LINES, MARGIN = 2, 8  # of the table, pixels
-NUMBERS = (0, 1, 2, 3, 4)  # columns
+NUMBERS, LINES = (0, 1, 2, 5, 6), 3  # columns
 
 
 class LesionSection:
@@ -54,11 +54,11 @@ class LesionSection:
             _("No."),
             _("Volume") + "\n(mL)",
             _("Diameters") + "\n(mm)",
+            _("Lines"),
+            _("Measur-\nable"),
             _("Product") + "\n(mm\u00b2)",
             _("Slices"),
-            _("Measur-\nable"),
             _("Side"),
-            _("Lines"),
         )
         ui.lesionsTable.setColumnCount(len(titles))
         ui.lesionsTable.setHorizontalHeaderLabels(titles)
@@ -157,11 +157,11 @@ class LesionSection:
         widget.setRowCount(len(rows))
         for at, row in enumerate(rows):
             for column, text in enumerate(_texts(row)):
-                fill_cell(widget, at, column, text, "")
+                fill_cell(widget, at, column, text, row.shortcoming or "")
                 side = qt.Qt.AlignRight if column in NUMBERS else qt.Qt.AlignLeft
                 widget.item(at, column).setTextAlignment(side | qt.Qt.AlignVCenter)
         byHand = any(row.is_edited or row.is_deleted for row in rows)
-        widget.setColumnHidden(widget.columnCount - 1, not byHand)
+        widget.setColumnHidden(LINES, not byHand)
         self._fit(len(rows))
         self.ui.resetDiametersButton.enabled = byHand
         self.ui.exportLesionsButton.enabled = bool(rows)
@@ -196,9 +196,9 @@ def _texts(row: LesionRow) -> tuple[str, ...]:
         str(row.number),
         f"{row.volume_ml:.2f}",
         " \u00d7 ".join(both),
+        lines_in_words(row),
+        measurable_in_words(row),
         in_mm(row.product_mm2, 0),
         str(row.slices),
-        measurable_in_words(row),
         side_in_words(row),
-        lines_in_words(row),
     )

@@ -55,5 +55,7 @@ def confirmed(question: str) -> bool:
 
 
 def _escaped(text: str) -> str:
+    if not text:
+        return ""
     escaped = html.escape(printable(text), quote=False)
     return "<qt>" + escaped.replace("\n", "<br>") + "</qt>"

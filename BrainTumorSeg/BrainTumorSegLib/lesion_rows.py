@@ -53,7 +53,7 @@ class LesionRow(NamedTuple):
         longest_mm: length of the line, or as measured where none was made; None if it was deleted.
         perpendicular_mm: likewise.
         slices: axial slices that it touches.
-        is_measurable: by these diameters; None where one is missing.
+        shortcoming: why it is not measurable by these diameters; None where one is missing.
         side: 'left', 'right', 'both' or empty.
         is_edited: a line was moved by hand.
         is_deleted: a line was deleted.
@@ -65,10 +65,15 @@ class LesionRow(NamedTuple):
     longest_mm: float | None
     perpendicular_mm: float | None
     slices: int
-    is_measurable: bool | None
+    shortcoming: str | None
     side: str
     is_edited: bool
     is_deleted: bool
+
+    @property
+    def is_measurable(self) -> bool | None:
+        """Whether it is by these diameters; None where one is missing."""
+        return None if self.shortcoming is None else not self.shortcoming
 
     @property
     def product_mm2(self) -> float | None:
@@ -208,7 +213,7 @@ def _row(lesion: LesionRecord, lines: Mapping[Key, LineNode], is_edited: bool) -
         lengths[LONGEST],
         lengths[PERPENDICULAR],
         lesion.slices,
-        lesion.is_measurable_by(known) if len(known) == len(lengths) else None,
+        lesion.shortcoming(known, is_edited) if len(known) == len(lengths) else None,
         lesion.side or "",
         is_edited,
         len(known) < len(lengths),
