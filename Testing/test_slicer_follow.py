@@ -309,8 +309,24 @@ class TestWhatCounts:
         assert end.isoformat() == "2023-12-01"
         visit = read_visit(sources[2])
         assert np.array_equal(visit.labels, last.labels)
-        assert visit.head is not None
+        assert visit.read_head() is not None
         assert visit.notes == ()
+
+    def test_a_segment_that_is_missing_leaves_its_regions_out(self, follow, tmp_path):
+        from BrainTumorSegLib.visit_export import export_visits
+
+        from scripted_models.follow_up.visit_data import read_visit
+        from scripted_models.follow_up.visit_table import read_table
+
+        follow.visits[1].GetSegmentation().RemoveSegment("edema")
+        settle(follow)
+        assert "Without the segment Edema" in follow.ui.visitsTable.item(1, NAME).toolTip()
+        list(export_visits(follow.module.follow.visits, tmp_path))
+        sources, _end = read_table(tmp_path / "visits.tsv")
+        assert [read_visit(source).regions for source in sources[:2]] == [
+            ("WT", "TC", "ET"),
+            ("TC", "ET"),
+        ]
 
     def test_a_new_result_is_not_the_old_visit(self, follow):
         from BrainTumorSegLib.visit_words import forget_words, keep_words, words_of
@@ -414,6 +430,21 @@ def test_a_record_that_cannot_be_read_says_so(follow, slicer_scene, facts):
     slicer_scene.RemoveNode(table)
     settle(follow)
     assert follow.ui.followLabel.text == ""
+
+
+@pytest.mark.parametrize(
+    ("percent", "within", "text"),
+    [
+        (12.6, False, "+13 %"),
+        (-3.2, True, "(\N{MINUS SIGN}3 %)"),
+        (None, None, ""),
+        (4, None, "+4 %"),
+    ],
+)
+def test_changes_within_the_error_stand_in_parentheses(slicer_scene, percent, within, text):
+    from BrainTumorSegLib.follow_record import percent_text
+
+    assert percent_text({"percent": percent, "within_error": within}) == text
 
 
 class TestPrint:

@@ -114,11 +114,15 @@ def lesion_title(lesion: Mapping[str, Any]) -> str:
 
 
 def percent_text(change: Mapping[str, Any] | None) -> str:
-    """Return a change in percent as text; empty where it is not known."""
+    """Return a change in percent as text, in parentheses where the error of the method explains it.
+
+    Empty where it is not known.
+    """
     if change is None or change["percent"] is None:
         return ""
     percent = round(change["percent"])
-    return f"{MINUS if percent < 0 else '+'}{abs(percent)} %"
+    text = f"{MINUS if percent < 0 else '+'}{abs(percent)} %"
+    return f"({text})" if change["within_error"] else text
 
 
 def category_at(facts: Mapping[str, Any], measure: str, visit: str) -> dict[str, Any]:

@@ -151,7 +151,10 @@ def _two_lines(title: str) -> str:
 
 def _tip(found: list[dict[str, Any]]) -> str:
     """Return why a visit has its calculated categories."""
-    lines = [_("Click to see this visit. Categories are calculated by imaging rules of RANO 2.0.")]
+    lines = [
+        _("Click to see this visit. Categories are calculated by imaging rules of RANO 2.0."),
+        _("Changes in parentheses are within the error of the method."),
+    ]
     for title, category in zip((_("By volume"), _("By product")), found, strict=True):
         if category:
             lines.append(f"{title}: {category['category']}")
