@@ -439,6 +439,7 @@ def test_a_record_that_cannot_be_read_says_so(follow, slicer_scene, facts):
         (-3.2, True, "(\N{MINUS SIGN}3 %)"),
         (None, None, ""),
         (4, None, "+4 %"),
+        (0.2, False, "0 %"),
     ],
 )
 def test_changes_within_the_error_stand_in_parentheses(slicer_scene, percent, within, text):

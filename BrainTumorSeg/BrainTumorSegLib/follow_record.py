@@ -121,7 +121,8 @@ def percent_text(change: Mapping[str, Any] | None) -> str:
     if change is None or change["percent"] is None:
         return ""
     percent = round(change["percent"])
-    text = f"{MINUS if percent < 0 else '+'}{abs(percent)} %"
+    sign = MINUS if percent < 0 else "+" if percent else ""
+    text = f"{sign}{abs(percent)} %"
     return f"({text})" if change["within_error"] else text
 
 
