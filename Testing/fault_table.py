@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from faults_elsewhere import ELSEWHERE
+from model_fixtures import quick_model
 
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.runtime.processor_cores import usable_cores
 
 NAMES = ("t1", "t1c", "t2", "flair")
-MODEL = "TwoPathCNN"  # the quickest
+MODEL = quick_model()
 NOTHING, RESULT, OTHERS = "nothing", "the result", "the results of the others"
 INPUT = "nothing, the input is as before"
 HEAD = """# What happens to bad input

@@ -2,7 +2,7 @@
 
 import numpy as np
 import SimpleITK as sitk
-from fault_table import NAMES, OTHERS, fault
+from fault_table import MODEL, NAMES, OTHERS, fault
 from faults_in_geometry import regrid
 
 
@@ -197,7 +197,7 @@ def three_files(inputs):
 )
 def three_in_a_folder(inputs):
     inputs.paths["flair"].unlink()
-    return ["segment", str(inputs.folder), "--output", str(inputs.output), "--model", "TwoPathCNN"]
+    return ["segment", str(inputs.folder), "--output", str(inputs.output), "--model", MODEL]
 
 
 @fault(50, "three files for a model that accepts it", 0)
@@ -272,5 +272,5 @@ def one_of_three(inputs):
         "--output",
         str(inputs.output),
         "--model",
-        "TwoPathCNN",
+        MODEL,
     ]

@@ -2,7 +2,7 @@
 
 import os
 
-from fault_table import OTHERS, fault
+from fault_table import MODEL, OTHERS, fault
 
 
 @fault(75, "a folder inside --output that may not be read", 0)
@@ -50,7 +50,7 @@ def one_closed_place(inputs):
     place.chmod(0o555)
     inputs.undo.append(lambda: place.chmod(0o755))
     command = ["segment", str(inputs.root / "cases"), "--output", str(inputs.output)]
-    return [*command, "--model", "TwoPathCNN"]
+    return [*command, "--model", MODEL]
 
 
 @fault(

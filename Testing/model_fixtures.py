@@ -1,12 +1,18 @@
 """Model descriptions and spoilt model folders for the tests."""
 
+import atexit
 import hashlib
 import json
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from scripted_models.bundle.description import ModelDescription, read_description
 from scripted_models.bundle.model_folders import CHECKSUMS, MODEL_JSON, SHIPPED
+from scripted_models.bundle.weights import write_model
+from scripted_models.networks import build_network
 from scripted_models.runtime.typed_tables import read_table
 
 
@@ -39,3 +45,16 @@ def renew_checksums(folder: Path) -> Path:
     sums = [f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}" for n in names]
     listing.write_text("\n".join(sums) + "\n", "utf-8")
     return folder
+
+
+@cache
+def quick_model() -> str:
+    """Return the folder of a model that needs four sequences and next to no time.
+
+    For tests of what is before and after the network. It finds bright FLAIR and T1c.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="quick_model"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    name = "ThresholdBaseline"
+    stated = described(name="quick", network={"name": name, "arguments": {}})
+    return str(write_model(folder / "quick", build_network(name), stated))

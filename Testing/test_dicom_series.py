@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from dicom_fixtures import Study, Writer, phantom_arrays, write_enhanced
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_fixtures import quick_model
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -200,7 +201,7 @@ class TestNamedSeries:
     def command(self, tmp_path, folder):
         names = {f"--{m}": str(folder / f"SE{n:03d}") for n, m in enumerate(NAMES, 1)}
         options = [word for pair in names.items() for word in pair]
-        return ["segment", *options, "--output", str(tmp_path / "out"), "--model", "TwoPathCNN"]
+        return ["segment", *options, "--output", str(tmp_path / "out"), "--model", quick_model()]
 
     def test_folders_of_series(self, tmp_path, capsys):
         writer = Writer(tmp_path / "in")

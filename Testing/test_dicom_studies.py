@@ -10,6 +10,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from dicom_fixtures import NAMES, Study, Writer, only_case, phantom_arrays, reasons, taken
+from model_fixtures import quick_model
 from pydicom.dataset import Dataset
 
 from scripted_models.cases.discovery import find_cases
@@ -232,7 +233,7 @@ def test_segment_from_dvd_to_report(writer, tmp_path, capsys):
     writer.four(ARRAYS)
     writer.series("localizer", ARRAYS["t1"][:3], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     out = tmp_path / "out"
-    command = ["segment", str(writer.folder), "--output", str(out), "--model", "TwoPathCNN"]
+    command = ["segment", str(writer.folder), "--output", str(out), "--model", quick_model()]
     assert main(command) == 0
     (folder,) = out.iterdir()
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))

@@ -258,11 +258,11 @@ class TestSignals:
             text=True,
             preexec_fn=lambda: signal.signal(number, signal.SIG_DFL if number == 1 else _default),
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not (out.exists() and list(out.iterdir())) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=240)
         assert process.returncode == 130
         assert "Traceback" not in said
         assert not [path for path in out.rglob("*") if path.name.startswith(atomic_files.BEGUN)]
