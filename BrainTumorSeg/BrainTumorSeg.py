@@ -103,8 +103,9 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.result = panel.ResultSection(self.ui, messages, self.review.startOver)
         self.cases = panel.CasesSection(self.ui, messages, self.logic, self.models.refresh)
         self.batch = panel.BatchSection(self.ui, messages, self.run, self.onDone)
+        self.follow = panel.FollowSection(self.ui, messages, self.logic)
         shown = (self.models, self.inputs, self.run, self.result, self.review, self.cases)
-        self._sections = (*shown, self.batch)
+        self._sections = (*shown, self.batch, self.follow)
         scene = slicer.mrmlScene
         for event, reaction in (
             (scene.StartCloseEvent, self.onSceneStartClose),
@@ -119,7 +120,8 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """End what runs; called when the module is unloaded and when Slicer exits."""
         if self._sections:
-            for section in (self.run, self.batch, self.result, self.review, self.cases):
+            shown = self.result, self.review, self.cases
+            for section in (self.run, self.batch, self.follow, *shown):
                 section.close()
         self.setParameterNode(None)
         self.removeObservers()
@@ -143,6 +145,7 @@ class BrainTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """End the run: its volumes are about to vanish."""
         self.run.onSceneClosed()
         self.batch.onSceneClosed()
+        self.follow.onSceneClosed()
         self.onSceneStartImport(caller, event)
 
     def onSceneStartImport(self, caller: "VtkObject", event: "VtkObject") -> None:

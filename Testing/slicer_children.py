@@ -1,7 +1,8 @@
 """A real child process that speaks the module's protocol; each word of the command line is one act.
 
-Run as ``python slicer_children.py ACT ...``. It also takes the command line of
-``scripted_models segment`` and stands in for the true program (see `make_child_environment`).
+Run as ``python slicer_children.py ACT ...``. It also takes the command lines of
+``scripted_models segment`` and ``follow`` and stands in for the true program (see
+`make_child_environment`).
 """
 
 import json
@@ -148,7 +149,7 @@ def write_labels(arguments):
 
 
 def main(arguments):
-    stands_in = arguments[:1] == ["segment"]
+    stands_in = arguments[:1] in (["segment"], ["follow"])
     acts = os.environ.get("CHILD_ACTS", "write").split() if stands_in else arguments
     for act in acts:
         if act == "write":

@@ -39,6 +39,7 @@ from .segmentation_process import CANCELLED, DONE, FAILED, Outcome, Segmentation
 from .slicer_types import Scene, SegmentationNode, VolumeNodes
 from .translation import _
 from .uncertainty_volume import replace_uncertainty
+from .visit_words import forget_words
 from .volume_export import ExportedVolumes, export_steps
 
 CASE_NAME = "case"
@@ -261,6 +262,7 @@ class SegmentationJob:
             self.options,
         )
         forget_verdict(node)
+        forget_words(node)
         remember_inputs(node, self.nodes)
         keep_first_result(node, output.labels)
         follow_edits(node)

@@ -9,7 +9,7 @@ from scripted_models.sequences import SEQUENCES
 
 from .result_import import ResultOptions
 
-NODES = (*SEQUENCES, "segmentation", "table")  # the parameters that are nodes
+NODES = (*SEQUENCES, "segmentation", "table", "follow_up")  # the parameters that are nodes
 
 
 @parameterNodeWrapper
@@ -35,6 +35,10 @@ class BrainTumorSegParameterNode:
         uncertainty: add a volume of the uncertainty.
         surface: make a closed surface.
         smoothing: of the surface, 0-1.
+        follow_up: comparison of visits.
+        lesions_of: region of its lesions: 'auto', 'ET' or 'WT'.
+        radiotherapy: date when it ended; may be empty.
+        registered: add what was compared as one segmentation, registered.
     """
 
     t1: vtkMRMLScalarVolumeNode
@@ -55,6 +59,10 @@ class BrainTumorSegParameterNode:
     uncertainty: bool = True
     surface: bool = False
     smoothing: Annotated[float, WithinRange(0, 1)] = 0.5
+    follow_up: vtkMRMLTableNode
+    lesions_of: str = "auto"
+    radiotherapy: str = ""
+    registered: bool = False
 
 
 def parameters_of(node: Any) -> Any:

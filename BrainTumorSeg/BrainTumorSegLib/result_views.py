@@ -32,16 +32,16 @@ def register_layout() -> None:
         layout.AddLayoutDescription(COMPARE_LAYOUT, compare_layout())
 
 
-def show_result(segmentation: SegmentationNode) -> None:
+def show_result(segmentation: SegmentationNode, otherwise: VolumeNode = None) -> None:
     """Show a segmentation where the tumor is, and center the 3D views on it.
 
     It lies over T1c where something enhances, else over FLAIR, as far as they were among its
-    inputs. Views that compare sequences keep theirs.
+    inputs, and over another volume where it has none. Views that compare sequences keep theirs.
     """
     inputs = inputs_of(segmentation)
     enhances = has_voxels(segmentation, ENHANCING)
     order = ("t1c", "flair", "t1", "t2") if enhances else ("flair", "t1c", "t2", "t1")
-    volume = next((inputs[m] for m in order if m in inputs), None)
+    volume = next((inputs[m] for m in order if m in inputs), otherwise)
     if volume is not None:
         for composite in _composites():
             composite.SetBackgroundVolumeID(volume.GetID())

@@ -13,10 +13,13 @@ from scripted_models.geometry import Grid
 from scripted_models.labels import LABELS
 
 from .resampling import parent_matrix, ras_grid, ras_matrix
-from .segmentation_node import BINARY
-from .segments import SEGMENTS, TumorSegment
-from .slicer_types import OrientedImage, SegmentationNode
+from .segmentation_node import BINARY, TERMINOLOGY_TAG
+from .segments import REGION_SEGMENTS, SEGMENTS, TumorSegment
+from .slicer_types import OrientedImage, Segment, SegmentationNode
 from .translation import _
+
+_OWN_IDS = {entry.segment_id for entry in SEGMENTS + REGION_SEGMENTS}
+_KIND = slice(1, 4)  # category, type and modifier in a serialized terminology
 
 
 def segment_masks(node: SegmentationNode) -> tuple[dict[int, np.ndarray], Grid]:
@@ -27,18 +30,52 @@ def segment_masks(node: SegmentationNode) -> tuple[dict[int, np.ndarray], Grid]:
             bends the segmentation.
     """
     present = _present_segments(node)
-    geometry = node.GetSegmentation().DetermineCommonLabelmapGeometry(
-        slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None
-    )
-    common = slicer.vtkOrientedImageData()
-    if geometry:  # there is none when every segment is empty
-        slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, common, False)
+    common = _common_geometry(node, slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS)
     grid = _world_grid(node, common)
     masks = {}
-    for entry in present:
-        layer = _layer_of(node, entry)
-        masks[entry.labels[0]] = _on_geometry(layer, common).reshape(grid.shape_zyx)
+    for label, segment_id in present.items():
+        layer = _layer_of(node, segment_id)
+        masks[label] = _on_geometry(layer, common).reshape(grid.shape_zyx)
     return masks, grid
+
+
+def whole_grid(node: SegmentationNode) -> Grid:
+    """Return the grid in the world that holds all segments and the reference geometry.
+
+    Raises:
+        InputError: as `segment_masks`.
+    """
+    _present_segments(node)
+    extent = slicer.vtkSegmentation.EXTENT_UNION_OF_EFFECTIVE_SEGMENTS_AND_REFERENCE_GEOMETRY
+    return _world_grid(node, _common_geometry(node, extent))
+
+
+def tumor_grid(node: SegmentationNode) -> Grid:
+    """Return the grid in the world that holds the voxels of all segments, a part of `whole_grid`.
+
+    Raises:
+        InputError: as `segment_masks`.
+    """
+    _present_segments(node)
+    extent = slicer.vtkSegmentation.EXTENT_UNION_OF_EFFECTIVE_SEGMENTS
+    return _world_grid(node, _common_geometry(node, extent))
+
+
+def segments_by_label(node: SegmentationNode) -> dict[int, str]:
+    """Return internal label -> identifier of the segment that means it.
+
+    A segment is known by its identifier in this module, or else by its terminology or its name.
+    """
+    segmentation, found = node.GetSegmentation(), {}
+    for entry in SEGMENTS:
+        if segmentation.GetSegment(entry.segment_id) is not None:
+            found[entry.labels[0]] = entry.segment_id
+            continue
+        others = (i for i in segmentation.GetSegmentIDs() if i not in _OWN_IDS)
+        means = next((i for i in others if _means(segmentation.GetSegment(i), entry)), None)
+        if means is not None:
+            found[entry.labels[0]] = means
+    return found
 
 
 def labels_on(node: SegmentationNode, grid: Grid) -> np.ndarray:
@@ -57,12 +94,12 @@ def labels_on(node: SegmentationNode, grid: Grid) -> np.ndarray:
     parent, labels = parent_matrix(node), np.zeros(grid.shape_zyx, np.uint8)
     if parent is None:
         raise _bent(node)
-    for entry in _present_segments(node):
-        layer, own = _layer_of(node, entry), vtk.vtkMatrix4x4()
+    for label, segment_id in _present_segments(node).items():
+        layer, own = _layer_of(node, segment_id), vtk.vtkMatrix4x4()
         layer.GetImageToWorldMatrix(own)
         moved = parent @ slicer.util.arrayFromVTKMatrix(own)
         layer.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(moved))
-        labels[_on_geometry(layer, place).reshape(grid.shape_zyx)] = entry.labels[0]
+        labels[_on_geometry(layer, place).reshape(grid.shape_zyx)] = label
     return labels
 
 
@@ -90,12 +127,12 @@ def has_voxels(node: SegmentationNode, label: int) -> bool:
 
 def voxel_counts(node: SegmentationNode, labels: Sequence[int] = tuple(LABELS)) -> dict[int, int]:
     """Return how many voxels the segments of internal labels hold, each on its own grid."""
-    counts, segmentation = {}, node.GetSegmentation()
-    for entry in SEGMENTS:
-        if entry.labels[0] in labels and segmentation.GetSegment(entry.segment_id) is not None:
-            scalars = _layer_of(node, entry).GetPointData().GetScalars()
+    counts = {}
+    for label, segment_id in segments_by_label(node).items():
+        if label in labels:
+            scalars = _layer_of(node, segment_id).GetPointData().GetScalars()
             held = 0 if scalars is None else np.count_nonzero(vtk_to_numpy(scalars))
-            counts[entry.labels[0]] = int(held)
+            counts[label] = int(held)
     return counts
 
 
@@ -109,16 +146,39 @@ def tumor_center_lps(node: SegmentationNode) -> np.ndarray | None:
     return np.reshape(grid.direction, (3, 3)) @ steps + grid.origin_lps_mm
 
 
-def _layer_of(node: SegmentationNode, entry: TumorSegment) -> OrientedImage:
+def _layer_of(node: SegmentationNode, segment_id: str) -> OrientedImage:
     layer = slicer.vtkOrientedImageData()
-    node.GetBinaryLabelmapRepresentation(entry.segment_id, layer)
+    node.GetBinaryLabelmapRepresentation(segment_id, layer)
     return layer
 
 
-def _present_segments(node: SegmentationNode) -> list[TumorSegment]:
+def _means(segment: Segment, entry: TumorSegment) -> bool:
+    """Tell whether a segment of somebody else is the same as one of this module."""
+    told = vtk.reference("")
+    if segment.GetTag(TERMINOLOGY_TAG, told) and told.get():
+        parts = str(told.get()).split("~")
+        own = entry.terminology.split("~")
+        if len(parts) > _KIND.stop - 1 and _codes(parts[_KIND]) == _codes(own[_KIND]):
+            return True
+    return (segment.GetName() or "").strip().lower() in (entry.name.lower(), entry.segment_id)
+
+
+def _codes(parts: Sequence[str]) -> list[list[str]]:
+    """Return scheme and value of serialized codes; meanings are worded in many ways."""
+    return [part.split("^")[:2] for part in parts]
+
+
+def _common_geometry(node: SegmentationNode, extent: int) -> OrientedImage:
+    common = slicer.vtkOrientedImageData()
+    geometry = node.GetSegmentation().DetermineCommonLabelmapGeometry(extent, None)
+    if geometry:  # there is none when every segment is empty
+        slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, common, False)
+    return common
+
+
+def _present_segments(node: SegmentationNode) -> dict[int, str]:
     """Return the segments of this module that can be measured; raise if there are none."""
-    segmentation = node.GetSegmentation()
-    present = [entry for entry in SEGMENTS if segmentation.GetSegment(entry.segment_id)]
+    segmentation, present = node.GetSegmentation(), segments_by_label(node)
     if not present:
         names = ", ".join(entry.segment_id for entry in SEGMENTS)
         raise InputError(

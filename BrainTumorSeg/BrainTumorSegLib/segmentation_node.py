@@ -48,11 +48,11 @@ def tumor_layers(
     values = np.zeros(max(LABELS) + 1, np.uint8)
     for value, entry in enumerate(entries, start=1):
         values[list(entry.labels)] = value
-    layer = _oriented_image(values[labels], grid)
+    layer = oriented_image(values[labels], grid)
     made = [SegmentLayer(entry, layer, value) for value, entry in enumerate(entries, start=1)]
     for region in REGION_SEGMENTS if regions else ():
         mask = np.isin(labels, region.labels).astype(np.uint8)
-        made.append(SegmentLayer(region, _oriented_image(mask, grid), 1))
+        made.append(SegmentLayer(region, oriented_image(mask, grid), 1))
     return made
 
 
@@ -63,7 +63,7 @@ def brain_layers(brain: np.ndarray, grid: Grid) -> list[SegmentLayer]:
         brain: uint8 (z, y, x), 0 or 1.
         grid: its grid in the world.
     """
-    return [SegmentLayer(BRAIN_SEGMENT, _oriented_image(brain, grid), 1)]
+    return [SegmentLayer(BRAIN_SEGMENT, oriented_image(brain, grid), 1)]
 
 
 def fill_node(
@@ -136,7 +136,8 @@ def place_beside(scene: Scene, node: Node, reference_node: Node) -> None:
     hierarchy.SetItemParent(item, parent)
 
 
-def _oriented_image(labels: np.ndarray, grid: Grid) -> OrientedImage:
+def oriented_image(labels: np.ndarray, grid: Grid) -> OrientedImage:
+    """Return uint8 (z, y, x) on a grid in the world as the layer of a segment."""
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(*grid.size_xyz)
     scalars = numpy_to_vtk(

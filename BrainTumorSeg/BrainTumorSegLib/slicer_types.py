@@ -12,6 +12,7 @@ TableNode: TypeAlias = Any  # vtkMRMLTableNode
 LineNode: TypeAlias = Any  # vtkMRMLMarkupsLineNode
 SubjectHierarchy: TypeAlias = Any  # vtkMRMLSubjectHierarchyNode, None in a scene without one
 Segmentation: TypeAlias = Any  # vtkSegmentation
+Segment: TypeAlias = Any  # vtkSegment
 OrientedImage: TypeAlias = Any  # vtkOrientedImageData
 ImageData: TypeAlias = Any  # vtkImageData
 Transform: TypeAlias = Any  # vtkAbstractTransform
@@ -43,3 +44,7 @@ class Parameters(Protocol):
     uncertainty: bool
     surface: bool
     smoothing: float
+    follow_up: TableNode
+    lesions_of: str
+    radiotherapy: str
+    registered: bool

@@ -6,6 +6,7 @@ parameters of the scene by its `setParameterNode`.
 
 from .batch_section import BatchSection
 from .cases_section import CasesSection
+from .follow_section import FollowSection
 from .input_section import InputSection
 from .lesion_section import LesionSection
 from .messages import Messages
@@ -17,6 +18,7 @@ from .run_section import RunSection
 __all__ = [
     "BatchSection",
     "CasesSection",
+    "FollowSection",
     "InputSection",
     "LesionSection",
     "Messages",

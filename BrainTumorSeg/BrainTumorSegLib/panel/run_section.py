@@ -26,6 +26,9 @@ class Logic(Protocol):
     def ensureDependencies(self, brainExtraction: bool = False) -> None:
         """Install what the segmentation program needs, after a question."""
 
+    def getParameterNode(self) -> Parameters:
+        """Return the parameters of the scene."""
+
     def startJob(self, parameters: Parameters) -> SegmentationJob:
         """Start a run of the panel's parameters."""
 
