@@ -42,6 +42,12 @@ PARAMETERS = {
     "BasicUNet3D": 5_752_101,
     "DynUNet3D": 5_647_509,
     "AttentionUnet3D": 5_910_477,
+    "SegResNetDS3D": 4_981_781,
+    "SwinUNETR3D": 15_705_671,
+    "PlainConvUNet": 10_710_341,
+    "PlainConvUNet3D": 31_196_741,
+    "ResidualEncoderUNet": 34_531_141,
+    "ResidualEncoderUNet3D": 102_350_917,
 }
 # One kernel per map and no biases; of a cascade the second network. The paper's figures print the
 # last four; the first two and their sum follow from the same tables.
@@ -66,7 +72,13 @@ THIN = {
     "AttentionUnet": {"channels": (8, 8, 8), "strides": (2, 2)},
 }
 FEWER |= THIN | {f"{name}3D": arguments for name, arguments in THIN.items()}
-FEWER |= {"SegResNet3D": {"init_filters": 4}}
+FEWER |= {"SegResNet3D": {"init_filters": 4}, "SegResNetDS3D": {"init_filters": 4}}
+FEWER |= {"SwinUNETR3D": {"feature_size": 12, "depths": (1, 1, 1, 1), "window_size": 3}}
+NNUNET = {"features_per_stage": (4, 6, 8), "kernel_sizes": (3, 3, 3), "strides": (1, 2, 2)}
+PLAIN = {**NNUNET, "n_conv_per_stage": (1, 2, 1), "n_conv_per_stage_decoder": (1, 1)}
+RESIDUAL = {**NNUNET, "n_blocks_per_stage": (1, 2, 1), "n_conv_per_stage_decoder": (1, 1)}
+FEWER |= {"PlainConvUNet": PLAIN, "PlainConvUNet3D": PLAIN}
+FEWER |= {"ResidualEncoderUNet": RESIDUAL, "ResidualEncoderUNet3D": RESIDUAL}
 HAVAEI = [name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei")]
 CASCADES = [name for name in NETWORKS if "first" in NETWORKS[name].parts]
 
@@ -159,7 +171,9 @@ class TestContract:
             assert torch.equal(network.output(network.features(image)), network(image))
 
     def test_channels_and_classes_are_arguments(self, name):
-        without = [*ZOO, "ThresholdBaseline", "SegResNet", "SegResNet3D"]
+        without = [*ZOO, "ThresholdBaseline", "SegResNet", "SegResNet3D", "SegResNetDS3D"]
+        without += ["SwinUNETR3D", *(name for name in NETWORKS if "ConvUNet" in name)]
+        without += [name for name in NETWORKS if "EncoderUNet" in name]
         dropout = {} if name in without else {"dropout": 0.1}
         network = build(name, in_channels=2, num_classes=3, **dropout).eval()
         lost = sum(network.margins)
