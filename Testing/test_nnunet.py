@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from scripted_models.errors import ModelError
-from scripted_models.networks import build_network, nnunet
+from scripted_models.networks import build_network
 from scripted_models.networks.footprint import measure
-from scripted_models.networks.nnunet import NnUNet
+from scripted_models.networks.nnunet import NnUNet, Shape, footprint
 
 unet = pytest.importorskip(
     "dynamic_network_architectures.architectures.unet",
@@ -55,7 +55,7 @@ def published(case, residual, deep, channels=4, classes=3):
 
 def ours(case, residual, deep=False, channels=4, classes=3):
     dimensions, shape, down, up, bias, _ = CASES[case]
-    return NnUNet(dimensions, channels, classes, *shape, down, up, residual, bias, deep)
+    return NnUNet(dimensions, channels, classes, Shape(*shape, down, up, residual, bias), deep)
 
 
 def randomized(network, seed=0):
@@ -104,7 +104,7 @@ def test_weights_begin_as_the_package_begins(residual):
 @pytest.mark.parametrize("case", CASES)
 def test_the_counted_field_is_the_measured_one(case, residual):
     dimensions, shape, down, up, _, _ = CASES[case]
-    counted = nnunet._footprint(dimensions, (*shape, down, up), residual)
+    counted = footprint(dimensions, Shape(*shape, down, up, residual))
     assert counted == measure(ours(case, residual), dimensions)
 
 
