@@ -1,25 +1,20 @@
 """MONAI's own networks in the registry, and their receptive field, which is measured."""
 
-import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
-from model_fixtures import described, restate
+from model_fixtures import described
 from test_networks import THIN
 from torch import nn
 from torch.nn import functional as F
 
-from scripted_models.bundle.model_folders import SHIPPED
 from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.errors import ModelError
 from scripted_models.networks import NETWORKS, build_network, build_slice_network, padded
 from scripted_models.networks.footprint import measure
 from scripted_models.networks.monai_networks import ADOPTED
-from scripted_models.tasks.brains.brains_task import BrainsTask
-from scripted_models.training.assembly import make_network
-from scripted_models.training.experiment_config import Experiment, NetworkConfig
 
 TWO = (2, 2, 2)
 DYNAMIC = {"norm_name": "BATCH", "filters": TWO}
@@ -182,15 +177,6 @@ class TestAdapter:
         for joined in ("VotedEnsemble", "CRFRNN"):
             with pytest.raises(ModelError, match="3-D network"):
                 build_network(joined, network="BasicUNet3D")
-
-    def test_volume_networks_do_not_train_and_their_models_are_not_loaded_yet(self, tmp_path):
-        experiment = Experiment(network=NetworkConfig("DynUNet3D", {}))
-        with pytest.raises(ModelError, match="3-D network"):
-            make_network(experiment, BrainsTask())
-        folder = shutil.copytree(SHIPPED / "TwoPathCNN", tmp_path / "model")
-        restate(folder, network={"name": "DynUNet3D", "arguments": {}})
-        with pytest.raises(ModelError, match="3-D network"):
-            load_model(str(folder))
 
     @pytest.mark.parametrize("name", THIN)
     def test_a_model_of_slices_is_written_and_read(self, name, tmp_path):

@@ -1,14 +1,18 @@
-"""What one window costs a network: found on PyTorch's meta device, where nothing is computed."""
+"""What one window costs a network: found with the smallest one that it takes, and scaled.
+
+PyTorch's meta device would do without computing, but it imports the compiler for many layers.
+"""
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, prod
 from typing import Any
 
 import torch
-from torch import nn
-from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
+
+from scripted_models.networks.slice_network import VolumeNetwork
 
 _PER_VALUE = 8.0  # work of a step that is no convolution, in multiplications for each result
 # Convolutions on a CPU keep copies of maps in another order; measured with 3-D U-Nets.
@@ -58,15 +62,12 @@ class Steps(TorchFunctionMode):
         return result
 
 
-def window_cost(network: nn.Module, size: Sequence[int]) -> WindowCost:
-    """Find what one window costs in single precision; nothing is computed.
+def window_cost(network: VolumeNetwork, size: Sequence[int]) -> WindowCost:
+    """Find what one window costs in single precision.
 
     Args:
-        network: of volumes, in evaluation mode.
+        network: in evaluation mode, used on its own device.
         size: voxels of the window.
-
-    Raises:
-        RuntimeError, ValueError: the network cannot take such a window.
     """
     alive, most, work = _Alive(), 0, []
 
@@ -76,13 +77,17 @@ def window_cost(network: nn.Module, size: Sequence[int]) -> WindowCost:
         most = max(most, alive.bytes)
         work.append(_work(name, args, results))
 
-    tensors = (*network.named_parameters(), *network.named_buffers())
-    empty = {name: torch.empty_like(value, device="meta") for name, value in tensors}
-    channels: Any = network.input_channels
-    window = torch.empty((1, channels, *size), device="meta")
-    with torch.no_grad(), torch.device("meta"), Steps(note):
-        functional_call(network, empty, (window,))
-    return WindowCost(int(_COPIES * (most + 4 * window.numel())), tuple(work))
+    sides = [*network.multiples[:-1], 2 * network.multiples[-1]]
+    whole = [
+        ceil(n / multiple) * multiple for n, multiple in zip(size, network.multiples, strict=True)
+    ]
+    larger = max(prod(whole) / prod(sides), 1.0)
+    like = next(network.parameters())
+    window = like.new_zeros((1, network.in_channels, *sides))
+    with torch.no_grad(), Steps(note):
+        network(window)
+    maps = most + window.numel() * window.element_size()
+    return WindowCost(int(_COPIES * maps * larger), tuple(part * larger for part in work))
 
 
 class _Alive:

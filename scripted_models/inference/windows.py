@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripted_models.errors import Cancelled, ModelError
+from scripted_models.errors import Cancelled
 from scripted_models.inference.devices import GpuMemoryError, without_tf32
 from scripted_models.inference.label_probabilities import label_probabilities
 from scripted_models.inference.window_cost import Steps, WindowCost, window_cost
@@ -54,7 +54,7 @@ def predict_windows(
     Raises:
         Cancelled: `cancelled` returned true.
         GpuMemoryError: the GPU ran out of memory, or half precision gives no numbers.
-        ModelError: the network gives NaN or infinite values, or cannot take such windows.
+        ModelError: the network gives NaN or infinite values.
     """
     from monai.inferers import sliding_window_inference  # slow to import
 
@@ -95,23 +95,11 @@ def count_windows(shape: Sequence[int], window: SlidingWindow) -> int:
 
 
 def cost_of(network: VolumeNetwork, window: SlidingWindow) -> WindowCost:
-    """Return what one window costs; found once for each network.
-
-    Raises:
-        ModelError: the network cannot take such windows.
-    """
+    """Return what one window costs; found once for each network."""
     known = _costs.setdefault(network, {})
-    try:
-        if window not in known:
-            known[window] = window_cost(network, window.size)
-        return known[window]
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(
-            found=f"windows of {' x '.join(map(str, window.size))} voxels that the network cannot "
-            f"take ({str(error).partition(chr(10))[0][:150]})",
-            expected="'sliding_window.size' as in its training",
-            action="get the model folder again",
-        ) from error
+    if window not in known:
+        known[window] = window_cost(network, window.size)
+    return known[window]
 
 
 class _WindowPredictor:

@@ -55,6 +55,7 @@ class NetworkEntry:
         parts: trained networks that it is made from: attribute -> name in the registry.
         trains: whether it has weights of its own to train.
         drawn: whether there is a diagram of it.
+        dimensions: 2 for slices, 3 for volumes.
         needs: package that it computes with, beside those that are always there.
     """
 
@@ -64,6 +65,7 @@ class NetworkEntry:
     parts: Mapping[str, str] = field(default_factory=dict)
     trains: bool = True
     drawn: bool = False
+    dimensions: int = 2
     needs: str = ""
 
     def describe(self) -> NetworkFacts:
@@ -137,7 +139,7 @@ def _of_monai() -> Iterator[NetworkEntry]:
             build = partial(MonaiSliceNetwork, adopted.monai, **adopted.arguments)
             yield NetworkEntry(name, build, adopted.source)
         build_3d = partial(MonaiVolumeNetwork, adopted.monai, **adopted.arguments)
-        yield NetworkEntry(f"{name}3D", build_3d, adopted.source, needs=adopted.needs)
+        yield NetworkEntry(f"{name}3D", build_3d, adopted.source, dimensions=3, needs=adopted.needs)
 
 
 def _of_nnunet() -> Iterator[NetworkEntry]:
@@ -148,7 +150,7 @@ def _of_nnunet() -> Iterator[NetworkEntry]:
         ("ResidualEncoderUNet", residual_encoder_unet),
     ):
         yield NetworkEntry(name, partial(build, 2), source)
-        yield NetworkEntry(f"{name}3D", partial(build, 3), source)
+        yield NetworkEntry(f"{name}3D", partial(build, 3), source, dimensions=3)
 
 
 _REFUSALS = (TypeError, ValueError, AssertionError, KeyError, IndexError)  # MONAI has all of them

@@ -70,6 +70,10 @@ class VolumeNetwork(SegmentationNetwork):
     """A network of volumes: (N, in_channels, D, H, W) to (N, num_classes, D, H, W).
 
     It sees a volume through windows. What its outputs mean, classes or regions, a model says.
+
+    Attributes:
+        multiples: voxels along each axis that make one voxel of its lowest level.
     """
 
     dimensions: int = 3
+    multiples: tuple[int, ...] = (1, 1, 1)
