@@ -50,7 +50,6 @@ FORMAT_VERSION: Literal[1] = 1
 ACTION = "get the model folder again"
 
 TaskName = Literal["brains", "voc"]
-LABELS_OF_REGIONS = ((0, 1, 2, 4), (0, 2, 3, 4))  # that the three regions can tell apart
 _METHOD = (
     *("network", "labels", "training_space", "preprocessing", "postprocessing"),
     *("crf", "decision", "sliding_window", "outputs"),
@@ -190,13 +189,10 @@ def _check_outputs(stated: ModelDescription) -> None:
     outputs, labels = stated.outputs, stated.known_labels
     if outputs is not None and stated.sliding_window is None:
         raise UnfitError("outputs", outputs.kind, "none without a 'sliding_window'")
-    if isinstance(outputs, LabelOutputs) and sorted(outputs.order) != list(labels):
-        raise UnfitError("outputs.order", list(outputs.order), f"the labels {list(labels)}")
-    if isinstance(outputs, RegionOutputs):
-        if labels not in LABELS_OF_REGIONS:
-            raise UnfitError("labels", list(labels), "0, 2, 4 and one of 1 and 3, for regions")
-        if not stated.decision:
-            raise UnfitError("decision", {}, "the least probability of each region", "state it")
+    if outputs is not None and outputs.labels != labels:
+        raise UnfitError("labels", list(labels), f"{list(outputs.labels)}, as its outputs have it")
+    if isinstance(outputs, RegionOutputs) and not stated.decision:
+        raise UnfitError("decision", {}, "the least probability of each region", "state it")
 
 
 def _check_pictures(stated: ModelDescription) -> None:

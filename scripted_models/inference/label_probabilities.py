@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 
+from scripted_models.labels import ENHANCING
 from scripted_models.networks.probabilities import class_probabilities
 from scripted_models.transforms.volume_networks import (
+    EDEMA,
     LabelOutputs,
     NetworkOutputs,
     RegionOutputs,
@@ -19,8 +21,7 @@ def label_probabilities(logits: torch.Tensor, outputs: NetworkOutputs) -> np.nda
         outputs: what they are logits of.
 
     Returns:
-        float32 (labels, ...), which add up to 1. Of regions these are background, the core without
-        enhancing tumor, edema and enhancing tumor in the order of `labels_of`.
+        float32 (labels, ...), which add up to 1.
 
     Raises:
         ModelError: NaN or infinite logits.
@@ -33,10 +34,16 @@ def label_probabilities(logits: torch.Tensor, outputs: NetworkOutputs) -> np.nda
 
 
 def _of_regions(logits: torch.Tensor, outputs: RegionOutputs) -> np.ndarray:
-    """Return probabilities of background, core without enhancing tumor, edema, enhancing tumor."""
+    """Return the differences of regions that lie inside each other, see `RegionOutputs`."""
     class_probabilities(logits[None])  # refuses what is no number
     said = {name: logits[index].sigmoid() for index, name in enumerate(outputs.order)}
     enhancing = said["ET"]
     core = torch.maximum(said["TC"], enhancing)
     tumor = torch.maximum(said["WT"], core)
-    return torch.stack([1 - tumor, core - enhancing, tumor - core, enhancing]).float().numpy()
+    of_label = {
+        0: 1 - tumor,
+        EDEMA: tumor - core,
+        outputs.core: core - enhancing,
+        ENHANCING: enhancing,
+    }
+    return torch.stack([of_label[label] for label in outputs.labels]).float().numpy()

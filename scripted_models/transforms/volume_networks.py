@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Annotated, Literal
 
-from scripted_models.labels import LABELS, REGIONS
+from scripted_models.labels import ENHANCING, LABELS, REGIONS
 from scripted_models.runtime.table_hints import Choice, Range
 from scripted_models.runtime.typed_tables import UnfitError
 
+EDEMA = 2
 Side = Annotated[int, Range(8, 1024)]
 OUR_AXES = "zyx"
 AxisOrder = Annotated[str, Choice(tuple("".join(order) for order in permutations(OUR_AXES)))]
@@ -63,6 +64,11 @@ class LabelOutputs:
         if len(set(self.order)) < len(self.order):
             raise UnfitError("order", self.order, "each label once")
 
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Internal labels, ascending."""
+        return tuple(sorted(self.order))
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegionOutputs:
@@ -77,14 +83,21 @@ class RegionOutputs:
     Attributes:
         kind: tells outputs of regions from those of labels.
         order: region of each output.
+        core: internal label of the tumor core without enhancing tumor.
     """
 
     kind: Literal["regions"] = "regions"
     order: tuple[RegionName, ...]
+    core: Literal[1, 3] = 1
 
     def __post_init__(self) -> None:
         if sorted(self.order) != sorted(REGIONS):
             raise UnfitError("order", self.order, f"each of {list(REGIONS)} once")
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Internal labels that the regions can tell apart, ascending."""
+        return tuple(sorted((0, EDEMA, self.core, ENHANCING)))
 
 
 NetworkOutputs = LabelOutputs | RegionOutputs
