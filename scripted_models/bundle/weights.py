@@ -217,6 +217,7 @@ def write_model(
     folder = Path(folder)
     table = description.to_table()
     read_table(ModelDescription, table, ModelError, folder / MODEL_JSON)
+    _require_window(network, description)
     for part in ("configs", "models", "docs"):
         make_folder(folder / part)
     buffer = io.BytesIO()
