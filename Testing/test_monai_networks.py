@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 from model_fixtures import described
-from test_networks import THIN
+from network_fixtures import THIN
 from torch import nn
 from torch.nn import functional as F
 

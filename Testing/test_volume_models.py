@@ -25,15 +25,12 @@ from scripted_models.experiments.personal_experiment import refuse_unfit
 from scripted_models.images.volume_files import read_label_map, read_volume
 from scripted_models.inference import GpuMemoryError, Rung
 from scripted_models.networks import build_network
-from scripted_models.networks.monai_networks import MonaiVolumeNetwork
 from scripted_models.runtime import memory
 from scripted_models.runtime.progress import Progress
 from scripted_models.runtime.typed_tables import read_table
 from scripted_models.segmentation import segmenter as segmenter_module
 from scripted_models.segmentation.result import MEMORY_WORDS
 from scripted_models.segmentation.segmenter import Segmenter
-from scripted_models.training.assembly import window_of
-from scripted_models.training.experiment_config import load_experiment
 
 SIZE = (24, 32, 12)
 FILES = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}
@@ -225,96 +222,6 @@ class TestRefused:
             refuse_unfit(model)
         with pytest.raises(ModelError, match="expected a network of slices"):
             model.slice_network  # noqa: B018
-
-
-EXPERIMENT = """
-name = "volumes"
-preprocessing = [
-  { step = "mark_brain" },
-  { step = "crop_to_brain", margin = 1 },
-  { step = "zscore" },
-  { step = "keep_sequences", names = ["t1c", "t1", "t2", "flair"], order = "stated" },
-]
-[network]
-name = "DynUNet3D"
-[network.arguments]
-filters = [4, 8]
-kernel_size = [3, 3, 3]
-strides = [1, 2, 2]
-upsample_kernel_size = [2, 2]
-[data]
-validation_every = 3
-slice_spacing_mm = 1.0
-[training]
-phases = 1
-threads = 1
-optimizer = "adam"
-output_size = 12
-batch_size = 2
-pixels_per_patch = 0
-output_bias = "zero"
-dice = 1.0
-[[training.augmentation]]
-step = "flip"
-axis = "z"
-[[training.augmentation]]
-step = "rotate90"
-[[training.augmentation]]
-step = "affine"
-rotate_degrees = 10
-scale = 0.1
-[training.phase1]
-epochs = 1
-steps_per_epoch = 3
-learning_rate = 0.001
-"""
-
-
-class TestTraining:
-    @pytest.fixture(scope="class")
-    @staticmethod
-    def experiment(tmp_path_factory):
-        path = tmp_path_factory.mktemp("experiment") / "volumes.toml"
-        text = EXPERIMENT.replace("filters = [4, 8]", "filters = [4, 8, 8]")
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def test_a_small_one_learns_on_phantoms_and_segments(
-        self, experiment, phantom_folder, tmp_path
-    ):
-        run = tmp_path / "run"
-        command = ["train", str(experiment), "--data", str(phantom_folder), "--output", str(run)]
-        assert main([*command, "--progress", "none"]) == 0
-        model = load_model(str(run / "model"))
-        assert isinstance(model.network, MonaiVolumeNetwork)
-        assert model.description.sliding_window.size == (12, 12, 12)
-        assert model.description.outputs is None
-        assert model.description.sequences == ("t1c", "t1", "t2", "flair")
-        assert model.description.training_space.spacing_xyz_mm == (1.0, 1.0, 1.0)
-        assert "dice_WT" in (run / "metrics.csv").read_text()
-        (case,) = find_cases(phantom_folder / "Phantom_00001")
-        result = Segmenter(model, "cpu").segment(case, Progress())
-        assert result.probabilities.shape == (5, *result.labels.shape)
-        assert result.form == "windows"
-
-    @pytest.mark.parametrize(
-        ("setting", "says"),
-        [
-            ("data.folds=3", "data.folds for the 3-D network DynUNet3D"),
-            ("sliding_window={size=[16,16,16], axes='xyz'}", "'sliding_window.axes' = 'xyz'"),
-            ("network={name='UNet'}", "'sliding_window' for the 2-D network UNet"),
-        ],
-    )
-    def test_what_cannot_be_trained_is_refused_first(self, experiment, setting, says):
-        settings = ["sliding_window={size=[16,16,16]}", setting]
-        with pytest.raises(InputError) as refusal:
-            window_of(load_experiment(experiment, settings))
-        assert says in str(refusal.value)
-
-    def test_sequences_in_another_order_are_not_dropped(self, experiment, phantom_folder, tmp_path):
-        steps = "training.augmentation=[{step='drop_sequences'}]"
-        command = ["train", str(experiment), "--data", str(phantom_folder), "--set", steps]
-        assert main([*command, "--output", str(tmp_path / "run"), "--progress", "none"]) == 2
 
 
 def test_labels_on_the_input_grid(case, written, tmp_path):

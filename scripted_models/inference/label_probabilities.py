@@ -3,10 +3,9 @@
 import numpy as np
 import torch
 
-from scripted_models.labels import ENHANCING
+from scripted_models.labels import EDEMA, ENHANCING
 from scripted_models.networks.probabilities import class_probabilities
 from scripted_models.transforms.volume_networks import (
-    EDEMA,
     LabelOutputs,
     NetworkOutputs,
     RegionOutputs,

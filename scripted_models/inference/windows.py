@@ -60,21 +60,24 @@ def predict_windows(
 
     order = [OUR_AXES.index(axis) for axis in window.axes]
     moved = np.ascontiguousarray(image.transpose(0, *(1 + axis for axis in order)))
-    predictor = _WindowPredictor(network, window, count_windows(moved.shape[1:], window), half)
-    predictor.on_step, predictor.cancelled = on_step, cancelled
-    with torch.inference_mode(), without_tf32():
-        logits = sliding_window_inference(
-            torch.from_numpy(moved)[None],
-            window.size,
-            1 if predictor.device.type == "cpu" else _GPU_BATCH,
-            predictor,
-            window.overlap,
-            mode=window.weights,
-            sigma_scale=window.sigma,
-            sw_device=predictor.device,
-            device=torch.device("cpu"),
-        )
-        probabilities = label_probabilities(logits[0], outputs)
+    try:
+        predictor = _WindowPredictor(network, window, count_windows(moved.shape[1:], window), half)
+        predictor.on_step, predictor.cancelled = on_step, cancelled
+        with torch.inference_mode(), without_tf32():
+            logits = sliding_window_inference(
+                torch.from_numpy(moved)[None],
+                window.size,
+                1 if predictor.device.type == "cpu" else _GPU_BATCH,
+                predictor,
+                window.overlap,
+                mode=window.weights,
+                sigma_scale=window.sigma,
+                sw_device=predictor.device,
+                device=torch.device("cpu"),
+            )
+            probabilities = label_probabilities(logits[0], outputs)
+    except torch.cuda.OutOfMemoryError as error:
+        raise GpuMemoryError from error
     back = probabilities.transpose(0, *(1 + place for place in np.argsort(order)))
     result = np.ascontiguousarray(back)
     result[:, ~brain] = np.eye(len(result), 1, dtype=np.float32)
@@ -127,7 +130,7 @@ class _WindowPredictor:
         """Map (N, C, ...) to logits (N, outputs, ...), the mean over all mirrored forms."""
         total: torch.Tensor | None = None
         for axes in self.mirrors:
-            logits = self._logits(windows.flip(axes)).flip(axes)
+            logits = self._logits(windows.flip(axes)).flip(axes) if axes else self._logits(windows)
             total = logits if total is None else total + logits
         assert total is not None
         return total / len(self.mirrors) if len(self.mirrors) > 1 else total

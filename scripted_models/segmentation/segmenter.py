@@ -37,6 +37,7 @@ from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 from scripted_models.segmentation.volume_steps import (
     CaseVolumes,
     NetworkInput,
+    check_windows,
     decide,
     look_at_case,
     predict,
@@ -190,6 +191,7 @@ class Segmenter:
             progress.warning(f"The network now runs {MEMORY_WORDS[rung]}.")
             if rung is Rung.CPU:
                 self.placement = leave_gpu(self.model.network)
+                check_windows(self.model, seen)
 
 
 class _Stages:

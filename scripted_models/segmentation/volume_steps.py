@@ -100,6 +100,17 @@ def look_at_case(
     return CaseVolumes(arrays, grid, tuple(findings))
 
 
+def check_windows(model: Model, seen: NetworkInput) -> None:
+    """Refuse a network of volumes that the memory does not suffice for where it runs now.
+
+    Raises:
+        ResourceError: so it is.
+    """
+    voxels = seen.brain.size
+    if more := _network_bytes(model, voxels):
+        check_memory(voxels, voxels, more)
+
+
 def _network_bytes(model: Model, voxels: int) -> int:
     """Return what a network of volumes takes beyond one of slices, before it runs."""
     network, window = model.network, model.description.sliding_window

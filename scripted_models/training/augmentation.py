@@ -260,7 +260,7 @@ def build_augmentation(
         check_steps(steps)
     if dimensions == 2 and "z" in [step.get("axis") for step in steps]:
         raise InputError(
-            found="the augmentation step 'flip' along z for patches of slices",
+            found="the axis of the augmentation step 'flip' of slices, 'z'",
             expected="'x' or 'y'",
             action="change the axis",
         )

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Annotated, Literal
 
-from scripted_models.labels import ENHANCING, LABELS, REGIONS
+from scripted_models.labels import EDEMA, ENHANCING, LABELS, REGIONS
 from scripted_models.runtime.table_hints import Choice, Range
 from scripted_models.runtime.typed_tables import UnfitError
 
-EDEMA = 2
 Side = Annotated[int, Range(8, 1024)]
 OUR_AXES = "zyx"
 AxisOrder = Annotated[str, Choice(tuple("".join(order) for order in permutations(OUR_AXES)))]
