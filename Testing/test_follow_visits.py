@@ -119,9 +119,14 @@ class TestReading:
         for names, count in (
             (("p1_20240101", "p2_20240201"), 1),
             (("p1_20240101", "p1_v2_20240201"), 0),
+            (("visit-2024-01-01", "ses-2024-02-02"), 0),
         ):
             found = assess([read_visit(s) for s in find_visits([visit(n) for n in names])])
             assert sum("names of 2 patients (p1 and p2)" in w for w in found.warnings) == count
+
+    def test_numbers_of_visits_are_no_patients(self, visit):
+        found = find_visits([visit("1"), visit("s2")], [0, 30])
+        assert not any("patients" in text for text in assess([*map(read_visit, found)]).warnings)
 
     def test_the_coding_of_the_report_counts(self, visit):
         first, second = find_visits(
