@@ -18,7 +18,7 @@ pytest.importorskip(
     "PySide6.QtWidgets", reason="Qt's libraries are incomplete", exc_type=ImportError
 )
 
-from PySide6 import QtCore  # noqa: E402
+from PySide6 import QtCore, QtWidgets  # noqa: E402
 from slicer_desktop.fixtures import (  # noqa: E402
     import_module,  # noqa: F401 - the fixture module
     make_dialogs,  # noqa: F401 - the fixture dialogs
@@ -287,6 +287,16 @@ class TestWhatCounts:
         assert visit.known == (0, 2, 4)
         assert any("Necrosis and Non-enhancing tumor" in note for note in visit.notes)
 
+    def test_typing_goes_on_while_the_scene_changes(self, follow):
+        table = follow.ui.visitsTable
+        table.editItem(table.item(0, DATE))
+        (editor,) = table.findChildren(QtWidgets.QLineEdit)
+        editor.setText("2024-02")
+        follow.visits[2].SetName("Another name")
+        settle(follow)
+        assert "Another name" in column(table, NAME)
+        assert editor.text == "2024-02"
+
     def test_steroids_must_be_a_dose(self, follow):
         write(follow, 0, STEROIDS, "a lot")
         assert "is no dose" in follow.ui.statusLabel.text
@@ -417,6 +427,22 @@ class TestMeanwhile:
         monkeypatch.setattr(follow_section, "scene_visits", lambda *_: pytest.fail("looked"))
         add_visit(slicer_scene, "20250101")
         settle(follow)
+
+
+def test_series_of_the_user_stay_in_the_chart(slicer_scene):
+    from BrainTumorSegLib.follow_views import update_chart
+
+    facts = {"regions": {"ET": {}, "WT": {}}, "lesions": [{"name": "1"}]}
+    table = slicer_scene.AddNewNodeByClass("vtkMRMLTableNode", "Follow-up")
+    update_chart(slicer_scene, table, facts)
+    chart = slicer_scene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
+    own = slicer_scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", "mine")
+    own.SetAndObserveTableNodeID(table.GetID())
+    chart.AddAndObservePlotSeriesNodeID(own.GetID())
+    update_chart(slicer_scene, table, {**facts, "lesions": []})
+    shown = {chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())}
+    assert own in shown
+    assert len(shown) == slicer_scene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 3
 
 
 @pytest.mark.parametrize("facts", ["", "[]", '{"visits": [1], "regions": {"ET": 3}}', "{"])
