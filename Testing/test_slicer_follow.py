@@ -1,6 +1,7 @@
 """Follow-up in the panel: segmentations of a scene as visits, compared by the true program."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -427,6 +428,26 @@ class TestMeanwhile:
         monkeypatch.setattr(follow_section, "scene_visits", lambda *_: pytest.fail("looked"))
         add_visit(slicer_scene, "20250101")
         settle(follow)
+
+
+def test_a_comparison_of_other_visits_leaves_the_former_one(slicer_scene):
+    from BrainTumorSegLib.follow_record import store_follow_up, visits_of
+
+    nodes = [slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode") for _ in range(4)]
+
+    def store(chosen, table):
+        visits = [{"name": n, "date": "2024-01-10", "days_since_baseline": 0} for n in "12"]
+        sizes = {"values_ml": [1, 2], "since_baseline": [None] * 2, "since_nadir": [None] * 2}
+        facts = {"visits": visits, "regions": {"ET": sizes}, "lesions": [], "products": None}
+        held = tuple(SimpleNamespace(visit=SimpleNamespace(node=node)) for node in chosen)
+        result = SimpleNamespace(facts={**facts, "responses": {}}, page="", visits=held)
+        return store_follow_up(slicer_scene, result, [], table)
+
+    first = store(nodes[:2], None)
+    second = store(nodes[2:], first)
+    assert second is not first
+    assert visits_of(first) == nodes[:2]
+    assert store(nodes[1:3], second) is second
 
 
 def test_series_of_the_user_stay_in_the_chart(slicer_scene):
