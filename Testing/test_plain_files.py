@@ -180,7 +180,7 @@ def opens(node):
     if not isinstance(function, ast.Attribute) or function.attr not in OPENING:
         return False
     owner = ast.unparse(function.value)
-    if "'xb'" in arguments or owner == "entry":  # writes, or has been opened so
+    if {"'x'", "'xb'"} & set(arguments) or owner == "entry":  # writes, or has been opened so
         return False
     if function.attr == "load":
         return owner in ("torch", "np", "json") and not arguments[0].startswith(HANDED_ON)

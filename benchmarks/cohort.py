@@ -100,7 +100,7 @@ def make_results(output: Path, cases: Sequence[Case], model: Model) -> None:
             "volumes_ml": volumes,
             "measurements": {"ET": {"longest_mm": 31.4159, "perpendicular_mm": 27.1828}},
             "estimated_dice": dict.fromkeys(REGIONS, 0.8765),
-            "lesions": {"region": "ET", "items": lesions},
+            "lesions": {"region": "ET", "necrosis": "excluded", "items": lesions},
             "seconds": {"read": 0.5, "network": 4.25, "write": 0.75},
             "warnings": WARNINGS[: number % 3],
         }

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -181,7 +182,7 @@ def collect_results(
             )
         cohort.tell_missing(expected)
         cohort.tell_mixture()
-        with _new(new_page) as page_out, rows.open(encoding="utf-8") as read:
+        with _new(new_page) as page_out, TextIOWrapper(open_file(rows), "utf-8") as read:
             write_page(page_out, read, cohort.facts, cohort.sentences, table.name)
         for new, path in ((lines, table), (new_page, page)):
             replace_file(new, path)
