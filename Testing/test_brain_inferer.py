@@ -70,7 +70,7 @@ def test_what_does_not_fit_is_refused(network):
     inputs, brains = batch_of(case(0))
     with pytest.raises(TypeError, match="no arguments"):
         BrainInferer()(inputs, network, 1)
-    with pytest.raises(TypeError, match="a network of slices"):
+    with pytest.raises(TypeError, match="a SliceNetwork"):
         BrainInferer()(inputs, torch.nn.Identity())
     with pytest.raises(ValueError, match="expected"):
         BrainInferer()(inputs[0], network)

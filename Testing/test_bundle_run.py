@@ -17,6 +17,7 @@ import torch
 from monai.bundle import ConfigParser, load, verify_metadata, verify_net_in_out
 from monai.data import decollate_batch
 from phantom_fixtures import write_doll
+from volume_models import write_volume_model
 
 from scripted_models.bundle.card import card_text
 from scripted_models.bundle.model_folders import SHIPPED, shipped_models
@@ -139,6 +140,19 @@ class TestConfiguration:
         segment("fast", case, tmp_path / "ours")
         run_configuration("fast", case, tmp_path / "theirs")
         same_files(tmp_path / "theirs", tmp_path / "ours")
+
+    def test_a_network_of_volumes(self, tmp_path):
+        folder, _ = write_volume_model(tmp_path / "m")
+        case = write_doll(tmp_path / "cases", 5, orientation="SAR")
+        segment(str(folder), case, tmp_path / "ours")
+        run_configuration(folder, case, tmp_path / "theirs")
+        same_files(tmp_path / "theirs", tmp_path / "ours")
+        verify_net_in_out(
+            net_id="network",
+            meta_file=str(folder / "configs" / "metadata.json"),
+            config_file=str(folder / "configs" / "inference.json"),
+            device="cpu",
+        )
 
     def test_cases_of_a_folder_with_a_missing_sequence_and_another_coding(self, tmp_path):
         for seed in (1, 5):

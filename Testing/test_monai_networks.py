@@ -1,25 +1,20 @@
 """MONAI's own networks in the registry, and their receptive field, which is measured."""
 
-import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
-from model_fixtures import described, restate
-from test_networks import THIN
+from model_fixtures import described
+from network_fixtures import THIN
 from torch import nn
 from torch.nn import functional as F
 
-from scripted_models.bundle.model_folders import SHIPPED
 from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.errors import ModelError
-from scripted_models.networks import NETWORKS, build_network, build_slice_network, monai_networks
+from scripted_models.networks import NETWORKS, build_network, build_slice_network, padded
 from scripted_models.networks.footprint import measure
 from scripted_models.networks.monai_networks import ADOPTED
-from scripted_models.tasks.brains.brains_task import BrainsTask
-from scripted_models.training.assembly import make_network
-from scripted_models.training.experiment_config import Experiment, NetworkConfig
 
 TWO = (2, 2, 2)
 DYNAMIC = {"norm_name": "BATCH", "filters": TWO}
@@ -139,9 +134,11 @@ class TestFootprint:
 
 class TestAdapter:
     def test_all_are_there_in_two_and_in_three_dimensions(self):
-        for name in ADOPTED:
-            assert NETWORKS[name].describe()["dimensions"] == 2
-            assert NETWORKS[f"{name}3D"].describe()["dimensions"] == 3
+        for name, adopted in ADOPTED.items():
+            for dimensions, ending in ((2, ""), (3, "3D")):
+                assert (f"{name}{ending}" in NETWORKS) == (dimensions in adopted.dimensions)
+                if dimensions in adopted.dimensions:
+                    assert NETWORKS[f"{name}{ending}"].describe()["dimensions"] == dimensions
 
     @pytest.mark.parametrize("size", [(1, 1), (5, 16), (17, 3)])
     def test_an_image_is_padded_with_zeros(self, size):
@@ -174,23 +171,14 @@ class TestAdapter:
         with pytest.raises(ModelError) as refusal:
             build_slice_network("DynUNet3D")
         assert str(refusal.value) == (
-            "Found the 3-D network 'DynUNet3D', expected a 2-D one, because training and "
-            "segmenting go slice by slice; take 'DynUNet' or another network of slices."
+            "Found the 3-D network 'DynUNet3D', expected a 2-D one, because here slices are "
+            "joined or shown; take 'DynUNet' or another network of slices."
         )
         for joined in ("VotedEnsemble", "CRFRNN"):
             with pytest.raises(ModelError, match="3-D network"):
                 build_network(joined, network="BasicUNet3D")
 
-    def test_volume_networks_do_not_train_and_their_models_are_not_loaded_yet(self, tmp_path):
-        experiment = Experiment(network=NetworkConfig("DynUNet3D", {}))
-        with pytest.raises(ModelError, match="3-D network"):
-            make_network(experiment, BrainsTask())
-        folder = shutil.copytree(SHIPPED / "TwoPathCNN", tmp_path / "model")
-        restate(folder, network={"name": "DynUNet3D", "arguments": {}})
-        with pytest.raises(ModelError, match="3-D network"):
-            load_model(str(folder))
-
-    @pytest.mark.parametrize("name", [name for name in ADOPTED if name != "SegResNet"])
+    @pytest.mark.parametrize("name", THIN)
     def test_a_model_of_slices_is_written_and_read(self, name, tmp_path):
         torch.manual_seed(0)
         network = build_slice_network(name, planes=["axial"], **THIN[name]).eval()
@@ -223,7 +211,7 @@ class TestAdapter:
 
     def test_each_configuration_is_measured_once(self, monkeypatch):
         build_network("BasicUNet", features=(3,) * 6)
-        monkeypatch.setattr(monai_networks, "measure", None)
+        monkeypatch.setattr(padded, "measure", None)
         assert build_network("BasicUNet", features=(3,) * 6, in_channels=2).receptive_field == 215
         with pytest.raises(ModelError):
             build_network("BasicUNet", features=(3, 3, 3, 3, 3, 5))

@@ -191,7 +191,10 @@ NETWORKS = [
     ({"name": "MonaiUNet", "arguments": {"dropout": "often"}}, "MonaiUNet"),
     ({"name": "DynUNet", "arguments": {"upsample_kernel_size": [512] * 4}}, "DynUNet"),
     ({"name": "SegResNet", "arguments": {"blocks_down": [10**8, 1, 1, 1]}}, "more layers than its"),
-    ({"name": "SegResNet3D", "arguments": {}}, "the 3-D network 'SegResNet3D', expected a 2-D one"),
+    ({"name": "SegResNet3D", "arguments": {}}, "weights that do not fit SegResNet3D"),
+    ({"name": "SwinUNETR3D", "arguments": {"depths": [10**9] * 4}}, "blocks of attention"),
+    ({"name": "PlainConvUNet3D", "arguments": {"strides": [1, 2]}}, "PlainConvUNet3D"),
+    ({"name": "PlainConvUNet3D", "arguments": {"kernel_sizes": [10**9] * 6}}, "odd kernels"),
     ({"name": "RefineNet", "arguments": {"links": 10**9}}, "more layers than its weights are for"),
     (
         {"name": "InputCascadeCNN", "arguments": {"dropout": True}},

@@ -11,7 +11,7 @@ import numpy as np
 from scripted_models.errors import InputError, listed
 
 LABELS = {0: "background", 1: "necrosis", 2: "edema", 3: "non-enhancing", 4: "enhancing"}
-NECROSIS, NON_ENHANCING, ENHANCING = 1, 3, 4
+NECROSIS, EDEMA, NON_ENHANCING, ENHANCING = 1, 2, 3, 4
 NUM_CLASSES = len(LABELS)
 
 # Whole tumor, tumor core, enhancing tumor. Havaei et al. 2017, section 5, call them complete, core

@@ -1,6 +1,6 @@
 """Model folders: what a model says about itself, its weights, its card, and where models lie.
 
-    description        `ModelDescription`, the typed content of model.json
+    description        `ModelDescription`, the typed content of model.json (`description_parts`)
     missing_sequences  which sequences a model can do without
     image_scales       what weights trained on pictures expect of one
     model_folders      paths, shipped and user models, checksums

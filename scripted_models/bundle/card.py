@@ -11,12 +11,12 @@ from scripted_models.bundle.description import (
     RegionScores,
     TrainingRecord,
 )
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.transforms.region_thresholds import ESTIMATED_DICE
 
 
-def card_text(description: ModelDescription, network: SliceNetwork) -> str:
+def card_text(description: ModelDescription, network: SegmentationNetwork) -> str:
     """Return the model card, Markdown."""
     training, stated = description.training, description.network
     parts = [
@@ -79,18 +79,33 @@ def _failures(reasons: Mapping[str, str], dice: Mapping[str, Dice]) -> list[str]
     return ["## The worst cases", "\n".join(lines)]
 
 
-def _inputs(description: ModelDescription, network: SliceNetwork) -> str:
+def _inputs(description: ModelDescription, network: SegmentationNetwork) -> str:
     names = description.sequences if description.task == "brains" else description.channels
     channels = f"Channels: {', '.join(names)}; "
     if scale := description.image_scale:
         mean, std = list(scale.mean), list(scale.std)
         return f"{channels}(value * {scale.scale:g} - {mean}) / {std} of values from 0 to 1."
+    if not isinstance(network, SliceNetwork):
+        return f"{channels}{_PREPARED}; {_windows(description)}"
     step = network.slice_step
     between = f"one of {step}, interpolated between, " if step > 1 else ""
     return (
-        f"{channels}skull-stripped, co-registered, background 0; "
+        f"{channels}{_PREPARED}; "
         f"{', '.join(network.planes)} slices in LPS orientation, {between}about 1 mm in the plane "
         "(other inputs are brought there)."
+    )
+
+
+def _windows(description: ModelDescription) -> str:
+    space, window = description.training_space, description.sliding_window
+    assert window is not None
+    spacing = " x ".join("any" if mm is None else f"{mm:g}" for mm in space.spacing_xyz_mm)
+    mirrored = f", mirrored along {', '.join(window.mirror)} as well" if window.mirror else ""
+    regions = "; outputs: " + ", ".join(map(str, description.network_outputs.order))
+    return (
+        f"windows of {' x '.join(map(str, window.size))} voxels ({', '.join(window.axes)}), "
+        f"{window.overlap:.0%} of each in the next one{mirrored}, orientation {space.orientation}, "
+        f"{spacing} mm (other inputs are brought there){regions}."
     )
 
 
@@ -149,6 +164,8 @@ def _score_table(scores: Mapping[str, Mapping[Region, RegionScores]]) -> str:
         lines.append("")
     return "\n".join(lines) or "Not measured yet."
 
+
+_PREPARED = "skull-stripped, co-registered, background 0"
 
 _WITH_MONAI = """## With MONAI
 

@@ -7,9 +7,20 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
+from scripted_models.bundle.description_parts import (
+    NONE,
+    CrfSettings,
+    Decision,
+    Dice,
+    Name,
+    NetworkDescription,
+    NotNegative,
+    Region,
+    RegionScores,
+    TrainingRecord,
+)
 from scripted_models.bundle.image_scales import ImageScale
 from scripted_models.bundle.model_folders import MAX_OTHER_BYTES, MODEL_JSON
 from scripted_models.errors import ModelError
@@ -17,139 +28,35 @@ from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS, REGIONS
 from scripted_models.runtime.plain_files import read_bytes
 from scripted_models.runtime.structured_text import parse_json
-from scripted_models.runtime.table_hints import Choice, Complete, Pattern, Range
+from scripted_models.runtime.table_hints import Complete
 from scripted_models.runtime.typed_tables import UnfitError, as_table, read_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.steps import (
     PostprocessingStep,
     PreprocessingStep,
     SequenceName,
-    Share,
     check_order,
     check_postprocessing,
     kept_sequences,
+)
+from scripted_models.transforms.volume_networks import (
+    LabelOutputs,
+    NetworkOutputs,
+    RegionOutputs,
+    SlidingWindow,
 )
 
 FORMAT_VERSION: Literal[1] = 1
 ACTION = "get the model folder again"
 
 TaskName = Literal["brains", "voc"]
-Region = Annotated[str, Choice(tuple(REGIONS))]
-Dice = Mapping[Region, Share]
-Decision = Mapping[Region, Share | Literal["estimated_dice"]]
-Count = Annotated[int, Range(0, 10**9)]
-NotNegative = Annotated[float, Range(at_least=0)]
-Width = Annotated[float, Range(at_least=1e-3, at_most=10_000)]  # as `DenseCRF` takes it
-Weight = Annotated[float, Range(0, 10_000)]
-Name = Annotated[str, Pattern(r"[^\x00-\x1f\x7f]{1,200}", "1 to 200 characters on one line")]
-
-NONE: Mapping[Any, Any] = MappingProxyType({})
 _METHOD = (
     *("network", "labels", "training_space", "preprocessing", "postprocessing"),
-    *("crf", "decision"),
+    *("crf", "decision", "sliding_window", "outputs"),
 )
 _SETS = {
     "+".join(chosen) for n in range(len(SEQUENCES)) for chosen in combinations(SEQUENCES, n + 1)
 }
-
-
-@dataclass(frozen=True)
-class NetworkDescription:
-    """The network.
-
-    Attributes:
-        name: in the registry of networks.
-        arguments: that build it.
-    """
-
-    name: Name
-    arguments: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class CrfSettings:
-    """A dense CRF on the probabilities; what is not stated is as usual for the task.
-
-    Attributes:
-        backend: of the appearance filter.
-        appearance_weight: of the Gaussian of position and intensity.
-        smoothness_weight: of the Gaussian of position alone.
-        position_width: of the first Gaussian, in mm (pixels of pictures).
-        intensity_width: of the first Gaussian, in standard deviations (values from 0 to 255 of
-            pictures).
-        smoothness_width: of the second Gaussian, in mm (pixels of pictures).
-        iterations: while training.
-        test_iterations: otherwise.
-        window: how many pixels the backend 'window' reaches along every axis.
-    """
-
-    backend: Literal["exact", "permutohedral", "window"] | None = None
-    appearance_weight: Weight | None = None
-    smoothness_weight: Weight | None = None
-    position_width: Width | None = None
-    intensity_width: Width | None = None
-    smoothness_width: Width | None = None
-    iterations: Annotated[int, Range(0, 100)] | None = None
-    test_iterations: Annotated[int, Range(0, 100)] | None = None
-    window: Annotated[int, Range(1, 100)] | None = None
-
-    @property
-    def stated(self) -> dict[str, Any]:
-        """The settings that are not as usual."""
-        settings: dict[str, Any] = as_table(self)
-        return settings
-
-
-@dataclass(frozen=True)
-class RegionScores:
-    """Means over cases for one region.
-
-    Attributes:
-        dice: Dice coefficient.
-        sensitivity: share of the true voxels that are found.
-        ppv: share of the found voxels that are true.
-        hd95_mm: 95th percentile of the Hausdorff distance.
-    """
-
-    dice: Share
-    sensitivity: Share | None = None
-    ppv: Share | None = None
-    hd95_mm: NotNegative | None = None
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """How the network was trained.
-
-    Attributes:
-        statement: attribution of the data.
-        train: names of the cases that trained.
-        contrast_suppressed: copies of training cases whose enhancement was taken out.
-        degraded: copies as worse scans show them.
-        transplanted: copies with the tumor of another training case.
-        phantoms: procedural cases that trained.
-        validation: names of the cases that were scored after every epoch.
-        seed: of all random numbers.
-        epochs: of the two phases.
-        steps: of the two phases.
-        seconds: time of the epochs.
-        validation_dice: mean Dice of the validation cases by region.
-        note: what else a reader must know.
-    """
-
-    statement: str = ""
-    train: tuple[str, ...] = ()
-    contrast_suppressed: Count = 0
-    degraded: Count = 0
-    transplanted: Count = 0
-    phantoms: Count = 0
-    validation: tuple[str, ...] = ()
-    seed: int | None = None
-    epochs: tuple[Count, Count] = (0, 0)
-    steps: tuple[Count, Count] | None = None
-    seconds: NotNegative = 0.0
-    validation_dice: Dice = field(default_factory=lambda: NONE)
-    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +74,9 @@ class ModelDescription:
         needs_one_of: of brains, the sequences of which one is needed, the others being optional;
             none: all that the network sees are needed.
         image_scale: of pictures, what the weights expect.
-        labels: internal label -> name, one for each class of the network.
+        labels: internal label -> name, of all labels that the model gives.
+        sliding_window: how a network of volumes goes through a volume; none for one of slices.
+        outputs: what the outputs of the network mean; none: logits of the labels, ascending.
         training_space: where the network was trained.
         preprocessing: steps before the network.
         postprocessing: steps after it.
@@ -195,6 +104,8 @@ class ModelDescription:
     needs_one_of: tuple[SequenceName, ...] = ()
     image_scale: ImageScale | None = None
     labels: Mapping[int, str]
+    sliding_window: SlidingWindow | None = None
+    outputs: NetworkOutputs | None = None
     training_space: Annotated[TrainingSpace, Complete()]
     preprocessing: tuple[PreprocessingStep, ...]
     postprocessing: tuple[PostprocessingStep, ...]
@@ -225,6 +136,11 @@ class ModelDescription:
     def known_labels(self) -> tuple[int, ...]:
         """Internal labels in ascending order, which is that of the classes."""
         return tuple(sorted(self.labels))
+
+    @property
+    def network_outputs(self) -> NetworkOutputs:
+        """What the outputs of the network mean."""
+        return self.outputs or LabelOutputs(order=self.known_labels)
 
     @property
     def method(self) -> dict[str, Any]:
@@ -263,8 +179,20 @@ def _check_brains(stated: ModelDescription) -> None:
         raise UnfitError(
             "decision", dict(stated.decision), f"all of {list(REGIONS)}, and labels of each region"
         )
+    _check_outputs(stated)
     if stated.image_scale is not None:
         raise UnfitError("image_scale", stated.image_scale, "none for brains")
+
+
+def _check_outputs(stated: ModelDescription) -> None:
+    """Raise UnfitError unless the outputs tell the labels, and regions are decided as such."""
+    outputs, labels = stated.outputs, stated.known_labels
+    if outputs is not None and stated.sliding_window is None:
+        raise UnfitError("outputs", outputs.kind, "none without a 'sliding_window'")
+    if outputs is not None and outputs.labels != labels:
+        raise UnfitError("labels", list(labels), f"{list(outputs.labels)}, as its outputs have it")
+    if isinstance(outputs, RegionOutputs) and not stated.decision:
+        raise UnfitError("decision", {}, "the least probability of each region", "state it")
 
 
 def _check_pictures(stated: ModelDescription) -> None:
@@ -272,7 +200,8 @@ def _check_pictures(stated: ModelDescription) -> None:
         raise UnfitError("channels", list(stated.channels), "the colors of an 'image_scale'")
     if sorted(stated.labels) != list(range(len(stated.labels))) or len(stated.labels) < 2:
         raise UnfitError("labels", dict(stated.labels), "classes from 0 on")
-    for key in ("preprocessing", "postprocessing", "decision", "dice_by_sequences"):
+    brains_only = ("decision", "dice_by_sequences", "sliding_window", "outputs")
+    for key in ("preprocessing", "postprocessing", *brains_only):
         if getattr(stated, key):
             raise UnfitError(key, as_table(getattr(stated, key)), "none for pictures")
 

@@ -14,7 +14,8 @@ import torch
 
 from scripted_models import __version__
 from scripted_models.bundle.description import ModelDescription
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
+from scripted_models.runtime.typed_tables import as_table
 
 SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
@@ -27,7 +28,7 @@ OUTPUT_PIXELS = 64  # along an axis of the patch that metadata.json describes
 Json = dict[str, Any]
 
 
-def monai_files(description: ModelDescription, network: SliceNetwork) -> dict[str, bytes]:
+def monai_files(description: ModelDescription, network: SegmentationNetwork) -> dict[str, bytes]:
     """Return the files, path inside the folder -> content."""
     is_brains = description.task == "brains"
     configs = {
@@ -40,12 +41,16 @@ def monai_files(description: ModelDescription, network: SliceNetwork) -> dict[st
     return {**files, "LICENSE": _LICENSE.encode()}
 
 
-def _metadata(description: ModelDescription, network: SliceNetwork) -> Json:
+def _metadata(description: ModelDescription, network: SegmentationNetwork) -> Json:
     is_brains = description.task == "brains"
     names = [description.labels[label] for label in description.known_labels]
     kind = {"type": "image", "modality": "MR" if is_brains else "n/a", "dtype": "float32"}
     channels = _channel_names(description, network)
-    seen = _patch("magnitude", OUTPUT_PIXELS + sum(network.margins), channels)
+    shape = [OUTPUT_PIXELS] * network.dimensions
+    seen = _patch("magnitude", [n + sum(network.margins) for n in shape], channels)
+    outputs = description.network_outputs
+    if outputs.kind == "regions":
+        names = [str(region) for region in outputs.order]
     return {
         "schema": SCHEMA,
         "version": description.version,
@@ -70,26 +75,28 @@ def _metadata(description: ModelDescription, network: SliceNetwork) -> Json:
         "eval_metrics": _scores(description),
         "network_data_format": {
             "inputs": {"image": {**kind, **seen}},
-            "outputs": {"pred": {**kind, **_patch("labels", OUTPUT_PIXELS, names)}},
+            "outputs": {"pred": {**kind, **_patch("labels", shape, names)}},
         },
     }
 
 
-def _patch(meaning: str, pixels: int, channels: list[str]) -> Json:
+def _patch(meaning: str, shape: list[int], channels: list[str]) -> Json:
     """Return the description of a patch that the network takes or gives."""
     return {
         "format": meaning,
         "num_channels": len(channels),
-        "spatial_shape": [pixels, pixels],
+        "spatial_shape": shape,
         "value_range": [],
         "is_patch_data": True,
         "channel_def": {str(index): name for index, name in enumerate(channels)},
     }
 
 
-def _channel_names(description: ModelDescription, network: SliceNetwork) -> list[str]:
+def _channel_names(description: ModelDescription, network: SegmentationNetwork) -> list[str]:
     """Return the names of the input channels, and which slice, where there are several."""
     names = description.sequences if description.task == "brains" else description.channels
+    if not isinstance(network, SliceNetwork):
+        return list(names)
     around = range(-network.context_slices, network.context_slices + 1)
     places = [f" (slice {offset:+d})" if offset else "" for offset in around]
     return [name + place for name in names for place in places]
@@ -138,7 +145,10 @@ def _inference(description: ModelDescription) -> Json:
             "batch_size": 1,
             "num_workers": 0,
         },
-        "inferer": {"_target_": "scripted_models.inference.brain_inferer.BrainInferer"},
+        "inferer": {
+            "_target_": "scripted_models.inference.brain_inferer.BrainInferer",
+            **_windows(description),
+        },
         "postprocessing": _compose(
             _step("ToInputGridd"),
             _step("DecideLabelsd"),
@@ -170,6 +180,14 @@ def _inference(description: ModelDescription) -> Json:
         },
         "run": ["$@evaluator.run()"],
     }
+
+
+def _windows(description: ModelDescription) -> Json:
+    """Return what the inferer must know of a network of volumes."""
+    if description.sliding_window is None:
+        return {}
+    outputs = as_table(description.network_outputs)
+    return {"window": as_table(description.sliding_window), "outputs": outputs}
 
 
 _TRANSFORMS = "scripted_models.segmentation.bundle_transforms"

@@ -16,15 +16,15 @@ from torch.overrides import TorchFunctionMode
 
 from scripted_models.bundle.description import ACTION, NetworkDescription
 from scripted_models.errors import ModelError
-from scripted_models.networks import NETWORKS, NetworkEntry, build_network, build_slice_network
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks import NETWORKS, NetworkEntry, build_network
+from scripted_models.networks.slice_network import SegmentationNetwork
 from scripted_models.runtime.typed_tables import read_value, refusing, shown
 
 FEWEST_LAYERS, LAYERS_PER_TENSOR = 1000, 20  # that building may register
 Shapes = dict[str, tuple[int, ...]]
 
 
-def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SliceNetwork:
+def build_fitting(stated: NetworkDescription, shapes: Shapes) -> SegmentationNetwork:
     """Build a network whose tensors have given shapes.
 
     Args:
@@ -66,9 +66,9 @@ class _NoValues(TorchFunctionMode):
         return args[0] if func is torch.Tensor.normal_ else func(*args, **(kwargs or {}))
 
 
-def _build(stated: NetworkDescription) -> SliceNetwork:
+def _build(stated: NetworkDescription) -> SegmentationNetwork:
     try:
-        return build_slice_network(stated.name, **stated.arguments)
+        return build_network(stated.name, **stated.arguments)
     except ModelError:
         raise
     except Exception as error:  # networks raise many kinds for arguments they cannot take

@@ -38,7 +38,11 @@ from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.networks.crf.dense_crf import DenseCRF
 from scripted_models.networks.crf.refinement import build_crf
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import (
+    SegmentationNetwork,
+    SliceNetwork,
+    VolumeNetwork,
+)
 from scripted_models.runtime.atomic_files import make_folder, write_file
 from scripted_models.runtime.typed_tables import read_table
 from scripted_models.transforms.postprocessing import build_postprocessing
@@ -61,7 +65,7 @@ class Model:
 
     folder: Path
     description: ModelDescription
-    network: SliceNetwork
+    network: SegmentationNetwork
     checksum: str
     preprocessing: Compose
     postprocessing: Compose
@@ -71,6 +75,22 @@ class Model:
     def name(self) -> str:
         """Name of the model: of the user's own the one that it was imported under."""
         return self.folder.name if is_user_model(self.folder) else self.description.name
+
+    @property
+    def slice_network(self) -> SliceNetwork:
+        """The network, where only one of slices will do.
+
+        Raises:
+            ModelError: it is one of volumes.
+        """
+        if isinstance(self.network, SliceNetwork):
+            return self.network
+        raise ModelError(
+            found=f"the 3-D network '{self.description.network.name}'",
+            expected="a network of slices",
+            action="choose another model",
+            path=self.folder,
+        )
 
     @property
     def method_checksum(self) -> str:
@@ -115,7 +135,7 @@ def load_model(name_or_path: str, task: TaskName = "brains") -> Model:
 
 
 def assemble_model(
-    folder: Path, description: ModelDescription, network: SliceNetwork, checksum: str
+    folder: Path, description: ModelDescription, network: SegmentationNetwork, checksum: str
 ) -> Model:
     """Put a model together: build what its description says around a network."""
     settings, classes = description.crf, len(description.labels)
@@ -131,7 +151,7 @@ def assemble_model(
     )
 
 
-def _load_network(content: bytes, description: ModelDescription) -> SliceNetwork:
+def _load_network(content: bytes, description: ModelDescription) -> SegmentationNetwork:
     weights = read_state_dict(content)
     network = build_fitting(description.network, shapes_of(weights))
     _require_size(network, description)
@@ -139,7 +159,7 @@ def _load_network(content: bytes, description: ModelDescription) -> SliceNetwork
     return network
 
 
-def _require_size(network: SliceNetwork, description: ModelDescription) -> None:
+def _require_size(network: SegmentationNetwork, description: ModelDescription) -> None:
     """Raise ModelError unless a network has the channels and classes of its description."""
     is_brains = description.task == "brains"
     seen = description.sequences if is_brains else description.channels
@@ -149,17 +169,34 @@ def _require_size(network: SliceNetwork, description: ModelDescription) -> None:
             expected=f"one for each of {', '.join(seen)}",
             action=ACTION,
         )
-    if network.num_classes != len(description.labels):
+    stated = description.network_outputs
+    if network.num_classes != len(stated.order):
         raise ModelError(
             found=f"a network of {network.num_classes} classes",
-            expected=f"one for each of the {len(description.labels)} labels",
+            expected=f"one for each of the {len(stated.order)} "
+            + ("regions" if stated.kind == "regions" else "labels"),
             action=ACTION,
         )
+    _require_window(network, description)
+
+
+def _require_window(network: SegmentationNetwork, description: ModelDescription) -> None:
+    """Raise ModelError unless a network of volumes, and no other, has a window."""
+    is_3d, window = isinstance(network, VolumeNetwork), description.sliding_window
+    if is_3d == (window is not None):
+        return
+    raise ModelError(
+        found=f"the {network.dimensions}-D network '{description.network.name}' "
+        + ("without" if is_3d else "with")
+        + " a 'sliding_window'",
+        expected="one in a model of a 3-D network, and in no other",
+        action=ACTION,
+    )
 
 
 def write_model(
     folder: Path,
-    network: SliceNetwork,
+    network: SegmentationNetwork,
     description: ModelDescription,
     kernels: torch.dtype = torch.float32,
 ) -> Path:
@@ -180,6 +217,7 @@ def write_model(
     folder = Path(folder)
     table = description.to_table()
     read_table(ModelDescription, table, ModelError, folder / MODEL_JSON)
+    _require_window(network, description)
     for part in ("configs", "models", "docs"):
         make_folder(folder / part)
     buffer = io.BytesIO()

@@ -115,6 +115,9 @@ def refuse_unfit(start: Model) -> None:
     if not entry.trains or entry.parts:
         found = f"a {entry.name}, which is made of several networks or is not trained"
         expected = "a model of one network, such as 'default'"
+    elif stated.sliding_window is not None:
+        found = f"a {entry.name}, which is a network of volumes"
+        expected = "a model of slices, such as 'default'"
     elif dict(stated.labels) != LABELS:
         found = f"a model that knows the labels {', '.join(stated.labels.values())} alone"
         expected = f"one for {', '.join(LABELS.values())}"

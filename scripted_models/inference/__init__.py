@@ -2,8 +2,10 @@
 
 `devices` chooses where a network runs, `boxes` which part of each slice it sees, `spectral`
 exchanges its large convolutions for equal ones, `volume` leads the slices through, and
-`memory_ladder` says how to go on when memory runs out. `reference` computes the same patch by
-patch, for tests and measurements. `brain_inferer` is the inferer of MONAI's workflows.
+`memory_ladder` says how to go on when memory runs out. `windows` leads a network of volumes through
+one, `window_cost` says beforehand what that takes, and `label_probabilities` what comes out.
+`reference` computes the same patch by patch, for tests and measurements. `brain_inferer` is the
+inferer of MONAI's workflows.
 
 Call what `__all__` names.
 """
@@ -25,6 +27,7 @@ from scripted_models.inference.volume import (
     predict_slice,
     predict_volume,
 )
+from scripted_models.inference.windows import cost_of, predict_windows
 
 __all__ = [
     "CPU_AFTER_GPU",
@@ -36,11 +39,13 @@ __all__ = [
     "brain_box",
     "choose_device",
     "choose_form",
+    "cost_of",
     "iterate_slices",
     "leave_gpu",
     "padded_window",
     "place_network",
     "predict_slice",
     "predict_volume",
+    "predict_windows",
     "slab",
 ]

@@ -1,7 +1,7 @@
-"""The inferer for MONAI's workflows: slices of all planes, only where there is brain."""
+"""The inferer for MONAI's workflows: slices of all planes or windows, only where there is brain."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -9,20 +9,39 @@ from monai.inferers import Inferer
 
 from scripted_models.brain_mask import brain_mask
 from scripted_models.inference.volume import MOST_WORKERS, predict_volume
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.inference.windows import predict_windows
+from scripted_models.networks.slice_network import SliceNetwork, VolumeNetwork
+from scripted_models.runtime.typed_tables import read_value
+from scripted_models.transforms.volume_networks import NetworkOutputs, SlidingWindow
 
 
 class BrainInferer(Inferer):
-    """Evaluates a network of slices on whole volumes, as `predict_volume` does.
+    """Evaluates a network on whole volumes, as `predict_volume` and `predict_windows` do.
 
     Args:
         log: return the logarithm of the probabilities, whose softmax gives them back.
         workers: slices at a time on the CPU, at most.
+        window: of a network of volumes, the table of a `SlidingWindow`.
+        outputs: of a network of volumes, the table of its outputs.
+
+    Raises:
+        UnfitError: tables that do not fit.
     """
 
-    def __init__(self, log: bool = False, workers: int = MOST_WORKERS):
+    def __init__(
+        self,
+        log: bool = False,
+        workers: int = MOST_WORKERS,
+        window: Mapping[str, Any] | None = None,
+        outputs: Mapping[str, Any] | None = None,
+    ):
         super().__init__()
         self.log, self.workers = log, workers
+        self.tables: tuple[SlidingWindow, NetworkOutputs] | None = None
+        if window is not None:
+            read = read_value(SlidingWindow, window, "window")
+            stated = read_value(NetworkOutputs, outputs, "outputs")
+            self.tables = cast(SlidingWindow, read), cast(NetworkOutputs, stated)
 
     def __call__(
         self,
@@ -36,7 +55,8 @@ class BrainInferer(Inferer):
 
         Args:
             inputs: preprocessed, float32 (N, C, z, y, x), 0 outside the brain.
-            network: a `SliceNetwork` in evaluation mode, used on its own device.
+            network: a `SliceNetwork`, or with a window a `VolumeNetwork`, in evaluation mode, used
+                on its own device.
             args: nothing, `network` takes no further arguments.
             brain: bool (N, 1, z, y, x); by default all voxels where a channel differs from 0.
             kwargs: as `args`.
@@ -49,9 +69,10 @@ class BrainInferer(Inferer):
             ValueError: shapes that do not fit.
             GpuMemoryError: the GPU ran out of memory.
         """
-        if not isinstance(network, SliceNetwork) or args or kwargs:
+        kind = SliceNetwork if self.tables is None else VolumeNetwork
+        if not isinstance(network, kind) or args or kwargs:
             raise TypeError(
-                f"expected a network of slices and no arguments for it, not a "
+                f"expected a {kind.__name__} and no arguments for it, not a "
                 f"{type(network).__name__} with {args} and {kwargs}"
             )
         brain = _brain(inputs) if brain is None else brain
@@ -61,15 +82,22 @@ class BrainInferer(Inferer):
                 f"{tuple(brain.shape)}"
             )
         volumes = [
-            predict_volume(
-                network, _array(image, np.float32), _array(mask, bool), workers=self.workers
-            )
+            self._volume(network, _array(image, np.float32), _array(mask, bool))
             for image, mask in zip(inputs, brain[:, 0], strict=True)
         ]
         probabilities = torch.from_numpy(np.stack(volumes)).to(inputs.device)
         if self.log:
             probabilities = probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
         return probabilities
+
+    def _volume(
+        self, network: SliceNetwork | VolumeNetwork, image: np.ndarray, brain: np.ndarray
+    ) -> np.ndarray:
+        """Return the probabilities of one volume."""
+        if isinstance(network, SliceNetwork):
+            return predict_volume(network, image, brain, workers=self.workers)
+        assert self.tables is not None
+        return predict_windows(network, image, brain, *self.tables)
 
 
 def _brain(inputs: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Where a network runs, and why there."""
 
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ class GpuMemoryError(ResourceError):
 
     def __init__(self) -> None:
         super().__init__(
-            found="too little memory on the GPU for a single slice",
+            found="too little memory on the GPU for a single slice or window",
             action="close other programs that use the GPU, or choose --device cpu",
         )
 
@@ -75,3 +76,11 @@ def leave_gpu(network: nn.Module) -> Placement:
     device = torch.device("cpu")
     network.to(device)
     return Placement(device, CPU_AFTER_GPU)
+
+
+def without_tf32() -> AbstractContextManager[None]:
+    """Let a GPU compute in full single precision.
+
+    Half the mantissa is not worth the labels that it changes.
+    """
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

@@ -1,7 +1,7 @@
 """Where a network goes on when memory runs out: one rung down, each with less memory than the last.
 
-On a GPU `Predictor` takes fewer slices at a time before anything here happens; the result is the
-same.
+On a GPU fewer slices or windows are taken at a time before anything here happens; the result is the
+same. A network of volumes takes one window at a time on a CPU from the start.
 """
 
 from enum import Enum
@@ -25,12 +25,13 @@ class Rung(Enum):
         """Return the rung where a volume begins on a device."""
         return cls.CPU if device.type == "cpu" else cls.GPU
 
-    def below(self, error: Exception, may_leave_gpu: bool) -> "Rung | None":
+    def below(self, error: Exception, may_leave_gpu: bool, by_slices: bool = True) -> "Rung | None":
         """Return the rung to try next.
 
         Args:
             error: what ended the try on this rung.
             may_leave_gpu: whether the CPU may take over.
+            by_slices: whether the network is one of slices.
 
         Returns:
             None when the error says nothing about memory, or this is the lowest rung that is
@@ -39,7 +40,7 @@ class Rung(Enum):
         if isinstance(error, GpuMemoryError):
             lower = _BELOW_ON_GPU.get(self)
             return lower if may_leave_gpu or lower is not Rung.CPU else None
-        return _BELOW_ON_CPU.get(self) if is_shortage(error) else None
+        return _BELOW_ON_CPU.get(self) if by_slices and is_shortage(error) else None
 
 
 _BELOW_ON_GPU = {Rung.GPU: Rung.GPU_HALF, Rung.GPU_HALF: Rung.CPU}

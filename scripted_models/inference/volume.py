@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import reduce
 from itertools import count, pairwise
 
@@ -18,13 +18,13 @@ from scripted_models.inference.boxes import (
     padded_window,
     slab,
 )
-from scripted_models.inference.devices import GpuMemoryError
+from scripted_models.inference.devices import GpuMemoryError, without_tf32
 from scripted_models.inference.folding import with_folded_norms
 from scripted_models.inference.spectral import SpectralNetwork, has_large_convolutions
 from scripted_models.networks.probabilities import class_probabilities
-from scripted_models.networks.slice_network import PLANES, SliceNetwork
+from scripted_models.networks.slice_network import PLANES, SliceNetwork, VolumeNetwork
 
-FORMS = ("direct", "spectral")
+FORMS = ("direct", "spectral", "windows")
 MOST_WORKERS = 4  # a slice takes about 150 MB; further threads work inside the layers
 # Cost of a box size, in slices: spectra of the weights, and workers that wait for the last slice.
 _OVERHEAD = 1.3
@@ -38,7 +38,13 @@ SliceResult = tuple[int, Box, np.ndarray]  # index, box, float32 (classes, rows,
 
 
 def choose_form(network: nn.Module) -> str:
-    """Return 'spectral' for a network with large convolutions on the CPU, else 'direct'."""
+    """Return how a network is evaluated.
+
+    A network of volumes sees 'windows'. One of slices is 'spectral' if it has large convolutions
+    and runs on the CPU, else 'direct'.
+    """
+    if isinstance(network, VolumeNetwork):
+        return "windows"
     spectral = _on_cpu(network) and has_large_convolutions(network)
     return "spectral" if spectral else "direct"
 
@@ -72,7 +78,7 @@ def predict_volume(
         brain: bool (z, y, x); slices without brain are skipped.
         on_slice: called with the fraction of slices done.
         cancelled: asked between slices.
-        form: one of `FORMS`; by default what `choose_form` says.
+        form: 'direct' or 'spectral'; by default what `choose_form` says.
         workers: slices at a time on the CPU, at most.
         half: let the layers compute in float16 where PyTorch's autocast does, in the form 'direct'
             only. It takes about half the memory of the maps, and a few labels change.
@@ -103,7 +109,7 @@ def predict_volume(
         _interpolate_between(probabilities, computed[axis])
         return np.moveaxis(probabilities, 1, axis + 1)
 
-    with _workers(_on_cpu(network), min(workers, max(counts))) as pool, _without_tf32():
+    with _workers(_on_cpu(network), min(workers, max(counts))) as pool, without_tf32():
         total = reduce(np.add, (along(axis, pool) for axis in axes))
     mean = total if len(axes) == 1 else total / np.float32(len(axes))
     mean[:, ~brain] = np.eye(len(mean), 1, dtype=np.float32)
@@ -126,7 +132,7 @@ def predict_slice(
     predictor = Predictor(network, image, brain, "direct")
     rows, columns = predictor.box(z)
     shape = (rows.stop - rows.start, columns.stop - columns.start)
-    with _without_tf32():
+    with without_tf32():
         ((_, _, values),) = predictor.predict((z,), shape)
     return rows, columns, values
 
@@ -272,8 +278,3 @@ def _workers(on_cpu: bool, most: int) -> Iterator[ThreadPoolExecutor]:
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
-
-
-def _without_tf32() -> AbstractContextManager[None]:
-    """Half the mantissa is not worth the labels that it changes."""
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

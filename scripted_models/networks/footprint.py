@@ -93,7 +93,7 @@ def _as_lines(network: nn.Module, axis: int) -> nn.Module:
         if not list(layer.children()):
             parent, _, name = path.rpartition(".")
             setattr(line.get_submodule(parent), name, _line_layer(layer, axis))
-    return line
+    return line.eval()
 
 
 def _line_layer(layer: nn.Module, axis: int) -> nn.Module:

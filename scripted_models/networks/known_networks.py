@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, TypedDict
 
 import torch
@@ -19,6 +20,7 @@ from scripted_models.networks.monai_networks import (
     MonaiSliceNetwork,
     MonaiVolumeNetwork,
 )
+from scripted_models.networks.nnunet import plain_conv_unet, residual_encoder_unet
 from scripted_models.networks.refinenet import RefineNet
 from scripted_models.networks.segresnet import SegResNet
 from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
@@ -53,6 +55,8 @@ class NetworkEntry:
         parts: trained networks that it is made from: attribute -> name in the registry.
         trains: whether it has weights of its own to train.
         drawn: whether there is a diagram of it.
+        dimensions: 2 for slices, 3 for volumes.
+        needs: package that it computes with, beside those that are always there.
     """
 
     name: str
@@ -61,6 +65,8 @@ class NetworkEntry:
     parts: Mapping[str, str] = field(default_factory=dict)
     trains: bool = True
     drawn: bool = False
+    dimensions: int = 2
+    needs: str = ""
 
     def describe(self) -> NetworkFacts:
         """Describe the network in its default form, without its weights."""
@@ -128,11 +134,23 @@ def _published() -> list[NetworkEntry]:
 def _of_monai() -> Iterator[NetworkEntry]:
     """Yield MONAI's own networks, of slices and of volumes."""
     for name, adopted in ADOPTED.items():
-        if name != "SegResNet":  # on slices it has an output layer of its own
+        # on slices SegResNet has an output layer of its own
+        if 2 in adopted.dimensions and name != "SegResNet":
             build = partial(MonaiSliceNetwork, adopted.monai, **adopted.arguments)
             yield NetworkEntry(name, build, adopted.source)
         build_3d = partial(MonaiVolumeNetwork, adopted.monai, **adopted.arguments)
-        yield NetworkEntry(f"{name}3D", build_3d, adopted.source)
+        yield NetworkEntry(f"{name}3D", build_3d, adopted.source, dimensions=3, needs=adopted.needs)
+
+
+def _of_nnunet() -> Iterator[NetworkEntry]:
+    """Yield the networks of nnU-Net, of slices and of volumes."""
+    source = "Isensee et al. 2021, Nature Methods 18; 2024, MICCAI (nnU-Net)"
+    for name, build in (
+        ("PlainConvUNet", plain_conv_unet),
+        ("ResidualEncoderUNet", residual_encoder_unet),
+    ):
+        yield NetworkEntry(name, partial(build, 2), source)
+        yield NetworkEntry(f"{name}3D", partial(build, 3), source, dimensions=3)
 
 
 _REFUSALS = (TypeError, ValueError, AssertionError, KeyError, IndexError)  # MONAI has all of them
@@ -142,13 +160,20 @@ def build_network(name: str, **arguments: Any) -> SegmentationNetwork:
     """Build a registered network.
 
     Raises:
-        ModelError: unknown name or arguments.
+        ModelError: unknown name or arguments, or a package that is not installed.
     """
     if name not in NETWORKS:
         raise ModelError(
             found=f"the unknown network '{name}'",
             expected=f"one of {sorted(NETWORKS)}",
             action="correct its name",
+        )
+    needs = NETWORKS[name].needs
+    if needs and find_spec(needs) is None:
+        raise ModelError(
+            found=f"no package '{needs}'",
+            expected=f"it, for the network {name}",
+            action=f"install it (pip install {needs})",
         )
     try:
         return NETWORKS[name].build(**arguments)
@@ -162,7 +187,7 @@ def build_network(name: str, **arguments: Any) -> SegmentationNetwork:
 
 
 def build_slice_network(name: str, **arguments: Any) -> SliceNetwork:
-    """Build a registered network that can be trained and can segment.
+    """Build a registered network of slices.
 
     Raises:
         ModelError: unknown name or arguments, or a network of volumes.
@@ -171,10 +196,12 @@ def build_slice_network(name: str, **arguments: Any) -> SliceNetwork:
     if not isinstance(network, SliceNetwork):
         raise ModelError(
             found=f"the 3-D network '{name}'",
-            expected="a 2-D one, because training and segmenting go slice by slice",
+            expected="a 2-D one, because here slices are joined or shown",
             action=f"take '{name.removesuffix('3D')}' or another network of slices",
         )
     return network
 
 
-NETWORKS: dict[str, NetworkEntry] = {entry.name: entry for entry in (*_published(), *_of_monai())}
+NETWORKS: dict[str, NetworkEntry] = {
+    entry.name: entry for entry in (*_published(), *_of_monai(), *_of_nnunet())
+}

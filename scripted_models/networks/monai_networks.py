@@ -1,25 +1,24 @@
-"""MONAI's own networks, in two dimensions for slices and in three for whole patches.
+"""MONAI's own networks, in two dimensions for slices and in three for volumes.
 
 A network of `monai.networks.nets` that is made of layers and keeps the size of the image can be
-adopted: it needs an entry in `ADOPTED` and nothing else. What it needs to see is measured.
-MONAI is imported when such a network is built.
+adopted: it needs an entry in `ADOPTED` and nothing else. What it needs to see is measured, or
+stated where attention cannot be measured. MONAI is imported when such a network is built.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
-from scripted_models.networks.footprint import Footprint, measure
-from scripted_models.networks.layers import to_channels_last
-from scripted_models.networks.slice_network import PLANES, SliceNetwork, VolumeNetwork
+from scripted_models.networks.footprint import Footprint
+from scripted_models.networks.padded import PaddedSliceNetwork, PaddedVolumeNetwork, footprint_of
+from scripted_models.networks.slice_network import PLANES
 
-_OWN = ("spatial_dims", "in_channels", "out_channels", "deep_supervision")  # set by the adapter
-_measured: dict[tuple[str, int, str], Footprint] = {}
+MOST_BLOCKS = 200  # of attention
+_OWN = ("spatial_dims", "in_channels", "out_channels", "deep_supervision", "preprocess")
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,15 @@ class Adopted:
         monai: class in `monai.networks.nets`.
         arguments: those that differ from its own defaults.
         source: paper.
+        dimensions: that it is offered in.
+        needs: package that it computes with, beside MONAI's own.
     """
 
     monai: str
     arguments: Mapping[str, Any]
     source: str
+    dimensions: tuple[int, ...] = (2, 3)
+    needs: str = ""
 
 
 _WIDTHS, _HALVINGS = (16, 32, 64, 128, 256), (2, 2, 2, 2)
@@ -45,6 +48,12 @@ ADOPTED = {
         "SegResNet",
         {"init_filters": 16, "norm": "BATCH"},
         "Myronenko 2018, BrainLes, section 2.1 (MONAI)",
+    ),
+    "SegResNetDS": Adopted(
+        "SegResNetDS",
+        {"init_filters": 16, "norm": "BATCH"},
+        "Myronenko 2018, BrainLes; Auto3DSeg's form (MONAI)",
+        dimensions=(3,),
     ),
     "MonaiUNet": Adopted(
         "UNet",
@@ -70,20 +79,22 @@ ADOPTED = {
         {"channels": _WIDTHS, "strides": _HALVINGS},
         "Oktay et al. 2018, MIDL (MONAI), normalizes over the image",
     ),
+    "SwinUNETR": Adopted(
+        "SwinUNETR",
+        {"feature_size": 24},
+        "Hatamizadeh et al. 2022, BrainLes (MONAI), normalizes over the image",
+        dimensions=(3,),
+        needs="einops",
+    ),
 }
 
 
-class MonaiSliceNetwork(SliceNetwork):
-    """A network of MONAI on slices and their neighbors; as many pixels out as in.
-
-    An image of any size is padded with zeros to whole pixels of the lowest level.
+class MonaiSliceNetwork(PaddedSliceNetwork):
+    """A network of MONAI on slices and their neighbors, see `PaddedSliceNetwork`.
 
     Args:
         monai: class in `monai.networks.nets`.
-        in_channels: image channels.
-        num_classes: classes including background.
-        context_slices: neighbors on either side of a slice that are further channels.
-        planes: some of `PLANES`, see `SliceNetwork`.
+        in_channels, num_classes, context_slices, planes: as for `PaddedSliceNetwork`.
         trunk_channels: maps that the class is built to return; by default the classes.
         arguments: of the class.
 
@@ -101,24 +112,14 @@ class MonaiSliceNetwork(SliceNetwork):
         trunk_channels: int = 0,
         **arguments: Any,
     ):
-        super().__init__()
-        if not planes or set(planes) - set(PLANES):
-            raise ValueError(f"expected planes of {list(PLANES)}")
-        self.in_channels, self.num_classes = in_channels, num_classes
-        self.context_slices, self.planes = context_slices, tuple(dict.fromkeys(planes))
-        self.trunk = _build(monai, 2, self.input_channels, trunk_channels or num_classes, arguments)
-        footprint = _footprint(self.trunk, monai, 2, arguments)
-        self.receptive_field, self.multiples = footprint.receptive_field, footprint.multiples
-        to_channels_last(self)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, input channels, H, W) to logits (N, classes, H, W)."""
-        grown = padded(x, self.multiples).contiguous(memory_format=torch.channels_last)
-        return self.trunk(grown)[:, :, : x.shape[2], : x.shape[3]]
+        channels = in_channels * (2 * context_slices + 1)
+        trunk = _build(monai, 2, channels, trunk_channels or num_classes, arguments)
+        footprint = _footprint(trunk, monai, 2, arguments)
+        super().__init__(trunk, footprint, in_channels, num_classes, context_slices, planes)
 
 
-class MonaiVolumeNetwork(VolumeNetwork):
-    """A network of MONAI on volumes; as many voxels out as in, padded as `MonaiSliceNetwork`.
+class MonaiVolumeNetwork(PaddedVolumeNetwork):
+    """A network of MONAI on volumes, see `PaddedVolumeNetwork`.
 
     Args:
         monai, in_channels, num_classes, arguments: as for `MonaiSliceNetwork`.
@@ -128,32 +129,51 @@ class MonaiVolumeNetwork(VolumeNetwork):
     """
 
     def __init__(self, monai: str, in_channels: int = 4, num_classes: int = 5, **arguments: Any):
-        super().__init__()
-        self.in_channels, self.num_classes = in_channels, num_classes
-        self.trunk = _build(monai, 3, in_channels, num_classes, arguments)
-        footprint = _footprint(self.trunk, monai, 3, arguments)
-        self.receptive_field, self.multiples = footprint.receptive_field, footprint.multiples
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, D, H, W) to logits (N, classes, D, H, W)."""
-        grown = padded(x, self.multiples)
-        return self.trunk(grown)[:, :, : x.shape[2], : x.shape[3], : x.shape[4]]
-
-
-def padded(x: torch.Tensor, multiples: Sequence[int]) -> torch.Tensor:
-    """Pad (N, C, ...) with zeros at the high ends, to multiples along each of the other axes."""
-    missing = [-x.shape[axis] % multiple for axis, multiple in enumerate(multiples, start=2)]
-    return F.pad(x, [pixels for high in reversed(missing) for pixels in (0, high)])
+        trunk = _build(monai, 3, in_channels, num_classes, arguments)
+        footprint = _footprint(trunk, monai, 3, arguments)
+        super().__init__(trunk, footprint, in_channels, num_classes)
 
 
 def _footprint(
-    network: nn.Module, monai: str, dimensions: int, arguments: Mapping[str, Any]
+    trunk: nn.Module, monai: str, dimensions: int, arguments: Mapping[str, Any]
 ) -> Footprint:
-    """Return what a network needs to see; each configuration is measured once."""
-    key = (monai, dimensions, json.dumps(arguments, sort_keys=True, default=repr))
-    if key not in _measured:
-        _measured[key] = measure(network, dimensions)
-    return _measured[key]
+    if monai == "SwinUNETR":
+        return _swin_footprint(**arguments)
+    return footprint_of(trunk, monai, dimensions, arguments)
+
+
+def _swin_footprint(
+    patch_size: int = 2,
+    depths: Sequence[int] = (2, 2, 2, 2),
+    window_size: int | Sequence[int] = 7,
+    **_: object,
+) -> Footprint:
+    """Return what a SwinUNETR needs to see; the field is a bound, for attention is not measured.
+
+    A block of attention reaches one window less a token; windows of every second one are shifted.
+    Two convolutions of 3 voxels follow at each level of the way down and of the way up.
+    """
+    widest = window_size if isinstance(window_size, int) else max(window_size)
+    strides = [patch_size * 2**level for level in range(len(depths))]
+    attention = sum(
+        depth * (widest - 1) * stride for depth, stride in zip(depths, strides, strict=True)
+    )
+    convolutions = 4 * (1 + sum(strides) + 2 * strides[-1])
+    return Footprint((2 * strides[-1],) * 3, 1 + 2 * (attention + convolutions))
+
+
+class _RatesOnCpu(TorchFunctionMode):
+    """Let SwinUNETR read its rates of dropping, also when it is built on the meta device."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        device = {"device": "cpu"} if func is torch.linspace else {}
+        return func(*args, **(kwargs or {}), **device)
 
 
 def _build(
@@ -163,7 +183,10 @@ def _build(
 
     if taken := sorted(set(arguments) & set(_OWN)):
         raise ValueError(f"{', '.join(taken)} cannot be set")
-    network: nn.Module = getattr(nets, monai)(
-        spatial_dims=dimensions, in_channels=in_channels, out_channels=classes, **arguments
-    )
+    if sum(arguments.get("depths", ())) > MOST_BLOCKS:
+        raise ValueError(f"more than {MOST_BLOCKS} blocks of attention")
+    with _RatesOnCpu():
+        network: nn.Module = getattr(nets, monai)(
+            spatial_dims=dimensions, in_channels=in_channels, out_channels=classes, **arguments
+        )
     return network

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from scripted_models.networks.layers import to_channels_last
-from scripted_models.networks.monai_networks import MonaiSliceNetwork, padded
+from scripted_models.networks.monai_networks import MonaiSliceNetwork
+from scripted_models.networks.padded import padded
 from scripted_models.networks.slice_network import PLANES
 
 

@@ -8,6 +8,9 @@ PLANES = ("axial", "coronal", "sagittal")  # slices along the axes of (z, y, x),
 class SegmentationNetwork(nn.Module):
     """A network that maps images to class logits of their pixels or voxels.
 
+    One whose `output(features(x))` is its result can be trained in two phases.
+    The second phase trains the output alone.
+
     Attributes:
         in_channels: image channels.
         num_classes: classes including background.
@@ -34,12 +37,14 @@ class SegmentationNetwork(nn.Module):
         """Channels of the input."""
         return self.in_channels
 
+    @property
+    def has_two_phases(self) -> bool:
+        """Whether it has `features` and `output`."""
+        return hasattr(self, "features") and hasattr(self, "output")
+
 
 class SliceNetwork(SegmentationNetwork):
     """A network of slices, or images.
-
-    One whose `output(features(x))` is its result can be trained in two phases.
-    The second phase trains the output alone.
 
     Input (N, in_channels * (2 * context_slices + 1), H, W): of each image channel first the slices
     before the slice, then itself, then those after it.
@@ -56,17 +61,19 @@ class SliceNetwork(SegmentationNetwork):
     slice_step: int = 1
 
     @property
-    def has_two_phases(self) -> bool:
-        """Whether it has `features` and `output`."""
-        return hasattr(self, "features") and hasattr(self, "output")
-
-    @property
     def input_channels(self) -> int:
         """Channels of the input: image channels times slices."""
         return self.in_channels * (2 * self.context_slices + 1)
 
 
 class VolumeNetwork(SegmentationNetwork):
-    """A network of whole patches: (N, in_channels, D, H, W) to (N, num_classes, D, H, W)."""
+    """A network of volumes: (N, in_channels, D, H, W) to (N, num_classes, D, H, W).
+
+    It sees a volume through windows. What its outputs mean, classes or regions, a model says.
+
+    Attributes:
+        multiples: voxels along each axis that make one voxel of its lowest level.
+    """
 
     dimensions: int = 3
+    multiples: tuple[int, ...] = (1, 1, 1)

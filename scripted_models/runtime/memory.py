@@ -16,29 +16,33 @@ _BYTES_PER_INPUT_VOXEL = 50
 _BYTES_PER_TRAINING_VOXEL = 60
 
 
-def needed_bytes(voxels: int, training_voxels: int) -> int:
+def needed_bytes(voxels: int, training_voxels: int, network_bytes: int = 0) -> int:
     """Estimate the memory of a whole process that segments a case.
 
     Args:
         voxels: of the input.
         training_voxels: of the grid that the network works on.
+        network_bytes: what the network takes beyond that of a network of slices.
     """
     inner = _BYTES_PER_TRAINING_VOXEL * training_voxels
-    return int(_PROGRAM_BYTES + _BYTES_PER_INPUT_VOXEL * voxels + inner)
+    return int(_PROGRAM_BYTES + _BYTES_PER_INPUT_VOXEL * voxels + inner + network_bytes)
 
 
-def check_memory(voxels: int, training_voxels: int) -> None:
+def check_memory(voxels: int, training_voxels: int, network_bytes: int = 0) -> None:
     """Refuse a case that this machine has no memory for; arguments as for `needed_bytes`.
 
     Raises:
         ResourceError: less than the estimate can be had, swap space included.
     """
-    needed, there = needed_bytes(voxels, training_voxels), obtainable_bytes()
+    needed, there = needed_bytes(voxels, training_voxels, network_bytes), obtainable_bytes()
+    large_windows = network_bytes > needed / 2
     if there is not None and needed > there:
         raise ResourceError(
             found=f"{_gib(there)} of memory for a case of {voxels / 1e6:.1f} million voxels",
             expected=f"about {_gib(needed)}",
-            action="close other programs, crop the volumes to the brain, or resample them to 1 mm",
+            action="close other programs, or choose another model, whose windows are smaller"
+            if large_windows
+            else "close other programs, crop the volumes to the brain, or resample them to 1 mm",
         )
 
 

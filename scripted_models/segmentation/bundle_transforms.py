@@ -22,7 +22,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels
 from scripted_models.labels import CODINGS, encode_labels
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork
 from scripted_models.runtime.atomic_files import make_folder
 from scripted_models.segmentation.case_images import read_on_one_grid
 from scripted_models.segmentation.result_folders import SEGMENTATION
@@ -38,7 +38,7 @@ Data = Mapping[Any, Any]
 _log = logging.getLogger(__name__)
 
 
-def read_model(bundle_root: str, network: SliceNetwork) -> Model:
+def read_model(bundle_root: str, network: SegmentationNetwork) -> Model:
     """Return the model of a bundle around the network that MONAI builds and loads.
 
     Args:

@@ -10,15 +10,14 @@ from scripted_models.bundle.weights import Model, load_model
 from scripted_models.cases.case import Case
 from scripted_models.errors import Problem
 from scripted_models.inference import (
-    MOST_WORKERS,
     GpuMemoryError,
     Rung,
     choose_form,
     leave_gpu,
     place_network,
-    predict_volume,
 )
 from scripted_models.measurement.volumes import measure
+from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.quality_estimate import (
     doubtful_slices,
@@ -38,8 +37,10 @@ from scripted_models.segmentation.result import MEMORY_WORDS, Segmentation
 from scripted_models.segmentation.volume_steps import (
     CaseVolumes,
     NetworkInput,
+    check_windows,
     decide,
     look_at_case,
+    predict,
     prepare,
     to_input_grid,
 )
@@ -103,7 +104,7 @@ class Segmenter:
         Args:
             case: with the images that the model needs.
             progress: told about stages.
-            cancelled: asked between slices.
+            cancelled: asked between slices, or between the layers of a network of volumes.
 
         Raises:
             InputError: images missing or damaged, or on different grids and not to be registered.
@@ -173,25 +174,17 @@ class Segmenter:
         """Predict a volume, once more with less memory where it runs out.
 
         Returns:
-            Probabilities as of `predict_volume`, and the rungs that were gone down to.
+            Probabilities as of `predict`, and the rungs that were gone down to.
         """
         rung = Rung.top_on(self.placement.device)
         steps: list[Rung] = []
         part = progress.part(STAGES["network"], STAGES["postprocess"])
         while True:
             try:
-                found = predict_volume(
-                    self.model.network,
-                    seen.image,
-                    seen.brain,
-                    part.update,
-                    cancelled,
-                    workers=1 if rung is Rung.CPU_ONE_SLICE else MOST_WORKERS,
-                    half=rung is Rung.GPU_HALF,
-                )
-                return found, tuple(steps)
+                return predict(self.model, seen, rung, part.update, cancelled), tuple(steps)
             except (GpuMemoryError, MemoryError, RuntimeError) as error:
-                lower = rung.below(error, self._may_leave_gpu)
+                by_slices = isinstance(self.model.network, SliceNetwork)
+                lower = rung.below(error, self._may_leave_gpu, by_slices)
                 if lower is None:
                     raise
             rung = lower
@@ -199,6 +192,7 @@ class Segmenter:
             progress.warning(f"The network now runs {MEMORY_WORDS[rung]}.")
             if rung is Rung.CPU:
                 self.placement = leave_gpu(self.model.network)
+                check_windows(self.model, seen)
 
 
 class _Stages:

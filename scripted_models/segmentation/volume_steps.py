@@ -1,10 +1,10 @@
-"""The steps from the volumes of a case to its labels, apart from the network.
+"""The steps from the volumes of a case to its labels.
 
 `Segmenter` and the transforms of MONAI's bundles (`bundle_transforms`) take the same ones.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,10 @@ from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import Finding
+from scripted_models.inference import MOST_WORKERS, Rung, cost_of, predict_volume, predict_windows
 from scripted_models.labels import ENHANCING
 from scripted_models.networks.crf.refinement import refine_brain
+from scripted_models.networks.slice_network import SliceNetwork, VolumeNetwork
 from scripted_models.runtime.memory import check_memory
 from scripted_models.segmentation.case_images import findings_of
 from scripted_models.sequences import SEQUENCES
@@ -93,8 +95,33 @@ def look_at_case(
     grid = Grid.of(next(iter(images.values())))
     arrays = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
     findings = findings_of(case, arrays, grid, model, as_in_files)
-    check_memory(math.prod(grid.size_xyz), model.space.training_voxels(grid))
+    inner = model.space.training_voxels(grid)
+    check_memory(math.prod(grid.size_xyz), inner, _network_bytes(model, inner))
     return CaseVolumes(arrays, grid, tuple(findings))
+
+
+def check_windows(model: Model, seen: NetworkInput) -> None:
+    """Refuse a network of volumes that the memory does not suffice for where it runs now.
+
+    Raises:
+        ResourceError: so it is.
+    """
+    voxels = seen.brain.size
+    if more := _network_bytes(model, voxels):
+        check_memory(voxels, voxels, more)
+
+
+def _network_bytes(model: Model, voxels: int) -> int:
+    """Return what a network of volumes takes beyond one of slices, before it runs."""
+    network, window = model.network, model.description.sliding_window
+    if window is None or not isinstance(network, VolumeNetwork):
+        return 0
+    weights = list(network.parameters())
+    on_cpu = weights[0].device.type == "cpu"
+    maps = cost_of(network, window).bytes if on_cpu else 0
+    joined = network.in_channels + 3 * network.num_classes + 1  # float32, of each voxel
+    padded = 4 * joined * max(voxels, math.prod(window.size))
+    return maps + padded + sum(w.numel() * w.element_size() for w in weights)
 
 
 def prepare(images: Mapping[str, sitk.Image], model: Model) -> NetworkInput:
@@ -110,6 +137,40 @@ def prepare(images: Mapping[str, sitk.Image], model: Model) -> NetworkInput:
     )
     z, y, x = (axis.start for axis in done["box"])
     return NetworkInput(done["image"], done["brain"], (z, y, x), grid)
+
+
+def predict(
+    model: Model,
+    seen: NetworkInput,
+    rung: Rung,
+    on_step: Callable[[float], None] = lambda fraction: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> np.ndarray:
+    """Return the probabilities of the labels in the box, float32 (labels, z, y, x).
+
+    Args:
+        model: its network, slices or windows, is used on its own device.
+        seen: what it sees.
+        rung: how much memory it may take.
+        on_step: called with the fraction of the work done.
+        cancelled: asked while it runs.
+
+    Raises:
+        Cancelled: `cancelled` returned true.
+        GpuMemoryError: the GPU ran out of memory, or half precision gives no numbers.
+        ModelError: the network gives NaN or infinite values.
+    """
+    network, description = model.network, model.description
+    told = (on_step, cancelled)
+    half = rung is Rung.GPU_HALF
+    if isinstance(network, SliceNetwork):
+        workers = 1 if rung is Rung.CPU_ONE_SLICE else MOST_WORKERS
+        return predict_volume(network, seen.image, seen.brain, *told, workers=workers, half=half)
+    window = description.sliding_window
+    assert isinstance(network, VolumeNetwork)  # as `load_model` makes sure
+    assert window is not None
+    outputs = description.network_outputs
+    return predict_windows(network, seen.image, seen.brain, window, outputs, *told, half=half)
 
 
 def to_input_grid(

@@ -18,13 +18,14 @@ from scripted_models.errors import InputError
 from scripted_models.labels import REGIONS
 from scripted_models.networks import NETWORKS, build_network, build_slice_network
 from scripted_models.networks.crf_rnn import CRFRNN
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork
 from scripted_models.networks.weight_files import load_published
 from scripted_models.runtime.memory import is_shortage
 from scripted_models.runtime.typed_tables import refusing
 from scripted_models.training.checkpoint import TrainingState
 from scripted_models.training.experiment_config import Experiment, NetworkConfig
 from scripted_models.training.task import Task
+from scripted_models.transforms.volume_networks import OUR_AXES, SlidingWindow
 
 
 def trains(experiment: Experiment) -> bool:
@@ -39,7 +40,7 @@ def trains(experiment: Experiment) -> bool:
     return NETWORKS[name].trains
 
 
-def make_network(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict[str, Any]]:
+def make_network(experiment: Experiment, task: Task) -> tuple[SegmentationNetwork, dict[str, Any]]:
     """Build the network and give it its trained parts, such as the first network of a cascade.
 
     Returns:
@@ -63,10 +64,10 @@ def make_network(experiment: Experiment, task: Task) -> tuple[SliceNetwork, dict
     return network, arguments
 
 
-def _build(name: str, arguments: dict[str, Any]) -> SliceNetwork:
+def _build(name: str, arguments: dict[str, Any]) -> SegmentationNetwork:
     """Build a network; what PyTorch says of sizes below 0 is an error of the user's, too."""
     try:
-        return build_slice_network(name, **arguments)
+        return build_network(name, **arguments)
     except (RuntimeError, ArithmeticError) as error:
         if is_shortage(error):
             raise
@@ -77,7 +78,7 @@ def _build(name: str, arguments: dict[str, Any]) -> SliceNetwork:
         ) from error
 
 
-def _refuse_other_sizes(experiment: Experiment, network: SliceNetwork, task: Task) -> None:
+def _refuse_other_sizes(experiment: Experiment, network: SegmentationNetwork, task: Task) -> None:
     """Refuse a network whose channels and classes are not those of the data."""
     channels, classes = task.channels(experiment), len(task.classes)
     if (network.in_channels, network.num_classes) != (len(channels), classes):
@@ -146,7 +147,7 @@ def _load_part(config: NetworkConfig, name: str, kind: str, task: Task) -> Model
     return model
 
 
-def join_parts(experiment: Experiment, task: Task) -> tuple[SliceNetwork, ModelDescription]:
+def join_parts(experiment: Experiment, task: Task) -> tuple[SegmentationNetwork, ModelDescription]:
     """Join trained networks into one that is not trained itself; return it with its description."""
     network, arguments = make_network(experiment, task)
     names = _all_cases(list(load_parts(experiment, task).values()))
@@ -155,7 +156,7 @@ def join_parts(experiment: Experiment, task: Task) -> tuple[SliceNetwork, ModelD
 
 def join_folds(
     experiment: Experiment, task: Task, folders: Sequence[Path]
-) -> tuple[SliceNetwork, ModelDescription]:
+) -> tuple[SegmentationNetwork, ModelDescription]:
     """Join the models of all folds into an ensemble; return it with its description."""
     models = [load_model(str(folder), task.name) for folder in folders]
     own = models[0].description.network
@@ -219,9 +220,33 @@ def describe(
             task=task.name,
             network=NetworkDescription(experiment.network.name, arguments),
             crf=experiment.crf,
+            sliding_window=window_of(experiment),
             training=training,
             **task.describe(experiment),
         )
+
+
+def window_of(experiment: Experiment) -> SlidingWindow | None:
+    """Return how the network of an experiment goes through a volume; None for one of slices.
+
+    Raises:
+        InputError: a window that the network cannot be trained for, or folds of one of volumes.
+    """
+    window, name = experiment.sliding_window, experiment.network.name
+    entry = NETWORKS.get(name)
+    if entry is None or entry.dimensions == 2:
+        if window is None:
+            return None
+        found, expected = f"'sliding_window' for the 2-D network {name}", "none"
+    elif experiment.data.folds:
+        found, expected = f"data.folds for the 3-D network {name}", "0, as only slices are joined"
+    elif experiment.data.task != "brains":
+        found, expected = f"the 3-D network {name} for pictures", "one of slices"
+    elif window is not None and window.axes != OUR_AXES:
+        found, expected = f"'sliding_window.axes' = '{window.axes}'", f"'{OUR_AXES}', as it trains"
+    else:
+        return window or SlidingWindow(size=(experiment.training.output_size,) * 3)
+    raise InputError(found=found, expected=expected, action="change the experiment")
 
 
 def check_tables(experiment: Experiment, task: Task) -> None:

@@ -9,8 +9,8 @@ those after preprocessing, z-scores.
 The paper's configuration has no steps: Havaei et al. 2017, section 4, tried flips and saw no gain.
 
 =================  ================================================================================
-flip               prob, axis: "x" (left and right) or "y"
-rotate90           prob; by 90, 180 or 270 degrees, patches must be square
+flip               prob, axis: "x" (left and right), "y" or, of volumes, "z"
+rotate90           prob; by 90, 180 or 270 degrees in the plane of x and y, where patches are square
 affine             prob, rotate_degrees, scale, shear, translate (voxels): most to either side
 intensity_jitter   prob, std of a normal scale (around 1) and of a normal shift (around 0)
 scale_intensity    prob, factors
@@ -91,11 +91,11 @@ class DropSequences(Randomizable):
         self.prob, self.keep = prob, [SEQUENCES.index(name) for name in keep]
 
     def __call__(self, data: Data) -> Data:
-        """Return the dictionary with a changed copy of 'image', (channels * slices, H, W)."""
+        """Return the dictionary with a changed copy of 'image', (channels * slices, [D,] H, W)."""
         stays = self.R.random(len(SEQUENCES)) >= self.prob
         stays[self.keep[self.R.randint(len(self.keep))]] |= not stays[self.keep].any()
         image = data["image"].unflatten(0, (len(SEQUENCES), -1))
-        kept = torch.from_numpy(stays)[:, None, None, None]
+        kept = torch.from_numpy(stays).reshape(-1, *(1,) * (image.dim() - 1))
         return {**data, "image": torch.where(kept, image, 0.0).flatten(0, 1)}
 
 
@@ -125,15 +125,16 @@ class PerChannel(Randomizable):
         return {**data, "image": torch.cat(changed)}
 
 
-def _flip(prob: float = 0.5, axis: str = "x") -> RandFlipd:
-    return RandFlipd(_MOVED, prob, ("y", "x").index(axis))
+def _flip(dimensions: int, prob: float = 0.5, axis: str = "x") -> RandFlipd:
+    return RandFlipd(_MOVED, prob, ("z", "y", "x")[-dimensions:].index(axis))
 
 
-def _rotate90(prob: float = 0.5) -> RandRotate90d:
-    return RandRotate90d(_MOVED, prob)
+def _rotate90(dimensions: int, prob: float = 0.5) -> RandRotate90d:
+    return RandRotate90d(_MOVED, prob, spatial_axes=(dimensions - 2, dimensions - 1))
 
 
 def _affine(
+    dimensions: int,
     prob: float = 0.5,
     rotate_degrees: float = 0.0,
     scale: float = 0.0,
@@ -143,15 +144,16 @@ def _affine(
     return RandAffined(
         _MOVED,
         prob=prob,
-        rotate_range=float(np.deg2rad(rotate_degrees)),
-        scale_range=(scale, scale),
-        shear_range=(shear, shear),
-        translate_range=(translate, translate),
+        rotate_range=(float(np.deg2rad(rotate_degrees)),) * (1 if dimensions == 2 else 3),
+        scale_range=(scale,) * dimensions,
+        shear_range=(shear,) * (dimensions * (dimensions - 1)),
+        translate_range=(translate,) * dimensions,
         mode=("bilinear", "nearest", "nearest"),
         padding_mode="zeros",
     )
 
 
+_THAT_MOVE = ("flip", "rotate90", "affine")
 STEPS: dict[str, Callable[..., Any]] = {
     "flip": _flip,
     "rotate90": _rotate90,
@@ -190,8 +192,10 @@ class Augmentation:
         """Change a patch.
 
         Args:
-            image: floats (channels * slices, H, W), array or CPU tensor; background is 0 in all.
-            target: integers (h, w) from 0 to 255, centered in the image; 255 is ignored.
+            image: floats (channels * slices, H, W), of volumes (channels, D, H, W), array or CPU
+                tensor; background is 0 in all.
+            target: integers (h, w) or (d, h, w) from 0 to 255, centered in the image; 255 is
+                ignored.
             seed: decides all that is random; the same seed gives the same bits.
 
         Returns:
@@ -233,17 +237,18 @@ def _plain_tensors() -> Iterator[None]:
 
 
 def build_augmentation(
-    steps: Sequence[Mapping[str, Any]], channels: int = len(SEQUENCES)
+    steps: Sequence[Mapping[str, Any]], channels: int = len(SEQUENCES), dimensions: int = 2
 ) -> Augmentation:
     """Build the pipeline that a list of steps describes.
 
     Args:
         steps: as an experiment has them.
         channels: image channels of the patches.
+        dimensions: of the patches, 2 or 3.
 
     Raises:
-        InputError: unknown step or parameter, a value out of range, or sequences to drop from
-            images that do not have all four.
+        InputError: unknown step or parameter, a value out of range, an axis that slices do not
+            have, or sequences to drop from images that do not have all four.
     """
     if channels != len(SEQUENCES) and "drop_sequences" in [step.get("step") for step in steps]:
         raise InputError(
@@ -253,9 +258,17 @@ def build_augmentation(
         )
     with refusing(InputError):
         check_steps(steps)
-    return Augmentation([_build_step(step) for step in steps], channels)
+    if dimensions == 2 and "z" in [step.get("axis") for step in steps]:
+        raise InputError(
+            found="the axis of the augmentation step 'flip' of slices, 'z'",
+            expected="'x' or 'y'",
+            action="change the axis",
+        )
+    return Augmentation([_build_step(step, dimensions) for step in steps], channels)
 
 
-def _build_step(step: Mapping[str, Any]) -> Any:
+def _build_step(step: Mapping[str, Any], dimensions: int) -> Any:
     options = {key: value for key, value in step.items() if key != "step"}
+    if step["step"] in _THAT_MOVE:
+        options["dimensions"] = dimensions
     return STEPS[step["step"]](**options)

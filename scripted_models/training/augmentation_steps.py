@@ -27,7 +27,7 @@ class Flip:
 
     step: Literal["flip"] = "flip"
     prob: Probability = 0.5
-    axis: Literal["x", "y"] = "x"
+    axis: Literal["x", "y", "z"] = "x"
 
 
 @dataclass(frozen=True)

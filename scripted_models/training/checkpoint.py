@@ -10,9 +10,11 @@ import torch
 from scripted_models.errors import InputError
 from scripted_models.runtime.atomic_files import write_file
 from scripted_models.runtime.plain_files import open_file
+from scripted_models.runtime.typed_tables import as_table
 from scripted_models.training.data_record import Record
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.records import Row
+from scripted_models.transforms.steps import read_preprocessing
 
 FILE_NAME = "checkpoint.pt"
 # Settings that say where and how fast, or what is scored later, but not what is trained.
@@ -114,6 +116,9 @@ def _completed(
 ) -> dict[str, Any]:
     """Add the defaults of settings that a former version of the program did not have."""
     complete = {key: defaults[key] for key in wanted if key in defaults} | stored
+    if "preprocessing" in stored and "preprocessing" in defaults:
+        steps = read_preprocessing(stored["preprocessing"])
+        complete["preprocessing"] = as_table(steps, defaults=True)
     for key, value in wanted.items():
         if isinstance(value, dict) and isinstance(stored.get(key), dict) and key in defaults:
             complete[key] = _completed(stored[key], value, defaults[key])

@@ -19,6 +19,7 @@ from scripted_models.transforms.steps import (
     PostprocessingStep,
     PreprocessingStep,
 )
+from scripted_models.transforms.volume_networks import SlidingWindow
 
 HIGHEST_RATE_OF_SUMS, LOWEST_RATE_OF_MEANS = 1e-7, 1e-8
 LEAST_SPACING_MM = 0.1  # of slices
@@ -143,7 +144,7 @@ class TrainingConfig:
     snapshot_every: Count = 0  # epochs between snapshots of the weights; 0: none
     batch_size: Annotated[int, Range(1, 65_536)] = 8  # patches of one step, of each process
     output_size: Annotated[int, Range(1, 2_048)] = (
-        32  # edge of the patches' output in pixels; 1: the paper's patches
+        32  # edge of the patches' output in pixels or voxels; 1: the paper's patches
     )
     # Where patches lie: around the drawn pixel, also over the edge, or inside of the image as far
     # as they fit.
@@ -225,6 +226,8 @@ class Experiment:
     # How probabilities become labels, see transforms/region_thresholds.py; empty: the most
     # probable.
     decision: Decision = field(default_factory=dict)
+    # Of a network of volumes: how it goes through one. Absent: cubes of the size of the patches.
+    sliding_window: SlidingWindow | None = None
     crf: CrfSettings | None = None  # of probabilities
     weights: Literal["float32", "float16"] = "float32"  # of kernels in the model folder
 

@@ -13,7 +13,7 @@ from scripted_models.bundle.weights import Model, load_model, write_model
 from scripted_models.errors import InputError, ModelError
 from scripted_models.networks.crf.dense_crf import DenseCRF
 from scripted_models.networks.crf.gaussian_filters import EXACT_LIMIT
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork
 from scripted_models.runtime.typed_tables import read_table
 from scripted_models.training.augmentation import build_augmentation
 from scripted_models.training.experiment_config import Experiment, TrainingConfig
@@ -26,7 +26,7 @@ MOST_TRIED = 2  # patches; batch normalization wants more than one
 _ROUNDS = 3  # of every step of augmentation on a made-up patch
 
 
-def check_settings(experiment: Experiment, network: SliceNetwork) -> None:
+def check_settings(experiment: Experiment, network: SegmentationNetwork) -> None:
     """Refuse settings that a network cannot be trained with.
 
     Args:
@@ -46,7 +46,7 @@ def check_settings(experiment: Experiment, network: SliceNetwork) -> None:
     _try_patches(settings, network)
 
 
-def refuse_two_phases(settings: TrainingConfig, network: SliceNetwork) -> None:
+def refuse_two_phases(settings: TrainingConfig, network: SegmentationNetwork) -> None:
     """Refuse two phases of a network that has no output layer of its own.
 
     Raises:
@@ -100,7 +100,9 @@ def check_cases(train: Sequence[TrainingCase], validation: Sequence[TrainingCase
         )
 
 
-def check_model(experiment: Experiment, network: SliceNetwork, described: ModelDescription) -> None:
+def check_model(
+    experiment: Experiment, network: SegmentationNetwork, described: ModelDescription
+) -> None:
     """Write the model folder as it will be at the end, and load it as `segment` does.
 
     Args:
@@ -164,14 +166,14 @@ def _refuse_empty_phases(settings: TrainingConfig) -> None:
             )
 
 
-def _try_augmentation(settings: TrainingConfig, network: SliceNetwork) -> None:
+def _try_augmentation(settings: TrainingConfig, network: SegmentationNetwork) -> None:
     """Change a made-up patch with every step."""
     steps = [{**step, "prob": 1.0} for step in settings.augmentation]
-    augment = build_augmentation(steps, network.in_channels)
+    augment = build_augmentation(steps, network.in_channels, network.dimensions)
     size = settings.output_size + 2 * max(network.margins)
-    shape = (network.input_channels, size, size)
+    shape = (network.input_channels, *(size,) * network.dimensions)
     image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    target = np.zeros((settings.output_size,) * 2, np.uint8)
+    target = np.zeros((settings.output_size,) * network.dimensions, np.uint8)
     for seed in range(_ROUNDS if steps else 0):
         if not np.isfinite(augment(image, target, seed)[0]).all():
             raise InputError(
@@ -181,11 +183,11 @@ def _try_augmentation(settings: TrainingConfig, network: SliceNetwork) -> None:
             )
 
 
-def _try_patches(settings: TrainingConfig, network: SliceNetwork) -> None:
+def _try_patches(settings: TrainingConfig, network: SegmentationNetwork) -> None:
     """Show a network a few of the patches that it will train on; it stays as it is."""
     size = settings.output_size + sum(network.margins)
     count = min(settings.batch_size, MOST_TRIED)
-    shape = (count, network.input_channels, size, size)
+    shape = (count, network.input_channels, *(size,) * network.dimensions)
     device = next(network.parameters()).device
     kept = {name: value.clone() for name, value in network.named_buffers()}
     was_training = network.training
@@ -200,8 +202,8 @@ def _try_patches(settings: TrainingConfig, network: SliceNetwork) -> None:
         network.train(was_training)
         for name, value in network.named_buffers():
             value.copy_(kept[name])
-    if logits.shape[-2:] != (settings.output_size,) * 2:
-        found = " x ".join(map(str, logits.shape[-2:]))
+    if logits.shape[2:] != (settings.output_size,) * network.dimensions:
+        found = " x ".join(map(str, logits.shape[2:]))
         raise _unfit_patches(settings, network, f"the output has {found}")
 
 

@@ -10,12 +10,15 @@ Every patch has a random generator of its own, made from (seed, phase, epoch, st
 batch). Which process or loader draws it, and how many there are, therefore changes nothing.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from scripted_models.inference import slab
-from scripted_models.networks.slice_network import PLANES, SliceNetwork
+from scripted_models.networks.slice_network import PLANES, SegmentationNetwork, SliceNetwork
 from scripted_models.training.augmentation import build_augmentation
 from scripted_models.training.experiment_config import TrainingConfig
 from scripted_models.training.training_case import IGNORED, TrainingCase
@@ -50,16 +53,23 @@ class PatchSampler:
         cases: training cases.
         settings: see `TrainingConfig`: seed, output_size, pixels_per_patch, balance, balance_cases,
             healthy_share, augmentation.
-        network: its margins, context slices and planes decide what a patch is.
+        network: its margins, context slices and planes decide what a patch is; of a network of
+            volumes it is a cube.
     """
 
-    def __init__(self, cases: list[TrainingCase], settings: TrainingConfig, network: SliceNetwork):
+    def __init__(
+        self, cases: list[TrainingCase], settings: TrainingConfig, network: SegmentationNetwork
+    ):
         self.cases, self.settings = cases, settings
-        self.margins, self.context = network.margins, network.context_slices
-        self.axes = [PLANES.index(plane) for plane in network.planes]
+        self.margins, self.context, self.axes = network.margins, 0, [0]
+        self._cut = self._cut_volume
+        if isinstance(network, SliceNetwork):
+            self.context, self._cut = network.context_slices, self._cut_slice
+            self.axes = [PLANES.index(plane) for plane in network.planes]
         self.sizes = np.array([case.sizes for case in cases], np.int64)  # (cases, labels)
         self.labels: list[int] = np.flatnonzero(self.sizes.any(axis=0)).tolist()
-        self._augment = build_augmentation(settings.augmentation, network.in_channels)
+        steps = settings.augmentation
+        self._augment = build_augmentation(steps, network.in_channels, network.dimensions)
 
     def patch(self, *place: int) -> Patch:
         """Draw one patch.
@@ -68,7 +78,8 @@ class PatchSampler:
             place: phase, epoch, step, and index in the batch of all processes.
 
         Returns:
-            Image float32 (input channels, H, W) with the network's margins; flat indices of the
+            Image float32 (input channels, H, W) with the network's margins, or (channels, D, H, W);
+            flat indices of the
             chosen output pixels, int64 (P,); their targets, int64 (P,).
         """
         rng = np.random.default_rng([self.settings.seed, *place])
@@ -81,7 +92,8 @@ class PatchSampler:
         chosen = choose_pixels(target, self.settings.pixels_per_patch, rng, only, share)
         widest, (low, high) = max(self.margins), self.margins
         first, last = widest - low, image.shape[-1] - (widest - high)
-        window = np.ascontiguousarray(image[:, first:last, first:last], np.float32)
+        inside = (slice(None), *(slice(first, last),) * target.ndim)
+        window = np.ascontiguousarray(image[inside], np.float32)
         targets = np.asarray(target).reshape(-1)[chosen].astype(np.int64)
         return torch.from_numpy(window), torch.from_numpy(chosen), torch.from_numpy(targets)
 
@@ -108,7 +120,7 @@ class PatchSampler:
             return [0] if rng.random() < share else tumor
         return self.labels
 
-    def _cut(
+    def _cut_slice(
         self, case: TrainingCase, voxel: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, int]:
         """Cut a patch whose output holds the voxel at a random place.
@@ -125,8 +137,18 @@ class PatchSampler:
             self._start(*where, rng) for where in zip((y, x), target.shape[1:], strict=True)
         )
         plane = slab(image, z, self.context)
-        window = _window(plane, top - margin, left - margin, size + 2 * margin, 0.0)
-        return window, _window(target[z], top, left, size, IGNORED), int(target[z, y, x])
+        window = _window(plane, (top - margin, left - margin), size + 2 * margin, 0.0)
+        return window, _window(target[z], (top, left), size, IGNORED), int(target[z, y, x])
+
+    def _cut_volume(
+        self, case: TrainingCase, voxel: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Cut a cube that holds the voxel at a random place, see `_cut_slice`."""
+        size, shape = self.settings.output_size, case.target.shape
+        place = tuple(int(v) for v in np.unravel_index(voxel, shape))
+        starts = [self._start(*where, rng) for where in zip(place, shape, strict=True)]
+        window = _window(case.image, starts, size, 0.0)
+        return window, _window(case.target, starts, size, IGNORED), int(case.target[place])
 
     def _start(self, place: int, length: int, rng: np.random.Generator) -> int:
         """Draw the first pixel of a patch along an axis of a length, so that it holds a place."""
@@ -137,13 +159,19 @@ class PatchSampler:
         return high - int(rng.integers(high - low + 1))
 
 
-def _window(plane: np.ndarray, top: int, left: int, size: int, fill: float) -> np.ndarray:
-    """Cut a square window from (..., H, W); what lies outside the plane is `fill`."""
-    out = np.full((*plane.shape[:-2], size, size), fill, plane.dtype)
-    height, width = plane.shape[-2:]
-    y0, y1, x0, x1 = max(top, 0), min(top + size, height), max(left, 0), min(left + size, width)
-    if y0 < y1 and x0 < x1:
-        out[..., y0 - top : y1 - top, x0 - left : x1 - left] = plane[..., y0:y1, x0:x1]
+def _window(image: np.ndarray, starts: Sequence[int], size: int, fill: float) -> np.ndarray:
+    """Cut a square or a cube from the last axes; what lies outside of the image is `fill`."""
+    axes = len(starts)
+    out = np.full((*image.shape[:-axes], *(size,) * axes), fill, image.dtype)
+    seen = [
+        (max(start, 0), min(start + size, length))
+        for start, length in zip(starts, image.shape[-axes:], strict=True)
+    ]
+    if all(low < high for low, high in seen):
+        place = [slice(a - start, b - start) for (a, b), start in zip(seen, starts, strict=True)]
+        into: tuple[Any, ...] = (..., *place)
+        taken: tuple[Any, ...] = (..., *(slice(low, high) for low, high in seen))
+        out[into] = image[taken]
     return out
 
 
@@ -157,7 +185,7 @@ def choose_pixels(
     """Choose the pixels of a patch that enter the loss.
 
     Args:
-        target: (h, w) with labels, MERGED_CORE or IGNORED.
+        target: (h, w) or (d, h, w) with labels, MERGED_CORE or IGNORED.
         count: pixels wanted, drawn with replacement, so that every patch has the same weight; 0:
             all.
         rng: source of all randomness.

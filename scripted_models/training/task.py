@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from scripted_models.bundle.description import TaskName
 from scripted_models.labels import LabelCoding
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.training_case import TrainingCase
 
@@ -91,7 +91,7 @@ class Task(Protocol):
         """
 
     def validate(
-        self, network: SliceNetwork, cases: list[TrainingCase], experiment: Experiment
+        self, network: SegmentationNetwork, cases: list[TrainingCase], experiment: Experiment
     ) -> dict[str, float]:
         """Score a network after an epoch; of several processes each takes its share of the cases.
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from scripted_models.errors import InputError
 from scripted_models.networks.havaei import set_output_bias
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork
 from scripted_models.runtime.processor_cores import useful_threads
 from scripted_models.runtime.progress import Progress
 from scripted_models.training import distributed
@@ -56,12 +56,12 @@ class PixelLogits(nn.Module):
         only_output: evaluate the hidden layers without gradient (phase 2).
     """
 
-    def __init__(self, network: SliceNetwork, precision: MixedPrecision, only_output: bool):
+    def __init__(self, network: SegmentationNetwork, precision: MixedPrecision, only_output: bool):
         super().__init__()
         self.network, self.precision, self.only_output = network, precision, only_output
 
     def forward(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """Map images (N, C, H, W) and flat output pixels (N, P) to logits (N * P, classes)."""
+        """Map images (N, C, [D,] H, W) and flat output pixels (N, P) to logits (N * P, classes)."""
         network: Any = self.network
         with torch.set_grad_enabled(not self.only_output), self.precision.autocast():
             two = network.has_two_phases
@@ -88,7 +88,7 @@ class Trainer:
     def __init__(
         self,
         experiment: Experiment,
-        network: SliceNetwork,
+        network: SegmentationNetwork,
         cases: Cases,
         task: Task,
         folder: Path,
@@ -173,9 +173,9 @@ class Trainer:
         return average
 
     @property
-    def _kept(self) -> SliceNetwork:
+    def _kept(self) -> SegmentationNetwork:
         """The network that is validated and kept: the moving average, or the trained one itself."""
-        return cast(SliceNetwork, self.average.module) if self.average else self.network
+        return cast(SegmentationNetwork, self.average.module) if self.average else self.network
 
     @property
     def _output(self) -> nn.Conv2d:

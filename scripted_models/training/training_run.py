@@ -16,7 +16,7 @@ from scripted_models.bundle.weights import write_model
 from scripted_models.errors import InputError
 from scripted_models.inference import choose_device
 from scripted_models.labels import LabelCoding
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork
 from scripted_models.runtime.atomic_files import BEGUN, only_writer
 from scripted_models.runtime.progress import Progress
 from scripted_models.training import distributed
@@ -286,7 +286,10 @@ def write_ensemble(
 
 
 def _write(
-    folder: Path, network: SliceNetwork, description: ModelDescription, experiment: Experiment
+    folder: Path,
+    network: SegmentationNetwork,
+    description: ModelDescription,
+    experiment: Experiment,
 ) -> Path:
     if distributed.rank() == 0:
         kernels = getattr(torch, experiment.weights)

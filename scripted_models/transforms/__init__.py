@@ -4,6 +4,7 @@
     preprocessing      volumes to what the network sees
     postprocessing     label maps to cleaner ones
     region_thresholds  class probabilities to labels
+    volume_networks    what a network of volumes is shown, and what its outputs mean
 
 Outside of this package use the names below. Those that build pipelines import MONAI when they are
 first asked for; all others do without.
@@ -27,6 +28,14 @@ from scripted_models.transforms.steps import (
     check_order,
     check_postprocessing,
     kept_sequences,
+    read_preprocessing,
+)
+from scripted_models.transforms.volume_networks import (
+    OUR_AXES,
+    LabelOutputs,
+    NetworkOutputs,
+    RegionOutputs,
+    SlidingWindow,
 )
 
 if TYPE_CHECKING:
@@ -42,11 +51,16 @@ __all__ = [
     "DEFAULT_POSTPROCESSING",
     "DEFAULT_PREPROCESSING",
     "ESTIMATED_DICE",
+    "OUR_AXES",
     "STEP_VERSIONS",
+    "LabelOutputs",
+    "NetworkOutputs",
     "PostprocessingStep",
     "PreprocessingStep",
+    "RegionOutputs",
     "SequenceName",
     "Share",
+    "SlidingWindow",
     "build_postprocessing",
     "build_preprocessing",
     "check_order",
@@ -55,6 +69,7 @@ __all__ = [
     "expected_dice",
     "kept_sequences",
     "preprocess",
+    "read_preprocessing",
     "standardizing",
 ]
 _WITH_MONAI = {

@@ -28,6 +28,7 @@ from scripted_models.transforms.coverage import clear_uncovered
 from scripted_models.transforms.steps import PreprocessingStep, options_of, read_preprocessing
 
 Data = dict[str, Any]  # what the pipelines work on
+LEAST_DEVIATION = 1e-8
 MIN_BRAIN_VOXELS = 100  # percentiles and standard deviation mean nothing below
 
 
@@ -168,16 +169,20 @@ class ShiftBraind(MapTransform):
 
 
 class KeepSequencesd(MapTransform):
-    """Leave only some channels, for networks that see fewer than four sequences.
+    """Leave only some channels, or put them into another order, for networks that see them so.
 
     Args:
-        names: of sequences, kept in the order of `SEQUENCES`.
+        names: of sequences.
+        order: 'usual' keeps the order of `SEQUENCES`, 'stated' takes that of the names.
         keys: for MONAI.
     """
 
-    def __init__(self, names: Sequence[str], keys: Sequence[str] = ("image",)):
+    def __init__(
+        self, names: Sequence[str], order: str = "usual", keys: Sequence[str] = ("image",)
+    ):
         super().__init__(keys)
-        self.indices = [index for index, name in enumerate(SEQUENCES) if name in names]
+        indices = [SEQUENCES.index(name) for name in names]
+        self.indices = indices if order == "stated" else sorted(indices)
 
     def __call__(self, data: Data) -> Data:
         """Return the dictionary with 'image' (names, z, y, x)."""
@@ -198,13 +203,38 @@ def crop_to_brain(margin: int = 0) -> CropForegroundd:
     )
 
 
-def standardize(offset: float = 0.0) -> NormalizeIntensityd | Compose:
-    """Standardize the non-zero voxels of each channel; the brain's mean becomes `offset`.
+class StandardizeBraind(MapTransform):
+    """Standardize the voxels of the brain in each channel, also those that are 0; others become 0.
 
-    Background stays 0, so with an offset it lies that many standard deviations below the mean
-    brain, and crops may still be padded with 0.
+    A missing sequence stays 0. Source: nnU-Net, `ZScoreNormalization` with a mask.
     """
-    standardize = NormalizeIntensityd(keys="image", nonzero=True, channel_wise=True)
+
+    def __init__(self, keys: Sequence[str] = ("image",)):
+        super().__init__(keys)
+
+    def __call__(self, data: Data) -> Data:
+        """Return the dictionary with a standardized copy of 'image'."""
+        image = np.asarray(data["image"])
+        brain = np.asarray(data["brain"], bool)[0]
+        result = np.zeros(image.shape, np.float32)
+        for channel, target in zip(image, result, strict=True):
+            inside = channel[brain]
+            if inside.any():
+                target[brain] = (inside - inside.mean()) / max(inside.std(), LEAST_DEVIATION)
+        return {**data, "image": result}
+
+
+def standardize(offset: float = 0.0, voxels: str = "nonzero") -> Transform:
+    """Standardize voxels of each channel; the brain's mean becomes `offset`.
+
+    Background stays 0 unless all voxels are standardized. So with an offset it lies that many
+    standard deviations below the mean brain, and crops may still be padded with 0.
+    """
+    if voxels == "brain":
+        standardize: Transform = StandardizeBraind()
+    else:
+        nonzero = voxels == "nonzero"
+        standardize = NormalizeIntensityd(keys="image", nonzero=nonzero, channel_wise=True)
     return Compose([standardize, ShiftBraind(offset)]) if offset else standardize
 
 

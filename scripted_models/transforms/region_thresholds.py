@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scripted_models.labels import ENHANCING
+from scripted_models.labels import EDEMA, ENHANCING
 
-EDEMA = 2
 CORE_WITHOUT_ENHANCING = (1, 3)
 ESTIMATED_DICE = "estimated_dice"
 LEAST_SHARE = 0.01  # voxels below are not counted among those that a region may have

@@ -92,28 +92,33 @@ class CropToBrain:
 
 @dataclass(frozen=True)
 class Standardize:
-    """Give the non-zero voxels of each channel mean 0 and standard deviation 1.
+    """Give the voxels of each channel mean 0 and standard deviation 1.
 
     Attributes:
         step: name of the step.
         offset: becomes the mean of the brain.
+        voxels: which ones: those of the channel that differ from 0, those of the brain (nnU-Net
+            with a mask), or all (nnU-Net without); others stay 0.
     """
 
     step: Literal["zscore"] = "zscore"
     offset: Annotated[float, Range(-1000, 1000)] = 0.0
+    voxels: Literal["nonzero", "brain", "all"] = "nonzero"
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeepSequences:
-    """Leave only some channels.
+    """Leave only some channels, or put them into another order.
 
     Attributes:
         step: name of the step.
-        names: of the sequences that stay, in any order.
+        names: of the sequences that stay.
+        order: of the channels: T1, T1c, T2, FLAIR as usual, or as the names are stated.
     """
 
     step: Literal["keep_sequences"] = "keep_sequences"
     names: tuple[SequenceName, ...]
+    order: Literal["usual", "stated"] = "usual"
 
     def __post_init__(self) -> None:
         if not self.names or len(set(self.names)) < len(self.names):
@@ -254,9 +259,16 @@ def options_of(step: PreprocessingStep | PostprocessingStep) -> dict[str, object
 
 
 def kept_sequences(steps: Sequence[PreprocessingStep]) -> tuple[str, ...]:
-    """Return the sequences that reach the network after these steps."""
-    stated = [step.names for step in steps if isinstance(step, KeepSequences)]
-    return tuple(name for name in SEQUENCES if all(name in names for names in stated))
+    """Return the sequences that reach the network after these steps, in its order."""
+    kept: tuple[str, ...] = SEQUENCES
+    for step in steps:
+        if isinstance(step, KeepSequences):
+            kept = (
+                step.names
+                if step.order == "stated"
+                else tuple(name for name in kept if name in step.names)
+            )
+    return kept
 
 
 def check_order(steps: Sequence[PreprocessingStep]) -> None:

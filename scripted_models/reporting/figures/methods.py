@@ -40,7 +40,7 @@ def draw_methods(
                 action="draw them apart",
             )
     predictors = _predictors(models, case)
-    tumor = tumor_mask(case, lambda z: predictors[0].labels(models[0].network, z))
+    tumor = tumor_mask(case, lambda z: predictors[0].labels(models[0].slice_network, z))
     painter = Painter(case, tumor)
     slices = list(iterate_slices(tumor if tumor.any() else case.brain, count))[::-1]
     rows = []
@@ -75,7 +75,7 @@ def _row(
     row = Row(f"slice {z + 1}")
     row.cells = [Cell(painter.gray(m, "axial", z), TITLES[m]) for m in SHOWN]
     for model, predictor in zip(models, predictors, strict=True):
-        labels = predictor.labels(model.network, z)
+        labels = predictor.labels(model.slice_network, z)
         row.cells.append(painter.slice_cell(labels, z, model.name))
     if painter.case.truth is not None:
         row.cells.append(

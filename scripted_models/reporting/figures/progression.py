@@ -72,7 +72,7 @@ def draw_progression(
     """
     predictor = SlicePredictor(model, case)
     snapshots = find_snapshots(run)
-    tumor = tumor_mask(case, lambda z: predictor.labels(model.network, z))
+    tumor = tumor_mask(case, lambda z: predictor.labels(model.slice_network, z))
     if z is None:
         z, _ = fullest_index(tumor, case.brain, "axial")
     painter = Painter(case, tumor)
@@ -83,7 +83,7 @@ def draw_progression(
         row = Row(f"phase {phase}")
         for snapshot in own:
             _load(model, snapshot)
-            labels = predictor.labels(model.network, z)
+            labels = predictor.labels(model.slice_network, z)
             row.cells.append(painter.slice_cell(labels, z, f"epoch {snapshot.epoch}"))
             done += 1
             on_step(done / sum(map(len, chosen.values())))

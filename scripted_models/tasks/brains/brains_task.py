@@ -8,13 +8,14 @@ from scripted_models.bundle.description import TaskName
 from scripted_models.errors import InputError
 from scripted_models.evaluation.paper_tables import paper_row
 from scripted_models.labels import LABELS, LabelCoding
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
 from scripted_models.runtime.typed_tables import refusing
 from scripted_models.sequences import SEQUENCES
 from scripted_models.tasks.brains.case_preparation import case_sources, space_of
 from scripted_models.tasks.brains.case_split import split_folds, split_warnings
 from scripted_models.tasks.brains.held_out_cases import HeldOutCases
-from scripted_models.tasks.brains.validation import validate_slices
+from scripted_models.tasks.brains.validation import validate_slices, validate_volumes
+from scripted_models.training.assembly import window_of
 from scripted_models.training.augmentation import KEPT
 from scripted_models.training.experiment_config import Experiment
 from scripted_models.training.task import CaseSource
@@ -43,6 +44,7 @@ class BrainsTask:
         with refusing(InputError):
             check_order(experiment.preprocessing)
             check_postprocessing(experiment.postprocessing)
+        _refuse_dropped_in_other_order(experiment)
         if experiment.paper_row:
             paper_row(experiment.paper_row)
 
@@ -61,10 +63,12 @@ class BrainsTask:
         return split_warnings(experiment.data, data, parted)
 
     def validate(
-        self, network: SliceNetwork, cases: list[TrainingCase], experiment: Experiment
+        self, network: SegmentationNetwork, cases: list[TrainingCase], experiment: Experiment
     ) -> dict[str, float]:
-        """Return the Dice of the regions over a few slices of every case."""
-        return validate_slices(network, cases, experiment.data.validation_slices)
+        """Return the Dice of the regions over a few slices of every case, or over all of it."""
+        if isinstance(network, SliceNetwork):
+            return validate_slices(network, cases, experiment.data.validation_slices)
+        return validate_volumes(network, cases, window_of(experiment))
 
     def describe(self, experiment: Experiment) -> dict[str, Any]:
         """Return what a model description says of sequences, labels, space and steps."""
@@ -90,3 +94,14 @@ def _needs_one_of(experiment: Experiment) -> tuple[str, ...]:
         return kept if len(kept) == 1 else ()
     dropped = [s for s in experiment.training.augmentation if s["step"] == "drop_sequences"]
     return tuple(dropped[0].get("keep", KEPT)) if dropped else ()
+
+
+def _refuse_dropped_in_other_order(experiment: Experiment) -> None:
+    """Refuse to drop sequences, which are known by their places, where they have others."""
+    drops = [step["step"] == "drop_sequences" for step in experiment.training.augmentation]
+    if any(drops) and kept_sequences(experiment.preprocessing) != SEQUENCES:
+        raise InputError(
+            found="the augmentation step 'drop_sequences' for channels in another order",
+            expected=f"{', '.join(SEQUENCES)}",
+            action="take the step out, or 'keep_sequences'",
+        )

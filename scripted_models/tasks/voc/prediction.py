@@ -36,7 +36,7 @@ class PicturePredictor:
             raise ModelError(
                 found="no image_scale", expected="a model of pictures", path=model.folder
             )
-        self.network, self.scale, self.factors = model.network, scale, factors
+        self.network, self.scale, self.factors = model.slice_network, scale, factors
         self.crf = model.crf or (build_crf(len(CLASSES), {}, "voc") if crf else None)
 
     def probabilities(self, picture: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from scripted_models.bundle.image_scales import IMAGE_SCALES
 from scripted_models.errors import InputError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LabelCoding
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
 from scripted_models.tasks.voc.classes import CLASSES
 from scripted_models.tasks.voc.held_out_pictures import HeldOutPictures
 from scripted_models.tasks.voc.paper_rows import paper_rows
@@ -80,9 +80,10 @@ class VocTask:
         return ()
 
     def validate(
-        self, network: SliceNetwork, cases: list[TrainingCase], experiment: Experiment
+        self, network: SegmentationNetwork, cases: list[TrainingCase], experiment: Experiment
     ) -> dict[str, float]:
         """Return the four metrics over all validation images."""
+        assert isinstance(network, SliceNetwork)  # as `window_of` makes sure
         return validate_pictures(network, cases)
 
     def describe(self, experiment: Experiment) -> dict[str, Any]:

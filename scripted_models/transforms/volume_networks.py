@@ -1,0 +1,102 @@
+"""What a network of volumes is shown, and what its outputs mean, as data in a model folder.
+
+`inference.windows` does what these tables say. Reading them needs neither PyTorch nor MONAI.
+"""
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Annotated, Literal
+
+from scripted_models.labels import EDEMA, ENHANCING, LABELS, REGIONS
+from scripted_models.runtime.table_hints import Choice, Range
+from scripted_models.runtime.typed_tables import UnfitError
+
+Side = Annotated[int, Range(8, 1024)]
+OUR_AXES = "zyx"
+AxisOrder = Annotated[str, Choice(tuple("".join(order) for order in permutations(OUR_AXES)))]
+Axis = Annotated[str, Choice(tuple(OUR_AXES))]
+RegionName = Annotated[str, Choice(tuple(REGIONS))]
+Label = Annotated[int, Range(0, len(LABELS) - 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlidingWindow:
+    """How a network of volumes goes through a volume.
+
+    Attributes:
+        size: voxels of a window along the axes of the network; a smaller volume is padded with
+            zeros on both sides.
+        overlap: share of a window that the next one sees as well, along each axis.
+        weights: of the voxels of a window where windows overlap.
+        sigma: of the Gaussian, as a share of each side.
+        axes: which axes of a volume the network calls its first, second and third. MONAI's networks
+            are mostly trained with 'xyz', nnU-Net's with 'zyx'.
+        mirror: axes along which the network sees windows mirrored as well, in all combinations; the
+            mean of the logits counts.
+    """
+
+    size: tuple[Side, Side, Side]
+    overlap: Annotated[float, Range(at_least=0, at_most=0.9)] = 0.5
+    weights: Literal["gaussian", "constant"] = "gaussian"
+    sigma: Annotated[float, Range(at_least=0.01, at_most=1)] = 0.125
+    axes: AxisOrder = OUR_AXES
+    mirror: tuple[Axis, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.mirror)) < len(self.mirror):
+            raise UnfitError("mirror", self.mirror, "each axis once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOutputs:
+    """Each output is the logit of a label; the softmax of all gives probabilities.
+
+    Attributes:
+        kind: tells outputs of labels from those of regions.
+        order: internal label of each output.
+    """
+
+    kind: Literal["softmax"] = "softmax"
+    order: tuple[Label, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.order)) < len(self.order):
+            raise UnfitError("order", self.order, "each label once")
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Internal labels, ascending."""
+        return tuple(sorted(self.order))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionOutputs:
+    """Each output is the logit of a region; its sigmoid is the probability of the region.
+
+    Regions lie inside each other, what a network says of them may not. So an inner region is taken
+    to be a part of the outer ones: the probability of the tumor core is the largest one of core and
+    enhancing tumor, that of the whole tumor the largest of all. Differences are probabilities of
+    labels. With one threshold for all regions a voxel gets the label of its innermost region that
+    reaches the threshold, as with MONAI's `brats_mri_segmentation`, nnU-Net and Auto3DSeg.
+
+    Attributes:
+        kind: tells outputs of regions from those of labels.
+        order: region of each output.
+        core: internal label of the tumor core without enhancing tumor.
+    """
+
+    kind: Literal["regions"] = "regions"
+    order: tuple[RegionName, ...]
+    core: Literal[1, 3] = 1
+
+    def __post_init__(self) -> None:
+        if sorted(self.order) != sorted(REGIONS):
+            raise UnfitError("order", self.order, f"each of {list(REGIONS)} once")
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Internal labels that the regions can tell apart, ascending."""
+        return tuple(sorted((0, EDEMA, self.core, ENHANCING)))
+
+
+NetworkOutputs = LabelOutputs | RegionOutputs
