@@ -6,7 +6,8 @@
     model_folders      paths, shipped and user models, checksums
     weights            `Model`: load a folder, write one (`skeleton`, `state_dicts` check first)
     card, monai_files  the model card, and the files of the MONAI bundle
-    registry           list, import (`archive`, `zip_files`) and remove models
+    registry           list, import (`archive`, `foreign_files`, `zip_files`) and remove models
+    importers/         models of other programs, one file a format
     shipped/           the weights that come with the package
 
 Outside of this package use the names below. Those that load weights import PyTorch when they are
@@ -21,6 +22,7 @@ from scripted_models.bundle.description import (
     Decision,
     ModelDescription,
     NetworkDescription,
+    Origin,
     Region,
     RegionScores,
     TaskName,
@@ -66,6 +68,7 @@ __all__ = [
     "Model",
     "ModelDescription",
     "NetworkDescription",
+    "Origin",
     "Region",
     "RegionScores",
     "StoredModel",
