@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.networks import nets
+from torch import nn
 
 WINDOW = [24, 32, 16]
 NETWORK = {
@@ -200,3 +202,118 @@ def auto3dseg(config: object = AUTO3DSEG, state: object = None) -> bytes:
     """Return a checkpoint as MONAI's segmenter of SegResNet saves it."""
     state = auto3dseg_network().state_dict() if state is None else state
     return saved({"state_dict": state, "config": config, "epoch": 300, "best_metric": 0.9})
+
+
+FORM: dict[str, Any] = {
+    "n_stages": 3,
+    "features_per_stage": [8, 16, 32],
+    "conv_op": "torch.nn.modules.conv.Conv3d",
+    "kernel_sizes": [[3, 3, 3]] * 3,
+    "strides": [[1, 1, 1], [2, 2, 2], [1, 2, 2]],
+    "n_conv_per_stage": [2, 2, 2],
+    "n_conv_per_stage_decoder": [2, 2],
+    "conv_bias": True,
+    "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+    "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+    "dropout_op": None,
+    "dropout_op_kwargs": None,
+    "nonlin": "torch.nn.LeakyReLU",
+    "nonlin_kwargs": {"inplace": True},
+}
+PLANS: dict[str, Any] = {
+    "dataset_name": "Dataset137_BraTS2021",
+    "plans_name": "nnUNetPlans",
+    "transpose_forward": [0, 1, 2],
+    "transpose_backward": [0, 1, 2],
+    "image_reader_writer": "SimpleITKIO",
+    "configurations": {
+        "2d": {"patch_size": [192, 160], "spacing": [1.0, 1.0]},
+        "3d_base": {
+            "preprocessor_name": "DefaultPreprocessor",
+            "spacing": [1.0, 1.0, 1.0],
+            "normalization_schemes": ["ZScoreNormalization"] * 4,
+            "use_mask_for_norm": [True] * 4,
+            "architecture": {
+                "network_class_name": "dynamic_network_architectures.architectures.unet."
+                "PlainConvUNet",
+                "arch_kwargs": FORM,
+                "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+            },
+        },
+        "3d_fullres": {"inherits_from": "3d_base", "patch_size": [16, 48, 48]},
+        "3d_cascade_fullres": {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"},
+    },
+}
+REGIONS: dict[str, Any] = {
+    "channel_names": {"0": "T1", "1": "T1ce", "2": "T2", "3": "FLAIR"},
+    "labels": {
+        "background": 0,
+        "whole tumor": [1, 2, 3],
+        "tumor core": [2, 3],
+        "enhancing tumor": [3],
+    },
+    "regions_class_order": [1, 2, 3],
+    "numTraining": 1251,
+    "file_ending": ".nii.gz",
+    "name": "BraTS2021",
+    "licence": "see BraTS 2021",
+}
+LABELS_2024: dict[str, Any] = {
+    **REGIONS,
+    "labels": {"background": 0, "NETC": 1, "SNFH": 2, "ET": 3, "RC": 4},
+    "regions_class_order": None,
+    "name": "BraTS2024-GLI",
+}
+
+
+def nnunet_network(outputs: int, residual: bool = False, seed: int = 0) -> torch.nn.Module:
+    """Return the network that the package of nnU-Net builds."""
+    from dynamic_network_architectures.architectures import unet
+
+    torch.manual_seed(seed)
+    form = {**FORM, "conv_op": nn.Conv3d, "norm_op": nn.InstanceNorm3d, "nonlin": nn.LeakyReLU}
+    if residual:
+        form["n_blocks_per_stage"] = form.pop("n_conv_per_stage")
+    kind = unet.ResidualEncoderUNet if residual else unet.PlainConvUNet
+    network = spread(kind(input_channels=4, num_classes=outputs, deep_supervision=False, **form))
+    with torch.no_grad():  # else the means of its features decide alone
+        kernel = network.decoder.seg_layers[-1].weight
+        kernel -= kernel.mean(dim=1, keepdim=True)
+        network.decoder.seg_layers[-1].bias.zero_()
+    return network
+
+
+def nnunet_checkpoint(network: torch.nn.Module, **changes: Any) -> bytes:
+    """Return a checkpoint with the keys that nnU-Net's trainer saves."""
+    optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.99, nesterov=True)
+    return saved(
+        {
+            "network_weights": network.state_dict(),
+            "optimizer_state": optimizer.state_dict(),
+            "grad_scaler_state": None,
+            "logging": {"mean_fg_dice": [np.float64(0.5)], "train_losses": [np.float32(0.1)]},
+            "_best_ema": np.float64(0.9),
+            "current_epoch": 1000,
+            "init_args": {
+                "configuration": "3d_fullres",
+                "fold": 0,
+                "unpack_dataset": True,
+                "device": torch.device("cpu"),
+            },
+            "trainer_name": "nnUNetTrainer",
+            "inference_allowed_mirroring_axes": (0, 1, 2),
+            **changes,
+        }
+    )
+
+
+def nnunet(dataset: dict[str, Any], checkpoint: bytes, plans: object = PLANS) -> dict[str, bytes]:
+    """Return the files of a trained model of nnU-Net."""
+    return {
+        "plans.json": json.dumps(plans).encode(),
+        "dataset.json": json.dumps({k: v for k, v in dataset.items() if v is not None}).encode(),
+        "dataset_fingerprint.json": b"{}",
+        "fold_0/checkpoint_final.pth": checkpoint,
+        "fold_0/progress.png": b"",
+        "fold_0/validation/summary.json": b"{}",
+    }

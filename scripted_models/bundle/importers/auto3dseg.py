@@ -12,7 +12,7 @@ from scripted_models.bundle.description_parts import NetworkDescription, Origin
 from scripted_models.bundle.importers.answers import Answers, Understood
 from scripted_models.bundle.importers.foreign_model import ForeignModel, checksum
 from scripted_models.bundle.importers.monai_steps import spacing_of, window_of
-from scripted_models.bundle.importers.networks import monai_network
+from scripted_models.bundle.importers.networks import monai_network, sizes_of
 from scripted_models.bundle.importers.source import ForeignSource
 from scripted_models.bundle.importers.space import space_of
 from scripted_models.bundle.importers.words import channels_of, outputs_of
@@ -52,12 +52,13 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
     network = _network(config, source)
     window = window_of(config.get("roi_size"), _OVERLAP, "gaussian", source)
     steps = _steps(config, source)
-    count, regions = network.arguments["num_classes"], _flag(config, "sigmoid", False, source)
+    inputs, count = sizes_of(network)
+    regions = _flag(config, "sigmoid", False, source)
     named = _class_names(config)
     if not regions and len(named) == count - 1:
         named = ["background", *named]
     try:
-        channels = channels_of([], network.arguments["in_channels"], answers, understood)
+        channels = channels_of([], inputs, answers, understood)
     except InputError as error:
         raise _with_hint(error) from error
     outputs = outputs_of(named, count, regions, answers, understood)

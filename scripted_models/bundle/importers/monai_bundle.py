@@ -19,7 +19,7 @@ from scripted_models.bundle.importers.monai_steps import (
     read_before,
     read_window,
 )
-from scripted_models.bundle.importers.networks import monai_network
+from scripted_models.bundle.importers.networks import monai_network, sizes_of
 from scripted_models.bundle.importers.source import ForeignSource
 from scripted_models.bundle.importers.space import space_of
 from scripted_models.bundle.importers.words import channels_of, outputs_of
@@ -58,11 +58,10 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
     after = read_after(config.get("postprocessing"), source)
     content = _weights(source)
     weights = read_state_dict(content)
-    sizes = network.arguments
+    inputs, count = sizes_of(network)
     named = _definitions(metadata, "inputs"), _definitions(metadata, "outputs")
-    channels = channels_of(named[0], sizes["in_channels"], answers, understood)
-    outputs = (named[1], sizes["num_classes"], after.regions)
-    meaning = outputs_of(*outputs, answers, understood)
+    channels = channels_of(named[0], inputs, answers, understood)
+    meaning = outputs_of(named[1], count, after.regions, answers, understood)
     _tell(before, after, window.size, understood)
     space = space_of(
         before.orientation, _spacing(before, metadata), _facts(metadata), answers, understood

@@ -87,7 +87,7 @@ def _standardize(options: Mapping[str, Any], source: ForeignSource) -> Standardi
 def _crop(options: Mapping[str, Any], source: ForeignSource) -> CropToBrain:
     known = {"margin": int, "allow_smaller": bool, "start_coord_key": str, "end_coord_key": str}
     margin = _only(options, known, source).get("margin", 0)
-    if not 0 <= margin <= 1000:
+    if not isinstance(margin, int) or not 0 <= margin <= 1000:
         raise source.refusal(f"a margin of {margin}", "0 to 1000 voxels")
     return CropToBrain(margin=margin)
 
@@ -175,7 +175,7 @@ def read_after(stated: object, source: ForeignSource) -> After:
     sigmoid, softmax = activation.get("sigmoid") is True, activation.get("softmax") is True
     discrete = done.get("AsDiscrete", {})
     share, argmax = discrete.get("threshold"), discrete.get("argmax") is True
-    if sigmoid and not softmax and type(share) in (int, float) and 0 < share < 1:
+    if sigmoid and not softmax and isinstance(share, float) and 0 < share < 1:
         return After(True, float(share), tuple(left_out))
     if argmax and not sigmoid and share is None:
         return After(False, 0.5, tuple(left_out))

@@ -71,6 +71,14 @@ def monai_network(stated: object, where: str, source: ForeignSource) -> NetworkD
     )
 
 
+def sizes_of(network: NetworkDescription) -> tuple[int, int]:
+    """Return how many channels and outputs a network has."""
+    channels, outputs = (network.arguments[key] for key in ("in_channels", "num_classes"))
+    assert isinstance(channels, int)
+    assert isinstance(outputs, int)
+    return channels, outputs
+
+
 def _defaults(name: str, own: Mapping[str, Any], source: ForeignSource) -> dict[str, Any]:
     """Return MONAI's values of the arguments that this program has other values for."""
     from monai.networks import nets  # slow to import

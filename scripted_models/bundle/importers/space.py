@@ -13,7 +13,7 @@ _BRATS = re.compile(r"brats", re.IGNORECASE)
 
 def space_of(
     orientation: str,
-    spacing_xyz_mm: Sequence[float | None],
+    spacing_xyz_mm: Sequence[float],
     facts: str,
     answers: Answers,
     understood: Understood,
@@ -50,7 +50,7 @@ def space_of(
         )
     if not (answers.orientation or orientation):
         understood.note("volumes are not turned in it; files of BraTS, which it names, are in LPS")
-    shown = " x ".join("any" if mm is None else f"{mm:g}" for mm in spacing)
+    shown = " x ".join(f"{mm:g}" for mm in spacing)
     understood.tell("space", f"{code}, {shown} mm")
     table = {"orientation": code, "spacing_xyz_mm": list(spacing), "tolerance": 0.1}
     return read_table(TrainingSpace, table, InputError, action="correct it")
