@@ -19,13 +19,14 @@ from foreign_models import (
 )
 from monai.bundle import ConfigParser
 from monai.inferers import SlidingWindowInferer
+from monai.networks import nets
 from phantom_fixtures import write_doll
 
 from scripted_models.bundle.description import read_description
 from scripted_models.bundle.importers.answers import Answers, Understood
 from scripted_models.bundle.registry import import_model
 from scripted_models.cli import main
-from scripted_models.errors import InputError
+from scripted_models.errors import InputError, ModelError
 
 BUNDLE = monai_bundle()
 CONFIG, META, WEIGHTS = "configs/inference.json", "configs/metadata.json", "models/model.pt"
@@ -128,6 +129,50 @@ class TestGolden:
         answer = json.loads(capsys.readouterr().out)
         assert "channels: t1c t1 t2 flair" in answer["understood"]
         assert answer["path"] == str(home / "models" / "zoo")
+
+
+class TestSteps:
+    def test_turning_resampling_and_cropping(self, home, tmp_path):
+        transforms = [
+            {"_target_": "LoadImaged", "keys": "image"},
+            {"_target_": "EnsureChannelFirstd", "keys": "image"},
+            {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"},
+            {
+                "_target_": "Spacingd",
+                "keys": "image",
+                "pixdim": [1.0, 1.0, 2.0],
+                "mode": "bilinear",
+            },
+            {"_target_": "CropForegroundd", "keys": "image", "margin": 5},
+            {"_target_": "NormalizeIntensityd", "keys": "image", "channel_wise": True},
+        ]
+        files = with_config("preprocessing.transforms", transforms)
+        stated = import_model(write_folder(files, tmp_path / "m"), "m").description
+        assert stated.training_space.orientation == "RAS"
+        assert stated.training_space.spacing_xyz_mm == (1.0, 1.0, 2.0)
+        assert [step.step for step in stated.preprocessing][1:3] == ["crop_to_brain", "zscore"]
+        assert stated.preprocessing[1].margin == 5
+        assert stated.preprocessing[2].voxels == "all"
+        transforms[4], transforms[5] = transforms[5], transforms[4]
+        files = with_config("preprocessing.transforms", transforms)
+        with pytest.raises(ModelError, match="the order"):
+            import_model(write_folder(files, tmp_path / "n"), "n")
+
+    def test_labels_with_softmax(self, home, tmp_path):
+        names = {"0": "background", "1": "edema", "2": "necrosis", "3": "enhancing tumor"}
+        network = nets.SegResNet(init_filters=8, in_channels=4, out_channels=4)
+        files = monai_bundle(network)
+        table = {"_target_": "SegResNet", "in_channels": 4, "out_channels": 4}
+        files[CONFIG] = changed(files[CONFIG], "network_def", table)
+        files[CONFIG] = changed(
+            files[CONFIG],
+            "postprocessing.transforms",
+            [{"_target_": "AsDiscreted", "keys": "pred", "argmax": True}],
+        )
+        files[META] = changed(files[META], "network_data_format.outputs.pred.channel_def", names)
+        stated = import_model(write_folder(files, tmp_path / "m"), "m").description
+        assert stated.network_outputs.order == (0, 2, 1, 4)
+        assert stated.network.arguments["init_filters"] == 8
 
 
 class TestQuestions:
