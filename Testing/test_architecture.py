@@ -100,24 +100,33 @@ def test_no_two_modules_of_one_name():
     assert not twice
 
 
-class TestReadme:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+
+class TestPages:
     def test_two_set_up_commands(self):
-        commands = re.findall(r"^python3 -m venv.*$", self.text, re.MULTILINE)
-        assert len(commands) == 2
+        text = (ROOT / "README.md").read_text(encoding="utf-8")
+        assert len(re.findall(r"^python3 -m venv.*$", text, re.MULTILINE)) == 2
+        assert len(text.splitlines()) <= 120
 
     def test_commands_named_exist(self):
         from scripted_models.cli import COMMANDS
 
         known = {command.__name__.rsplit(".", 1)[1].replace("_", "-") for command in COMMANDS}
-        used = set(re.findall(r"scripted-models (?!/)([a-z]+(?:-[a-z]+)*)", self.text))
-        assert used <= known
-        assert known <= used
+        used = {
+            page: set(
+                re.findall(r"scripted-models (?!/)([a-z]+(?:-[a-z]+)*)", page.read_text("utf-8"))
+            )
+            for page in PAGES
+        }
+        assert all(commands <= known for commands in used.values())
+        assert used[ROOT / "docs" / "commands.md"] == known
 
-    def test_pictures_and_links_exist(self):
-        for link in re.findall(r"\]\(([^)]+)\)", self.text):
-            assert (ROOT / link).exists(), link
+    @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+    def test_pictures_and_links_exist(self, page):
+        for link in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
+            place = link.partition("#")[0]
+            assert link.startswith("https://") or (page.parent / place).exists(), link
 
 
 def test_networks_command_prints_the_counts(capsys):

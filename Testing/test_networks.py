@@ -63,6 +63,7 @@ PRINTED_WEIGHTS = {
     "VotedEnsemble": 2 * 651_488,
 }
 RECEPTIVE_FIELDS = {"InputCascadeCNN": 65, "LocalCascadeCNN": 56, "MFCascadeCNN": 53}
+ZERO_AT_FIRST = (torch.nn.Conv2d, torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d)
 HAVAEI = [name for name, entry in NETWORKS.items() if entry.source.startswith("Havaei")]
 CASCADES = [name for name in NETWORKS if "first" in NETWORKS[name].parts]
 
@@ -76,8 +77,9 @@ def make(name):
     how = {"initialization": "he"} if name in HAVAEI else {}
     network = build(name, **how).double().eval()
     for layer in network.modules():  # scores that begin with zeros show nothing
-        if isinstance(layer, torch.nn.Conv2d) and not layer.weight.any():
-            torch.nn.init.normal_(layer.weight, 0.0, 0.1)
+        weight = layer.weight if isinstance(layer, ZERO_AT_FIRST) else None
+        if weight is not None and not weight.any():
+            torch.nn.init.normal_(weight, 0.0, 0.1)
     return network
 
 

@@ -1,5 +1,7 @@
 """Networks of volumes train: cubes of cases, what foreign networks need of a case, a whole run."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,12 @@ from scripted_models.runtime.progress import Progress
 from scripted_models.segmentation.segmenter import Segmenter
 from scripted_models.training.assembly import window_of
 from scripted_models.training.augmentation import build_augmentation
-from scripted_models.training.experiment_config import TrainingConfig, load_experiment
+from scripted_models.training.checkpoint import TrainingState, load_state, save_state
+from scripted_models.training.experiment_config import (
+    Experiment,
+    TrainingConfig,
+    load_experiment,
+)
 from scripted_models.training.sampling import PatchSampler
 from scripted_models.training.training_case import IGNORED, TrainingCase, make_target
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
@@ -206,3 +213,17 @@ class TestTraining:
         steps = "training.augmentation=[{step='drop_sequences'}]"
         command = ["train", str(experiment), "--data", str(phantom_folder), "--set", steps]
         assert main([*command, "--output", str(tmp_path / "run"), "--progress", "none"]) == 2
+
+
+def test_a_run_from_before_there_were_these_settings_is_resumed(tmp_path):
+    settings = Experiment().to_dict()
+    before = copy.deepcopy(settings)
+    del before["sliding_window"]
+    for step in before["preprocessing"]:
+        step.pop("voxels", None)
+    save_state(tmp_path, TrainingState(before))
+    assert load_state(tmp_path, settings).experiment == settings
+    before["preprocessing"][-1]["offset"] = 3.0
+    save_state(tmp_path, TrainingState(before))
+    with pytest.raises(InputError, match="preprocessing"):
+        load_state(tmp_path, settings)

@@ -112,7 +112,7 @@ def holds(node: SegmentationNode, entry: TumorSegment, mask: np.ndarray, grid: G
         mask: bool (z, y, x); a box around its voxels suffices.
         grid: of the mask.
     """
-    layer = _layer_of(node, entry)
+    layer = _layer_of(node, entry.segment_id)
     scalars = layer.GetPointData().GetScalars()
     count = 0 if scalars is None else int(np.count_nonzero(vtk_to_numpy(scalars)))
     if count != np.count_nonzero(mask):

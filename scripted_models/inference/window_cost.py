@@ -15,7 +15,9 @@ from torch.overrides import TorchFunctionMode
 from scripted_models.networks.slice_network import VolumeNetwork
 
 _PER_VALUE = 8.0  # work of a step that is no convolution, in multiplications for each result
-# Convolutions on a CPU keep copies of maps in another order; measured with 3-D U-Nets.
+# Convolutions on a CPU keep copies of maps in another order. Estimated and measured in MiB, of
+# windows of 96 voxels: SegResNet (16 filters) 391, 371, of 128 voxels 927, 783; nnU-Net's plain one
+# 1120, 790; BasicUNet 1228, 893; of 64 voxels SwinUNETR 1443, 442.
 _COPIES = 1.5
 
 

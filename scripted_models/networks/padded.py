@@ -22,7 +22,8 @@ _measured: dict[tuple[str, int, str], Footprint] = {}
 class PaddedSliceNetwork(SliceNetwork):
     """A trunk of two dimensions on slices and their neighbors; as many pixels out as in.
 
-    An image of any size is padded with zeros to whole pixels of the lowest level.
+    An image of any size is padded with zeros to whole pixels of the lowest level, to two of them
+    where instance normalization cannot do with one.
 
     Args:
         trunk: maps (N, input channels, H, W) to maps of the same size.
@@ -52,19 +53,17 @@ class PaddedSliceNetwork(SliceNetwork):
         self.context_slices, self.planes = context_slices, tuple(dict.fromkeys(planes))
         self.trunk = trunk
         self.receptive_field, self.multiples = footprint.receptive_field, footprint.multiples
+        self.needs_two = _normalizes_instances(trunk)
         to_channels_last(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, input channels, H, W) to logits (N, classes, H, W)."""
-        grown = padded(x, self.multiples).contiguous(memory_format=torch.channels_last)
+        grown = _grown(x, self).contiguous(memory_format=torch.channels_last)
         return self.trunk(grown)[:, :, : x.shape[2], : x.shape[3]]
 
 
 class PaddedVolumeNetwork(VolumeNetwork):
     """A trunk of three dimensions; as many voxels out as in, padded as `PaddedSliceNetwork`.
-
-    Where the lowest level would have a single voxel it gets two, for instance normalization cannot
-    do with one.
 
     Args:
         trunk: maps (N, C, D, H, W) to maps of the same size.
@@ -76,13 +75,11 @@ class PaddedVolumeNetwork(VolumeNetwork):
         self.in_channels, self.num_classes = in_channels, num_classes
         self.trunk = trunk
         self.receptive_field, self.multiples = footprint.receptive_field, footprint.multiples
+        self.needs_two = _normalizes_instances(trunk)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, D, H, W) to logits (N, classes, D, H, W)."""
-        grown = padded(x, self.multiples)
-        if grown.shape[2:] == self.multiples:
-            grown = F.pad(grown, (0, self.multiples[-1]))
-        maps = self.trunk(grown)
+        maps = self.trunk(_grown(x, self))
         logits = maps if torch.is_tensor(maps) else maps[0]  # of several sizes while it trains
         return logits[:, :, : x.shape[2], : x.shape[3], : x.shape[4]]
 
@@ -91,6 +88,20 @@ def padded(x: torch.Tensor, multiples: Sequence[int]) -> torch.Tensor:
     """Pad (N, C, ...) with zeros at the high ends, to multiples along each of the other axes."""
     missing = [-x.shape[axis] % multiple for axis, multiple in enumerate(multiples, start=2)]
     return F.pad(x, [pixels for high in reversed(missing) for pixels in (0, high)])
+
+
+def _grown(x: torch.Tensor, network: PaddedSliceNetwork | PaddedVolumeNetwork) -> torch.Tensor:
+    """Pad an image to what the trunk of a network takes."""
+    grown = padded(x, network.multiples)
+    if network.needs_two and grown.shape[2:] == network.multiples:
+        grown = F.pad(grown, (0, network.multiples[-1]))
+    return grown
+
+
+def _normalizes_instances(trunk: nn.Module) -> bool:
+    """Tell whether there is a normalization that cannot do with a single pixel."""
+    kinds = (nn.InstanceNorm2d, nn.InstanceNorm3d)
+    return any(isinstance(layer, kinds) for layer in trunk.modules())
 
 
 def footprint_of(

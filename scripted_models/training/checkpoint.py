@@ -116,7 +116,7 @@ def _completed(
 ) -> dict[str, Any]:
     """Add the defaults of settings that a former version of the program did not have."""
     complete = {key: defaults[key] for key in wanted if key in defaults} | stored
-    if "preprocessing" in stored and "preprocessing" in defaults:
+    if stored.get("preprocessing") and "preprocessing" in defaults:  # their options, too
         steps = read_preprocessing(stored["preprocessing"])
         complete["preprocessing"] = as_table(steps, defaults=True)
     for key, value in wanted.items():
