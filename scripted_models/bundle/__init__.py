@@ -22,7 +22,6 @@ from scripted_models.bundle.description import (
     Decision,
     ModelDescription,
     NetworkDescription,
-    Origin,
     Region,
     RegionScores,
     TaskName,
@@ -31,6 +30,7 @@ from scripted_models.bundle.description import (
     read_description,
 )
 from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
+from scripted_models.bundle.importers.answers import Answers, Understood
 from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
 from scripted_models.bundle.model_folders import (
     MODEL_JSON,
@@ -62,18 +62,19 @@ __all__ = [
     "IMAGE_SCALES",
     "MODEL_JSON",
     "WEIGHTS",
+    "Answers",
     "CrfSettings",
     "Decision",
     "ImageScale",
     "Model",
     "ModelDescription",
     "NetworkDescription",
-    "Origin",
     "Region",
     "RegionScores",
     "StoredModel",
     "TaskName",
     "TrainingRecord",
+    "Understood",
     "assemble_model",
     "find_model",
     "import_model",

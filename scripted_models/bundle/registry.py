@@ -116,22 +116,11 @@ def import_model(
     """
     if name is not None:
         _require_free(name)
-    foreign = foreign_source(source)
-    if foreign is None and answers is not None and answers.are_given:
-        raise InputError(
-            found="answers for a model of another program, and a model of this one",
-            expected="--import and --name alone",
-            action="leave them out",
-            path=source,
-        )
     with _scratch() as scratch:
         folder = scratch / "model"
         folder.mkdir()
         try:
-            if foreign is None:
-                copy_model(source, folder)
-            else:
-                import_foreign(foreign, folder, answers or Answers(), understood or Understood())
+            _take(source, folder, answers or Answers(), understood or Understood())
             name = name or read_description(folder).name
             _require_free(name)
             _load_once(folder)
@@ -140,6 +129,22 @@ def import_model(
         target = user_models_folder() / name
         _move(folder, target)
     return stored_model(target)
+
+
+def _take(source: Path, folder: Path, answers: Answers, understood: Understood) -> None:
+    """Write a model into an empty folder: a copy, or what is made of one of another program."""
+    foreign = foreign_source(source)
+    if foreign is not None:
+        import_foreign(foreign, folder, answers, understood)
+    elif answers.are_given:
+        raise InputError(
+            found="answers for a model of another program, and a model of this one",
+            expected="--import and --name alone",
+            action="leave them out",
+            path=source,
+        )
+    else:
+        copy_model(source, folder)
 
 
 def _of_source(error: ModelError, folder: Path, source: Path) -> ModelError:

@@ -4,9 +4,10 @@
     answers         what the user says because the file does not
     words           names of channels, labels and regions in other programs
     networks        the networks that are known, and what may stand in their arguments
-    monai_bundle    MONAI bundle
+    space           orientation and spacing of the volumes that trained a model
+    monai_bundle    MONAI bundle (`monai_steps`: before and after its network)
     auto3dseg       `model.pt` of Auto3DSeg
-    nnunet          folder of nnU-Net version 2
+    nnunet_model    folder of nnU-Net version 2 (`nnunet_plans`, `nnunet_labels`)
     foreign_model   what was understood, and the model folder made of it
     formats         which format a file has
 

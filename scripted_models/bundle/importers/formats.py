@@ -10,7 +10,7 @@ from scripted_models.bundle.importers.source import ForeignSource, open_source
 _MARKS = {  # a file that only this format has -> its importer
     "configs/metadata.json": "monai_bundle",
     "labels.csv": "auto3dseg",
-    "plans.json": "nnunet",
+    "plans.json": "nnunet_model",
 }
 
 
