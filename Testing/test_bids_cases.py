@@ -141,6 +141,14 @@ class TestSequence:
         put(root, f"{A}_run-2_T1w")
         assert images_of(root) == {"t1": "run-1_T1w", "t1c": "run-2_T1w"}
 
+    @pytest.mark.parametrize("content", ['{"ContrastBolusAgent": "Dotarem"', "[]"])
+    def test_a_sidecar_that_cannot_be_read_is_told_once(self, root, content):
+        (root / "T1w.json").write_text(content)
+        put(root, f"{A}_acq-gd_T1w")
+        put(root, f"{A}_acq-fast_T1w")
+        assert images_of(root) == {"t1": "acq-fast_T1w", "t1c": "acq-gd_T1w"}
+        assert told(root).count("T1w.json was ignored: it cannot be read") == 1
+
     def test_what_all_images_of_a_session_have_says_nothing(self, root):
         for name in ("T1w", "T2w", "FLAIR"):
             put(root, f"{A}_{name}", ContrastBolusAgent="Dotarem")

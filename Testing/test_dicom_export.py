@@ -285,6 +285,23 @@ def test_a_series_to_which_nothing_can_refer_is_one_sentence(tmp_path, change, w
     assert "leave out --dicom-seg" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("sets", "name"),
+    [
+        ("ISO_IR 192", "Müller^Jürgen"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞"),
+        (None, "Mono"),
+    ],
+)
+def test_names_of_every_script_come_through_and_stay_out_of_the_log(tmp_path, recwarn, sets, name):
+    series = series_in(tmp_path / "in", SpecificCharacterSet=sets, PatientName=name)
+    recwarn.clear()
+    for path in export(tmp_path / "out", series, some_labels()):
+        assert pydicom.dcmread(path).PatientName == name
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("name", ["Modell Ä" * 20, "a\\b", "x" * 200])
 def test_names_of_models_that_dicom_cannot_store(tmp_path, name):
     series = series_in(tmp_path / "in")

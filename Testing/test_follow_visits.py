@@ -16,6 +16,7 @@ from scripted_models.follow_up.visit_table import read_table, told_of
 from scripted_models.follow_up.visits import find_visits
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_volume
+from scripted_models.labels import CODINGS
 
 SMALL = Grid((12, 11, 10))
 
@@ -59,7 +60,16 @@ class TestDates:
         assert date_in("20240131_to_20240301") is None
         assert date_in("20240131_2024-01-31") == date(2024, 1, 31)
 
-    @pytest.mark.parametrize("text", ["31.01.2024", "2024-02-30", "", "20240131x", "2024/01-31"])
+    @pytest.mark.parametrize(
+        "text", ["2024-1-31", "2024/01/31", "2024-01-31 00:00:00", "2024-01-31T10:11:12.5Z"]
+    )
+    def test_in_tables(self, text):
+        assert parse_date(text) == date(2024, 1, 31)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["31.01.2024", "2024-01-31 noon", "2024131", "2024-02-30", "", "20240131x", "2024/01-31"],
+    )
     def test_what_is_refused_in_tables(self, text):
         assert parse_date(text) is None
 
@@ -86,6 +96,19 @@ class TestFolders:
         assert "2024-01-01 in its name and 2024-01-05 in DICOM" in found[0].moment.doubt
         assert read_visit(found[0]).notes[0] == found[0].moment.doubt
 
+    def test_label_maps(self, visit):
+        folders = [visit("20240201"), visit("20240101")]
+        paths = [folder / "segmentation.nii.gz" for folder in folders]
+        found = find_visits(paths, coding=CODINGS["brats2021"])
+        assert [s.name for s in found] == ["20240101_segmentation", "20240201_segmentation"]
+        assert [s.segmentation for s in found] == paths[::-1]
+        assert all(s.coding == CODINGS["brats2021"] for s in found)
+        together = folders[0].parent / "maps"
+        together.mkdir()
+        for path in paths:
+            path.rename(together / f"{path.parent.name}.nii.gz")
+        assert [s.name for s in find_visits([together])] == ["20240101", "20240201"]
+
     def test_a_date_of_the_folder_above(self, visit):
         found = find_visits([visit("20240101/result"), visit("20240201/result")])
         assert [source.name for source in found] == ["20240101_result", "20240201_result"]
@@ -96,9 +119,14 @@ class TestReading:
         for names, count in (
             (("p1_20240101", "p2_20240201"), 1),
             (("p1_20240101", "p1_v2_20240201"), 0),
+            (("visit-2024-01-01", "ses-2024-02-02"), 0),
         ):
             found = assess([read_visit(s) for s in find_visits([visit(n) for n in names])])
             assert sum("names of 2 patients (p1 and p2)" in w for w in found.warnings) == count
+
+    def test_numbers_of_visits_are_no_patients(self, visit):
+        found = find_visits([visit("1"), visit("s2")], [0, 30])
+        assert not any("patients" in text for text in assess([*map(read_visit, found)]).warnings)
 
     def test_the_coding_of_the_report_counts(self, visit):
         first, second = find_visits(

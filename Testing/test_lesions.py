@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from scripted_models.geometry import Grid
 from scripted_models.measurement.diameters import axial_diameters
-from scripted_models.measurement.inscribed_ball import largest_ball_mm
+from scripted_models.measurement.inscribed_ball import (
+    filled_slices,
+    largest_ball_mm,
+    without_pinholes,
+)
 from scripted_models.measurement.lesion_table import COLUMNS, lesion_rows
 from scripted_models.measurement.lesions import SMALLEST_ML, find_lesions
 
@@ -145,6 +149,36 @@ class TestMeasurable:
         assert item.ball_mm == pytest.approx(thick, abs=1)
         assert item.is_measurable is (thick > 10)
 
+    @pytest.mark.parametrize("spacing_z", [1.0, 2.0])
+    def test_flat_lesion_is_no_rim(self, spacing_z):
+        z, y, x = np.mgrid[:12, :40, :48] - np.array([6, 20, 24]).reshape(3, 1, 1, 1)
+        inside = np.hypot(np.hypot(y, x) / 10, z * spacing_z / 3) <= 1
+        place = grid(spacing_xyz_mm=(1.0, 1.0, spacing_z))
+        item = find_lesions(np.where(inside, 4, 0).astype(np.uint8), place).items[0]
+        assert item.is_measurable
+        assert item.ball_mm < 7
+
+    def test_pinhole_makes_no_rim(self):
+        z, y, x = np.mgrid[:32, :32, :32] - 16
+        labels = np.where(z**2 + y**2 + x**2 <= 7**2, 4, 0).astype(np.uint8)
+        whole = find_lesions(labels, Grid((32, 32, 32))).items[0]
+        labels[16, 16, 16] = 1
+        holed = find_lesions(labels, Grid((32, 32, 32))).items[0]
+        assert holed.is_measurable
+        assert holed.ball_mm == whole.ball_mm
+        assert holed.voxels == whole.voxels - 1
+
+    @given(st.integers(0, 2**32 - 1))
+    @settings(max_examples=15, deadline=None)
+    def test_ellipsoid_with_two_long_lines_is_measurable(self, seed):
+        random = np.random.default_rng(seed)
+        axes, _ = np.linalg.qr(random.normal(size=(3, 3)))
+        points = np.stack(np.mgrid[:24, :32, :32], axis=-1) - (12, 16, 16)
+        inside = np.linalg.norm(points @ axes / random.uniform(2, 12, 3), axis=-1) <= 1
+        for item in find_lesions(np.where(inside, 4, 0).astype(np.uint8), Grid((32, 32, 24))).items:
+            lines = (item.diameters.longest_mm, item.diameters.perpendicular_mm)
+            assert item.is_measurable is (min(lines) >= 10 and item.slices >= 2)
+
     def test_thin_rim_is_measurable_only_across_its_cavity(self):
         y, x = np.mgrid[:48, :60]
         radius = np.hypot(y - 24, x - 30)
@@ -166,6 +200,25 @@ class TestBall:
         mask[tuple(slice(3, 3 + n) for n in size)] = True
         place = Grid((24, 24, 24), (0.5, 0.5, 0.5))
         assert largest_ball_mm(mask, place) == pytest.approx(min(size) / 2)
+
+    def test_large_hole_stays(self):
+        mask = np.ones((9, 9, 9), bool)
+        mask[2:5, 2:5, 2:5] = False
+        assert without_pinholes(mask, 27).all()
+        assert np.array_equal(without_pinholes(mask, 26), mask)
+        assert np.array_equal(without_pinholes(mask[:, 2:5, 2:5], 10000), mask[:, 2:5, 2:5])
+
+    @given(st.integers(0, 2**32 - 1), st.sampled_from((0, 1, 2)))
+    @settings(max_examples=15, deadline=None)
+    def test_filled_slices_are_convex(self, seed, axis):
+        mask = np.random.default_rng(seed).random((5, 7, 6)) < 0.2
+        filled = np.moveaxis(filled_slices(mask, axis), axis, 0)
+        for plane, full in zip(np.moveaxis(mask, axis, 0), filled, strict=True):
+            assert not (plane & ~full).any()
+            places = np.argwhere(full)
+            middle = (places[:, None] + places[None]) / 2
+            whole = (middle % 1 == 0).all(axis=2)
+            assert full[tuple(middle[whole].astype(int).T)].all()
 
     @given(st.integers(0, 2**32 - 1), st.sampled_from((0.6, 1.0, 2.5)))
     @settings(max_examples=15, deadline=None)

@@ -1,6 +1,7 @@
 """Follow-up in the panel: segmentations of a scene as visits, compared by the true program."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ pytest.importorskip(
     "PySide6.QtWidgets", reason="Qt's libraries are incomplete", exc_type=ImportError
 )
 
-from PySide6 import QtCore  # noqa: E402
+from PySide6 import QtCore, QtWidgets  # noqa: E402
 from slicer_desktop.fixtures import (  # noqa: E402
     import_module,  # noqa: F401 - the fixture module
     make_dialogs,  # noqa: F401 - the fixture dialogs
@@ -287,6 +288,16 @@ class TestWhatCounts:
         assert visit.known == (0, 2, 4)
         assert any("Necrosis and Non-enhancing tumor" in note for note in visit.notes)
 
+    def test_typing_goes_on_while_the_scene_changes(self, follow):
+        table = follow.ui.visitsTable
+        table.editItem(table.item(0, DATE))
+        (editor,) = table.findChildren(QtWidgets.QLineEdit)
+        editor.setText("2024-02")
+        follow.visits[2].SetName("Another name")
+        settle(follow)
+        assert "Another name" in column(table, NAME)
+        assert editor.text == "2024-02"
+
     def test_steroids_must_be_a_dose(self, follow):
         write(follow, 0, STEROIDS, "a lot")
         assert "is no dose" in follow.ui.statusLabel.text
@@ -417,6 +428,42 @@ class TestMeanwhile:
         monkeypatch.setattr(follow_section, "scene_visits", lambda *_: pytest.fail("looked"))
         add_visit(slicer_scene, "20250101")
         settle(follow)
+
+
+def test_a_comparison_of_other_visits_leaves_the_former_one(slicer_scene):
+    from BrainTumorSegLib.follow_record import store_follow_up, visits_of
+
+    nodes = [slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode") for _ in range(4)]
+
+    def store(chosen, table):
+        visits = [{"name": n, "date": "2024-01-10", "days_since_baseline": 0} for n in "12"]
+        sizes = {"values_ml": [1, 2], "since_baseline": [None] * 2, "since_nadir": [None] * 2}
+        facts = {"visits": visits, "regions": {"ET": sizes}, "lesions": [], "products": None}
+        held = tuple(SimpleNamespace(visit=SimpleNamespace(node=node)) for node in chosen)
+        result = SimpleNamespace(facts={**facts, "responses": {}}, page="", visits=held)
+        return store_follow_up(slicer_scene, result, [], table)
+
+    first = store(nodes[:2], None)
+    second = store(nodes[2:], first)
+    assert second is not first
+    assert visits_of(first) == nodes[:2]
+    assert store(nodes[1:3], second) is second
+
+
+def test_series_of_the_user_stay_in_the_chart(slicer_scene):
+    from BrainTumorSegLib.follow_views import update_chart
+
+    facts = {"regions": {"ET": {}, "WT": {}}, "lesions": [{"name": "1"}]}
+    table = slicer_scene.AddNewNodeByClass("vtkMRMLTableNode", "Follow-up")
+    update_chart(slicer_scene, table, facts)
+    chart = slicer_scene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
+    own = slicer_scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", "mine")
+    own.SetAndObserveTableNodeID(table.GetID())
+    chart.AddAndObservePlotSeriesNodeID(own.GetID())
+    update_chart(slicer_scene, table, {**facts, "lesions": []})
+    shown = {chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())}
+    assert own in shown
+    assert len(shown) == slicer_scene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 3
 
 
 @pytest.mark.parametrize("facts", ["", "[]", '{"visits": [1], "regions": {"ET": 3}}', "{"])

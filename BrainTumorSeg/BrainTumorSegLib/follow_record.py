@@ -38,12 +38,14 @@ def store_follow_up(
         scene: vtkMRMLScene.
         result: of a `FollowJob`.
         prints: of its visits, by which they are known later (see `visit_print`).
-        table: vtkMRMLTableNode of a former follow-up to fill; by default a new one is made.
+        table: vtkMRMLTableNode of a former follow-up, filled anew if it shares a visit with this
+            one; else a new one is made, and that of other visits stays.
 
     Returns:
         vtkMRMLTableNode, with a row for each visit.
     """
-    if table is None or not scene.IsNodePresent(table):
+    nodes = [exported.visit.node for exported in result.visits]
+    if not scene.IsNodePresent(table) or not set(visits_of(table)) & set(nodes):
         table = scene.AddNewNodeByClass(
             "vtkMRMLTableNode", scene.GenerateUniqueName(_("Follow-up"))
         )
@@ -55,7 +57,7 @@ def store_follow_up(
         table.SetAttribute(FACTS, json.dumps(result.facts))
         table.SetAttribute(PAGE, _packed(result.page))
         table.SetAttribute(PRINTS, json.dumps(list(prints)))
-        _refer(table, [exported.visit.node for exported in result.visits], scene)
+        _refer(table, nodes, scene)
     return table
 
 

@@ -22,6 +22,7 @@ from .translation import _
 
 CHART_ROLE = "BrainTumorSeg.chart"
 REGISTERED_ROLE = "BrainTumorSeg.registered"
+_CURVE = "BrainTumorSeg.curve"  # attribute of the series that are made here
 EARLY_RGB, LATE_RGB = np.array([0.27, 0.45, 0.77]), np.array([0.86, 0.24, 0.20])
 _COLORS = (  # regions first, then lesions
     *((0.30, 0.69, 0.29), (0.90, 0.49, 0.13), (0.86, 0.24, 0.20)),
@@ -66,15 +67,16 @@ def update_chart(scene: Scene, table: TableNode, facts: Mapping[str, Any]) -> No
         chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", table.GetName())
         table.SetNodeReferenceID(CHART_ROLE, chart.GetID())
     former = [chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())]
-    chart.RemoveAllPlotSeriesNodeIDs()
     for node in former:
-        if node is not None:
+        if node is not None and node.GetAttribute(_CURVE):  # others are the user's
+            chart.RemovePlotSeriesNodeID(node.GetID())
             scene.RemoveNode(node)
     chart.SetTitle(_("Volumes since the baseline"))
     chart.SetXAxisTitle(_("Days since the baseline"))
     chart.SetYAxisTitle(_("Volume (mL)"))
     for index, title in enumerate(size_titles(facts)):
         series = scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", title)
+        series.SetAttribute(_CURVE, "1")
         series.SetAndObserveTableNodeID(table.GetID())
         series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
         series.SetXColumnName(DAY)

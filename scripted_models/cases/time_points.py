@@ -28,10 +28,11 @@ _WEAK = (
     r"scan|exam(?:ination)?|study|mri|mr|acq|run|test|time|t|v|m|d|w|y|"
     r"tag|woche|monat"
 )
-_LABEL = r"[-_ ]?(?:\d+[a-z]{0,3}(?:[-_]\d{1,2})?|[a-z]\b)"
+_DATE = rf"{_YEAR}[-._]?{_MONTH}[-._]?{_DAY}(?!\d)"  # visit-2020-01-31
+_LABEL = rf"[-_ ]?(?:{_DATE}|\d+[a-z]{{0,3}}(?:[-_]\d{{1,2}})?|[a-z]\b)"
 _FEW = r"(?:\d+[a-z]{0,3}|[-_ ]\d{1,2})?"  # more digits are a patient's: preop_001
 _PHRASE = re.compile(
-    rf"(?<![0-9a-z])(?:(?P<date>{'|'.join(_DATES)})|(?P<session>ses-[0-9a-z]+)|"
+    rf"(?<![0-9a-z])(?:(?P<date>{'|'.join(_DATES)})|(?P<session>ses-(?:{_DATE}|[0-9a-z]+))|"
     rf"(?P<numbered>(?:{_NUMBERED}){_LABEL})|(?P<alone>(?:{_ALONE}){_FEW})|"
     rf"(?P<weak>(?:{_WEAK})(?:[-_ ]?d)?{_LABEL}))(?![0-9a-z])",
     re.IGNORECASE,

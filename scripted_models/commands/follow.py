@@ -22,10 +22,14 @@ _SEGMENTING = 0.8  # share of a run that segments cases first
 
 def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """Add the sub-command."""
+    from scripted_models.labels import CODINGS
+
     text = "compare visits of one patient: volumes, lesions, categories by RANO 2.0's imaging rules"
     parser = subparsers.add_parser("follow", help=text, description=f"{text}. Research only.")
     add = parser.add_argument
-    text = "results of `segment` or case folders, a folder of them, or a table (TSV, CSV)"
+    text = (
+        "results of `segment`, case folders or label maps, a folder of them, or a table (TSV, CSV)"
+    )
     add("visits", type=Path, nargs="+", metavar="VISIT", help=text)
     add("--output", type=Path, required=True, help="folder for follow.json, tables and page")
     text = "day of each visit, in their order, instead of dates"
@@ -37,6 +41,8 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     text = "region of the lesions (default: ET, or WT where nothing enhances)"
     add("--lesions", choices=("auto", "ET", "WT"), default="auto", help=text)
     add_told(parser)
+    text = "label coding of label maps (default: what their files state, else internal labels)"
+    add("--coding", choices=sorted(CODINGS), help=text)
     add("--model", default="default", help="name or path of a model, for visits that are cases")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--progress", choices=FORMATS, default="bar")
@@ -100,15 +106,19 @@ def run(options: Namespace, progress: Progress) -> int:
 def _sources(options: Namespace) -> "tuple[list[VisitSource], date | int | None]":
     """Return the visits in the order of time, and when a radiotherapy ended."""
     from scripted_models.follow_up.visit_table import SUFFIXES, read_table
-    from scripted_models.follow_up.visits import find_visits
+    from scripted_models.follow_up.visits import find_visits, is_label_map
+    from scripted_models.labels import CODINGS
 
     first = options.visits[0]
     told = _told(options)
-    if len(options.visits) > 1 or not (first.suffix.lower() in SUFFIXES or first.is_file()):
-        return find_visits(options.visits, options.days, told), _radiotherapy(options.radiotherapy)
-    if options.days or told:
+    is_table = first.suffix.lower() in SUFFIXES or (first.is_file() and not is_label_map(first))
+    if len(options.visits) > 1 or not is_table:
+        coding = CODINGS[options.coding] if options.coding else None
+        found = find_visits(options.visits, options.days, told, coding)
+        return found, _radiotherapy(options.radiotherapy)
+    if options.days or told or options.coding:
         raise InputError(
-            found="--days, --steroids, --clinical or --confirmed beside a table",
+            found="--days, --steroids, --clinical, --confirmed or --coding beside a table",
             expected="columns of the table",
             action="write them into the table",
         )

@@ -1,6 +1,7 @@
 """A result as two DICOM files, and whether a series can have them."""
 
 import importlib.util
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,8 +69,10 @@ def write_objects(
         InputError: as `check_series`.
     """
     made = _objects(labels, known, volumes_ml, lesions, series, algorithm)
-    for name, data in zip((SEG_FILE, SR_FILE), made, strict=True):
-        data.save_as(folder / name, enforce_file_format=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that the source has so, too
+        for name, data in zip((SEG_FILE, SR_FILE), made, strict=True):
+            data.save_as(folder / name, enforce_file_format=True)
 
 
 def _objects(
@@ -85,8 +88,10 @@ def _objects(
 
     headers = source_headers(series)
     try:
-        seg = segmentation_object(labels, known, series, headers, algorithm)
-        return seg, measurement_report(volumes_ml, lesions, headers, seg, algorithm)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote names of patients
+            seg = segmentation_object(labels, known, series, headers, algorithm)
+            return seg, measurement_report(volumes_ml, lesions, headers, seg, algorithm)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise InputError(
             path=series.files[0],

@@ -47,6 +47,7 @@ def source_headers(series: DicomSeries) -> "list[Dataset]":
         for keyword in _MAY_BE_EMPTY:
             if keyword not in header:
                 setattr(header, keyword, None)
+        _to_one_character_set(header)
         _put_on(header, series)
     return headers
 
@@ -84,6 +85,18 @@ def _no_reference(headers: "list[Dataset]") -> str:
         return "whose images share one SOPInstanceUID"
     others = {str(header.SOPClassUID) for header in headers} - _CLASSES
     return f"of the SOP class {', '.join(sorted(others))}" if others else ""
+
+
+def _to_one_character_set(header: "Dataset") -> None:
+    """Turn texts that switch between character sets, as those of Japan and Korea do, into UTF-8.
+
+    highdicom refuses to hand such sets on.
+    """
+    from pydicom.multival import MultiValue
+
+    if isinstance(header.get("SpecificCharacterSet"), MultiValue):
+        header.decode()
+        header.SpecificCharacterSet = "ISO_IR 192"
 
 
 def _put_on(header: "Dataset", series: DicomSeries) -> None:

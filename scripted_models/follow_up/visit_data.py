@@ -77,7 +77,7 @@ def read_visit(source: VisitSource) -> Visit:
         path,
         source.coding,
         lambda: CODINGS["internal"],
-        option="the column coding",
+        option="the column coding" if source.moment.source == "table" else "--coding",
         predicted=True,
     )
     notes = [source.moment.doubt] if source.moment.doubt else []

@@ -88,8 +88,14 @@ def date_in(name: str) -> date | None:
 
 
 def parse_date(text: str) -> date | None:
-    """Return a date written as 2024-01-31, 2024.01.31, 2024/01/31 or 20240131; None for others."""
-    match = re.fullmatch(r"(\d{4})([-./_]?)(\d\d)\2(\d\d)", text.strip())
+    """Return a date written as 2024-01-31, 2024-1-31, 2024/01/31 or 20240131; None for others.
+
+    A time behind it (2024-01-31 12:00:00, 2024-01-31T12:00) does not count.
+    """
+    plain = re.sub(r"(?<=\d)[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?$", "", text.strip())
+    match = re.fullmatch(r"(\d{4})()(\d\d)(\d\d)", plain) or re.fullmatch(
+        r"(\d{4})([-./_])(\d\d?)\2(\d\d?)", plain
+    )
     try:
         return date(*(int(part) for part in match.group(1, 3, 4))) if match else None
     except ValueError:  # the 31st of June

@@ -15,7 +15,8 @@ def doubts_of_visits(
     """Return what the user should know, as sentences."""
     told = [note for visit in visits for note in visit.notes]
     told += [problem.sentence for alignment in alignments for problem in alignment.problems]
-    stems = {without_time_point(visit.name) for visit in visits}
+    names = {visit.name for visit in visits if not re.fullmatch("[A-Za-z]?[0-9]{1,2}", visit.name)}
+    stems = {without_time_point(name) for name in names}
     named = sorted(stem for stem in stems if re.search(r"\d", stem) and not is_time_point(stem))
     if len(named) > 1:
         told.append(

@@ -9,6 +9,8 @@ from scripted_models.cases.discovery import find_cases
 from scripted_models.errors import InputError, listed
 from scripted_models.follow_up.visit_dates import dated, ordered
 from scripted_models.follow_up.visit_source import Told, VisitSource
+from scripted_models.images.volume_files import volume_extension, volume_stem
+from scripted_models.labels import LabelCoding
 from scripted_models.runtime.file_identity import doubles
 from scripted_models.segmentation.result_folders import REPORT, SEGMENTATION, report_in
 
@@ -16,22 +18,26 @@ LEAST_VISITS = 2
 
 
 def find_visits(
-    paths: Sequence[Path], days: Sequence[int] = (), told: Sequence[Told] = ()
+    paths: Sequence[Path],
+    days: Sequence[int] = (),
+    told: Sequence[Told] = (),
+    coding: LabelCoding | None = None,
 ) -> list[VisitSource]:
-    """Return the visits that folders hold, the first one first.
+    """Return the visits that folders and label maps hold, the first one first.
 
     Args:
-        paths: folders of visits, or one folder that holds them.
+        paths: folders or label maps of visits, or one folder that holds either.
         days: day of each visit instead of dates: in the order of `paths`, or of the names of
             the folders in one.
         told: what the user says of each visit, in the same order.
+        coding: of label maps; None where their files state it, or else the internal labels.
 
     Raises:
-        InputError: no folder of a visit, fewer than two, one without a date, or two of one; or
-            another number of days or of what is told.
+        InputError: no folder or label map of a visit, fewer than two, one without a date, or two of
+            one; or another number of days or of what is told.
     """
-    if len(paths) == 1 and not is_result(paths[0]):
-        paths = _folders_in(paths[0])
+    if len(paths) == 1 and not (is_result(paths[0]) or is_label_map(paths[0])):
+        paths = _visits_in(paths[0])
     if len(paths) < LEAST_VISITS:
         raise InputError(
             found=f"{len(paths) or 'no'} visit{'' if len(paths) == 1 else 's'}",
@@ -39,7 +45,12 @@ def find_visits(
             action="name several folders, a folder of visits, or a table",
             path=paths[0] if paths else None,
         )
-    sources = [source_at(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    sources = [
+        VisitSource(name, path, segmentation=path, coding=coding)
+        if is_label_map(path)
+        else source_at(path, name)
+        for path, name in zip(paths, _names(paths), strict=True)
+    ]
     if told and len(told) != len(sources):
         raise InputError(
             found=f"{len(told)} values of an option for {len(sources)} visits",
@@ -60,7 +71,7 @@ def source_at(path: Path, name: str) -> VisitSource:
     if not path.is_dir():
         raise InputError(
             found="no such folder",
-            expected="a result of `segment`, or a case",
+            expected="a result of `segment`, a case, or a label map",
             action="check the path",
             path=path,
         )
@@ -89,26 +100,32 @@ def is_result(path: Path) -> bool:
     return (path / SEGMENTATION).is_file() and report_in(path) is not None
 
 
-def _folders_in(folder: Path) -> list[Path]:
-    """Return the subfolders of a folder of visits."""
+def is_label_map(path: Path) -> bool:
+    """Tell whether a path is a file with the name of a volume."""
+    return volume_extension(path) is not None and path.is_file()
+
+
+def _visits_in(folder: Path) -> list[Path]:
+    """Return the subfolders of a folder of visits; without any, its label maps."""
     if not folder.is_dir():
         raise InputError(
             found="no such folder or table", expected="visits", action="check the path", path=folder
         )
-    inside = sorted(Path(e.path) for e in os.scandir(folder) if e.is_dir())
-    return [path for path in inside if not path.name.startswith(".")]
+    inside = sorted(Path(e.path) for e in os.scandir(folder) if not e.name.startswith("."))
+    folders = [path for path in inside if path.is_dir()]
+    return folders or [path for path in inside if is_label_map(path)]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each folder: its own, or with that of the folder above where it repeats."""
+    """Return a name for each path: its own, or with that of the folder above where it repeats."""
     plain = [Path(os.path.abspath(path)) for path in paths]
-    names = [path.name for path in plain]
+    names = own = [volume_stem(path) if is_label_map(path) else path.name for path in plain]
     if doubles(names):
-        names = [f"{path.parent.name}_{path.name}" for path in plain]
+        names = [f"{path.parent.name}_{name}" for path, name in zip(plain, own, strict=True)]
     if twice := doubles(names):
         raise InputError(
             found=f"several visits of one name ({listed(twice[:4])})",
-            expected="folders of different names",
+            expected="different names",
             action="rename them, or give them names in a table",
         )
     return names

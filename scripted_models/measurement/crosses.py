@@ -43,14 +43,18 @@ def hull_cross(points: np.ndarray, step: np.ndarray) -> Cross:
         points: (n, 2) in voxels, sorted, each once.
         step: mm per row and per column.
     """
-    hull = _convex_hull(points) * step
+    hull = convex_hull(points) * step
     lengths = np.linalg.norm(hull[:, None] - hull[None], axis=2)
     longest = np.argwhere(np.triu(lengths >= lengths.max() * (1 - SAME)))
     return best_of(_cross_through(hull, i, j, lengths[i, j]) for i, j in longest)
 
 
-def _convex_hull(points: np.ndarray) -> np.ndarray:
-    """Return the corners of the convex hull of sorted points, in order around it (Andrew 1979)."""
+def convex_hull(points: np.ndarray) -> np.ndarray:
+    """Return the corners of the convex hull of sorted points, in order around it (Andrew 1979).
+
+    Each turn is to the same side: `(b - a) x (p - a)` is positive for points p inside, of rows and
+    columns.
+    """
 
     def chain(ordered: list[list[float]]) -> list[tuple[float, float]]:
         kept: list[tuple[float, float]] = []

@@ -13,8 +13,10 @@ A cystic or surgical cavity is not measured there, and necrosis is none of the e
 lines do not cross them, unless asked. A lesion around a cavity is not measurable unless it has a
 nodule of 10 mm. But two lines of 10 mm also fit along a bent rim, or into the slice that cuts off
 the top of a shell. So the lesion must be as thick as the thinnest nodule that holds both lines: a
-diamond with them as diagonals holds a ball of `NODULE` times their length. Of a flat lesion its
-height suffices, and one voxel may be missing.
+diamond with them as diagonals holds a ball of `NODULE` times their length. A lesion that is flat or
+narrow without being bent around anything needs no such ball: `SOLID` of what it would hold with the
+bays and holes of its slices filled suffices. One voxel may be missing, and holes below
+`SMALLEST_ML` do not make a lesion thin.
 
 The text of RANO 2.0 (Wen et al. 2023, J Clin Oncol 41(33)) was not at hand: it is taken to agree.
 """
@@ -35,7 +37,11 @@ from scripted_models.measurement.diameters import (
     axial_diameters,
     bounding_box,
 )
-from scripted_models.measurement.inscribed_ball import largest_ball_mm
+from scripted_models.measurement.inscribed_ball import (
+    filled_slices,
+    largest_ball_mm,
+    without_pinholes,
+)
 
 Box = tuple[slice, ...]
 
@@ -43,6 +49,7 @@ MEASURABLE_MM = 10.0  # both diameters, at least
 MEASURABLE_SLICES = 2
 NODULE = 0.5**0.5  # thickness of the thinnest nodule with two lines of length 1
 SMALLEST_ML = 0.05
+SOLID = 2 / 3  # of the thickness of the filled lesion: it is no rim
 BOTH_SHARE = 0.1  # of the voxels on the lesser side: the lesion is on both; heads are tilted
 
 
@@ -61,9 +68,8 @@ class Lesion:
         first_slice: index of the first one, along the grid's axis nearest to superior-inferior.
         last_slice: index of the last one.
         least_mm: what both diameters must reach.
-        ball_mm: diameter of the largest ball inside.
-        has_nodule: the ball is as large as that of a nodule, or as the lesion is high, within one
-            voxel.
+        ball_mm: diameter of the largest ball inside, with holes below `SMALLEST_ML` filled.
+        has_nodule: the ball is as large as that of a nodule, or the lesion is no rim.
         necrosis: whether lines may cross it; where they may, no nodule is asked for.
         diameters: the two diameters.
     """
@@ -145,7 +151,7 @@ def find_lesions(
     region = "ET" if (tumor == ENHANCING).any() else "WT"
     mask = region_mask(tumor, region)
     parts = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
-    fewest = int(np.ceil(SMALLEST_ML / grid.voxel_volume_ml * (1 - 1e-9)))
+    fewest = _fewest_voxels(grid)
     kept = sitk.RelabelComponent(parts, fewest, True)
     numbers[box] = sitk.GetArrayViewFromImage(kept)
     small = sitk.GetArrayViewFromImage(parts)[mask & (numbers[box] == 0)]
@@ -157,6 +163,11 @@ def find_lesions(
     )
     left_out_ml = len(small) * grid.voxel_volume_ml
     return Lesions(region, numbers, items, necrosis, len(np.unique(small)), left_out_ml)
+
+
+def _fewest_voxels(grid: Grid) -> int:
+    """Return how many voxels `SMALLEST_ML` are."""
+    return int(np.ceil(SMALLEST_ML / grid.voxel_volume_ml * (1 - 1e-9)))
 
 
 def least_diameter_mm(grid: Grid) -> float:
@@ -198,8 +209,8 @@ def _lesion(
     found = axial_diameters(mask, inner, necrosis)
     if found is None:
         raise ValueError(f"no voxel has the number {number}")
-    ball_mm, least_mm = largest_ball_mm(mask, inner), least_diameter_mm(grid)
-    height_mm = mask.shape[2 - across] * grid.spacing_xyz_mm[across]
+    least_mm = least_diameter_mm(grid)
+    ball_mm = largest_ball_mm(without_pinholes(mask, _fewest_voxels(grid) - 1), inner)
     return Lesion(
         number=number,
         region=region,
@@ -212,10 +223,19 @@ def _lesion(
         last_slice=int(used[-1]),
         least_mm=least_mm,
         ball_mm=ball_mm,
-        has_nodule=ball_mm > min(NODULE * least_mm, height_mm) - max(grid.spacing_xyz_mm),
+        has_nodule=_has_nodule(mask, inner, ball_mm, least_mm),
         necrosis=necrosis,
         diameters=replace(found, slice_index=found.slice_index + start[across]),
     )
+
+
+def _has_nodule(mask: np.ndarray, grid: Grid, ball_mm: float, least_mm: float) -> bool:
+    """Tell whether a ball is as large as that of a nodule, or the lesion is no rim."""
+    ball_mm += max(grid.spacing_xyz_mm)  # one voxel may be missing
+    if ball_mm > NODULE * least_mm:
+        return True
+    filled = filled_slices(mask, 2 - axial_axis(grid))
+    return ball_mm > SOLID * largest_ball_mm(filled, grid)
 
 
 def side_of(x_lps_mm: np.ndarray, middle_x: float) -> str:

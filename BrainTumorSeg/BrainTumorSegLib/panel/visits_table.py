@@ -115,10 +115,10 @@ class VisitsTable:
         shown = qt.Qt.ItemIsSelectable | (qt.Qt.ItemIsEnabled if enabled else qt.Qt.NoItemFlags)
         ticked = shown if visit.problem else shown | qt.Qt.ItemIsUserCheckable
         name = self.table.item(row, NAME)
-        name.setFlags(ticked)
+        _set_flags(name, ticked)
         name.setCheckState(qt.Qt.Checked if visit.chosen else qt.Qt.Unchecked)
         for column in (DATE, STEROIDS):
-            self.table.item(row, column).setFlags(shown | qt.Qt.ItemIsEditable)
+            _set_flags(self.table.item(row, column), shown | qt.Qt.ItemIsEditable)
 
     def _choose(
         self,
@@ -143,6 +143,12 @@ class VisitsTable:
         box.currentIndex = values.index(said) if said in values else 0
         box.blockSignals(wasBlocked)
         box.enabled = enabled
+
+
+def _set_flags(item: Widget, flags: Widget) -> None:
+    """Give a cell flags that differ; Qt would put its text back into an editor that is open."""
+    if item.flags() != flags:
+        item.setFlags(flags)
 
 
 _STEROIDS_TIP = _("Dexamethasone or its equivalent in mg a day; empty: not known.")

@@ -61,7 +61,7 @@ def read_images(
     """
     paths = list(paths)
     apart = {path for path in paths if data_set.why_apart(path)}
-    dates, sidecars = SessionDates(data_set.root, ignored), Sidecars(data_set.root)
+    dates, sidecars = SessionDates(data_set.root, ignored), Sidecars(data_set.root, ignored)
     sessions: dict[str, list[BidsImage]] = defaultdict(list)
     left_out: list[tuple[BidsImage, str]] = []
     for path in paths:

@@ -17,11 +17,13 @@ class Sidecars:
 
     Args:
         root: folder of the data set.
+        ignored: receives files that cannot be read, with the reason.
     """
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, ignored: list[tuple[Path, str]]):
+        self.root, self.ignored = root, ignored
         self._names: dict[Path, list[str]] = {}
+        self._contents: dict[Path, dict[str, Any]] = {}
 
     def fields(self, path: Path) -> dict[str, Any]:
         """Return the fields of an image by the inheritance principle: those nearer to it win."""
@@ -30,8 +32,20 @@ class Sidecars:
         above = [p for p in path.parents if p == self.root or self.root in p.parents]
         for folder in reversed(above):
             for name in sorted(filter(own.inherits_from, self._listed(folder)), key=len):
-                fields |= _fields(folder / name)
+                fields |= self._read(folder / name)
         return fields
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        if path not in self._contents:
+            self._contents[path] = {}
+            try:
+                content = read_json(path)
+                if not isinstance(content, dict):
+                    raise ValueError("it is no JSON object")
+                self._contents[path] = content
+            except (OSError, ValueError) as error:
+                self.ignored.append((path, f"it cannot be read ({error})"))
+        return self._contents[path]
 
     def _listed(self, folder: Path) -> list[str]:
         if folder not in self._names:
@@ -43,11 +57,3 @@ def contrast_agent(fields: dict[str, Any]) -> bool | None:
     """Tell whether the fields of an image state contrast medium, deny it, or say nothing."""
     said = [states_agent(str(fields[key])) for key in _AGENTS if fields.get(key) is not None]
     return next((answer for answer in said if answer is not None), None)
-
-
-def _fields(path: Path) -> dict[str, Any]:
-    try:
-        content = read_json(path)
-    except (OSError, ValueError):  # the validator of BIDS says so; nothing here depends on it
-        return {}
-    return content if isinstance(content, dict) else {}
