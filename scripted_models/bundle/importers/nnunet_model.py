@@ -81,7 +81,7 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
     turned = "RAS" if stated.turned else ""
     space = space_of(turned, stated.spacing_xyz_mm, facts, answers, understood)
     terms = next((term for term in _TERMS if term in source.names), "")
-    understood.tell("terms", _terms_of(dataset, terms))
+    understood.tell("terms", _terms_of(dataset, terms) or "none")
     return ForeignModel(
         name=stated.dataset or source.path.stem,
         summary=str(dataset.get("description", ""))[:200],
