@@ -206,5 +206,6 @@ def _tell(stated: Plans, window: SlidingWindow, understood: Understood) -> None:
     understood.tell("preprocessing", ", ".join(step.step for step in stated.steps))
     mirrored = f", mirrored along {', '.join(window.mirror)}" if window.mirror else ""
     understood.tell("windows", " x ".join(map(str, window.size)) + f" ({window.axes}){mirrored}")
+    understood.note("windows follow each other by half a window here, nnU-Net spreads them evenly")
     if set(stated.spacing_xyz_mm) != {1.0}:
         understood.note("volumes are resampled linearly here, by nnU-Net with cubic splines")
