@@ -152,6 +152,20 @@ class TestOptions:
         assert found["lesion_region"] == "WT"
         assert found["lesions"][0]["values_ml"][0] > 2
 
+    @pytest.mark.parametrize(("necrosis", "category"), [("excluded", "SD"), ("included", "PD")])
+    def test_rim_counts_across_necrosis_only(self, tmp_path, necrosis, category):
+        paths = []
+        for radius in (16, 20):
+            labels = balls(GRID, (A, radius))
+            labels[balls(GRID, (A, radius - 3)) == 4] = 1
+            folder = write_result(tmp_path / str(radius), labels)
+            paths.append(folder / "segmentation.nii.gz")
+        options = ("--days", 0, 60, "--necrosis", necrosis, "--output", tmp_path / "out")
+        assert run(*paths, *options) == 0
+        found = facts(tmp_path / "out")
+        assert found["necrosis"] == necrosis
+        assert found["responses"]["volume"][0]["category"] == category
+
 
 class TestDoubts:
     def test_another_patient(self, visits, tmp_path, capsys):

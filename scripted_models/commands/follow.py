@@ -40,6 +40,8 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     add("--reference", default="", metavar="NAME", help=text)
     text = "region of the lesions (default: ET, or WT where nothing enhances)"
     add("--lesions", choices=("auto", "ET", "WT"), default="auto", help=text)
+    text = "whether diameters may cross necrosis, cavities and bays (default: excluded, as RANO)"
+    add("--necrosis", choices=("excluded", "included"), default="excluded", help=text)
     add_told(parser)
     text = "label coding of label maps (default: what their files state, else internal labels)"
     add("--coding", choices=sorted(CODINGS), help=text)
@@ -85,7 +87,13 @@ def run(options: Namespace, progress: Progress) -> int:
     progress = progress.part(_SEGMENTING if has_cases else 0.0, 1.0)
     visits = [read_visit(source) for source in sources]
     progress.update(0.1)
-    wanted = Wanted(options.baseline, options.reference, options.lesions, radiotherapy)
+    wanted = Wanted(
+        options.baseline,
+        options.reference,
+        options.lesions,
+        radiotherapy,
+        necrosis=options.necrosis,
+    )
     found = assess(visits, wanted, progress.part(0.1, 0.9))
     progress.stage("write", 0.9)
     files = write_follow_up(options.output, found, follow_page(found))

@@ -22,6 +22,7 @@ from scripted_models.follow_up.visit_data import Visit
 from scripted_models.follow_up.visit_doubts import doubts_of_visits
 from scripted_models.geometry import Grid
 from scripted_models.labels import ENHANCING, NON_ENHANCING, REGIONS, region_mask
+from scripted_models.measurement.diameters import Necrosis
 from scripted_models.measurement.lesions import Lesions, find_lesions
 from scripted_models.measurement.volumes import measure
 from scripted_models.runtime.progress import Progress
@@ -142,7 +143,7 @@ def _days(visits: Sequence[Visit]) -> tuple[int, ...]:
 
 
 def _matched(visits: Sequence[Visit], alignments: Sequence[Alignment], choices: Choices) -> Matched:
-    found = [lesions_of(visit, choices.region) for visit in visits]
+    found = [lesions_of(visit, choices.region, choices.necrosis) for visit in visits]
     grid = matching_grid(visits, alignments, visits[choices.reference].grid)
     placed = [
         _placed(lesions, visit, alignment, grid)
@@ -151,19 +152,20 @@ def _matched(visits: Sequence[Visit], alignments: Sequence[Alignment], choices: 
     return match_lesions(found, placed)
 
 
-def lesions_of(visit: Visit, region: str) -> Lesions:
+def lesions_of(visit: Visit, region: str, necrosis: Necrosis = "excluded") -> Lesions:
     """Find the lesions of a region, whatever else the visit shows.
 
     Args:
         visit: any.
         region: 'ET' or 'WT'.
+        necrosis: whether diameters may cross it.
     """
     labels = visit.labels
     if region == "ET" and not region_mask(labels, "ET").any():
-        return Lesions("ET", np.zeros(labels.shape, np.uint16))
+        return Lesions("ET", np.zeros(labels.shape, np.uint16), necrosis=necrosis)
     if region == "WT":  # the enhancing tumor counts as any other part
         labels = np.where(labels == ENHANCING, NON_ENHANCING, labels).astype(np.uint8)
-    return find_lesions(labels, visit.grid)
+    return find_lesions(labels, visit.grid, necrosis=necrosis)
 
 
 def _placed(lesions: Lesions, visit: Visit, alignment: Alignment, grid: Grid | None) -> np.ndarray:

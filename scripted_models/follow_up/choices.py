@@ -8,6 +8,7 @@ from scripted_models.errors import InputError, listed
 from scripted_models.follow_up.repeatability import MEASURED, Repeatability
 from scripted_models.follow_up.visit_data import Visit
 from scripted_models.labels import region_mask
+from scripted_models.measurement.diameters import Necrosis
 
 LESIONS_OF = ("auto", "ET", "WT")
 
@@ -22,6 +23,7 @@ class Wanted:
         lesions: region of the lesions; 'auto': ET, and WT where no visit has any.
         radiotherapy: when it ended; None: not told.
         repeatability: error of the method.
+        necrosis: whether diameters may cross it, 'excluded' or 'included'.
     """
 
     baseline: str = ""
@@ -29,6 +31,7 @@ class Wanted:
     lesions: str = "auto"
     radiotherapy: date | int | None = None
     repeatability: Repeatability = MEASURED
+    necrosis: Necrosis = "excluded"
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,14 @@ class Choices:
         reference: index of a visit.
         region: of the lesions.
         radiotherapy_day: when it ended, counted as the visits' days; None: not told.
+        necrosis: whether diameters may cross it.
     """
 
     baseline: int
     reference: int
     region: str
     radiotherapy_day: int | None
+    necrosis: Necrosis = "excluded"
 
 
 def choices_of(visits: Sequence[Visit], wanted: Wanted) -> Choices:
@@ -58,7 +63,8 @@ def choices_of(visits: Sequence[Visit], wanted: Wanted) -> Choices:
     after = _radiotherapy_day(visits, wanted.radiotherapy)
     baseline = _baseline(visits, wanted.baseline, after)
     reference = _named(visits, wanted.reference, "--reference", baseline)
-    return Choices(baseline, reference, _lesion_region(visits, wanted.lesions), after)
+    region = _lesion_region(visits, wanted.lesions)
+    return Choices(baseline, reference, region, after, wanted.necrosis)
 
 
 def _baseline(visits: Sequence[Visit], name: str, after: int | None) -> int:

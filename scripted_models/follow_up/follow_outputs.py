@@ -93,6 +93,7 @@ def facts_of(found: FollowUp) -> dict[str, object]:
         "baseline": found.visits[found.baseline].name,
         "reference": found.visits[found.reference].name,
         "lesion_region": found.region,
+        "necrosis": found.choices.necrosis,
         "radiotherapy_day": found.choices.radiotherapy_day,
         "visits": [_visit(found, index) for index in range(len(found.visits))],
         "regions": {
