@@ -8,6 +8,7 @@ import time
 import zipfile
 
 import pytest
+from foreign_models import changed, monai_bundle, write_zip
 from model_fixtures import described
 from slicer_fixtures import MODULE
 
@@ -159,6 +160,16 @@ class TestImport:
         assert entry == model_list.list_models()[-1]
         assert (entry.name, entry.folder, entry.user) == ("four", store / "four", True)
         assert len(waits) > 3
+
+    def test_a_model_of_monai_and_the_question_of_another(self, store, tmp_path):
+        files = monai_bundle()
+        entry = model_import.import_model(write_zip(files, tmp_path / "zoo.zip"), "zoo")
+        assert (entry.name, entry.problem) == ("zoo", None)
+        name = "configs/metadata.json"
+        files[name] = changed(files[name], "network_data_format", {})
+        with pytest.raises(InputError, match="--channels"):
+            model_import.import_model(write_zip(files, tmp_path / "other.zip"), "other")
+        assert os.listdir(store) == ["zoo"]
 
     def test_the_sentence_of_the_child_is_raised(self, store, tmp_path):
         with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:

@@ -174,7 +174,7 @@ class TestRefused:
                 "expected one of ['regions', 'softmax']",
             ),
             ({"outputs": {"kind": "softmax", "order": [0, 2, 4]}}, "[0, 2, 4], as its outputs"),
-            ({"outputs": {"kind": "softmax", "order": [0, 0, 1]}}, "each label once"),
+            ({"outputs": {"kind": "softmax", "order": [0, 1, 1]}}, "each label once"),
             ({"outputs": {**BRATS_MRI["outputs"], "core": 3}}, "[0, 2, 3, 4], as its outputs"),
             ({"decision": {}}, "the least probability of each region"),
             ({"sliding_window": None}, "none without a 'sliding_window'"),

@@ -6,7 +6,8 @@
     model_folders      paths, shipped and user models, checksums
     weights            `Model`: load a folder, write one (`skeleton`, `state_dicts` check first)
     card, monai_files  the model card, and the files of the MONAI bundle
-    registry           list, import (`archive`, `zip_files`) and remove models
+    registry           list, import (`archive`, `foreign_files`, `zip_files`) and remove models
+    importers/         models of other programs, one file a format
     shipped/           the weights that come with the package
 
 Outside of this package use the names below. Those that load weights import PyTorch when they are
@@ -29,6 +30,7 @@ from scripted_models.bundle.description import (
     read_description,
 )
 from scripted_models.bundle.image_scales import IMAGE_SCALES, ImageScale
+from scripted_models.bundle.importers.answers import Answers, Understood
 from scripted_models.bundle.missing_sequences import missing_finding, needs_one_of
 from scripted_models.bundle.model_folders import (
     MODEL_JSON,
@@ -60,6 +62,7 @@ __all__ = [
     "IMAGE_SCALES",
     "MODEL_JSON",
     "WEIGHTS",
+    "Answers",
     "CrfSettings",
     "Decision",
     "ImageScale",
@@ -71,6 +74,7 @@ __all__ = [
     "StoredModel",
     "TaskName",
     "TrainingRecord",
+    "Understood",
     "assemble_model",
     "find_model",
     "import_model",

@@ -7,6 +7,7 @@ from scripted_models.bundle.description import (
     Decision,
     Dice,
     ModelDescription,
+    Origin,
     Region,
     RegionScores,
     TrainingRecord,
@@ -30,6 +31,7 @@ def card_text(description: ModelDescription, network: SegmentationNetwork) -> st
         _decision(description.decision),
         "## Network",
         f"{stated.name} with {json.dumps(dict(stated.arguments))}.",
+        *_origin(description.origin),
         "## Training",
         training.statement,
         f"Training cases: {', '.join(training.train) or 'not stated'}.",
@@ -52,6 +54,26 @@ def card_text(description: ModelDescription, network: SegmentationNetwork) -> st
         _WITH_MONAI if description.task == "brains" else "",
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _origin(origin: Origin | None) -> list[str]:
+    """Return a section on where the weights of another program come from."""
+    if origin is None:
+        return []
+    stated = {
+        "Version": origin.version,
+        "Authors": origin.authors,
+        "Copyright": origin.copyright,
+        "Source": origin.source,
+        "Terms": f"{origin.license}, see LICENSE" if origin.license else "none were in the file",
+    }
+    lines = [f"{name}: {text}." for name, text in stated.items() if text]
+    return [
+        "## Origin",
+        f"Imported from the {origin.format} `{origin.file}`, weights `{origin.weights}`, SHA-256 "
+        f"`{origin.sha256}`. Nothing of the file was executed.",
+        "\n".join(f"- {line}" for line in (*lines, *origin.notes)),
+    ]
 
 
 def _time(seconds: Mapping[str, float], gib: Mapping[str, float]) -> list[str]:

@@ -17,6 +17,7 @@ from scripted_models.bundle.description_parts import (
     Name,
     NetworkDescription,
     NotNegative,
+    Origin,
     Region,
     RegionScores,
     TrainingRecord,
@@ -84,6 +85,7 @@ class ModelDescription:
         decision: region -> least probability, or 'estimated_dice', from which on a voxel belongs to
             it; empty: each voxel gets its most probable label.
         training: how the network was trained.
+        origin: of a model that another program trained, where it comes from; else none.
         scores: cases and protocol -> region -> mean scores.
         dice_by_case: case -> region -> Dice.
         dice_by_sequences: sequences, such as 't1c+flair' -> region -> mean Dice.
@@ -112,6 +114,7 @@ class ModelDescription:
     crf: CrfSettings | None = None
     decision: Decision = field(default_factory=lambda: NONE)
     training: TrainingRecord = field(default_factory=TrainingRecord)
+    origin: Origin | None = None
     scores: Mapping[str, Mapping[Region, RegionScores]] = field(default_factory=lambda: NONE)
     dice_by_case: Mapping[str, Dice] = field(default_factory=lambda: NONE)
     dice_by_sequences: Mapping[str, Dice] = field(default_factory=lambda: NONE)

@@ -120,3 +120,32 @@ class TrainingRecord:
     seconds: NotNegative = 0.0
     validation_dice: Dice = field(default_factory=lambda: NONE)
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where the weights of a model come from that another program trained.
+
+    Attributes:
+        format: of the file.
+        file: name of the file or folder that was imported.
+        weights: the file of weights in it.
+        sha256: of that file of weights, as it was imported.
+        version: that its authors gave it.
+        authors: as stated there.
+        copyright: as stated there.
+        source: as stated there, of the data and publications.
+        license: name of the file with its terms, whose text is in LICENSE; empty if there was none.
+        notes: what was decided at the import, and what was left out.
+    """
+
+    format: Literal["MONAI bundle", "Auto3DSeg", "nnU-Net"]
+    file: Name
+    weights: Name
+    sha256: Annotated[str, Pattern(r"[0-9a-f]{64}", "64 hexadecimal digits")]
+    version: str = ""
+    authors: str = ""
+    copyright: str = ""
+    source: str = ""
+    license: str = ""
+    notes: tuple[str, ...] = ()

@@ -28,8 +28,16 @@ OUTPUT_PIXELS = 64  # along an axis of the patch that metadata.json describes
 Json = dict[str, Any]
 
 
-def monai_files(description: ModelDescription, network: SegmentationNetwork) -> dict[str, bytes]:
-    """Return the files, path inside the folder -> content."""
+def monai_files(
+    description: ModelDescription, network: SegmentationNetwork, terms: str = ""
+) -> dict[str, bytes]:
+    """Return the files, path inside the folder -> content.
+
+    Args:
+        description: of the model.
+        network: of the model.
+        terms: text of LICENSE; by default that of a model that this program trained.
+    """
     is_brains = description.task == "brains"
     configs = {
         "configs/metadata.json": _metadata(description, network),
@@ -38,7 +46,9 @@ def monai_files(description: ModelDescription, network: SegmentationNetwork) -> 
     files = {
         name: json.dumps(content, indent=2).encode() + b"\n" for name, content in configs.items()
     }
-    return {**files, "LICENSE": _LICENSE.encode()}
+    if description.origin is not None and not terms:
+        terms = _NO_TERMS
+    return {**files, "LICENSE": (terms or _LICENSE).encode()}
 
 
 def _metadata(description: ModelDescription, network: SegmentationNetwork) -> Json:
@@ -48,7 +58,7 @@ def _metadata(description: ModelDescription, network: SegmentationNetwork) -> Js
     channels = _channel_names(description, network)
     shape = [OUTPUT_PIXELS] * network.dimensions
     seen = _patch("magnitude", [n + sum(network.margins) for n in shape], channels)
-    outputs = description.network_outputs
+    outputs, origin = description.network_outputs, description.origin
     if outputs.kind == "regions":
         names = [str(region) for region in outputs.order]
     return {
@@ -64,10 +74,10 @@ def _metadata(description: ModelDescription, network: SegmentationNetwork) -> Js
         if is_brains
         else "Segmentation of pictures",
         "description": description.summary or description.name,
-        "authors": "BrainTumorSeg contributors",
-        "copyright": "Copyright BrainTumorSeg contributors",
+        "authors": _OURS if origin is None else origin.authors or "not stated",
+        "copyright": f"Copyright {_OURS}" if origin is None else origin.copyright or "not stated",
         "intended_use": "Research only; not for diagnosis or treatment.",
-        "data_source": description.training.statement,
+        "data_source": origin.source if origin else description.training.statement,
         "data_type": "NIfTI, MetaImage, NRRD" if is_brains else "JPEG, PNG",
         "image_classes": ", ".join(description.channels),
         "label_classes": ", ".join(f"{k} {v}" for k, v in sorted(description.labels.items())),
@@ -201,6 +211,8 @@ def _step(name: str) -> Json:
     return {"_target_": f"{_TRANSFORMS}.{name}", "model": "@model"}
 
 
+_OURS = "BrainTumorSeg contributors"
+_NO_TERMS = "The imported file states no terms of use. Ask its authors.\n"
 _LICENSE = (
     "The program that reads these weights is under the Apache License 2.0. "
     "The weights were trained on\n"

@@ -18,6 +18,8 @@ from scripted_models.bundle.description import (
     parse_description,
     read_description,
 )
+from scripted_models.bundle.importers.answers import Answers, Understood
+from scripted_models.bundle.importers.formats import foreign_source, import_foreign
 from scripted_models.bundle.model_folders import (
     CARD,
     DEFAULT_MODEL,
@@ -92,16 +94,24 @@ def _card(folder: Path) -> str:
         return ""
 
 
-def import_model(source: Path, name: str | None = None) -> StoredModel:
+def import_model(
+    source: Path,
+    name: str | None = None,
+    answers: Answers | None = None,
+    understood: Understood | None = None,
+) -> StoredModel:
     """Copy a model into the user's models folder, whole and loadable or not at all.
 
     Args:
-        source: model folder, or zip file of one; only read.
+        source: model folder, or zip file of one, or a model of another program (docs/foreign-
+            models.md); only read.
         name: new name; by default the one in its description.
+        answers: of a model of another program, what its file does not say.
+        understood: told what is understood of a model of another program.
 
     Raises:
         ModelError: `source` is not a sound model; nothing was imported.
-        InputError: the name is taken or cannot be a folder's name.
+        InputError: the name is taken or cannot be a folder's name, or the file does not say enough.
         ResourceError: the user's folder cannot be written.
     """
     if name is not None:
@@ -110,7 +120,7 @@ def import_model(source: Path, name: str | None = None) -> StoredModel:
         folder = scratch / "model"
         folder.mkdir()
         try:
-            copy_model(source, folder)
+            _take(source, folder, answers or Answers(), understood or Understood())
             name = name or read_description(folder).name
             _require_free(name)
             _load_once(folder)
@@ -119,6 +129,22 @@ def import_model(source: Path, name: str | None = None) -> StoredModel:
         target = user_models_folder() / name
         _move(folder, target)
     return stored_model(target)
+
+
+def _take(source: Path, folder: Path, answers: Answers, understood: Understood) -> None:
+    """Write a model into an empty folder: a copy, or what is made of one of another program."""
+    foreign = foreign_source(source)
+    if foreign is not None:
+        import_foreign(foreign, folder, answers, understood)
+    elif answers.are_given:
+        raise InputError(
+            found="answers for a model of another program, and a model of this one",
+            expected="--import and --name alone",
+            action="leave them out",
+            path=source,
+        )
+    else:
+        copy_model(source, folder)
 
 
 def _of_source(error: ModelError, folder: Path, source: Path) -> ModelError:

@@ -6,7 +6,10 @@ of their own (sparse, meta, quantized, nested), and views that make a small file
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -21,6 +24,19 @@ _DIRECTORY_BYTES = 1 << 20  # of a zip file of more than 5000 tensors
 Weights = dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        weights: its state dict.
+        rest: all else, as the file has it.
+    """
+
+    weights: Weights
+    rest: Mapping[Any, Any]
+
+
 def read_state_dict(content: bytes) -> Weights:
     """Return the tensors of a state dict by name, on the CPU.
 
@@ -30,23 +46,57 @@ def read_state_dict(content: bytes) -> Weights:
     Raises:
         ModelError: anything but plain tensors, or more values than the file holds.
     """
-    try:
+    with _refusing_content("tensors by name"):
         largest = _bytes_of_records(content)
-        weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        if not isinstance(weights, dict):
-            raise ValueError(f"a {type(weights).__name__}")
-        for key, value in weights.items():
-            if problem := _problem(key, value):
-                raise ValueError(problem)
-        _check_storages(weights, largest)
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return _plain(loaded, largest)
+
+
+def read_checkpoint(content: bytes, key: str, safe: Sequence[Any] = ()) -> Checkpoint:
+    """Return a checkpoint of another program, with the state dict in it.
+
+    Args:
+        content: of a file that `torch.save` has written.
+        key: of the state dict.
+        safe: what the file may name beside tensors and plain values, only while it is read; needs
+            PyTorch 2.6.
+
+    Raises:
+        ModelError: as `read_state_dict`, or no such key, or a name that is not in the list.
+    """
+    with _refusing_content(f"a checkpoint with '{key}'"):
+        largest = _bytes_of_records(content)
+        allow = getattr(torch.serialization, "safe_globals", None)
+        with allow(list(safe)) if allow and safe else nullcontext():
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if not isinstance(loaded, dict) or key not in loaded:
+            raise ValueError(f"no '{key}'")
+        rest = {name: value for name, value in loaded.items() if name != key}
+        return Checkpoint(_plain(loaded[key], largest), rest)
+
+
+@contextmanager
+def _refusing_content(expected: str) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # torch raises many kinds for foreign content
         # torch's own words advise to load the file without care
         reason = str(error)[:150] if isinstance(error, ValueError) else type(error).__name__
         raise ModelError(
             found=f"weights that are not a plain state dict ({reason})",
-            expected="tensors by name",
+            expected=expected,
             action="nothing was loaded, get the model folder again from a source you trust",
         ) from error
+
+
+def _plain(weights: object, largest: int) -> Weights:
+    """Return a state dict of plain tensors; raise ValueError for anything else."""
+    if not isinstance(weights, dict):
+        raise ValueError(f"a {type(weights).__name__}")
+    for key, value in weights.items():
+        if problem := _problem(key, value):
+            raise ValueError(problem)
+    _check_storages(weights, largest)
     return dict(weights)
 
 

@@ -199,6 +199,7 @@ def write_model(
     network: SegmentationNetwork,
     description: ModelDescription,
     kernels: torch.dtype = torch.float32,
+    terms: str = "",
 ) -> Path:
     """Write a model folder.
 
@@ -207,6 +208,7 @@ def write_model(
         network: its state dict becomes the weights.
         description: content of model.json.
         kernels: type of the weights with more than one axis; all others are float32.
+        terms: text of LICENSE, see `monai_files`.
 
     Returns:
         The folder.
@@ -225,7 +227,7 @@ def write_model(
     files = {
         WEIGHTS: buffer.getvalue(),
         MODEL_JSON: json.dumps(table, indent=2).encode() + b"\n",
-        **monai_files(description, network),
+        **monai_files(description, network, terms),
         CARD: card_text(description, network).encode(),
     }
     (folder / CHECKSUMS).unlink(missing_ok=True)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from scripted_models.errors import InputError, ModelError, ScriptedModelsError
 from scripted_models.runtime.progress import Progress, make_progress
 from scripted_models.runtime.standard_streams import say
+from scripted_models.sequences import SEQUENCES
 
 if TYPE_CHECKING:
+    from scripted_models.bundle.importers.answers import Answers, Understood
     from scripted_models.bundle.registry import StoredModel
 
 
@@ -23,12 +25,30 @@ def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
         dest="source",
         type=Path,
         metavar="PATH",
-        help="check a model folder or zip file and copy it to your models",
+        help="check a model folder or zip file, or one of MONAI, Auto3DSeg or nnU-Net, and copy it "
+        "to your models",
     )
     change.add_argument("--remove", metavar="NAME", help="remove one of your models")
     parser.add_argument("--name", help="name for the imported model (default: its own)")
+    _add_answers(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, of an error too")
     parser.set_defaults(run=run)
+
+
+def _add_answers(parser: ArgumentParser) -> None:
+    """Add the options for what the file of another program does not say."""
+    said = parser.add_argument_group("models of other programs, where their file does not say it")
+    said.add_argument(
+        "--channels", nargs="+", default=[], choices=SEQUENCES, help="sequence of each channel"
+    )
+    said.add_argument(
+        "--labels", nargs="+", default=[], metavar="NAME", help="label or region of each output"
+    )
+    said.add_argument("--orientation", default="", help="of the volumes that trained it, as LPS")
+    said.add_argument(
+        "--spacing", nargs=3, type=float, default=[], metavar="MM", help="of these volumes, x y z"
+    )
+    said.add_argument("--fold", default="", help="which fold of nnU-Net (0, 1, ... or all)")
 
 
 def run(options: Namespace, progress: Progress) -> int:
@@ -55,18 +75,54 @@ def _run(options: Namespace) -> int:
         raise InputError(
             found="--name without --import", expected="both", action="add --import PATH"
         )
+    if _answers(options).are_given and not options.source:
+        raise InputError(
+            found="answers for an import without --import",
+            expected="both",
+            action="add --import PATH",
+        )
     if options.source:
         return _import(options)
     return _remove(options) if options.remove is not None else _list(options)
 
 
 def _import(options: Namespace) -> int:
+    from scripted_models.bundle.importers.answers import Understood
     from scripted_models.bundle.registry import import_model
 
-    model = import_model(options.source, options.name)
-    text = f"imported {model.name}  ({model.folder})"
-    say(json.dumps(_record(model), indent=2) if options.json else text)
+    understood = Understood()
+    try:
+        model = import_model(options.source, options.name, _answers(options), understood)
+    except InputError:  # a question, for which it helps to know what is known
+        _tell(options, understood)
+        raise
+    record = {**_record(model), "understood": understood.lines}
+    if options.json:
+        say(json.dumps(record, indent=2))
+        return 0
+    _tell(options, understood)
+    say(f"imported {model.name}  ({model.folder})")
     return 0
+
+
+def _tell(options: Namespace, understood: "Understood") -> None:
+    for line in understood.lines:
+        if options.json:
+            make_progress("json").message(line)
+        else:
+            say(line)
+
+
+def _answers(options: Namespace) -> "Answers":
+    from scripted_models.bundle.importers.answers import Answers
+
+    return Answers(
+        channels=tuple(options.channels),
+        labels=tuple(options.labels),
+        orientation=options.orientation,
+        spacing_xyz_mm=tuple(options.spacing),
+        fold=options.fold,
+    )
 
 
 def _remove(options: Namespace) -> int:

@@ -26,8 +26,10 @@ def label_probabilities(logits: torch.Tensor, outputs: NetworkOutputs) -> np.nda
         ModelError: NaN or infinite logits.
     """
     if isinstance(outputs, LabelOutputs):
-        ascending = np.argsort(outputs.order).tolist()
-        found: np.ndarray = class_probabilities(logits[None])[0][ascending].float().numpy()
+        probabilities = class_probabilities(logits[None])[0].float()
+        order = torch.tensor(outputs.order)
+        parts = [probabilities[order == label].sum(dim=0) for label in outputs.labels]
+        found: np.ndarray = torch.stack(parts).numpy()
         return found
     return _of_regions(logits, outputs)
 

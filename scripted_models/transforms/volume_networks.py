@@ -53,20 +53,22 @@ class LabelOutputs:
 
     Attributes:
         kind: tells outputs of labels from those of regions.
-        order: internal label of each output.
+        order: internal label of each output. Background may have several, as of a network that
+            knows what has no label here; their probabilities add up.
     """
 
     kind: Literal["softmax"] = "softmax"
     order: tuple[Label, ...]
 
     def __post_init__(self) -> None:
-        if len(set(self.order)) < len(self.order):
-            raise UnfitError("order", self.order, "each label once")
+        tumor = [label for label in self.order if label]
+        if len(set(tumor)) < len(tumor):
+            raise UnfitError("order", self.order, "each label once, except background")
 
     @property
     def labels(self) -> tuple[int, ...]:
         """Internal labels, ascending."""
-        return tuple(sorted(self.order))
+        return tuple(sorted(set(self.order)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ class ModelSection:
 
     def onImportZip(self, checked: bool = False) -> None:
         """Ask for a zip file and import it."""
-        title, kinds = _("Import a model"), _("Model as zip file") + " (*.zip)"
+        title, kinds = _("Import a model"), _("Model as zip file") + " (*.zip *.pt)"
         path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds)
         self._import(path)
 

@@ -1,0 +1,304 @@
+"""Import of a model of nnU-Net: its labels are those of the published steps by hand."""
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from foreign_models import (
+    FORM,
+    LABELS_2024,
+    PLANS,
+    REGIONS,
+    nnunet,
+    nnunet_checkpoint,
+    nnunet_network,
+    saved,
+    write_folder,
+    write_zip,
+)
+from phantom_fixtures import write_doll
+from scipy.ndimage import binary_fill_holes
+
+from scripted_models.bundle.importers.answers import Understood
+from scripted_models.bundle.registry import import_model
+from scripted_models.cli import main
+
+pytest.importorskip("dynamic_network_architectures")
+FILES = ("t1", "t1ce", "t2", "flair")
+PATCH = (16, 48, 48)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    folder = tmp_path / "deep" / "home"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("SCRIPTED_MODELS_HOME", str(folder))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def theirs(case, network, outputs):
+    """Return logits (outputs, z, y, x) of nnU-Net's steps; one patch holds the whole brain."""
+    images = [sitk.ReadImage(str(case / f"{case.name}_{name}.nii.gz")) for name in FILES]
+    volume = np.stack([sitk.GetArrayFromImage(image) for image in images]).astype(np.float32)
+    mask = binary_fill_holes((volume != 0).any(axis=0))
+    box = tuple(slice(p.min(), p.max() + 1) for p in np.nonzero(mask))
+    seen, inside = volume[(slice(None), *box)].copy(), mask[box]
+    for channel in seen:
+        values = channel[inside]
+        channel[inside] = (values - values.mean()) / max(values.std(), 1e-8)
+    missing = [side - length for side, length in zip(PATCH, inside.shape, strict=True)]
+    assert min(missing) >= 0
+    pads = [(n // 2, n - n // 2) for n in missing]
+    padded = torch.as_tensor(np.pad(seen, [(0, 0), *pads]))[None]
+    axes = [m for n in range(4) for m in itertools.combinations((2, 3, 4), n)]
+    with torch.no_grad():
+        total = sum(network(padded.flip(m)).flip(m) for m in axes) / len(axes)
+    cut = tuple(slice(low, low + n) for (low, _), n in zip(pads, inside.shape, strict=True))
+    logits = np.full((outputs, *mask.shape), -np.inf, np.float32)
+    logits[(slice(None), *box)] = total[0].numpy()[(slice(None), *cut)]
+    return logits, (volume != 0).any(axis=0)
+
+
+def ours(case, tmp_path):
+    output = tmp_path / "out"
+    command = ["segment", str(case), "--model", "mine", "--output", str(output)]
+    assert main([*command, "--progress", "none"]) == 0
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(output / case.name / "segmentation.nii.gz")))
+
+
+class TestGolden:
+    @pytest.mark.parametrize("residual", [False, True])
+    def test_regions(self, home, tmp_path, capsys, residual):
+        network, plans = nnunet_network(3, residual), copy.deepcopy(PLANS)
+        if residual:
+            stated = plans["configurations"]["3d_base"]["architecture"]
+            stated["network_class_name"] = stated["network_class_name"].replace(
+                "PlainConv", "ResidualEncoder"
+            )
+            form = stated["arch_kwargs"]
+            form["n_blocks_per_stage"] = form.pop("n_conv_per_stage")
+        files = nnunet(REGIONS, nnunet_checkpoint(network), plans)
+        top = "nnUNetTrainer__nnUNetPlans__3d_fullres/"
+        source = write_zip(files, tmp_path / "m.zip", top)
+        assert main(["models", "--import", str(source), "--name", "mine"]) == 0
+        said = capsys.readouterr().out
+        for line in (
+            "format: nnU-Net, Dataset137_BraTS2021, nnUNetTrainer, 3d_fullres",
+            "channels: t1 t1c t2 flair",
+            "outputs: WT, TC, ET (sigmoid)",
+            "windows: 16 x 48 x 48 (zyx), mirrored along z, y, x",
+            "space: LPS, 1 x 1 x 1 mm",
+            "terms: 'see BraTS 2021' (dataset.json)",
+        ):
+            assert line in said
+        case = write_doll(tmp_path / "cases", 1)
+        logits, brain = theirs(case, network, 3)
+        wt, tc, et = logits > 0
+        expected = np.where(et, 4, np.where(tc, 1, np.where(wt, 2, 0))) * brain
+        assert len(np.unique(expected)) > 2
+        assert np.mean(ours(case, tmp_path) == expected) >= 0.999
+
+    def test_labels_of_2024_with_the_resection_cavity(self, home, tmp_path, capsys):
+        network = nnunet_network(5)
+        source = write_folder(nnunet(LABELS_2024, nnunet_checkpoint(network)), tmp_path / "m")
+        assert main(["models", "--import", str(source), "--name", "mine"]) == 0
+        said = capsys.readouterr().out
+        assert "outputs: background, necrosis, edema, enhancing, background" in said
+        assert "the resection cavity is no label here and becomes background" in said
+        case = write_doll(tmp_path / "cases", 1)
+        logits, brain = theirs(case, network, 5)
+        logits[:, ~np.isfinite(logits).all(axis=0)] = 0
+        shares = torch.as_tensor(logits).softmax(0).numpy()
+        joined = np.stack([shares[0] + shares[4], shares[1], shares[2], shares[3]])
+        expected = np.array([0, 1, 2, 4])[joined.argmax(axis=0)] * brain
+        assert len(np.unique(expected)) > 2
+        assert np.mean(ours(case, tmp_path) == expected) >= 0.999
+
+
+class TestForms:
+    def imported(self, tmp_path, **parts):
+        dataset = parts.get("dataset", REGIONS)
+        outputs = parts.get("outputs", 3)
+        checkpoint = nnunet_checkpoint(nnunet_network(outputs), **parts.get("changes", {}))
+        files = {**nnunet(dataset, checkpoint, parts.get("plans", PLANS)), **parts.get("more", {})}
+        understood = Understood()
+        source = write_folder(files, tmp_path / "m")
+        model = import_model(source, "mine", parts.get("answers"), understood)
+        return model.description, " | ".join(understood.lines)
+
+    def test_old_plans(self, home, tmp_path):
+        plans = copy.deepcopy(PLANS)
+        stated = plans["configurations"]["3d_base"]
+        del stated["architecture"]
+        stated.update(
+            UNet_class_name="PlainConvUNet",
+            UNet_base_num_features=8,
+            unet_max_num_features=320,
+            conv_kernel_sizes=FORM["kernel_sizes"],
+            pool_op_kernel_sizes=FORM["strides"],
+            n_conv_per_stage_encoder=[2, 2, 2],
+            n_conv_per_stage_decoder=[2, 2],
+        )
+        description, _ = self.imported(tmp_path, plans=plans)
+        assert description.network.arguments["features_per_stage"] == [8, 16, 32]
+
+    def test_labels_of_2021_and_of_the_decathlon(self, home, tmp_path):
+        names = {"background": 0, "edema": 1, "non-enhancing tumor": 2, "enhancing tumour": 3}
+        dataset = {**REGIONS, "labels": names, "regions_class_order": None}
+        description, said = self.imported(tmp_path, dataset=dataset, outputs=4)
+        assert description.network_outputs.order == (0, 2, 1, 4)
+        assert "holds necrosis as well" in said
+
+    def test_regions_with_the_resection_cavity(self, home, tmp_path):
+        names = {
+            **{"background": 0, "whole tumor": [1, 2, 3], "tumor core": [1, 3]},
+            **{"enhancing tumor": [3], "resection cavity": [4]},
+        }
+        dataset = {**REGIONS, "labels": names, "regions_class_order": [2, 1, 3, 4]}
+        description, said = self.imported(tmp_path, dataset=dataset, outputs=4)
+        assert description.network_outputs.order == ("WT", "TC", "ET")
+        assert "is not used" in said
+
+    def test_several_folds(self, home, tmp_path, capsys):
+        other = nnunet_checkpoint(nnunet_network(3, seed=1))
+        more = {f"fold_{fold}/checkpoint_final.pth": other for fold in (1, 2)}
+        _, said = self.imported(tmp_path, more=more)
+        assert "of the folds 0, 1, 2 fold 0 is taken" in said
+        command = ["models", "--import", str(tmp_path / "m"), "--name", "two", "--fold"]
+        assert main([*command, "2"]) == 0
+        assert "fold 2 is taken" in capsys.readouterr().out
+        command[command.index("two")] = "four"
+        assert main([*command, "4"]) == 2
+        assert "expected one of 0, 1, 2" in capsys.readouterr().err
+
+    def test_transposed_axes_and_mirroring(self, home, tmp_path):
+        plans = copy.deepcopy(PLANS)
+        plans["transpose_forward"] = [2, 0, 1]
+        plans["configurations"]["3d_base"]["spacing"] = [3.0, 1.0, 2.0]
+        changes = {"inference_allowed_mirroring_axes": (0, 2)}
+        description, said = self.imported(tmp_path, plans=plans, changes=changes)
+        assert description.sliding_window.axes == "xzy"
+        assert description.sliding_window.mirror == ("x", "y")
+        assert description.training_space.spacing_xyz_mm == (3.0, 2.0, 1.0)
+        assert "resampled linearly" in said
+
+    def test_an_unknown_data_set_is_asked_for_its_orientation(self, home, tmp_path, capsys):
+        plans = {**PLANS, "dataset_name": "Dataset500_Ours"}
+        dataset = {**REGIONS, "name": "ours"}
+        files = nnunet(dataset, nnunet_checkpoint(nnunet_network(3)), plans)
+        source = write_folder(files, tmp_path / "m")
+        assert main(["models", "--import", str(source)]) == 2
+        assert "--orientation" in capsys.readouterr().err
+
+
+class Evil:
+    def __reduce__(self):
+        return (open, ("executed", "w"))
+
+
+def with_plans(place="3d_base", **changes):
+    plans = copy.deepcopy(PLANS)
+    table = plans if place is None else plans["configurations"][place]
+    table.update(changes)
+    return nnunet(REGIONS, SOUND, plans)
+
+
+def with_form(**changes):
+    form = {key: value for key, value in {**FORM, **changes}.items() if value is not ...}
+    stated = PLANS["configurations"]["3d_base"]["architecture"]
+    return with_plans(architecture={**stated, "arch_kwargs": form})
+
+
+def with_checkpoint(**changes):
+    return nnunet(REGIONS, nnunet_checkpoint(NETWORK, **changes))
+
+
+def with_dataset(**changes):
+    return nnunet({**REGIONS, **changes}, SOUND)
+
+
+NETWORK = nnunet_network(3)
+SOUND, STATE = nnunet_checkpoint(NETWORK), NETWORK.state_dict()
+FIRST = next(iter(STATE))
+HOSTILE = {
+    "pickle that calls": (with_checkpoint(logging=Evil()), "plain state dict"),
+    "global outside the list": (with_checkpoint(logging=np.ones(3)), "plain state dict"),
+    "no checkpoint": (nnunet(REGIONS, saved([1])), "network_weights"),
+    "trainer": (with_checkpoint(trainer_name="nnUNetTrainerEvil"), "the trainer"),
+    "no configuration": (with_checkpoint(init_args={}), "configuration"),
+    "unknown configuration": (with_checkpoint(init_args={"configuration": "x"}), "configuration"),
+    "cascade": (
+        with_checkpoint(init_args={"configuration": "3d_cascade_fullres"}),
+        "cascade",
+    ),
+    "slices": (with_checkpoint(init_args={"configuration": "2d"}), "3d"),
+    "circle": (with_plans(inherits_from="3d_fullres"), "circle"),
+    "mirroring": (with_checkpoint(inference_allowed_mirroring_axes=(5,)), "mirroring"),
+    "unknown network": (
+        with_plans(architecture={"network_class_name": "os.system", "arch_kwargs": {}}),
+        "the network",
+    ),
+    "layer": (with_form(nonlin="os.system"), "nonlin"),
+    "expression": (with_form(strides="$exec('1')"), "expression"),
+    "unknown argument": (with_form(block="os.system"), "'block'"),
+    "missing argument": (with_form(strides=...), "'strides'"),
+    "normalization": (
+        with_plans(normalization_schemes=["CTNormalization"] * 4),
+        "CTNormalization",
+    ),
+    "mixed masks": (with_plans(use_mask_for_norm=[True, False, True, True]), "use_mask_for_norm"),
+    "reader": (with_plans(None, image_reader_writer="evil.Reader"), "the reader"),
+    "transpose": (with_plans(None, transpose_forward=[0, 0, 1]), "transpose_forward"),
+    "wrong shapes": (with_form(features_per_stage=[16, 16, 32]), "do not fit"),
+    "huge network": (with_form(features_per_stage=[10**6] * 3), "do not fit"),
+    "missing tensor": (
+        with_checkpoint(network_weights={k: v for k, v in STATE.items() if k != FIRST}),
+        "do not fit",
+    ),
+    "huge tensor": (
+        with_checkpoint(network_weights={**STATE, FIRST: torch.zeros(1).expand(10**12)}),
+        "plain state dict",
+    ),
+    "labels with a gap": (
+        with_dataset(labels={"background": 0, "edema": 5}, regions_class_order=None),
+        "count from 0",
+    ),
+    "order of regions": (
+        with_dataset(labels={"background": 0, "ET": [3], "TC": [2, 3], "WT": [1, 2, 3]}),
+        "in this order",
+    ),
+    "regions beside each other": (
+        with_dataset(labels={"background": 0, "WT": [1], "TC": [2], "ET": [3]}),
+        "inside each other",
+    ),
+    "no order of regions": (with_dataset(regions_class_order=None), "regions_class_order"),
+    "no channels": (with_dataset(channel_names=None), "channel_names"),
+    "no fold": (
+        {k: v for k, v in nnunet(REGIONS, SOUND).items() if not k.endswith("pth")},
+        "checkpoint_final.pth",
+    ),
+    "no data set": (
+        {k: v for k, v in nnunet(REGIONS, SOUND).items() if k != "dataset.json"},
+        "no dataset.json",
+    ),
+    "path upwards": ({**nnunet(REGIONS, SOUND), "../evil": b""}, "leads elsewhere"),
+}
+
+
+class TestHostile:
+    @pytest.mark.parametrize("kind", HOSTILE)
+    def test_one_sentence_and_nothing_left(self, home, tmp_path, capsys, kind):
+        files, words = HOSTILE[kind]
+        source = write_zip(files, tmp_path / "m.zip")
+        (home / "models").mkdir()
+        before = sorted(tmp_path.rglob("*"))
+        assert main(["models", "--import", str(source), "--name", "mine"]) == 3
+        said = capsys.readouterr()
+        assert words in said.err
+        assert said.err.count("\n") == 1
+        assert said.out == ""
+        assert sorted(tmp_path.rglob("*")) == before
