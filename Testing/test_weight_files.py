@@ -228,13 +228,17 @@ class TestStart:
         with pytest.raises(ModelError, match="no published trunk"):
             make_network(Experiment(network=config), BrainsTask())
 
-    def test_named_parts_are_taken_whatever_the_start_holds(self):
+    def test_named_parts_are_taken_whatever_the_start_holds(self, tmp_path):
         def kernel(network):
             return network.output.weight
 
-        config = NetworkConfig("InputCascadeCNN", {}, {"first": "TwoPathCNN"}, "InputCascadeCNN")
+        model = load_model("InputCascadeCNN")
+        with torch.no_grad():
+            model.network.first.output.weight += 1
+        start = str(write_model(tmp_path / "start", model.network, model.description))
+        config = NetworkConfig("InputCascadeCNN", {}, {"first": "TwoPathCNN"}, start)
         made = make_network(Experiment(network=config), BrainsTask())[0]
-        whole = load_model("InputCascadeCNN").network
+        whole = load_model(start).network
         assert torch.equal(kernel(made.second), kernel(whole.second))
         assert torch.equal(kernel(made.first), kernel(load_model("TwoPathCNN").network))
         assert not torch.equal(kernel(made.first), kernel(whole.first))

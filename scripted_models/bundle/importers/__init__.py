@@ -2,7 +2,7 @@
 
     source          the files of a folder, a zip file or a single file
     answers         what the user says because the file does not
-    words           names of channels, labels and regions in other programs
+    foreign_words   names of channels, labels and regions in other programs
     networks        the networks that are known, and what may stand in their arguments
     space           orientation and spacing of the volumes that trained a model
     monai_bundle    MONAI bundle (`monai_steps`: before and after its network)

@@ -11,11 +11,11 @@ from typing import Any
 from scripted_models.bundle.description_parts import NetworkDescription, Origin
 from scripted_models.bundle.importers.answers import Answers, Understood
 from scripted_models.bundle.importers.foreign_model import ForeignModel, checksum
+from scripted_models.bundle.importers.foreign_words import channels_of, outputs_of
 from scripted_models.bundle.importers.monai_steps import spacing_of, window_of
 from scripted_models.bundle.importers.networks import monai_network, sizes_of
 from scripted_models.bundle.importers.source import ForeignSource
 from scripted_models.bundle.importers.space import space_of
-from scripted_models.bundle.importers.words import channels_of, outputs_of
 from scripted_models.bundle.state_dicts import read_checkpoint
 from scripted_models.errors import InputError
 from scripted_models.transforms.steps import CropToBrain, PreprocessingStep, Standardize

@@ -12,6 +12,7 @@ from typing import Any
 from scripted_models.bundle.description_parts import Origin
 from scripted_models.bundle.importers.answers import Answers, Understood
 from scripted_models.bundle.importers.foreign_model import ForeignModel, checksum
+from scripted_models.bundle.importers.foreign_words import channels_of, outputs_of
 from scripted_models.bundle.importers.monai_steps import (
     After,
     Before,
@@ -22,7 +23,6 @@ from scripted_models.bundle.importers.monai_steps import (
 from scripted_models.bundle.importers.networks import monai_network, sizes_of
 from scripted_models.bundle.importers.source import ForeignSource
 from scripted_models.bundle.importers.space import space_of
-from scripted_models.bundle.importers.words import channels_of, outputs_of
 from scripted_models.bundle.state_dicts import read_state_dict
 
 METADATA, WEIGHTS = "configs/metadata.json", "models/model.pt"

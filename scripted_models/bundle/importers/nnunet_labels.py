@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scripted_models.bundle.importers.foreign_words import is_cavity, region_of
 from scripted_models.bundle.importers.source import ForeignSource
-from scripted_models.bundle.importers.words import is_cavity, region_of
 
 _INSIDE_OUT = ("WT", "TC", "ET")  # as they are written one over the other
 

@@ -14,11 +14,11 @@ import torch
 from scripted_models.bundle.description_parts import NetworkDescription, Origin
 from scripted_models.bundle.importers.answers import Answers, Understood
 from scripted_models.bundle.importers.foreign_model import ForeignModel, checksum
+from scripted_models.bundle.importers.foreign_words import channels_of, outputs_of
 from scripted_models.bundle.importers.nnunet_labels import Targets, read_targets
 from scripted_models.bundle.importers.nnunet_plans import Plans, read_plans
 from scripted_models.bundle.importers.source import ForeignSource
 from scripted_models.bundle.importers.space import space_of
-from scripted_models.bundle.importers.words import channels_of, outputs_of
 from scripted_models.bundle.state_dicts import Weights, read_checkpoint
 from scripted_models.errors import InputError
 from scripted_models.transforms.volume_networks import SlidingWindow
