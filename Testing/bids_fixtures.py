@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scripted_models.bids_export.derivative_description import PROGRAM
 from scripted_models.cli import main
 from scripted_models.inference import choose_device
 from scripted_models.labels import LABELS
+from scripted_models.segmentation.bids_export.derivative_description import PROGRAM
 from scripted_models.segmentation.raw_cases import AUTOMATIC
 from scripted_models.segmentation.result import Segmentation
 

@@ -4,12 +4,16 @@ import numpy as np
 from dicom_fixtures import Writer
 
 from scripted_models.cases.dicom.named_series import named_source
-from scripted_models.dicom_export.algorithm import Algorithm
-from scripted_models.dicom_export.exported_files import SEG_FILE, SR_FILE, write_objects
-from scripted_models.dicom_export.segmentation_object import segmentation_object
-from scripted_models.dicom_export.source_images import source_headers
 from scripted_models.measurement.lesions import find_lesions
 from scripted_models.measurement.volumes import measure
+from scripted_models.segmentation.dicom_export.algorithm import Algorithm
+from scripted_models.segmentation.dicom_export.exported_files import (
+    SEG_FILE,
+    SR_FILE,
+    write_objects,
+)
+from scripted_models.segmentation.dicom_export.segmentation_object import segmentation_object
+from scripted_models.segmentation.dicom_export.source_images import source_headers
 
 KNOWN = (0, 1, 2, 3, 4)
 SHAPE = (12, 6, 8)  # z, y, x; frames end with a byte, which ITK's reader needs

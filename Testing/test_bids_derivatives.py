@@ -23,9 +23,6 @@ from bids_fixtures import (
     write_session,
 )
 
-from scripted_models.bids_export.derivative_description import PROGRAM
-from scripted_models.bids_export.derivatives import Derivatives
-from scripted_models.bids_export.names import own_files
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
@@ -33,6 +30,9 @@ from scripted_models.cli import main
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS
+from scripted_models.segmentation.bids_export.derivative_description import PROGRAM
+from scripted_models.segmentation.bids_export.derivatives import Derivatives
+from scripted_models.segmentation.bids_export.names import own_files
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.outputs import INTERNAL, OutputOptions
 from scripted_models.segmentation.raw_cases import AUTOMATIC

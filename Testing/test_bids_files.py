@@ -24,10 +24,6 @@ from bids_fixtures import (
 )
 from test_raw_case import raw_case as make_raw_case
 
-from scripted_models.bids_export.derivative_description import PROGRAM
-from scripted_models.bids_export.derivatives import Derivatives
-from scripted_models.bids_export.lesion_columns import LESION_COLUMNS
-from scripted_models.bids_export.names import PICTURES
 from scripted_models.bundle.weights import load_model
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.label_maps import read_labels
@@ -37,6 +33,10 @@ from scripted_models.geometry import Grid
 from scripted_models.labels import CODINGS
 from scripted_models.measurement.lesion_table import COLUMNS
 from scripted_models.runtime.progress import Progress
+from scripted_models.segmentation.bids_export.derivative_description import PROGRAM
+from scripted_models.segmentation.bids_export.derivatives import Derivatives
+from scripted_models.segmentation.bids_export.lesion_columns import LESION_COLUMNS
+from scripted_models.segmentation.bids_export.names import PICTURES
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.outputs import INTERNAL, OutputOptions
 from scripted_models.segmentation.raw_cases import (

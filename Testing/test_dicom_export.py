@@ -26,11 +26,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripted_models.cases.dicom.named_series import named_source
-from scripted_models.dicom_export.codes import LABEL_PARTS, PARTS, parts_of
-from scripted_models.dicom_export.exported_files import check_series
 from scripted_models.errors import InputError
 from scripted_models.measurement.lesions import find_lesions
 from scripted_models.measurement.volumes import measure
+from scripted_models.segmentation.dicom_export.codes import LABEL_PARTS, PARTS, parts_of
+from scripted_models.segmentation.dicom_export.exported_files import check_series
 
 
 @pytest.mark.parametrize("plane", PLANES)

@@ -20,13 +20,13 @@ from phantom_fixtures import write_doll
 import scripted_models
 from scripted_models.cases.phantom.phantom_case import make_phantom
 from scripted_models.cli import main
-from scripted_models.dicom_export.codes import PARTS
-from scripted_models.dicom_export.exported_files import SEG_FILE, SR_FILE
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
 from scripted_models.preparation.working_grids import moved_onto
 from scripted_models.runtime.progress import JsonProgress, Progress
 from scripted_models.segmentation.batch import Batch
+from scripted_models.segmentation.dicom_export.codes import PARTS
+from scripted_models.segmentation.dicom_export.exported_files import SEG_FILE, SR_FILE
 from scripted_models.segmentation.dicom_output import series_of_result
 from scripted_models.segmentation.outputs import OutputOptions
 from scripted_models.segmentation.raw_cases import PreparationOptions

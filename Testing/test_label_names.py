@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripted_models.label_names import Meaning, coding_of, meaning_of
+from scripted_models.cases.label_names import Meaning, coding_of, meaning_of
 
 # What a name means: label, or region with the label of what is in no smaller region; * merged.
 NAMES = {

@@ -11,8 +11,8 @@ import slicer
 import slicer.util
 import vtk
 
-from scripted_models.dicom_export.algorithm import title_of
 from scripted_models.geometry import Grid
+from scripted_models.segmentation.dicom_export.algorithm import title_of
 
 from .case_data import first_result_of
 from .segment_masks import holds

@@ -1,11 +1,12 @@
 """The segments: identifier, name, color and standard terminology.
 
-Names, colors and codes are those of `scripted_models.dicom_export.codes`, as in a DICOM SEG.
+Names, colors and codes are those of a DICOM SEG, in `segmentation.dicom_export.codes`.
 """
 
 from dataclasses import dataclass
 
-from scripted_models.dicom_export.codes import (
+from scripted_models.labels import REGIONS
+from scripted_models.segmentation.dicom_export.codes import (
     BRAIN,
     CATEGORY,
     LABEL_PARTS,
@@ -13,7 +14,6 @@ from scripted_models.dicom_export.codes import (
     Code,
     TumorPart,
 )
-from scripted_models.labels import REGIONS
 
 from .translation import _
 from .words import translated

@@ -17,5 +17,6 @@ Inside: `sequence_names` is the one reader of names, with the vocabulary of `nam
 files of a case and `loose_files` reads a folder of loosely named ones. `dicom` reads studies as
 scanners write them, `bids` data sets of this standard. `msd` reads data sets with a dataset.json,
 `sequence_folders` folders that are named by sequence. `time_points` finds the time point in a name.
-`label_statements` and `slicer_segments` read what is stated about labels.
+`label_statements` and `slicer_segments` read what is stated about labels, with the words of
+`label_names`.
 """

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripted_models.cases.label_names import Meaning, coding_of, meaning_of
 from scripted_models.cases.slicer_segments import Segment, read_segments, segments_coding
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_extension, volume_stem
-from scripted_models.label_names import Meaning, coding_of, meaning_of
 from scripted_models.labels import CODINGS, LabelCoding
 from scripted_models.runtime.plain_files import LARGEST_TEXT, read_bytes
 from scripted_models.runtime.structured_text import read_json

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from scripted_models.cases.label_names import Meaning, meaning_of, told_regions
 from scripted_models.errors import InputError, listed
 from scripted_models.geometry import Grid
 from scripted_models.images.headers import read_header
 from scripted_models.images.payload import damaged_header
 from scripted_models.images.volume_files import read_label_map, read_layers
-from scripted_models.label_names import Meaning, meaning_of, told_regions
 from scripted_models.labels import LABELS, REGIONS, LabelCoding
 
 EXPORT = (

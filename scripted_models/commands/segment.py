@@ -92,7 +92,7 @@ def run(options: Namespace, progress: Progress) -> int:
     give_way()
     threads = wanted_threads(options, progress)
     if options.dicom_seg:
-        from scripted_models.dicom_export.exported_files import require_packages
+        from scripted_models.segmentation.dicom_export.exported_files import require_packages
 
         require_packages()
     from scripted_models.bundle.description import read_description
@@ -114,10 +114,10 @@ def run(options: Namespace, progress: Progress) -> int:
     progress.stage("load", 0.0)
     import torch
 
-    from scripted_models.bids_export.derivatives import Derivatives
     from scripted_models.labels import CODINGS
     from scripted_models.runtime.atomic_files import one_of_writers, only_writer
     from scripted_models.segmentation.batch import Batch, refuse_shared_folders
+    from scripted_models.segmentation.bids_export.derivatives import Derivatives
     from scripted_models.segmentation.outputs import OutputOptions
     from scripted_models.segmentation.raw_cases import PreparationOptions
     from scripted_models.segmentation.result_form import CASE_FOLDERS

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
-from scripted_models.dicom_export.algorithm import Algorithm
-from scripted_models.dicom_export.exported_files import check_series, write_objects
 from scripted_models.errors import InputError
 from scripted_models.geometry import HARMLESS_MM
 from scripted_models.images.dicom_series import DicomSeries
 from scripted_models.preparation.needs import REFERENCES
+from scripted_models.segmentation.dicom_export.algorithm import Algorithm
+from scripted_models.segmentation.dicom_export.exported_files import check_series, write_objects
 from scripted_models.segmentation.raw_cases import PreparationOptions
 from scripted_models.segmentation.result import Segmentation
 from scripted_models.sequences import SEQUENCES

@@ -13,7 +13,6 @@ import torch
 from scripted_models import __version__
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
-from scripted_models.dicom_export.exported_files import SEG_FILE, SR_FILE
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.images.volume_files import write_labels, write_volume
 from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
@@ -25,6 +24,7 @@ from scripted_models.preparation.image_preparation import Prepared
 from scripted_models.preparation.prepared_files import FACTS, facts_of, picture_of, write_prepared
 from scripted_models.runtime.atomic_files import BEGUN_RESULT, make_folder
 from scripted_models.segmentation.case_inputs import CaseInputs
+from scripted_models.segmentation.dicom_export.exported_files import SEG_FILE, SR_FILE
 from scripted_models.segmentation.dicom_output import write_dicom
 from scripted_models.segmentation.quality_estimate import uncertainty
 from scripted_models.segmentation.raw_cases import AUTOMATIC, PreparationOptions, is_as_asked

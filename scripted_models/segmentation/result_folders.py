@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scripted_models.cases.case import Case
-from scripted_models.dicom_export.exported_files import SEG_FILE, SR_FILE
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.preparation.doubts import PICTURE
 from scripted_models.preparation.prepared_files import prepared_names
@@ -14,6 +13,7 @@ from scripted_models.runtime.atomic_files import BEGUN, held_where_possible, put
 from scripted_models.runtime.file_identity import same_on_any_disk
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.case_inputs import CaseInputs
+from scripted_models.segmentation.dicom_export.exported_files import SEG_FILE, SR_FILE
 
 SEGMENTATION, REPORT, OVERLAY = "segmentation.nii.gz", "report.json", "overlay.png"
 UNCERTAINTY = "uncertainty.nii.gz"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scripted_models.dicom_export.algorithm import Algorithm
-from scripted_models.dicom_export.codes import parts_of
-from scripted_models.dicom_export.source_images import WITHOUT, source_headers
 from scripted_models.errors import InputError
 from scripted_models.images.dicom_series import DicomSeries
 from scripted_models.measurement.lesions import Lesion
+from scripted_models.segmentation.dicom_export.algorithm import Algorithm
+from scripted_models.segmentation.dicom_export.codes import parts_of
+from scripted_models.segmentation.dicom_export.source_images import WITHOUT, source_headers
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -83,8 +83,8 @@ def _objects(
     series: DicomSeries,
     algorithm: Algorithm,
 ) -> "tuple[Dataset, Dataset]":
-    from scripted_models.dicom_export.measurement_report import measurement_report
-    from scripted_models.dicom_export.segmentation_object import segmentation_object
+    from scripted_models.segmentation.dicom_export.measurement_report import measurement_report
+    from scripted_models.segmentation.dicom_export.segmentation_object import segmentation_object
 
     headers = source_headers(series)
     try:

@@ -4,10 +4,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scripted_models.dicom_export.algorithm import Algorithm
-from scripted_models.dicom_export.codes import BRAIN, CATEGORY, Code, TumorPart, parts_of
-from scripted_models.dicom_export.source_images import frame_order
 from scripted_models.images.dicom_series import DicomSeries
+from scripted_models.segmentation.dicom_export.algorithm import Algorithm
+from scripted_models.segmentation.dicom_export.codes import (
+    BRAIN,
+    CATEGORY,
+    Code,
+    TumorPart,
+    parts_of,
+)
+from scripted_models.segmentation.dicom_export.source_images import frame_order
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription

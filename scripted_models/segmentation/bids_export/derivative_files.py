@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from scripted_models.bids_export.contents import (
+from scripted_models.images.volume_files import write_labels, write_volume
+from scripted_models.labels import encode_labels
+from scripted_models.pictures.render import picture_input, render_overlay, write_png
+from scripted_models.preparation.prepared_files import picture_of
+from scripted_models.segmentation.bids_export.contents import (
     ABBREVIATIONS,
     LABEL_COLUMNS,
     Sidecar,
     label_rows,
     table_text,
 )
-from scripted_models.bids_export.lesion_columns import LESION_COLUMNS, numbered_rows
-from scripted_models.bids_export.names import LESIONS, TUMOR
-from scripted_models.images.volume_files import write_labels, write_volume
-from scripted_models.labels import encode_labels
-from scripted_models.pictures.render import picture_input, render_overlay, write_png
-from scripted_models.preparation.prepared_files import picture_of
+from scripted_models.segmentation.bids_export.lesion_columns import LESION_COLUMNS, numbered_rows
+from scripted_models.segmentation.bids_export.names import LESIONS, TUMOR
 from scripted_models.segmentation.outputs import OutputOptions
 from scripted_models.segmentation.result import Segmentation
 

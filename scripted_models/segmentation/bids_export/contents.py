@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scripted_models.bids_export.derivative_description import RAW
-from scripted_models.bids_export.lesion_columns import INTEGER
-from scripted_models.bids_export.names import WORKING, DerivativeNames
 from scripted_models.labels import LABELS, LabelCoding
 from scripted_models.pictures.panels import LABEL_COLORS
 from scripted_models.runtime.printable_text import on_one_line
+from scripted_models.segmentation.bids_export.derivative_description import RAW
+from scripted_models.segmentation.bids_export.lesion_columns import INTEGER
+from scripted_models.segmentation.bids_export.names import WORKING, DerivativeNames
 from scripted_models.segmentation.outputs import label_table
 from scripted_models.segmentation.result import Segmentation
 

@@ -7,24 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripted_models.bids_export.contents import Sidecar, uri
-from scripted_models.bids_export.derivative_description import check_output, write_description
-from scripted_models.bids_export.derivative_files import (
-    REPORT,
-    write_lesions,
-    write_pictures,
-    write_report,
-    write_tumor,
-)
-from scripted_models.bids_export.names import (
-    LESIONS,
-    PICTURES,
-    TUMOR,
-    WORKING,
-    DerivativeNames,
-    own_files,
-    sequence_of_grid,
-)
 from scripted_models.bundle.weights import Model
 from scripted_models.cases.bids.data_set import DESCRIPTION, find_data_set
 from scripted_models.cases.case import Case
@@ -36,6 +18,27 @@ from scripted_models.runtime.atomic_files import (
     put_in_place,
 )
 from scripted_models.runtime.structured_text import read_json
+from scripted_models.segmentation.bids_export.contents import Sidecar, uri
+from scripted_models.segmentation.bids_export.derivative_description import (
+    check_output,
+    write_description,
+)
+from scripted_models.segmentation.bids_export.derivative_files import (
+    REPORT,
+    write_lesions,
+    write_pictures,
+    write_report,
+    write_tumor,
+)
+from scripted_models.segmentation.bids_export.names import (
+    LESIONS,
+    PICTURES,
+    TUMOR,
+    WORKING,
+    DerivativeNames,
+    own_files,
+    sequence_of_grid,
+)
 from scripted_models.segmentation.case_inputs import CaseInputs
 from scripted_models.segmentation.outputs import OutputOptions, WrittenCase, case_report, is_of
 from scripted_models.segmentation.raw_cases import PreparationOptions

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripted_models.dicom_export.algorithm import MANUFACTURER, PRODUCT, Algorithm
-from scripted_models.dicom_export.codes import BRAIN, CATEGORY, PARTS
-from scripted_models.dicom_export.segmentation_object import concept
 from scripted_models.measurement.diameters import Point
 from scripted_models.measurement.lesions import Lesion
+from scripted_models.segmentation.dicom_export.algorithm import MANUFACTURER, PRODUCT, Algorithm
+from scripted_models.segmentation.dicom_export.codes import BRAIN, CATEGORY, PARTS
+from scripted_models.segmentation.dicom_export.segmentation_object import concept
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
