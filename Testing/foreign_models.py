@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from monai.networks import nets
 from torch import nn
+
+from scripted_models.cli import main
 
 WINDOW = [24, 32, 16]
 NETWORK = {
@@ -317,3 +320,26 @@ def nnunet(dataset: dict[str, Any], checkpoint: bytes, plans: object = PLANS) ->
         "fold_0/progress.png": b"",
         "fold_0/validation/summary.json": b"{}",
     }
+
+
+@pytest.fixture(name="home")
+def make_home(tmp_path, monkeypatch):
+    """The folder of the user's models, three levels deep, and the current one."""
+    folder = tmp_path / "deep" / "home"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("SCRIPTED_MODELS_HOME", str(folder))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def refuse_import(home, capsys, words, *arguments):
+    """Import a hostile model: one sentence with these words, and nothing is left anywhere."""
+    root = home.parent.parent
+    (home / "models").mkdir()
+    before = sorted(root.rglob("*"))
+    assert main(["models", "--import", *arguments]) == 3
+    said = capsys.readouterr()
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+    assert sorted(root.rglob("*")) == before

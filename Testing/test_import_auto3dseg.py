@@ -11,6 +11,8 @@ from foreign_models import (
     AUTO3DSEG,
     auto3dseg,
     auto3dseg_network,
+    make_home,  # noqa: F401 - the fixture home
+    refuse_import,
     saved,
     write_folder,
     write_zip,
@@ -29,15 +31,6 @@ ORDER = ["flair", "t1c", "t1", "t2"]
 FILES = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}
 CHECKPOINT = auto3dseg()
 ANSWERS = Answers(channels=tuple(ORDER))
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    folder = tmp_path / "deep" / "home"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("SCRIPTED_MODELS_HOME", str(folder))
-    monkeypatch.chdir(folder)
-    return folder
 
 
 def with_config(**changes):
@@ -175,15 +168,7 @@ class TestHostile:
     def test_one_sentence_and_nothing_left(self, home, tmp_path, capsys, kind):
         content, words = HOSTILE[kind]
         (tmp_path / "model.pt").write_bytes(content)
-        (home / "models").mkdir()
-        before = sorted(tmp_path.rglob("*"))
-        command = ["models", "--import", str(tmp_path / "model.pt"), "--channels", *ORDER]
-        assert main(command) == 3
-        said = capsys.readouterr()
-        assert words in said.err
-        assert said.err.count("\n") == 1
-        assert said.out == ""
-        assert sorted(tmp_path.rglob("*")) == before
+        refuse_import(home, capsys, words, str(tmp_path / "model.pt"), "--channels", *ORDER)
 
     def test_labels_without_weights(self, home, tmp_path, capsys):
         folder = write_folder({"labels.csv": b"LabelValue,Name"}, tmp_path / "m")

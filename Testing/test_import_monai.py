@@ -11,7 +11,9 @@ import torch
 from foreign_models import (
     INFERENCE,
     changed,
+    make_home,  # noqa: F401 - the fixture home
     monai_bundle,
+    refuse_import,
     saved,
     write_folder,
     write_zip,
@@ -37,15 +39,6 @@ class Evil:
 
     def __reduce__(self):
         return (open, ("executed", "w"))
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    folder = tmp_path / "deep" / "home"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("SCRIPTED_MODELS_HOME", str(folder))
-    monkeypatch.chdir(folder)
-    return folder
 
 
 def with_config(path, value, name=CONFIG):
@@ -294,14 +287,7 @@ class TestHostile:
     def test_one_sentence_and_nothing_left(self, home, tmp_path, capsys, kind):
         files, words = HOSTILE[kind]
         source = write_zip(files, tmp_path / "m.zip")
-        (home / "models").mkdir()
-        before = sorted(tmp_path.rglob("*"))
-        assert main(["models", "--import", str(source), "--name", "mine"]) == 3
-        said = capsys.readouterr()
-        assert words in said.err
-        assert said.err.count("\n") == 1
-        assert said.out == ""
-        assert sorted(tmp_path.rglob("*")) == before
+        refuse_import(home, capsys, words, str(source), "--name", "mine")
 
     def test_links_in_a_folder(self, home, tmp_path, capsys):
         folder = write_folder(BUNDLE, tmp_path / "m")

@@ -12,9 +12,11 @@ from foreign_models import (
     LABELS_2024,
     PLANS,
     REGIONS,
+    make_home,  # noqa: F401 - the fixture home
     nnunet,
     nnunet_checkpoint,
     nnunet_network,
+    refuse_import,
     saved,
     write_folder,
     write_zip,
@@ -29,15 +31,6 @@ from scripted_models.cli import main
 pytest.importorskip("dynamic_network_architectures")
 FILES = ("t1", "t1ce", "t2", "flair")
 PATCH = (16, 48, 48)
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    folder = tmp_path / "deep" / "home"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("SCRIPTED_MODELS_HOME", str(folder))
-    monkeypatch.chdir(folder)
-    return folder
 
 
 def theirs(case, network, outputs):
@@ -294,11 +287,4 @@ class TestHostile:
     def test_one_sentence_and_nothing_left(self, home, tmp_path, capsys, kind):
         files, words = HOSTILE[kind]
         source = write_zip(files, tmp_path / "m.zip")
-        (home / "models").mkdir()
-        before = sorted(tmp_path.rglob("*"))
-        assert main(["models", "--import", str(source), "--name", "mine"]) == 3
-        said = capsys.readouterr()
-        assert words in said.err
-        assert said.err.count("\n") == 1
-        assert said.out == ""
-        assert sorted(tmp_path.rglob("*")) == before
+        refuse_import(home, capsys, words, str(source), "--name", "mine")
