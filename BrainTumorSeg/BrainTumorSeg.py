@@ -52,11 +52,12 @@ class BrainTumorSeg(ScriptedLoadableModule):
             "Segments a glioma in four MRI sequences of one patient. "
             "T1, T1 with contrast, T2 and FLAIR go in, as they come from the scanner or prepared. "
             "Necrosis, edema, non-enhancing and enhancing tumor come out. "
-            "For research, not for clinical use."
+            "For research, not for clinical use. The networks were trained on BraTS data: "
+            "research only, in part under CC BY-NC-SA 3.0."
         ) + _('<p>See the <a href="{url}">documentation</a>.</p>').format(url=DOCUMENTATION)
         self.parent.acknowledgementText = _(
             "The networks follow M. Havaei et al., Brain tumor segmentation with deep neural "
-            "networks, Medical Image Analysis 35, 2017."
+            "networks, Medical Image Analysis 35, 2017, doi 10.1016/j.media.2016.05.004."
         )
         slicer.app.connect("startupCompleted()", onStartupCompleted)
 
@@ -237,7 +238,7 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
         return parameters_of(super().getParameterNode())
 
     def ensureDependencies(self, brainExtraction: bool = False) -> None:
-        """Install what the segmentation program needs, after a question.
+        """Have the networks' terms accepted, once, and install what is needed, after a question.
 
         Args:
             brainExtraction: also what strips skulls.
@@ -246,10 +247,9 @@ class BrainTumorSegLogic(ScriptedLoadableModuleLogic):
             scripted_models.errors.Cancelled: the user said no.
             scripted_models.errors.ResourceError: it cannot be installed.
         """
-        from BrainTumorSegLib.dependencies import ensure
-        from BrainTumorSegLib.slicer_installer import SlicerInstaller
+        from BrainTumorSegLib.first_use import prepare_use
 
-        ensure(SlicerInstaller(), brainExtraction)
+        prepare_use(brainExtraction)
 
     def startJob(self, parameters: "Parameters") -> "SegmentationJob":
         """Start a run of the panel's parameters that is polled; see SegmentationJob."""

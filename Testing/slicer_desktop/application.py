@@ -71,7 +71,8 @@ class Application:
 
     def __init__(self, home: Path):
         self.slicerHome, self.connected = str(home), {}
-        self.layouts, self.settings = LayoutManager(), Settings()
+        self.layouts = LayoutManager()
+        self.settings = Settings({"BrainTumorSeg/WeightsTerms": "1"})  # of somebody who accepted
         self.applicationName, self.applicationVersion, self.revision = "Slicer", "5.12.0", "0"
         launcher = home / "bin" / "PythonSlicer"
         launcher.parent.mkdir(parents=True)
