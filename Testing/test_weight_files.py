@@ -274,7 +274,8 @@ class TestStart:
 def test_kernels_that_are_no_finite_numbers_are_refused(strange, tmp_path):
     kernel = torch.ones(2, 3, 4, 4)
     torch.save({"conv1.weight": strange(kernel), "seen": torch.tensor(3)}, tmp_path / "w.pt")
-    with pytest.raises(ModelError, match=r"no plain floating-point numbers.*conv1\.weight"):
+    refusal = r"no plain floating-point numbers.*conv1\.weight|no file of weights alone \(Unp"
+    with pytest.raises(ModelError, match=refusal):  # the latter of quantized ones in PyTorch 2.2
         read_weights(tmp_path / "w.pt")
     torch.save({"conv1.weight": kernel.half(), "seen": torch.tensor(3)}, tmp_path / "w.pt")
     assert list(read_weights(tmp_path / "w.pt")) == ["conv1.weight", "seen"]

@@ -5,6 +5,8 @@ adopted: it needs an entry in `ADOPTED` and nothing else. What it needs to see i
 stated where attention cannot be measured. MONAI is imported when such a network is built.
 """
 
+import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -185,8 +187,12 @@ def _build(
         raise ValueError(f"{', '.join(taken)} cannot be set")
     if sum(arguments.get("depths", ())) > MOST_BLOCKS:
         raise ValueError(f"more than {MOST_BLOCKS} blocks of attention")
-    with _RatesOnCpu():
-        network: nn.Module = getattr(nets, monai)(
+    made = getattr(nets, monai)
+    if "img_size" in inspect.signature(made).parameters:  # MONAI 1.4 asks for it and warns of it
+        arguments = {"img_size": 64, **arguments}
+    with _RatesOnCpu(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        network: nn.Module = made(
             spatial_dims=dimensions, in_channels=in_channels, out_channels=classes, **arguments
         )
     return network
