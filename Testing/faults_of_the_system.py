@@ -93,7 +93,7 @@ def long_case_name(inputs):
     75,
     "a case name with a terminal escape",
     2,
-    "Found --case-name \\x1b[2Jcase, expected a plain name without folders and control characters.",
+    "Found --case-name \\x1b[2Jcase, expected the name of a folder, without control characters.",
 )
 def escape_in_name(inputs):
     return [text if text != "case" else "\x1b[2Jcase" for text in inputs.command()]

@@ -32,10 +32,10 @@ from scripted_models.bundle.model_folders import (
     verify_files,
 )
 from scripted_models.errors import InputError, ModelError, Problem, ResourceError
+from scripted_models.runtime.folder_names import is_device_name
 from scripted_models.runtime.plain_files import read_bytes
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9_-])?")
-_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _UNFINISHED = ".unfinished-"
 _DAY_S = 86400.0
 
@@ -186,7 +186,7 @@ def _shipped_names() -> list[str]:
 def _require_free(name: str) -> None:
     """Raise InputError unless a new model can have this name, on file systems without case too."""
     action = "give it another name (--name)"
-    if not _NAME.fullmatch(name) or _WINDOWS_DEVICES.fullmatch(name):
+    if not _NAME.fullmatch(name) or is_device_name(name):
         raise InputError(
             found=f"the name {name[:80]!r} for a model",
             expected="up to 64 letters, digits, spaces and . _ -",

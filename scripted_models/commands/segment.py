@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripted_models.errors import InputError
+from scripted_models.runtime.folder_names import can_be_folder
 from scripted_models.runtime.parent_process import end_with
 from scripted_models.runtime.printable_text import on_one_line
 from scripted_models.runtime.process_priority import give_way
@@ -227,10 +228,10 @@ def chosen_cases(options: Namespace, one_of: Sequence[str] = ()) -> "list[Case]"
     sources = {m: named_source(path) for m, path in files.items()}
     own_name = name_of_series(sources)
     name = options.case_name or own_name or _common_name(files)
-    if Path(name).name != name or name in (".", "..") or on_one_line(name) != name:
+    if not can_be_folder(name) or on_one_line(name) != name:
         raise InputError(
             found=f"--case-name {on_one_line(name)}",
-            expected="a plain name without folders and control characters",
+            expected="the name of a folder, without control characters",
         )
     return [Case(name, sources)]
 

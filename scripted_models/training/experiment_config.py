@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from scripted_models.bundle.description import CrfSettings, Decision, TaskName
 from scripted_models.errors import InputError
+from scripted_models.runtime.folder_names import is_device_name
 from scripted_models.runtime.plain_files import read_text
 from scripted_models.runtime.structured_text import parse_toml
 from scripted_models.runtime.table_hints import Range
@@ -27,7 +28,6 @@ LEAST_SPACING_MM = 0.1  # of slices
 # A name becomes a folder: one part of a path, on every system.
 FOLDER_NAME = "a name for a folder: at most 100 letters, digits, spaces and . _ + -"
 _NAME = re.compile(r"\w([\w .+-]{0,98}[\w+-])?")
-_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 
 MOST_THREADS, MOST_WORKERS = 1024, 64  # more stop a machine instead of being faster
 
@@ -249,7 +249,7 @@ class Experiment:
 
 def is_folder_name(name: str) -> bool:
     """Tell whether a name can be a folder's, on every system."""
-    return bool(_NAME.fullmatch(name)) and not _DEVICES.fullmatch(name)
+    return bool(_NAME.fullmatch(name)) and not is_device_name(name)
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:

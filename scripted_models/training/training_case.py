@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -73,6 +74,12 @@ class TrainingCase:
         return cls(
             facts["name"], **arrays, sizes=tuple(facts["sizes"]), counts=tuple(facts["counts"])
         )
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Let a worker open files that this process has open, where workers inherit no memory."""
+        if isinstance(self.image, np.memmap):
+            return TrainingCase.open, (Path(str(self.image.filename)).parent,)
+        return super().__reduce_ex__(protocol)
 
 
 _ARRAYS = ("image", "target", "voxels")
