@@ -18,7 +18,7 @@ from scripted_models.cases.phantom.phantom_case import make_phantom
 PACKAGE = ROOT / "scripted_models"
 CMAKE = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
 CATALOG_ENTRY = ROOT / "Resources" / "BrainTumorSeg.json"
-# Slicer/Slicer, Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json: property -> type
+# Slicer/Slicer, Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json: property -> type
 ENTRY_TYPES = {
     "$schema": str,
     "category": str,
@@ -27,6 +27,7 @@ ENTRY_TYPES = {
     "scm_type": str,
     "build_dependencies": list,
     "build_subdirectory": str,
+    "dicom_support_rule": str,
     "enabled": bool,
     "tier": int,
 }
@@ -86,7 +87,7 @@ def test_catalog_entry_fits_the_schema_and_the_cmake_project():
     assert b"\r" not in content
     assert content.endswith(b"}\n")
     entry = json.loads(content)
-    assert entry["$schema"].endswith("/slicer-extension-catalog-entry-schema-v1.0.1.json#")
+    assert entry["$schema"].endswith("/slicer-extension-catalog-entry-schema-v1.0.2.json#")
     assert {"$schema", "category", "scm_url"} <= set(entry)
     for key, value in entry.items():
         assert type(value) is ENTRY_TYPES[key], key
@@ -95,7 +96,9 @@ def test_catalog_entry_fits_the_schema_and_the_cmake_project():
     assert entry["build_dependencies"] == extension("DEPENDS").split()
     assert entry["scm_url"] == extension("HOMEPAGE")
     assert entry["scm_url"].rpartition("/")[2] == f"Slicer{CATALOG_ENTRY.stem}"
-    assert entry["tier"] in (1, 3, 5)
+    assert not CATALOG_ENTRY.stem.lower().startswith("slicer")
+    assert entry["scm_url"].startswith("https://")
+    assert 1 <= entry["tier"] <= 5
 
 
 def test_license_lies_where_the_catalog_looks_for_it():
