@@ -128,8 +128,7 @@ def class_columns(results: Sequence[VocResult]) -> list[list[str]]:
 
 def _csv_text(results: Sequence[VocResult]) -> str:
     """Return one line per row, ours and printed, in percent; what is not known is empty."""
-    classes = results[0].scores.classes
-    by_class = [f"iu_{name}" for name in classes]
+    by_class = [f"iu_{name}" for name in results[0].scores.classes]
     columns = ["method", "source", "images", *SUMMARIES, "seconds", *by_class]
     lines: list[dict[str, object]] = []
     for own, printed in groups(results):
@@ -137,8 +136,8 @@ def _csv_text(results: Sequence[VocResult]) -> str:
         for row in printed:
             values = {key: getattr(row, key) for key in SUMMARIES}
             head = {"method": row.method, "source": row.source, "images": row.images}
-            classes = {f"iu_{name}": iu for name, iu in row.iu_of.items()}
-            lines.append({**head, "seconds": row.seconds, **values, **classes})
+            ius = {f"iu_{name}": iu for name, iu in row.iu_of.items()}
+            lines.append({**head, "seconds": row.seconds, **values, **ius})
     return csv_of_lines(columns, lines)
 
 
