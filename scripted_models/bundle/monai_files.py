@@ -23,6 +23,7 @@ SCHEMA = (
 )
 # What a run of inference.json needs beside MONAI itself, the oldest versions.
 REQUIRED = {"SimpleITK": "2.3.0", "pytorch-ignite": "0.4.11", "fire": "0.4.0"}
+TERMS = "LICENSE"
 OUTPUT_PIXELS = 64  # along an axis of the patch that metadata.json describes
 
 Json = dict[str, Any]
@@ -47,15 +48,15 @@ def monai_files(
         name: json.dumps(content, indent=2).encode() + b"\n" for name, content in configs.items()
     }
     if description.origin is not None and not terms:
-        terms = _NO_TERMS
-    return {**files, "LICENSE": (terms or _LICENSE).encode()}
+        terms = NO_TERMS
+    return {**files, TERMS: (terms or _LICENSE).encode()}
 
 
 def _metadata(description: ModelDescription, network: SegmentationNetwork) -> Json:
     is_brains = description.task == "brains"
     names = [description.labels[label] for label in description.known_labels]
     kind = {"type": "image", "modality": "MR" if is_brains else "n/a", "dtype": "float32"}
-    channels = _channel_names(description, network)
+    channels = channel_names(description, network)
     shape = [OUTPUT_PIXELS] * network.dimensions
     seen = _patch("magnitude", [n + sum(network.margins) for n in shape], channels)
     outputs, origin = description.network_outputs, description.origin
@@ -102,8 +103,8 @@ def _patch(meaning: str, shape: list[int], channels: list[str]) -> Json:
     }
 
 
-def _channel_names(description: ModelDescription, network: SegmentationNetwork) -> list[str]:
-    """Return the names of the input channels, and which slice, where there are several."""
+def channel_names(description: ModelDescription, network: SegmentationNetwork) -> list[str]:
+    """Return the names of a network's input channels, and which slice, where there are several."""
     names = description.sequences if description.task == "brains" else description.channels
     if not isinstance(network, SliceNetwork):
         return list(names)
@@ -212,7 +213,7 @@ def _step(name: str) -> Json:
 
 
 _OURS = "BrainTumorSeg contributors"
-_NO_TERMS = "The imported file states no terms of use. Ask its authors.\n"
+NO_TERMS = "The imported file states no terms of use. Ask its authors.\n"
 _LICENSE = (
     "The program that reads these weights is under the Apache License 2.0. "
     "The weights were trained on\n"
