@@ -79,7 +79,7 @@ def _title(model: Model) -> Any:
 def _size(network: TracedNetwork) -> Json:
     """Return which sizes the graph serves; smaller ones than that of its trace were not tried."""
     if network.any_size:
-        return {"size": "any", "batch": "any", "least_size": list(network.size)}
+        return {"size": "any", "batch": "any", "least_size_tried": list(network.size)}
     return {"size": list(network.size), "batch": 1}
 
 
@@ -116,8 +116,8 @@ def _volume(model: Model) -> Json:
             ),
             *(
                 [
-                    f"Every {network.slice_step}th slice that holds brain is computed, and the last "
-                    "one; the probabilities of those between are interpolated."
+                    f"Of the slices that hold brain one of {network.slice_step} is computed, and the "
+                    "last one; the probabilities of those between are interpolated."
                 ]
                 if network.slice_step > 1
                 else []
