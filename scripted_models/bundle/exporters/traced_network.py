@@ -1,7 +1,7 @@
 """A network as a graph of operations: traced once, then compared with itself at another size.
 
-A trace keeps what Python decided while it ran. So the graph is shown a second image of another size
-and another batch; where it then says something else, it serves the size of its trace alone.
+A trace keeps what Python decided while it ran. So the graph is shown two other images of another
+size; where it then says something else, it is refused. A network that says so serves one size only.
 """
 
 import warnings
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 
 from scripted_models.errors import ModelError
-from scripted_models.networks.slice_network import SegmentationNetwork, VolumeNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork
 
-LEAST_EDGE = 32  # pixels of the traced slice of a network that pads
-CLOSE = 1e-3  # of the largest logit; the same operations may be joined otherwise
+LEAST_EDGE = {2: 32, 3: 8}  # pixels along an axis of what is traced of a network that pads
+CLOSE = 1e-4  # of the largest logit; the same operations may be joined otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ def traced(network: SegmentationNetwork, window: Sequence[int] = ()) -> TracedNe
 
     Args:
         network: in evaluation mode, on the CPU.
-        window: along the axes of a network of volumes, what it sees at a time; that is traced where
-            the graph serves one size only.
+        window: along the axes of a network of volumes, what it sees at a time; that is traced of
+            one that serves one size only.
 
     Raises:
         ModelError: the network says why it cannot be traced, or its trace says something else.
@@ -52,15 +52,14 @@ def traced(network: SegmentationNetwork, window: Sequence[int] = ()) -> TracedNe
         if why := getattr(layer, "untraceable", ""):
             raise _refusal(str(why))
     first, second = _sizes(network)
-    found = _traced(network, first)
-    if _agrees(found, network, (2, network.input_channels, *second)):
-        return TracedNetwork(found, _image((1, network.input_channels, *first)), True)
-    size = tuple(window) or first
-    found = _traced(network, size)
-    shape = (1, network.input_channels, *size)
-    if not isinstance(network, VolumeNetwork) or not _agrees(found, network, shape):
+    size, compared = first, (2, *second)
+    if network.one_size:
+        size = tuple(window) or first
+        compared = (1, *size)
+    graph = _traced(network, size)
+    if not _agrees(graph, network, compared):
         raise _refusal("its trace serves the traced image alone")
-    return TracedNetwork(found, _image(shape), False)
+    return TracedNetwork(graph, _image(network, (1, *size)), not network.one_size)
 
 
 def _refusal(why: str) -> ModelError:
@@ -76,17 +75,17 @@ def _sizes(network: SegmentationNetwork) -> tuple[tuple[int, ...], tuple[int, ..
     if not network.pads:
         edge = sum(network.margins) + 4
         return (edge, edge + 3), (edge + 7, edge + 1)
-    least = 1 if isinstance(network, VolumeNetwork) else LEAST_EDGE
+    least = LEAST_EDGE[network.dimensions]
     multiples = getattr(network, "multiples", (1,) * network.dimensions)
     *others, last = (max(multiple, least) for multiple in multiples)
     first = (*others, 2 * last)  # more than one pixel of the lowest level, as norms of images need
-    return first, tuple(edge + 3 + 5 * axis for axis, edge in enumerate(first))
+    return first, tuple(edge + 1 for edge in first)
 
 
 def _traced(network: SegmentationNetwork, size: Sequence[int]) -> torch.jit.ScriptModule:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what becomes a constant: that is compared
-        image = _image((1, network.input_channels, *size))
+        image = _image(network, (1, *size))
         graph: torch.jit.ScriptModule = torch.jit.trace(network, image, check_trace=False)
     return graph
 
@@ -94,11 +93,12 @@ def _traced(network: SegmentationNetwork, size: Sequence[int]) -> torch.jit.Scri
 def _agrees(
     graph: torch.jit.ScriptModule, network: SegmentationNetwork, shape: Sequence[int]
 ) -> bool:
-    image = _image(shape, seed=1)
+    """Compare on images of a shape, the number of images first."""
+    images = _image(network, shape, seed=1)
     with torch.no_grad():
-        expected = network(image)
+        expected = network(images)
         try:
-            found = graph(image)
+            found = graph(images)
         except RuntimeError:  # sizes that became constants
             return False
     if found.shape != expected.shape:
@@ -107,6 +107,7 @@ def _agrees(
     return bool((found - expected).abs().max() <= allowed)
 
 
-def _image(shape: Sequence[int], seed: int = 0) -> torch.Tensor:
+def _image(network: SegmentationNetwork, shape: Sequence[int], seed: int = 0) -> torch.Tensor:
+    images, *size = shape
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(tuple(shape), generator=generator)
+    return torch.randn((images, network.input_channels, *size), generator=generator)
