@@ -1,4 +1,4 @@
-"""`scripted-models cases FOLDER`: what was found, what is missing, per case; or a data set of it."""
+"""`scripted-models cases FOLDER`: what was found, and what is missing, or a data set of it."""
 
 import argparse
 import json

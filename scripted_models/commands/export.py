@@ -7,7 +7,7 @@ from scripted_models.runtime.printable_text import on_one_line
 from scripted_models.runtime.progress import Progress
 from scripted_models.runtime.standard_streams import say
 
-FORMATS = ("onnx", "torchscript")
+FORMATS = ("onnx", "torchscript", "bundle")
 
 
 def add_parser(subparsers: "_SubParsersAction[ArgumentParser]") -> None:

@@ -1,20 +1,21 @@
 """An exported model: a folder with the network's file, what is said about it, and its terms.
 
-    model.onnx or model.ts  the network
-    interface.json          what goes in and what comes out
-    README.md               the model card
-    LICENSE                 the terms of the weights
-    SHA256SUMS              checksums of the files above
+model.onnx or model.ts  the network; of a bundle the files that `monai_bundle` names
+interface.json          what goes in and what comes out
+README.md               the model card; of a bundle docs/README.md
+LICENSE                 the terms of the weights
+SHA256SUMS              checksums of the files above
 """
 
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from scripted_models.bundle.card import card_text
-from scripted_models.bundle.exporters import onnx_file, torchscript_file
+from scripted_models.bundle.exporters import monai_bundle, onnx_file, torchscript_file
 from scripted_models.bundle.exporters.interface import FILE as INTERFACE
 from scripted_models.bundle.exporters.interface import Json, interface_of
 from scripted_models.bundle.exporters.traced_network import TracedNetwork, traced
@@ -24,11 +25,12 @@ from scripted_models.bundle.weights import Model, load_model
 from scripted_models.runtime.atomic_files import new_folder
 from scripted_models.runtime.plain_files import read_text
 
-CARD, CHECKSUMS = "README.md", "SHA256SUMS"
+CHECKSUMS, BUNDLE = "SHA256SUMS", "bundle"
 _FILES: dict[str, tuple[str, Callable[[Path, TracedNetwork, Json], None]]] = {
     "onnx": (onnx_file.FILE, onnx_file.write_onnx),
     "torchscript": (torchscript_file.FILE, torchscript_file.write_torchscript),
 }
+FORMATS = (*_FILES, BUNDLE)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def export_model(name_or_path: str, kind: str, output: Path) -> Exported:
 
     Args:
         name_or_path: of the model, see `load_model`; its files are verified first.
-        kind: 'onnx' or 'torchscript'.
+        kind: one of `FORMATS`.
         output: folder to be made.
 
     Raises:
@@ -60,21 +62,33 @@ def export_model(name_or_path: str, kind: str, output: Path) -> Exported:
     with new_folder(output) as folder:
         if kind == "onnx":
             onnx_file.require_onnx()
-        model = load_model(name_or_path, task=None)
-        _write_network(folder, kind, model)
-        (folder / CARD).write_text(card_text(model.description, model.network), "utf-8")
+        model = load_model(name_or_path, task="brains" if kind == BUNDLE else None)
+        window = model.description.sliding_window
+        network = traced(model.network, window.size if window else ())
+        (_write_bundle if kind == BUNDLE else partial(_write_network, kind))(folder, model, network)
         (folder / TERMS).write_text(_terms(model), "utf-8")
         checksums = _checksums(folder)
     return Exported(output, checksums)
 
 
-def _write_network(folder: Path, kind: str, model: Model) -> None:
+def _write_network(kind: str, folder: Path, model: Model, network: TracedNetwork) -> None:
     file, write = _FILES[kind]
-    window = model.description.sliding_window
-    network = traced(model.network, window.size if window else ())
     interface = interface_of(model, network, file)
     write(folder / file, network, interface)
     (folder / INTERFACE).write_text(json.dumps(interface, indent=2) + "\n", "utf-8")
+    use = (
+        f"## This folder\n\n`{file}` holds the network alone. What goes in and what comes out, and "
+    )
+    use += f"all steps before and after it, say `{INTERFACE}`."
+    (folder / "README.md").write_text(card_text(model.description, model.network, use), "utf-8")
+
+
+def _write_bundle(folder: Path, model: Model, network: TracedNetwork) -> None:
+    monai_bundle.write_bundle(folder, model, network)
+    (folder / "docs").mkdir()
+    use = monai_bundle.use_of(model)
+    card = card_text(model.description, model.network, use)
+    (folder / "docs" / "README.md").write_text(card, "utf-8")
 
 
 def _terms(model: Model) -> str:

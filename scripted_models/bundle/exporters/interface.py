@@ -92,8 +92,8 @@ def _volume(model: Model) -> Json:
         return {
             "sliding_window": as_table(description.sliding_window, defaults=True),
             "how": [
-                "Windows of this size go over the whole preprocessed volume; where they overlap the "
-                "weighted mean of the logits counts, and the mean over the mirrored forms."
+                "Windows of this size go over the whole preprocessed volume; where they overlap "
+                "the weighted mean of the logits counts, and the mean over the mirrored forms."
             ],
         }
     low, high = network.margins
@@ -116,8 +116,8 @@ def _volume(model: Model) -> Json:
             ),
             *(
                 [
-                    f"Of the slices that hold brain one of {network.slice_step} is computed, and the "
-                    "last one; the probabilities of those between are interpolated."
+                    f"Of the slices that hold brain one of {network.slice_step} is computed, and "
+                    "the last one; the probabilities of those between are interpolated."
                 ]
                 if network.slice_step > 1
                 else []

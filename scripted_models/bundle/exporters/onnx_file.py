@@ -9,6 +9,7 @@ import json
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -52,7 +53,7 @@ def write_onnx(path: Path, network: TracedNetwork, interface: Json) -> None:
     names = {place: name for place, name in enumerate(axes_of(network.example.dim() - 2))}
     del names[1]  # channels
     free = names if network.any_size else {}
-    by_trace = {"dynamo": False} if _has_another_exporter() else {}
+    by_trace: dict[str, Any] = {"dynamo": False} if _has_another_exporter() else {}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that exporters change
         torch.onnx.export(

@@ -1,6 +1,6 @@
 """The preprocessing steps of a model in TorchScript, for whole volumes (C, z, y, x).
 
-They take what `transforms.preprocessing` takes from NumPy and MONAI, step by step; the tests compare
+They do what `transforms.preprocessing` does with NumPy and MONAI, step by step; the tests compare
 both. Not here: N4, and the look at fields of view that end inside the head.
 """
 

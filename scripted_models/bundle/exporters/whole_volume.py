@@ -61,7 +61,7 @@ class Slices(nn.Module):
 
     def along(self, image: torch.Tensor, brain: torch.Tensor, step: int) -> torch.Tensor:
         """Map (C, slices, H, W) to (classes, slices, H, W)."""
-        result = torch.zeros([self.classes] + list(brain.shape), device=image.device)
+        result = torch.zeros_like(image[:1]).repeat(self.classes, 1, 1, 1)
         result[0] = 1.0
         held = brain.flatten(1).any(1).nonzero()[:, 0]
         before = -1
@@ -81,7 +81,7 @@ class Slices(nn.Module):
         """Map (C, z, y, x) and bool (z, y, x) to probabilities (classes, z, y, x)."""
         axes = self.planes(brain)
         step = self.step if len(axes) == len(self.axes) else 1
-        total = torch.zeros([self.classes] + list(brain.shape), device=image.device)
+        total = torch.zeros_like(image[:1]).repeat(self.classes, 1, 1, 1)
         for axis in axes:
             moved = self.along(image.movedim(axis + 1, 1), brain.movedim(axis, 0), step)
             total = total + moved.movedim(1, axis + 1)
@@ -99,6 +99,8 @@ class Windows(nn.Module):
 
     mirrors: list[list[int]]  # TorchScript cannot tell what empty lists hold
     regions: list[int]
+    weights: torch.Tensor
+    matrix: torch.Tensor
 
     def __init__(self, graph: nn.Module, window: SlidingWindow, outputs: NetworkOutputs):
         from monai.data.utils import compute_importance_map
@@ -114,7 +116,7 @@ class Windows(nn.Module):
         self.register_buffer("weights", weights.float())
         places = [2 + window.axes.index(axis) for axis in window.mirror]
         self.mirrors = [
-            list(axes) for n in range(len(places) + 1) for axes in combinations(places, n)
+            list(axes) for n in range(1, len(places) + 1) for axes in combinations(places, n)
         ]
         self.regions = []
         self.core_first = True
@@ -137,13 +139,10 @@ class Windows(nn.Module):
 
     def logits(self, window: torch.Tensor) -> torch.Tensor:
         """Map (1, C, ...) to logits, the mean over all mirrored forms."""
-        total = torch.zeros([1, self.outputs] + self.size, device=window.device)
+        total = self.graph(window)
         for axes in self.mirrors:
-            if len(axes) > 0:
-                total = total + self.graph(window.flip(axes)).flip(axes)
-            else:
-                total = total + self.graph(window)
-        return total / len(self.mirrors)
+            total = total + self.graph(window.flip(axes)).flip(axes)
+        return total / (1 + len(self.mirrors))
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Map logits of outputs to probabilities of labels, see `label_probabilities`."""
@@ -166,8 +165,8 @@ class Windows(nn.Module):
             missing = max(self.size[axis] - moved.shape[axis + 1], 0)
             pads += [missing // 2, missing - missing // 2]
         padded = F.pad(moved, pads)
-        total = torch.zeros([self.outputs] + list(padded.shape[1:]), device=image.device)
-        count = torch.zeros(list(padded.shape[1:]), device=image.device)
+        total = torch.zeros_like(padded[:1]).repeat(self.outputs, 1, 1, 1)
+        count = torch.zeros_like(padded[0])
         a, b, c = self.size
         for z in self.starts(padded.shape[1], a):
             for y in self.starts(padded.shape[2], b):
@@ -197,7 +196,7 @@ class WholeVolume(nn.Module):
     def one(self, volume: torch.Tensor) -> torch.Tensor:
         """Map (C, z, y, x) to (labels, z, y, x)."""
         image, brain, box = self.steps(volume)
-        result = torch.zeros([self.labels] + list(volume.shape[1:]), device=volume.device)
+        result = torch.zeros_like(volume[:1]).repeat(self.labels, 1, 1, 1)
         result[0] = 1.0
         if bool(brain.any()):
             found = self.predictor(image, brain) * brain
