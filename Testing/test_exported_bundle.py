@@ -19,8 +19,7 @@ from test_bundle_run import METADATA, find_targets
 from volume_models import write_volume_model
 
 from scripted_models.bundle import load_model
-from scripted_models.bundle.exporters.monai_bundle import inference_of
-from scripted_models.bundle.exporters.torchscript_steps import steps_of
+from scripted_models.bundle.exporters.bundle_for_monai import inference_of
 from scripted_models.bundle.exporters.traced_network import traced
 from scripted_models.bundle.exporters.whole_volume import whole_volume
 from scripted_models.cases.discovery import find_cases
@@ -35,6 +34,7 @@ from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.preprocessing import build_preprocessing, preprocess
 from scripted_models.transforms.region_thresholds import decide_labels
 from scripted_models.transforms.steps import read_preprocessing
+from scripted_models.transforms.torchscript_steps import script_steps
 
 # What MONAI Label's loader and MONAI Deploy's operator do with a bundle; the first argument names
 # the transforms that are done elsewhere. Both programs read and write files themselves.
@@ -191,7 +191,7 @@ class TestSteps:
         image[2] = 0  # missing
         stated = read_preprocessing([{"step": "mark_brain"}, *steps])
         expected = preprocess(build_preprocessing(stated), image.copy(), missing=["t2"])
-        scripted = torch.jit.script(steps_of(stated))
+        scripted = torch.jit.script(script_steps(stated))
         found, brain, box = scripted(torch.from_numpy(image))
         np.testing.assert_allclose(found.numpy(), expected["image"], rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(brain.numpy(), expected["brain"])
@@ -199,7 +199,7 @@ class TestSteps:
 
     def test_n4_is_refused(self):
         with pytest.raises(ModelError, match="'n4'"):
-            steps_of(read_preprocessing([{"step": "mark_brain"}, {"step": "n4"}]))
+            script_steps(read_preprocessing([{"step": "mark_brain"}, {"step": "n4"}]))
 
 
 class TestDecision:

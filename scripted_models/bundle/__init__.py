@@ -51,7 +51,7 @@ from scripted_models.bundle.registry import (
 )
 
 if TYPE_CHECKING:
-    from scripted_models.bundle.exporters.formats import export_model
+    from scripted_models.bundle.exporters.exported_model import export_model
     from scripted_models.bundle.weights import (
         Model,
         assemble_model,
@@ -96,17 +96,16 @@ __all__ = [
     "verify_files",
     "write_model",
 ]
-_WEIGHTS, _EXPORTERS = "scripted_models.bundle.weights", "scripted_models.bundle.exporters.formats"
 _WITH_TORCH = {
     **dict.fromkeys(
-        ("Model", "assemble_model", "load_model", "stored_type", "write_model"), _WEIGHTS
+        ("Model", "assemble_model", "load_model", "stored_type", "write_model"), "weights"
     ),
-    "export_model": _EXPORTERS,
+    "export_model": "exporters.exported_model",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs PyTorch when it is first asked for."""
     if name in _WITH_TORCH:
-        return getattr(import_module(_WITH_TORCH[name]), name)
+        return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from scripted_models.bundle.exporters.torchscript_steps import Steps, steps_of
 from scripted_models.bundle.exporters.traced_network import TracedNetwork
 from scripted_models.bundle.weights import Model
 from scripted_models.networks.slice_network import PLANES, SliceNetwork
+from scripted_models.transforms.torchscript_steps import ScriptSteps, script_steps
 from scripted_models.transforms.volume_networks import (
     OUR_AXES,
     NetworkOutputs,
@@ -189,7 +189,7 @@ class WholeVolume(nn.Module):
         labels: how many there are.
     """
 
-    def __init__(self, steps: Steps, predictor: nn.Module, labels: int):
+    def __init__(self, steps: ScriptSteps, predictor: nn.Module, labels: int):
         super().__init__()
         self.steps, self.predictor, self.labels = steps, predictor, labels
 
@@ -222,7 +222,7 @@ def whole_volume(model: Model, network: TracedNetwork) -> torch.jit.ScriptModule
         ModelError: a preprocessing step that PyTorch alone cannot take.
     """
     description = model.description
-    steps = steps_of(description.preprocessing)
+    steps = script_steps(description.preprocessing)
     window = description.sliding_window
     predictor: nn.Module
     if window is None:

@@ -1,6 +1,6 @@
 """An exported model: a folder with the network's file, what is said about it, and its terms.
 
-model.onnx or model.ts  the network; of a bundle the files that `monai_bundle` names
+model.onnx or model.ts  the network; of a bundle the files that `bundle_for_monai` names
 interface.json          what goes in and what comes out
 README.md               the model card; of a bundle docs/README.md
 LICENSE                 the terms of the weights
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from scripted_models.bundle.card import card_text
-from scripted_models.bundle.exporters import monai_bundle, onnx_file, torchscript_file
+from scripted_models.bundle.exporters import bundle_for_monai, onnx_file, torchscript_file
 from scripted_models.bundle.exporters.interface import FILE as INTERFACE
 from scripted_models.bundle.exporters.interface import Json, interface_of
 from scripted_models.bundle.exporters.traced_network import TracedNetwork, traced
@@ -84,9 +84,9 @@ def _write_network(kind: str, folder: Path, model: Model, network: TracedNetwork
 
 
 def _write_bundle(folder: Path, model: Model, network: TracedNetwork) -> None:
-    monai_bundle.write_bundle(folder, model, network)
+    bundle_for_monai.write_bundle(folder, model, network)
     (folder / "docs").mkdir()
-    use = monai_bundle.use_of(model)
+    use = bundle_for_monai.use_of(model)
     card = card_text(model.description, model.network, use)
     (folder / "docs" / "README.md").write_text(card, "utf-8")
 

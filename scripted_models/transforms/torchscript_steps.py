@@ -103,7 +103,7 @@ class Keep(nn.Module):
         return image[self.indices]
 
 
-class Steps(nn.Module):
+class ScriptSteps(nn.Module):
     """All steps; the volume is cut to the brain where the model does so.
 
     Args:
@@ -144,7 +144,7 @@ class Steps(nn.Module):
         return image, brain, box
 
 
-def steps_of(stated: Sequence[PreprocessingStep]) -> Steps:
+def script_steps(stated: Sequence[PreprocessingStep]) -> ScriptSteps:
     """Return the steps of a description.
 
     Raises:
@@ -158,7 +158,7 @@ def steps_of(stated: Sequence[PreprocessingStep]) -> Steps:
             margin, current = step.margin, after
         elif not isinstance(step, MarkBrain):
             current.append(_module_of(step))
-    return Steps(before, after, margin)
+    return ScriptSteps(before, after, margin)
 
 
 def _module_of(step: PreprocessingStep) -> nn.Module:

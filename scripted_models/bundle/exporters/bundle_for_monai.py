@@ -21,9 +21,8 @@ from scripted_models.bundle.exporters.traced_network import TracedNetwork
 from scripted_models.bundle.exporters.whole_volume import whole_volume
 from scripted_models.bundle.monai_files import RUNNER, bundle_facts, patch
 from scripted_models.bundle.weights import Model
-from scripted_models.labels import EDEMA, ENHANCING
 from scripted_models.sequences import SEQUENCES
-from scripted_models.transforms.region_thresholds import CORE_WITHOUT_ENHANCING, ESTIMATED_DICE
+from scripted_models.transforms.region_thresholds import ESTIMATED_DICE, decision_expression
 from scripted_models.transforms.steps import InsideBrain
 
 METADATA, INFERENCE = "configs/metadata.json", "configs/inference.json"
@@ -170,24 +169,12 @@ def inference_of(description: ModelDescription) -> Json:
 
 
 def _labels(description: ModelDescription) -> str:
-    """Return the decision as an expression of probabilities p (labels, x, y, z), for MONAI.
-
-    It says what `decide_labels` does. Where a probability is chosen in each image it is `HALF`.
-    """
-    known = list(description.known_labels)
-    if not description.decision:
-        return f"torch.tensor({known}, device=p.device)[p.argmax(0, keepdim=True)]"
+    """Return the decision as an expression of probabilities p (labels, x, y, z), for MONAI."""
     least = {
-        str(region): HALF if share == ESTIMATED_DICE else share
+        str(region): HALF if share == ESTIMATED_DICE else float(share)
         for region, share in description.decision.items()
     }
-    part = {label: f"p[{place}:{place + 1}]" for place, label in enumerate(known)}
-    inner = [label for label in CORE_WITHOUT_ENHANCING if label in known]
-    core = " + ".join(part[label] for label in (ENHANCING, *inner))
-    likelier = f"torch.where({part[inner[0]]} >= {part[inner[-1]]}, {inner[0]}, {inner[-1]})"
-    enhancing = f"torch.where({part[ENHANCING]} >= {least['ET']}, {ENHANCING}, {likelier})"
-    in_core = f"torch.where({core} >= {least['TC']}, {enhancing}, {EDEMA})"
-    return f"torch.where(1 - {part[0]} >= {least['WT']}, {in_core}, 0)"
+    return decision_expression(description.known_labels, least)
 
 
 def _compose(*transforms: Json) -> Json:
