@@ -11,6 +11,7 @@ import torch
 from model_fixtures import described, quick_model
 from phantom_fixtures import write_doll
 from torch import nn
+from volume_models import write_volume_model
 
 from scripted_models.bundle import load_model
 from scripted_models.bundle.exporters import onnx_file
@@ -89,6 +90,20 @@ class TestOnnx:
             d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim
         ]
         assert sizes == ["batch", 4, "y", "x"]
+
+    def test_a_network_of_volumes_in_its_own_order_of_axes(self, tmp_path):
+        onnx = pytest.importorskip("onnx")
+        folder, _ = write_volume_model(tmp_path / "model")
+        assert export(folder, "onnx", tmp_path / "m") == 0
+        stated = json.loads((tmp_path / "m" / "interface.json").read_text("utf-8"))
+        assert stated["input"]["channels"] == ["t1c", "t1", "t2", "flair"]
+        assert stated["input"]["axes"] == ["batch", "channel", "x", "y", "z"]
+        assert stated["output"]["channels"] == ["TC", "WT", "ET"]
+        assert stated["output"]["probabilities"] == "sigmoid"
+        assert stated["volume"]["sliding_window"]["size"] == [24, 32, 12]
+        graph = onnx.load_model(tmp_path / "m" / "model.onnx").graph
+        sizes = [d.dim_param or d.dim_value for d in graph.output[0].type.tensor_type.shape.dim]
+        assert sizes == ["batch", 3, "x", "y", "z"]
 
     def test_without_the_package_it_is_one_sentence(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(onnx_file, "find_spec", lambda name: None)

@@ -28,7 +28,8 @@ def test_onnx_gives_the_same_logits_and_labels_at_another_size(name, tmp_path):
         (2 if graph.any_size else 1, network.input_channels, *size),
         generator=torch.Generator().manual_seed(9),
     )
-    write_onnx(tmp_path / "model.onnx", graph, {})
+    axes = ["batch", "channel", *"zyx"[-network.dimensions :]]
+    write_onnx(tmp_path / "model.onnx", graph, {"input": {"axes": axes}})
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     (found,) = session.run(None, {INPUT: image.numpy()})
     with torch.no_grad():

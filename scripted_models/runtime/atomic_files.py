@@ -235,7 +235,7 @@ def _held(folder: Path) -> ResourceError:
 def _not_writable(folder: Path, error: OSError) -> ResourceError:
     return ResourceError(
         path=folder,
-        found=f"a folder that cannot be written ({error.strerror})",
+        found=f"a folder that cannot be written ({error.strerror or error})",
         expected="one for results",
         action="choose another --output",
     )

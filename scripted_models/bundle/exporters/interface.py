@@ -9,17 +9,12 @@ from scripted_models.bundle.weights import Model
 from scripted_models.labels import LABELS
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.typed_tables import as_table
+from scripted_models.transforms.volume_networks import OUR_AXES
 
 FILE = "interface.json"
 INPUT, OUTPUT = "image", "logits"
-PIXEL_AXES = ("z", "y", "x")
 
 Json = dict[str, Any]
-
-
-def axes_of(dimensions: int) -> tuple[str, ...]:
-    """Return the names of the axes of an image, those of its pixels last."""
-    return ("batch", "channel", *PIXEL_AXES[-dimensions:])
 
 
 def interface_of(model: Model, network: TracedNetwork, file: str) -> Json:
@@ -68,7 +63,7 @@ def interface_of(model: Model, network: TracedNetwork, file: str) -> Json:
 def _axes(model: Model) -> tuple[str, ...]:
     """Return the names of the axes; a network of volumes may have them in another order."""
     window = model.description.sliding_window
-    return ("batch", "channel", *window.axes) if window else axes_of(model.network.dimensions)
+    return ("batch", "channel", *(window.axes if window else OUR_AXES[1:]))
 
 
 def _title(model: Model) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from scripted_models.bundle.exporters.interface import INPUT, OUTPUT, Json, axes_of
+from scripted_models.bundle.exporters.interface import INPUT, OUTPUT, Json
 from scripted_models.bundle.exporters.traced_network import TracedNetwork
 from scripted_models.errors import ResourceError
 
@@ -42,7 +42,7 @@ def write_onnx(path: Path, network: TracedNetwork, interface: Json) -> None:
     Args:
         path: of the file.
         network: its input is called `INPUT`, its output `OUTPUT`.
-        interface: stays in the file, too, as its property 'interface'.
+        interface: table of `interface_of`; it stays in the file, too, as its property 'interface'.
 
     Raises:
         ResourceError: the package `onnx` is not there.
@@ -50,9 +50,8 @@ def write_onnx(path: Path, network: TracedNetwork, interface: Json) -> None:
     require_onnx()
     import onnx
 
-    names = {place: name for place, name in enumerate(axes_of(network.example.dim() - 2))}
-    del names[1]  # channels
-    free = names if network.any_size else {}
+    axes = enumerate(interface["input"]["axes"])
+    free = {place: name for place, name in axes if network.any_size and name != "channel"}
     by_trace: dict[str, Any] = {"dynamo": False} if _has_another_exporter() else {}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that exporters change
