@@ -19,6 +19,7 @@ from test_bundle_run import METADATA, find_targets
 from volume_models import write_volume_model
 
 from scripted_models.bundle import load_model
+from scripted_models.bundle.exporters import whole_volume as whole_volume_module
 from scripted_models.bundle.exporters.bundle_for_monai import inference_of
 from scripted_models.bundle.exporters.traced_network import traced
 from scripted_models.bundle.exporters.whole_volume import whole_volume
@@ -161,6 +162,13 @@ class TestWholeVolume:
     def test_slices_of_a_network_without_padding(self, phantom_folder):
         self.agrees(load_model("TwoPathCNN"), phantom_folder)
 
+    def test_settings_that_are_not_known_are_refused(self, tmp_path, monkeypatch):
+        folder, _ = write_volume_model(tmp_path / "m", sliding_window=WINDOWS)
+        monkeypatch.setattr(whole_volume_module, "WINDOW_SETTINGS", {"size", "overlap", "axes"})
+        model = load_model(str(folder))
+        with pytest.raises(ModelError, match="'mirror'"):
+            whole_volume(model, traced(model.network))
+
     def agrees(self, model, phantom_folder):
         images = read_on_one_grid(find_cases(phantom_folder)[0])
         seen = prepare(images, model)
@@ -188,6 +196,7 @@ class TestSteps:
         image = np.zeros((4, 9, 10, 11), np.float32)
         image[:, 2:8, 3:9, 1:10] = rng.normal(100, 30, (4, 6, 6, 9))
         image[1, 3, 4] = 0  # inside of the brain
+        image[:, 5, 6, 5] = 0  # a hole
         image[2] = 0  # missing
         stated = read_preprocessing([{"step": "mark_brain"}, *steps])
         expected = preprocess(build_preprocessing(stated), image.copy(), missing=["t2"])

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from scripted_models.errors import ModelError
+from scripted_models.runtime.typed_tables import as_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.preprocessing import LEAST_DEVIATION
 from scripted_models.transforms.steps import (
@@ -20,6 +21,8 @@ from scripted_models.transforms.steps import (
     PreprocessingStep,
     Standardize,
 )
+
+SETTINGS = {"step", "lower", "upper", "region", "offset", "voxels", "names", "order"}
 
 
 class Clip(nn.Module):
@@ -148,7 +151,7 @@ def script_steps(stated: Sequence[PreprocessingStep]) -> ScriptSteps:
     """Return the steps of a description.
 
     Raises:
-        ModelError: one that TorchScript cannot take.
+        ModelError: a step or a setting that is not known here.
     """
     before: list[nn.Module] = []
     after: list[nn.Module] = []
@@ -162,11 +165,13 @@ def script_steps(stated: Sequence[PreprocessingStep]) -> ScriptSteps:
 
 
 def _module_of(step: PreprocessingStep) -> nn.Module:
-    if isinstance(step, ClipPercentiles):
+    """Return a step; what is not known here must have its default."""
+    known = set(as_table(step)) <= SETTINGS
+    if known and isinstance(step, ClipPercentiles):
         return Clip(step.lower, step.upper, step.region == "brain")
-    if isinstance(step, Standardize):
+    if known and isinstance(step, Standardize):
         return Standard(step.voxels, step.offset)
-    if isinstance(step, KeepSequences):
+    if known and isinstance(step, KeepSequences):
         indices = [SEQUENCES.index(name) for name in step.names]
         return Keep(indices if step.order == "stated" else sorted(indices))
     raise ModelError(

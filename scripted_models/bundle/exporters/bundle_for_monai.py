@@ -21,6 +21,8 @@ from scripted_models.bundle.exporters.traced_network import TracedNetwork
 from scripted_models.bundle.exporters.whole_volume import whole_volume
 from scripted_models.bundle.monai_files import RUNNER, bundle_facts, patch
 from scripted_models.bundle.weights import Model
+from scripted_models.errors import ModelError
+from scripted_models.labels import REGIONS
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.region_thresholds import ESTIMATED_DICE, decision_expression
 from scripted_models.transforms.steps import InsideBrain
@@ -42,7 +44,7 @@ def write_bundle(folder: Path, model: Model, network: TracedNetwork) -> None:
         network: its network, traced.
 
     Raises:
-        ModelError: a preprocessing step that PyTorch alone cannot take.
+        ModelError: a step, windows or regions that a bundle cannot have.
     """
     whole = whole_volume(model, network)
     configs = {METADATA: _metadata(model), INFERENCE: inference_of(model.description)}
@@ -174,6 +176,12 @@ def _labels(description: ModelDescription) -> str:
         str(region): HALF if share == ESTIMATED_DICE else float(share)
         for region, share in description.decision.items()
     }
+    if others := sorted(set(least) - set(REGIONS)):
+        raise ModelError(
+            found=f"a decision on {', '.join(others)}",
+            expected=f"one on {', '.join(REGIONS)}",
+            action="export the network itself with --format torchscript or onnx",
+        )
     return decision_expression(description.known_labels, least)
 
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from scripted_models.bundle.card import card_text
@@ -30,7 +29,10 @@ _FILES: dict[str, tuple[str, Callable[[Path, TracedNetwork, Json], None]]] = {
     "onnx": (onnx_file.FILE, onnx_file.write_onnx),
     "torchscript": (torchscript_file.FILE, torchscript_file.write_torchscript),
 }
-FORMATS = (*_FILES, BUNDLE)
+_USE = """## This folder
+
+`{file}` holds the network alone. What goes in and what comes out, and all steps before and after
+it, says `{interface}`."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def export_model(name_or_path: str, kind: str, output: Path) -> Exported:
 
     Args:
         name_or_path: of the model, see `load_model`; its files are verified first.
-        kind: one of `FORMATS`.
+        kind: 'onnx', 'torchscript' or 'bundle'.
         output: folder to be made.
 
     Raises:
@@ -65,29 +67,28 @@ def export_model(name_or_path: str, kind: str, output: Path) -> Exported:
         model = load_model(name_or_path, task="brains" if kind == BUNDLE else None)
         window = model.description.sliding_window
         network = traced(model.network, window.size if window else ())
-        (_write_bundle if kind == BUNDLE else partial(_write_network, kind))(folder, model, network)
+        if kind == BUNDLE:
+            _write_bundle(folder, model, network)
+        else:
+            _write_network(folder, kind, model, network)
         (folder / TERMS).write_text(_terms(model), "utf-8")
         checksums = _checksums(folder)
     return Exported(output, checksums)
 
 
-def _write_network(kind: str, folder: Path, model: Model, network: TracedNetwork) -> None:
+def _write_network(folder: Path, kind: str, model: Model, network: TracedNetwork) -> None:
     file, write = _FILES[kind]
     interface = interface_of(model, network, file)
     write(folder / file, network, interface)
     (folder / INTERFACE).write_text(json.dumps(interface, indent=2) + "\n", "utf-8")
-    use = (
-        f"## This folder\n\n`{file}` holds the network alone. What goes in and what comes out, and "
-    )
-    use += f"all steps before and after it, say `{INTERFACE}`."
+    use = _USE.format(file=file, interface=INTERFACE)
     (folder / "README.md").write_text(card_text(model.description, model.network, use), "utf-8")
 
 
 def _write_bundle(folder: Path, model: Model, network: TracedNetwork) -> None:
     bundle_for_monai.write_bundle(folder, model, network)
     (folder / "docs").mkdir()
-    use = bundle_for_monai.use_of(model)
-    card = card_text(model.description, model.network, use)
+    card = card_text(model.description, model.network, bundle_for_monai.use_of(model))
     (folder / "docs" / "README.md").write_text(card, "utf-8")
 
 

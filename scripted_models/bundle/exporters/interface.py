@@ -1,12 +1,12 @@
 """What goes into an exported network and what comes out, as a table beside its file."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from scripted_models import __version__
 from scripted_models.bundle.exporters.traced_network import TracedNetwork
 from scripted_models.bundle.monai_files import channel_names
 from scripted_models.bundle.weights import Model
-from scripted_models.labels import LABELS
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.transforms.volume_networks import OUR_AXES
@@ -27,7 +27,6 @@ def interface_of(model: Model, network: TracedNetwork, file: str) -> Json:
     """
     description, built = model.description, model.network
     outputs = description.network_outputs
-    named = outputs.order if outputs.kind == "regions" else map(_title(model), outputs.order)
     low, high = built.margins
     return {
         "file": file,
@@ -45,13 +44,14 @@ def interface_of(model: Model, network: TracedNetwork, file: str) -> Json:
             "axes": list(_axes(model)),
             **_size(network),
             "channels": channel_names(description, built),
+            **_optional(description.needs_one_of),
         },
         "output": {
             "name": OUTPUT,
             "type": "float32",
             "axes": list(_axes(model)),
             "pixels_less": {"low": low, "high": high},
-            "channels": list(map(str, named)),
+            "channels": _output_names(model),
             "probabilities": "sigmoid" if outputs.kind == "regions" else "softmax over channel",
         },
         "volume": _volume(model),
@@ -66,9 +66,12 @@ def _axes(model: Model) -> tuple[str, ...]:
     return ("batch", "channel", *(window.axes if window else OUR_AXES[1:]))
 
 
-def _title(model: Model) -> Any:
-    names = LABELS if model.description.task == "brains" else model.description.labels
-    return lambda label: f"{label} {names[int(label)]}"
+def _output_names(model: Model) -> list[str]:
+    """Return regions, or labels with their names, in the order of the outputs."""
+    outputs, labels = model.description.network_outputs, model.description.labels
+    if outputs.kind == "regions":
+        return list(map(str, outputs.order))
+    return [f"{label} {labels[int(label)]}" for label in outputs.order]
 
 
 def _size(network: TracedNetwork) -> Json:
@@ -91,37 +94,38 @@ def _volume(model: Model) -> Json:
                 "the weighted mean of the logits counts, and the mean over the mirrored forms."
             ],
         }
-    low, high = network.margins
-    around = "Beyond the first and the last slice these are repeated."
     return {
         "planes": list(network.planes),
         "slice_step": network.slice_step,
         "neighboring_slices": network.context_slices,
-        "how": [
-            "Slices of each plane are cut from the preprocessed volume (z, y, x): axial (y, x), "
-            "coronal (z, x), sagittal (z, y).",
-            *([around] if network.context_slices else []),
-            *(
-                [
-                    f"Each slice is padded with zeros, {low} pixels before and {high} after along "
-                    "both axes, so that every pixel gets a result."
-                ]
-                if low or high
-                else []
-            ),
-            *(
-                [
-                    f"Of the slices that hold brain one of {network.slice_step} is computed, and "
-                    "the last one; the probabilities of those between are interpolated."
-                ]
-                if network.slice_step > 1
-                else []
-            ),
-            *(
-                ["The mean of the probabilities of the planes counts."]
-                if len(network.planes) > 1
-                else []
-            ),
-            "Outside of the brain everything is background.",
-        ],
+        "how": _ways_of_slices(network),
     }
+
+
+def _optional(one_of: Sequence[str]) -> Json:
+    """Return what is said of missing sequences."""
+    return {"missing_sequence": "0 everywhere", "needs_one_of": list(one_of)} if one_of else {}
+
+
+def _ways_of_slices(network: SliceNetwork) -> list[str]:
+    """Return sentences on how slices are cut and joined."""
+    low, high = network.margins
+    ways = [
+        "Slices of each plane are cut from the preprocessed volume (z, y, x): axial (y, x), "
+        "coronal (z, x), sagittal (z, y)."
+    ]
+    if network.context_slices:
+        ways.append("Beyond the first and the last slice these are repeated.")
+    if low or high:
+        ways.append(
+            f"Each slice is padded with zeros, {low} pixels before and {high} after along both "
+            "axes, so that every pixel gets a result."
+        )
+    if network.slice_step > 1:
+        ways.append(
+            f"Of the slices that hold brain one of {network.slice_step} is computed, and the last "
+            "one; the probabilities of those between are interpolated."
+        )
+    if len(network.planes) > 1:
+        ways.append("The mean of the probabilities of the planes counts.")
+    return [*ways, "Outside of the brain everything is background."]

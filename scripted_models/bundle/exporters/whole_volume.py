@@ -13,7 +13,10 @@ from torch.nn import functional as F
 
 from scripted_models.bundle.exporters.traced_network import TracedNetwork
 from scripted_models.bundle.weights import Model
+from scripted_models.errors import ModelError
+from scripted_models.labels import REGIONS
 from scripted_models.networks.slice_network import PLANES, SliceNetwork
+from scripted_models.runtime.typed_tables import as_table
 from scripted_models.transforms.torchscript_steps import ScriptSteps, script_steps
 from scripted_models.transforms.volume_networks import (
     OUR_AXES,
@@ -23,6 +26,7 @@ from scripted_models.transforms.volume_networks import (
 )
 
 LEAST_SIDE = 16  # as `inference.volume` has it
+WINDOW_SETTINGS = {"size", "overlap", "weights", "sigma", "axes", "mirror"}  # known here
 
 
 class Slices(nn.Module):
@@ -219,7 +223,7 @@ def whole_volume(model: Model, network: TracedNetwork) -> torch.jit.ScriptModule
         network: its network, traced.
 
     Raises:
-        ModelError: a preprocessing step that PyTorch alone cannot take.
+        ModelError: a step, windows or regions that are not known here.
     """
     description = model.description
     steps = script_steps(description.preprocessing)
@@ -228,7 +232,21 @@ def whole_volume(model: Model, network: TracedNetwork) -> torch.jit.ScriptModule
     if window is None:
         predictor = Slices(network.graph, model.slice_network)
     else:
+        _require_known(window, description.network_outputs)
         predictor = Windows(network.graph, window, description.network_outputs)
     whole = WholeVolume(steps, predictor, len(description.known_labels)).eval()
     scripted: torch.jit.ScriptModule = torch.jit.script(whole)
     return scripted
+
+
+def _require_known(window: SlidingWindow, outputs: NetworkOutputs) -> None:
+    """Raise ModelError for settings that differ from their defaults and would be passed over."""
+    unknown = sorted(set(as_table(window)) - WINDOW_SETTINGS)
+    if isinstance(outputs, RegionOutputs):
+        unknown += sorted(set(outputs.order) - set(REGIONS))
+    if unknown:
+        raise ModelError(
+            found=f"a network of volumes with {', '.join(map(repr, unknown))}",
+            expected="windows and regions that a bundle can have",
+            action="export the network itself with --format torchscript or onnx",
+        )
