@@ -155,6 +155,13 @@ class TestCases:
         assert "2 of 3 cases" in told
         assert [path.name for path in (output / "labelsTr").iterdir()] == [f"{name}.nii.gz"]
 
+    def test_labels_that_do_not_tell_all_regions(self, tmp_path, output, capsys):
+        words, sign, _ = YEARS["BraTS2021_00001"]
+        write_case(tmp_path / "in", "BraTS2021_00001", words, sign, {1: 1, 2: 2})
+        assert export(tmp_path / "in", output, "--coding", "brats2012") == 2
+        assert "labels that tell WT and TC only" in capsys.readouterr().err
+        assert not output.exists()
+
     def test_nothing_is_left_where_nothing_can_train(self, tmp_path, output, capsys):
         words, sign, meant = YEARS["BraTS2021_00001"]
         write_case(tmp_path / "in", "BraTS2021_00001", words, sign, meant, truth=False)

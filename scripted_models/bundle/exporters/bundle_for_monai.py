@@ -119,6 +119,7 @@ def inference_of(description: ModelDescription) -> Json:
                 keys="image",
                 pixdim=[mm or -1 for mm in space.spacing_xyz_mm],
                 mode="bilinear",
+                scale_extent=True,  # from edge to edge, as `TrainingSpace` does
             ),
             _step("EnsureTyped", keys="image", dtype="$torch.float32"),
         ),
