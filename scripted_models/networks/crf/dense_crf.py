@@ -47,7 +47,12 @@ class DenseCRF(nn.Module):
 
     Raises:
         ValueError: a setting out of its range, or an unknown backend or normalization.
+
+    Attributes:
+        untraceable: why no trace of it serves another image.
     """
+
+    untraceable = "the filters of its CRF are made anew for the size and the values of each image"
 
     def __init__(
         self,
