@@ -33,6 +33,7 @@ class Adopted:
         source: paper.
         dimensions: that it is offered in.
         needs: package that it computes with, beside MONAI's own.
+        one_size: see `SegmentationNetwork`.
     """
 
     monai: str
@@ -40,6 +41,7 @@ class Adopted:
     source: str
     dimensions: tuple[int, ...] = (2, 3)
     needs: str = ""
+    one_size: bool = False
 
 
 _WIDTHS, _HALVINGS = (16, 32, 64, 128, 256), (2, 2, 2, 2)
@@ -87,6 +89,7 @@ ADOPTED = {
         "Hatamizadeh et al. 2022, BrainLes (MONAI), normalizes over the image",
         dimensions=(3,),
         needs="einops",
+        one_size=True,  # windows of attention are smaller in small images
     ),
 }
 
@@ -134,6 +137,7 @@ class MonaiVolumeNetwork(PaddedVolumeNetwork):
         trunk = _build(monai, 3, in_channels, num_classes, arguments)
         footprint = _footprint(trunk, monai, 3, arguments)
         super().__init__(trunk, footprint, in_channels, num_classes)
+        self.one_size = monai in ADOPTED and ADOPTED[monai].one_size
 
 
 def _footprint(
