@@ -28,7 +28,7 @@ from scripted_models.images.checks import MAX_BRAIN_ML, STOP, Examined, voxel_fi
 from scripted_models.images.training_space import resample
 from scripted_models.images.volume_files import read_volume, write_labels, write_volume
 from scripted_models.images.voxel_facts import look_at
-from scripted_models.labels import CODINGS, NUM_CLASSES
+from scripted_models.labels import CODINGS, LABELS
 from scripted_models.runtime.atomic_files import BEGUN, only_writer
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.sequences import SEQUENCES
@@ -194,7 +194,7 @@ def _labels_on(grid: Grid, volume: Volume, title: str) -> tuple[np.ndarray, bool
     """
     if isinstance(volume, tuple):
         labels, own = volume
-        if labels.size and not (labels == np.clip(labels, 0, NUM_CLASSES - 1).astype(int)).all():
+        if labels.size and not (labels == np.clip(labels, 0, max(LABELS)).astype(int)).all():
             raise InputError(
                 found=f"values from {labels.min():g} to {labels.max():g} in {title}",
                 expected="the labels 0 to 4",

@@ -30,7 +30,7 @@ class LabelMap:
     """A label map as internal labels.
 
     Attributes:
-        labels: uint8 (z, y, x), 0-4.
+        labels: uint8 (z, y, x), 0-5.
         grid: where it lies.
         coding: that its file has.
         stated: the coding was stated by a file or an option, and not only implied.

@@ -28,6 +28,7 @@ _CODES = {  # of the terminology: type, or type with modifier
     "SCT^79654002": "edema",
     "NCIt^C81175": "non-enhancing",
     "NCIt^C113842": "enhancing",
+    "SCT^112633009": "resection cavity",
     "SCT^86049000": "whole tumor",
     "SCT^4147007": "tumor core",
 }
@@ -121,7 +122,7 @@ def decode_segments(path: Path, segments: Sequence[Segment]) -> tuple[np.ndarray
     """Read a segmentation of 3D Slicer as internal labels.
 
     Returns:
-        uint8 array (z, y, x) with values 0-4, and its grid.
+        uint8 array (z, y, x) with values 0-5, and its grid.
 
     Raises:
         InputError: a segment that is not known has voxels, voxels are in no segment, or segments

@@ -14,7 +14,7 @@ from scripted_models.errors import InputError
 from scripted_models.follow_up.visit_source import Moment, Told, VisitSource
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.volume_files import read_channel, read_volume
-from scripted_models.labels import CODINGS, known_regions
+from scripted_models.labels import CODINGS, TUMOR_LABELS, known_regions
 from scripted_models.preparation.brain_extraction import brain_of, on_zero, shown_part
 from scripted_models.preparation.needs import REFERENCES, is_stripped
 from scripted_models.preparation.prepared_files import BRAIN_MASK
@@ -83,7 +83,7 @@ def read_visit(source: VisitSource) -> Visit:
     notes = [source.moment.doubt] if source.moment.doubt else []
     notes += [f"{source.name}: {note}." for note in found.notes]
     known = (report or {}).get("known_labels")
-    labels = tuple(known) if isinstance(known, list) else tuple(range(5))
+    labels = tuple(known) if isinstance(known, list) else tuple(TUMOR_LABELS)
     regions = tuple(r for r in known_regions(labels) if r in found.coding.regions)
     image, sequence, why = _image(source, report or {}, found.grid)
     if why:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from scripted_models.labels import LABELS
+from scripted_models.labels import CAVITY, LABELS, region_mask
 from scripted_models.pictures.panels import (
     LABEL_COLORS,
     View,
@@ -81,7 +81,7 @@ class Painter:
         whole = np.broadcast_to(labels, self.case.brain.shape)
         caption = ""
         if self.case.truth is not None:
-            found, true = labels > 0, self.case.truth[z] > 0
+            found, true = (region_mask(m, "WT") for m in (labels, self.case.truth[z]))
             dice = 2 * np.sum(found & true) / max(1, found.sum() + true.sum())
             caption = f"Dice {dice:.2f}"
         return Cell(self.overlay("flair", whole, "axial", z), title, caption)
@@ -123,7 +123,7 @@ def draw_rows(rows: Sequence[Row], title: str, note: str = "") -> Figure:
                 _draw_cell(figure, cell, box, sheet.scale, with_title=gap > _GAP_IN)
         upper -= height
     _write_title(figure, title, sheet)
-    _write_legend(figure, note, sheet)
+    _write_legend(figure, _shown_labels(rows), note, sheet)
     return figure
 
 
@@ -184,12 +184,20 @@ def _write_title(figure: Figure, title: str, sheet: _Sheet) -> None:
     figure.text(*place, title, va="top", fontsize=size, fontweight="bold", color=INK)
 
 
-def _write_legend(figure: Figure, note: str, sheet: _Sheet) -> None:
+def _shown_labels(rows: Sequence[Row]) -> list[int]:
+    """Return the labels of the tumor, and the cavity where its outline is drawn."""
+    cells = [cell.pixels for row in rows for cell in row.cells if cell]
+    cavity = any((pixels == LABEL_COLORS[CAVITY]).all(axis=-1).any() for pixels in cells)
+    return [label for label in LABEL_COLORS if label != CAVITY or cavity]
+
+
+def _write_legend(figure: Figure, labels: Sequence[int], note: str, sheet: _Sheet) -> None:
     """Write the colors of the labels, and the note below them."""
     left = _LEFT_IN / sheet.width
     keys = [
         Patch(color=(red / 255, green / 255, blue / 255), label=LABELS[label])
         for label, (red, green, blue) in LABEL_COLORS.items()
+        if label in labels
     ]
     figure.legend(
         handles=keys,

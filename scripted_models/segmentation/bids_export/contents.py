@@ -13,7 +13,7 @@ from scripted_models.segmentation.bids_export.names import WORKING, DerivativeNa
 from scripted_models.segmentation.outputs import label_table
 from scripted_models.segmentation.result import Segmentation
 
-ABBREVIATIONS = {0: "BG", 1: "NCR", 2: "ED", 3: "NET", 4: "ET"}
+ABBREVIATIONS = {0: "BG", 1: "NCR", 2: "ED", 3: "NET", 4: "ET", 5: "RC"}
 _BACKGROUND, _LESION = 0, 7  # in the table of labels that BIDS has for all
 LABEL_COLUMNS: Mapping[str, Mapping[str, object]] = {
     "index": {"Description": "value in the label map", **INTEGER},
