@@ -44,6 +44,7 @@ class LabelCoding:
         merged_necrosis: label 1 holds necrosis and non-enhancing tumor together.
         note: one sentence about what the mapping loses.
         regions: regions of the tumor that the coding can tell apart.
+        tells_cavity: it can tell the resection cavity.
     """
 
     name: str
@@ -52,11 +53,12 @@ class LabelCoding:
     merged_necrosis: bool = False
     note: str = ""
     regions: tuple[str, ...] = tuple(REGIONS)
+    tells_cavity: bool = False
 
     @property
     def scored(self) -> tuple[str, ...]:
         """The regions, and 'RC' where the coding tells a cavity."""
-        return (*self.regions, RC) if CAVITY in self.to_internal.values() else self.regions
+        return (*self.regions, RC) if self.tells_cavity else self.regions
 
 
 _STANDS_FOR = {1: 3, 3: 1}  # BraTS 2017 and later: one label for necrosis and non-enhancing tumor
@@ -68,7 +70,7 @@ _TWO_REGIONS = ("WT", "TC")
 CODINGS: dict[str, LabelCoding] = {
     coding.name: coding
     for coding in (
-        LabelCoding("internal", _OWN, _OWN),
+        LabelCoding("internal", _OWN, _OWN, tells_cavity=True),
         LabelCoding("brats2013", _IDENTITY, _IDENTITY, note="labels 0-4 of BRATS 2013-2016"),
         LabelCoding(
             "brats2012",
@@ -97,6 +99,7 @@ CODINGS: dict[str, LabelCoding] = {
             {0: 0, 1: 1, 2: 2, 3: 1, 4: 3, 5: 4},
             True,
             MERGED_NOTE + "; 4 is the resection cavity, which no region of the tumor holds",
+            tells_cavity=True,
         ),
         LabelCoding(
             "brats2024ped",
@@ -183,7 +186,7 @@ def require_numbers(labels: Iterable[int], coding: LabelCoding) -> None:
         fitting = [known.name for known in writable if missing <= set(known.from_internal)]
         raise InputError(
             found=f"the label coding '{coding.name}', which has no number for "
-            f"{listed([LABELS[label] for label in sorted(missing)])}",
+            f"the label {listed([LABELS[label] for label in sorted(missing)])}",
             expected="one for every label of the model",
             action=f"choose {' or '.join(fitting)}",
         )

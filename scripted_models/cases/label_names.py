@@ -133,7 +133,8 @@ def coding_of(meanings: Mapping[int, Meaning], name: str, whole: bool = False) -
         table = {value: NECROSIS if m == NON_ENHANCING else m for value, m in table.items()}
     regions = told_regions(meanings.values(), whole)
     table = {BACKGROUND: BACKGROUND, **table}
-    coding = LabelCoding(name, table, {}, merged, MERGED_NOTE if merged else "", regions)
+    note, cavity = MERGED_NOTE if merged else "", _CAVITY in meanings.values()
+    coding = LabelCoding(name, table, {}, merged, note, regions, cavity)
     same = (known for known in CODINGS.values() if _is_same(known, coding))
     return next(same, coding)
 

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 import scripted_models
 from scripted_models.cases.case import Case
 from scripted_models.cases.label_maps import LabelMap, read_labels
+from scripted_models.cases.mask_folders import first_file
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confusion import ConfusionMatrix
 from scripted_models.evaluation.exchanged_labels import IMPLIED_NOTE, SeenLabels
@@ -151,7 +152,7 @@ def evaluate_folders(
     Args:
         predictions: folder with `<case>/segmentation.nii.gz` (in the coding that the report.json
             beside it states, else internal labels) or with flat label maps `<case>.nii.gz`,
-            `<case>_seg.mha`, `<case>.seg.nrrd` and so on.
+            `<case>_seg.mha`, `<case>.seg.nrrd` and so on, or with a folder of masks for each case.
         truth: BraTS folder as `find_cases` reads it, or a flat folder of label maps.
         output: folder of the reports, made when absent; None writes nothing.
         truth_coding: overrides what the naming of the truth says; needed for flat label maps whose
@@ -191,7 +192,8 @@ def evaluate_folders(
         voxels += counted
         codings += [("Ground truth", pair[0].coding), ("Predictions", pair[1].coding)]
         seen.add(*pair)
-        doubts = label_map_doubts(case.truth, found[case.name])
+        files = [first_file(path) for path in (case.truth, found[case.name]) if path]
+        doubts = label_map_doubts(files[0], files[-1])
         warnings += [*pair[0].notes, *pair[1].notes, *doubts]
         if on_case:
             on_case(done, len(cases), case.name)

@@ -278,12 +278,13 @@ def _preparation(segmentation: Segmentation) -> dict[str, object]:
 
 
 def _identity(model: Model) -> dict[str, str]:
-    """Return what tells a model from others; of one of another program also its own file."""
-    origin = model.description.origin
+    """Return what tells a model from others, what it is for, and of a foreign one its own file."""
+    origin, stage = model.description.origin, model.description.made_for
     return {
         "name": model.name,
         "weights_sha256": model.checksum,
         "method_sha256": model.method_checksum,
+        **({"made_for": stage} if stage else {}),
         **({"imported_from": origin.format, "imported_sha256": origin.sha256} if origin else {}),
     }
 

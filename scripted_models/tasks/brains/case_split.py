@@ -10,7 +10,7 @@ from scripted_models.cases.ignored_files import tell_ignored
 from scripted_models.cases.patient_table import patient_warnings, patients_of, some
 from scripted_models.cases.patients import split_patients
 from scripted_models.errors import InputError
-from scripted_models.labels import CODINGS, RC
+from scripted_models.labels import CODINGS
 from scripted_models.training.experiment_config import DataConfig, Experiment
 
 _MOST_NAMES = 5  # of cases, in one sentence
@@ -140,7 +140,7 @@ def _cavity_notes(cases: Sequence[Case]) -> Iterator[str]:
     """Say of how many cases a resection cavity is not learned, where their coding has one."""
     codings = [case.truth_coding() for case in cases]
     own = CODINGS["internal"]  # of all cases that are stored here, with a cavity or without
-    if count := sum(RC in c.scored for c in codings if c is not None and c is not own):
+    if count := sum(c.tells_cavity for c in codings if c is not None and c is not own):
         yield (
             f"The ground truth of {count} cases may hold a resection cavity. It trains as "
             "background: networks that are trained here do not tell it."
