@@ -103,6 +103,7 @@ class TestScores:
         assert rows["WT"]["dice"] == rows["TC"]["dice"] == rows["ET"]["dice"] == 1
         assert rows["WT"]["truth_ml"] == pytest.approx(64 * 2 / 1000)
         assert "RC is the resection cavity, scored by itself" in " ".join(found.notes)
+        assert "RC: Dice 0.857" in (tmp_path / "out" / "comparison.md").read_text("utf-8")
         assert "RC" in (tmp_path / "out" / "metrics.csv").read_text("utf-8")
         iu = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))["voxels"]["iu"]
         assert iu["resection cavity"] == pytest.approx(6 / 8)
@@ -120,7 +121,7 @@ class TestScores:
         name = "BraTS-GLI-00005-000"
         found = self.folders(tmp_path, name, in_2023)
         assert list(found.cases[name]) == ["WT", "TC", "ET"]
-        assert "no number: it counts as background" in " ".join(found.notes)
+        assert "no number for it, so it counts as background" in " ".join(found.notes)
         assert found.voxels.summary["pixel_accuracy"] == 1
 
     def test_training_says_that_it_does_not_learn_it(self, tmp_path):

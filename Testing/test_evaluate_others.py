@@ -90,7 +90,7 @@ class TestNnunet:
         )
         found = evaluate_folders(tmp_path / "model", tmp_path / "truth", None)
         assert list(found.cases["BraTS-GLI-00005-100"]) == ["WT", "TC", "ET"]
-        assert "The ground truth hold" in " ".join(found.notes)
+        assert "There is a resection cavity in the ground truth." in " ".join(found.notes)
 
 
 class TestSubmissions:

@@ -36,6 +36,7 @@ from scripted_models.evaluation.pairing import (
 from scripted_models.evaluation.paper_tables import escaped, markdown_beside_paper
 from scripted_models.evaluation.score_notes import (
     cavity_notes,
+    cavity_scores,
     coding_notes,
     empty_notes,
     lesion_notes,
@@ -230,7 +231,11 @@ def comparison_table(evaluation: Evaluation) -> str:
 def comparison_notes(evaluation: Evaluation) -> list[str]:
     """Return the sentences that belong below the comparison: notes, scores of voxels, warnings."""
     lesion_wise = lesion_notes(evaluation.cases) if evaluation.is_lesion_wise else []
-    notes = (*voxel_notes(evaluation.voxels), *lesion_wise)
+    notes = (
+        *cavity_scores(evaluation.mean),
+        *voxel_notes(evaluation.voxels),
+        *lesion_wise,
+    )
     return [*evaluation.notes, *notes, *evaluation.warnings]
 
 

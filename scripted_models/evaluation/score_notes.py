@@ -40,8 +40,19 @@ def cavity_notes(
     if CAVITY in truth:
         whose, other = other, whose
     return [
-        f"The {whose} hold a resection cavity, for which the coding of the {other} has no number: "
-        "it counts as background and has no scores."
+        f"There is a resection cavity in the {whose}. The coding of the {other} has no number for "
+        "it, so it counts as background and has no scores."
+    ]
+
+
+def cavity_scores(mean: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the mean scores of the cavity, which no table of the papers has, as a sentence."""
+    row = mean.get(RC)
+    if row is None:
+        return []
+    return [
+        f"{RC}: Dice {row['dice']:.3f}, sensitivity {row['sensitivity']:.3f}, "
+        f"PPV {row['ppv']:.3f}, HD95 {row['hd95_mm']:.1f} mm."
     ]
 
 
