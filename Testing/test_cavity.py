@@ -7,15 +7,22 @@ import pytest
 import torch
 from follow_fixtures import GRID as FOLLOW_GRID
 from follow_fixtures import balls, write_result
+from model_fixtures import described
 
+from scripted_models.bundle.card import card_text
+from scripted_models.bundle.importers.answers import Answers, Understood
+from scripted_models.bundle.importers.foreign_words import outputs_of
+from scripted_models.bundle.importers.stage import stage_of
 from scripted_models.cases.case import Case
 from scripted_models.cli import main
+from scripted_models.errors import ModelError
 from scripted_models.evaluation.folder_scores import evaluate_folders
 from scripted_models.geometry import Grid
 from scripted_models.images.volume_files import write_labels
 from scripted_models.inference.label_probabilities import label_probabilities
 from scripted_models.labels import CODINGS
 from scripted_models.measurement.lesions import find_lesions
+from scripted_models.networks import build_network
 from scripted_models.segmentation.quality_estimate import estimated_dice, result_problems
 from scripted_models.tasks.brains.case_split import _cavity_notes
 from scripted_models.transforms.region_thresholds import decide_labels
@@ -149,3 +156,46 @@ def test_visits_tell_the_cavity_beside_the_volumes(tmp_path):
     ]
     assert len(set(facts["regions"]["WT"]["values_ml"])) == 1
     assert "Resection cavity (mL)" in (tmp_path / "out" / "follow.html").read_text("utf-8")
+
+
+class TestImport:
+    @pytest.mark.parametrize(
+        "names", [("WT", "TC", "ET", "RC"), ("resection cavity", "TC", "WT", "ET")]
+    )
+    def test_outputs_of_regions(self, names):
+        found = outputs_of(names, 4, True, Answers(), Understood())
+        assert found.labels == (0, 1, 2, 4, 5)
+        assert len(found.over_cavity) == (0 if names[-1] == "RC" else 3)
+
+    def test_outputs_of_labels(self):
+        names = ("background", "NETC", "SNFH", "ET", "RC")
+        assert outputs_of(names, 5, False, Answers(), Understood()).order == (0, 1, 2, 4, 5)
+
+    @pytest.mark.parametrize("names", [("WT",), ("WT", "TC"), ("WT", "ET", "RC")])
+    def test_regions_of_which_no_label_follows(self, names):
+        with pytest.raises(ModelError, match="no label would be true; choose a model with all"):
+            outputs_of(names, len(names), True, Answers(), Understood())
+
+    @pytest.mark.parametrize(
+        ("facts", "stage"),
+        [
+            ("tumor subregions based on BraTS 2018 data", "before operation"),
+            ("Dataset137_BraTS2021", "before operation"),
+            ("Dataset501_BraTS2024_GLI", "after operation"),
+            ("a post-treatment cohort", "after operation"),
+            ("Dataset501_BraTS2024_SSA", None),
+            ("BraTS 2023 and BraTS 2024", None),
+            ("BraTS2023-MET", None),
+            ("Task01_BrainTumour, BRATS 2016 and 2017", None),
+            ("", None),
+        ],
+    )
+    def test_when_the_scans_were_made_follows_from_words_alone(self, facts, stage):
+        outputs = RegionOutputs(order=("WT", "TC", "ET"))
+        assert stage_of(outputs, facts, Understood()) == stage
+        with_cavity = RegionOutputs(order=("WT", "TC", "ET", "RC"))
+        assert stage_of(with_cavity, facts, Understood()) == "after operation"
+
+    def test_the_card_says_it(self):
+        said = card_text(described(made_for=None), build_network("ThresholdBaseline"))
+        assert "before or after an operation is not stated; it does not tell a resection" in said
