@@ -323,7 +323,7 @@ class BrainTumorSegTest(ScriptedLoadableModuleTest):
         node = import_segmentation(
             slicer.mrmlScene, phantom.labels, phantom.grid, "Phantom", volumes["t1c"]
         )
-        for entry in SEGMENTS:
+        for entry in SEGMENTS[:4]:  # a phantom has no resection cavity
             array = slicer.util.arrayFromSegmentBinaryLabelmap(node, entry.segment_id)
             assert int(array.sum()) == int((phantom.labels == entry.labels[0]).sum())
 

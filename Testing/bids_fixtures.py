@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from scripted_models.cli import main
 from scripted_models.inference import choose_device
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, TUMOR_LABELS
 from scripted_models.segmentation.bids_export.derivative_description import PROGRAM
 from scripted_models.segmentation.raw_cases import AUTOMATIC
 from scripted_models.segmentation.result import Segmentation
@@ -108,11 +108,13 @@ def segmented_set(root):
     return root
 
 
-def made(labels, grid, known=tuple(LABELS)):
+def made(labels, grid, known=tuple(TUMOR_LABELS)):
     """A segmentation with these labels."""
     return Segmentation(
         labels=labels,
-        probabilities=np.eye(5, dtype=np.float32)[labels].transpose(3, 0, 1, 2)[list(known)],
+        probabilities=np.eye(len(LABELS), dtype=np.float32)[labels].transpose(3, 0, 1, 2)[
+            list(known)
+        ],
         known_labels=known,
         grid=grid,
         volumes={"t1c": np.ones(labels.shape, np.float32)},

@@ -193,7 +193,7 @@ def write_images(root: Path, pattern: str, words="t1 t1c t2 flair") -> None:
 
 
 def values_of(coding: str | None) -> np.ndarray:
-    return np.resize(digits(MEANINGS[coding or "internal"][0]), SHAPE)
+    return np.resize(digits(MEANINGS[coding or "brats2013"][0]), SHAPE)
 
 
 def plant(root: Path, layout: Layout) -> Path:

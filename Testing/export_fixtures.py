@@ -15,7 +15,7 @@ from scripted_models.segmentation.dicom_export.exported_files import (
 from scripted_models.segmentation.dicom_export.segmentation_object import segmentation_object
 from scripted_models.segmentation.dicom_export.source_images import source_headers
 
-KNOWN = (0, 1, 2, 3, 4)
+KNOWN = (0, 1, 2, 3, 4, 5)
 SHAPE = (12, 6, 8)  # z, y, x; frames end with a byte, which ITK's reader needs
 IMAGE = np.arange(np.prod(SHAPE), dtype=np.uint16).reshape(SHAPE)
 MODEL = Algorithm("made", "1.2", "ab" * 32, "cd" * 32)

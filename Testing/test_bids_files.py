@@ -187,6 +187,14 @@ class TestTables:
         if name != "msd":  # which joins other labels
             np.testing.assert_array_equal(read_back(path), expected)
 
+    def test_a_cavity(self, write):
+        labels = np.where(LABEL_MAP == 3, 5, LABEL_MAP)
+        path = write(labels, OutputOptions(CODINGS["brats2024"]), known=(0, 1, 2, 4, 5))
+        row = rows_of(path.with_name(path.name.replace(".nii.gz", ".tsv")))[-1]
+        told = [row[key] for key in ("index", "name", "abbreviation", "mapping")]
+        assert told == ["4", "resection cavity", "RC", "n/a"]
+        np.testing.assert_array_equal(read_back(path), labels)
+
     def test_a_model_with_fewer_labels(self, write):
         path = write(np.where(LABEL_MAP == 3, 2, LABEL_MAP), known=(0, 1, 2, 4))
         rows = rows_of(path.with_name(path.name.replace(".nii.gz", ".tsv")))

@@ -228,9 +228,10 @@ def test_other_volumes_are_refused(change, tmp_path):
 @pytest.mark.parametrize(
     ("labels", "grid", "words"),
     [
-        (np.full(GRID.shape_zyx, 5), GRID, "values from 5 to 5"),
-        (np.full(GRID.shape_zyx, 1.5), GRID, "the labels 0 to 4"),
-        (np.full(GRID.shape_zyx, -1), GRID, "the labels 0 to 4"),
+        (np.full(GRID.shape_zyx, 6), GRID, "values from 6 to 6"),
+        (np.full(GRID.shape_zyx, 5), GRID, "a resection cavity in the corrected labels, expected"),
+        (np.full(GRID.shape_zyx, 1.5), GRID, "the labels 0 to 5"),
+        (np.full(GRID.shape_zyx, -1), GRID, "the labels 0 to 5"),
         (np.ones(GRID.shape_zyx, np.uint8), Grid(GRID.size_xyz, origin_lps_mm=(99, 0, 0)), "mL of"),
     ],
 )

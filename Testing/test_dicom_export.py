@@ -130,7 +130,7 @@ def test_segments_have_names_codes_colors_and_what_made_them(tmp_path):
         assert "weights_sha256=" + "ab" * 32 in algorithm.AlgorithmParameters
         lab = highdicom.color.CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue)
         assert np.abs(np.subtract(lab.to_rgb(), part.color_rgb)).max() <= 1
-    assert len({segment.TrackingUID for segment in made.SegmentSequence}) == 4
+    assert len({segment.TrackingUID for segment in made.SegmentSequence}) == 5
 
 
 def frame_uid(series):
@@ -147,12 +147,12 @@ def test_labels_that_a_model_does_not_know_are_no_segments(tmp_path, known):
     assert np.array_equal(labels_of(seg, series.grid, known), labels)
 
 
-@pytest.mark.parametrize("present", [(), (4,), (1, 2)])
+@pytest.mark.parametrize("present", [(), (4,), (1, 2), (5,)])
 def test_labels_that_do_not_occur_are_segments_without_voxels(tmp_path, present):
     series = series_in(tmp_path / "in")
     labels = some_labels(labels=(0, *present)) if present else np.zeros(SHAPE, np.uint8)
     seg, sr = export(tmp_path / "out", series, labels)
-    assert len(pydicom.dcmread(seg).SegmentSequence) == 4
+    assert len(pydicom.dcmread(seg).SegmentSequence) == 5
     assert {f.segment for f in frames_of(seg) if f.mask.any()} == set(present)
     for part in LABEL_PARTS:
         volume = number_of(groups_of(sr)[part.name]["Volume"][0])[0]
@@ -221,7 +221,7 @@ class TestReport:
     def test_highdicom_finds_the_groups(self, exported):
         report = highdicom.sr.srread(exported[2][1])
         content = report.content
-        assert len(content.get_volumetric_roi_measurement_groups()) == 4
+        assert len(content.get_volumetric_roi_measurement_groups()) == 5
         assert len(content.get_image_measurement_groups()) == 3 + 2
 
 

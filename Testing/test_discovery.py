@@ -185,7 +185,7 @@ def test_truths_that_cannot_be_read(root):
     (case,) = find_cases(plant(root, LAYOUTS["loose"]))
     with pytest.raises(InputError, match=r"does not tell the label coding.*--coding"):
         case.read_truth()
-    assert np.array_equal(case.read_truth(CODINGS["brats2013"])[0], values_of("internal"))
+    assert np.array_equal(case.read_truth(CODINGS["brats2013"])[0], values_of("brats2013"))
     with pytest.raises(InputError, match=r"found the label\(s\) 3, .*'brats2021'"):
         case.read_truth(CODINGS["brats2021"])
     (root / "patient/seg.nii.gz").unlink()

@@ -20,7 +20,7 @@ def test_voxels_of_all_cases_are_scored_as_voc_scores_pixels(tmp_path):
     predicted[2, 2:4, 3:5] = 3
     write_labels(predictions / NAMES[1] / "segmentation.nii.gz", predicted, GRID)
     result = evaluate_folders(predictions, truth, output)
-    expected = np.zeros((5, 5), int)
+    expected = np.zeros((6, 6), int)
     for ours in (tumor(), predicted):
         for t, p in zip(tumor().ravel(), np.where(ours == 3, 1, ours).ravel(), strict=True):
             expected[t, p] += 1

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from scipy.ndimage import binary_fill_holes
 from scripted_models.bundle.importers.answers import Understood
 from scripted_models.bundle.registry import import_model
 from scripted_models.cli import main
+from scripted_models.errors import ModelError
 
 pytest.importorskip("dynamic_network_architectures")
 FILES = ("t1", "t1ce", "t2", "flair")
@@ -100,16 +102,37 @@ class TestGolden:
         source = write_folder(nnunet(LABELS_2024, nnunet_checkpoint(network)), tmp_path / "m")
         assert main(["models", "--import", str(source), "--name", "mine"]) == 0
         said = capsys.readouterr().out
-        assert "outputs: background, necrosis, edema, enhancing, background" in said
-        assert "the resection cavity is no label here and becomes background" in said
+        assert "outputs: background, necrosis, edema, enhancing, resection cavity" in said
+        assert "made for: after operation (it knows the resection cavity)" in said
         case = write_doll(tmp_path / "cases", 1)
         logits, brain = theirs(case, network, 5)
         logits[:, ~np.isfinite(logits).all(axis=0)] = 0
         shares = torch.as_tensor(logits).softmax(0).numpy()
-        joined = np.stack([shares[0] + shares[4], shares[1], shares[2], shares[3]])
-        expected = np.array([0, 1, 2, 4])[joined.argmax(axis=0)] * brain
-        assert len(np.unique(expected)) > 2
-        assert np.mean(ours(case, tmp_path) == expected) >= 0.999
+        expected = np.array([0, 1, 2, 4, 5])[shares.argmax(axis=0)] * brain
+        assert {4, 5} <= set(np.unique(expected))
+        found = ours(case, tmp_path)
+        assert np.mean(found == expected) >= 0.999
+        self.check_cavity(case, tmp_path, found)
+
+    def check_cavity(self, case, tmp_path, found):
+        """The cavity stands beside the regions of the tumor, in all that is written."""
+        folder = tmp_path / "out" / case.name
+        report = json.loads((folder / "report.json").read_text("utf-8"))
+        assert report["known_labels"] == [0, 1, 2, 4, 5]
+        assert report["labels"]["5"] == "resection cavity"
+        ml = report["volumes_ml"]
+        assert ml["resection cavity"] == pytest.approx(np.sum(found == 5) / 1000, abs=1e-3)
+        assert ml["WT"] == pytest.approx(np.isin(found, (1, 2, 4)).sum() / 1000, abs=1e-3)
+        assert ml["TC"] == pytest.approx(np.isin(found, (1, 4)).sum() / 1000, abs=1e-3)
+        assert "RC" in report["estimated_dice"]
+        command = ["segment", str(case), "--model", "mine", "--progress", "none", "--output"]
+        assert main([*command, str(tmp_path / "b"), "--coding", "brats2021"]) == 2
+        assert not (tmp_path / "b").exists()
+        wanted = [str(tmp_path / "c"), "--coding", "brats2024", "--probabilities"]
+        assert main([*command, *wanted]) == 0
+        coded = sitk.ReadImage(str(tmp_path / "c" / case.name / "segmentation.nii.gz"))
+        assert np.array_equal(sitk.GetArrayFromImage(coded) == 4, found == 5)
+        assert (tmp_path / "c" / case.name / "probability_resection_cavity.nii.gz").is_file()
 
 
 class TestForms:
@@ -153,8 +176,28 @@ class TestForms:
         }
         dataset = {**REGIONS, "labels": names, "regions_class_order": [2, 1, 3, 4]}
         description, said = self.imported(tmp_path, dataset=dataset, outputs=4)
-        assert description.network_outputs.order == ("WT", "TC", "ET")
-        assert "is not used" in said
+        assert description.network_outputs.order == ("WT", "TC", "ET", "RC")
+        assert description.known_labels == (0, 1, 2, 4, 5)
+        assert set(description.decision) == {"WT", "TC", "ET", "RC"}
+        assert "outputs: WT, TC, ET, RC (sigmoid)" in said
+        assert description.made_for == "after operation"
+
+    def test_a_cavity_inside_of_the_whole_tumor_must_be_written_last(self, home, tmp_path):
+        names = {
+            **{"background": 0, "cavity": [4], "whole tumor": [1, 2, 3, 4]},
+            **{"tumor core": [1, 3], "enhancing tumor": [3]},
+        }
+        dataset = {**REGIONS, "labels": names, "regions_class_order": [4, 2, 1, 3]}
+        with pytest.raises(ModelError, match="a resection cavity inside of the whole tumor"):
+            self.imported(tmp_path, dataset=dataset, outputs=4)
+
+    def test_regions_of_which_no_label_follows(self, home, tmp_path):
+        names = {"background": 0, "whole tumor": [1, 2], "tumor core": [2]}
+        dataset = {**REGIONS, "labels": names, "regions_class_order": [1, 2]}
+        with pytest.raises(
+            ModelError, match=r"tells WT and TC and not ET.*whole tumor alone is no"
+        ):
+            self.imported(tmp_path, dataset=dataset, outputs=2)
 
     def test_several_folds(self, home, tmp_path, capsys):
         other = nnunet_checkpoint(nnunet_network(3, seed=1))

@@ -8,8 +8,7 @@ from scripted_models.cases.label_names import Meaning, coding_of, meaning_of
 
 # What a name means: label, or region with the label of what is in no smaller region; * merged.
 NAMES = {
-    "0": "background|Background|bg|Resection cavity|RC|resection cavity (RC)|surgical cavity|brain|"
-    "normal brain|Ventricles|CSF|no tumor|healthy tissue",
+    "0": "background|Background|bg|brain|normal brain|Ventricles|CSF|no tumor|healthy tissue",
     "1": "necrosis|Necrotic|NCR|necrotic core|necrotic tumor core|Necrotic tumor core (NCR)|tumour "
     "necrosis|Necrosis_1|cyst|cystic component (CC)|Necrotic/cystic core|1 - necrosis|NCR/ECM",
     "1*": "NCR/NET|NCR_NET|NCR & NET|ncr+net|necrotic and non-enhancing tumor core|NETC|"
@@ -21,11 +20,12 @@ NAMES = {
     "solid non-enhancing tumor|unenhanced tumor|non-contrast-enhancing tumor",
     "4": "enhancing|ET|Enhancing tumor|enhancing tumour|GD-enhancing tumor (ET)|contrast-enhancing|"
     "Enhancement|AT|active tumor|enhancing core|ENHANCING_TUMOR|EnhancingTumor|Enhancing Lesion",
+    "5": "Resection cavity|RC|resection cavity (RC)|surgical cavity|post-op cavity|Cavity",
     "WT": "whole tumor|Whole tumor region|WT|complete tumour|whole_tumor|Whole Tumor (WT)|tumor",
     "TC": "tumor core|TC|Tumour core|core|tumor core region|Tumor Core (TC)",
     "ET": "enhancing tumor region|Enhancing region",
-    "": "Segment_1|label1|foo|residual tumor|necrosis and edema|enhancing tumor and edema|1||hippo|"
-    "infiltrating tumor|tumor bed|T1|enhancing (edema)|not edema at all",
+    "": "Segment_1|label1|foo|residual tumor|hole|necrosis and edema|enhancing tumor and edema|1||"
+    "hippo|infiltrating tumor|tumor bed|T1|enhancing (edema)|not edema at all",
 }
 ROWS = [(name, meaning) for meaning, names in NAMES.items() for name in names.split("|")]
 REGION_LABEL = {"WT": 2, "TC": 1, "ET": 4}
@@ -64,7 +64,7 @@ def test_known_tables_are_known_codings():
     assert coding(v1="edema", v2="non-enhancing tumor", v3="enhancing tumour").name == "msd"
     assert coding(v1="NCR/NET", v2="ED", v4="ET").name == "brats2021"
     assert coding(v1="NCR", v2="ED", v3="ET").name == "brats2023"
-    assert coding(v1="necrosis", v2="edema", v3="NET", v4="ET").name == "internal"
+    assert coding(v1="necrosis", v2="edema", v3="NET", v4="ET").name == "brats2013"
 
 
 def test_regions_that_a_table_tells():

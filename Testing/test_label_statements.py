@@ -141,7 +141,7 @@ TABLES = {  # of dataset.json -> labels of the values 0, 1, 2, 3
     "0124": {"background": 0, "NCR": 1, "ED": 2, "ET": 3},
     "0214": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
     "0412": {"background": 0, "ET": 1, "NCR/NET": 2, "oedema": 3},
-    "02140": {"0": "bg", "1": "SNFH", "2": "NETC", "3": "ET", "4": "RC"},
+    "02145": {"0": "bg", "1": "SNFH", "2": "NETC", "3": "ET", "4": "RC"},
     "0214 ": {"background": 0, "whole tumor": [1, 2, 3], "tumor core": [2, 3], "ET": [3]},
     "0124 ": {"background": 0, "whole tumor": [1, 2, 3], "tumor core": [1, 3], "ET": 3},
 }

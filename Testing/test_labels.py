@@ -20,24 +20,25 @@ from scripted_models.labels import (
 )
 
 # Values of the data sets, and below each what it means: 0 nothing, 1 necrosis, 2 edema,
-# 3 non-enhancing, 4 enhancing tumor.
+# 3 non-enhancing, 4 enhancing tumor, 5 resection cavity.
 MEANINGS = {
-    "internal": ("01234", "01234"),
+    "internal": ("012345", "012345"),
     "brats2013": ("01234", "01234"),
     "brats2012": ("012", "024"),
     "brats2012sim": ("0123456", "0000240"),
     "brats2021": ("0124", "0124"),
     "brats2023": ("0123", "0124"),
-    "brats2024": ("01234", "01240"),
+    "brats2024": ("01234", "01245"),
     "brats2024ped": ("01234", "04312"),
     "msd": ("0123", "0214"),
     "atropos": ("01234567", "00001234"),
 }
-WRITTEN = {  # what internal labels 0-4 become in the codings that can be written
-    "internal": "01234",
+WRITTEN = {  # what internal labels 0-4, or 0-5, become in the codings that can be written
+    "internal": "012345",
     "brats2013": "01234",
     "brats2021": "01214",
     "brats2023": "01213",
+    "brats2024": "012134",
     "msd": "02123",
 }
 label_maps = st_numpy.arrays(
@@ -114,7 +115,7 @@ def test_empty_and_one_voxel_maps():
 
 @pytest.mark.parametrize("coding", WRITTEN)
 def test_encode_table(coding):
-    written = encode_labels(np.arange(5, dtype=np.uint8), CODINGS[coding])
+    written = encode_labels(np.arange(len(WRITTEN[coding]), dtype=np.uint8), CODINGS[coding])
     assert written.dtype == np.uint8
     assert np.array_equal(written, digits(WRITTEN[coding]))
 
@@ -143,11 +144,28 @@ def test_codings_that_lose_too_much_are_not_written(coding):
     assert all(name in str(caught.value) for name in WRITTEN)
 
 
-@pytest.mark.parametrize("labels", [[0, 5], [255], [-1, 2]])
+@pytest.mark.parametrize("labels", [[0, 6], [255], [-1, 2]])
 @pytest.mark.parametrize("coding", ["internal", "brats2021", "brats2012"])
 def test_encode_refuses_labels_out_of_range(labels, coding):
-    with pytest.raises(ValueError, match="only 0-4 are internal"):
+    with pytest.raises(ValueError, match="only 0-5 are internal"):
         encode_labels(np.array(labels, np.int16), CODINGS[coding])
+
+
+@pytest.mark.parametrize("coding", ["brats2013", "brats2021", "brats2023", "msd"])
+def test_a_cavity_is_not_written_where_no_number_means_it(coding):
+    with pytest.raises(InputError, match="no number for the label resection cavity") as caught:
+        encode_labels(np.array([0, 5], np.uint8), CODINGS[coding])
+    assert "choose internal or brats2024" in str(caught.value)
+
+
+def test_the_cavity_belongs_to_no_region_of_the_tumor():
+    labels = np.arange(6)
+    assert not any(region_mask(labels, region)[5] for region in REGIONS)
+    assert np.flatnonzero(region_mask(labels, "RC")).tolist() == [5]
+    assert {name for name, coding in CODINGS.items() if "RC" in coding.scored} == {
+        "internal",
+        "brats2024",
+    }
 
 
 def test_regions_of_the_paper():
@@ -155,7 +173,7 @@ def test_regions_of_the_paper():
     assert region_mask(labels, "WT").tolist() == [False, True, True, True, True]
     assert region_mask(labels, "TC").tolist() == [False, True, False, True, True]
     assert region_mask(labels, "ET").tolist() == [False, False, False, False, True]
-    assert list(LABELS) == [0, 1, 2, 3, 4]
+    assert list(LABELS) == [0, 1, 2, 3, 4, 5]
     with pytest.raises(KeyError):
         region_mask(labels, "edema")
 

@@ -136,6 +136,7 @@ def test_name_tokens():
         ("BraTS-GLI-00005-099", "/x/a.nii.gz", "brats2023"),
         ("BraTS-GLI-00005-100", "/x/a.nii.gz", "brats2024"),
         ("BraTS-GLI-00005-000", "/BraTS2024-GLI/a.nii.gz", "brats2024"),
+        ("BraTS-GLI-00005-000", "/BraTS2024-BraTS-GLI-Data/a.nii.gz", "brats2024"),
         ("BraTS-MET-00001-000", "/BraTS2024-MET/a.nii.gz", "brats2023"),
         ("BraTS-PED-00001-000", "/BraTS2023-PED/a.nii.gz", "brats2023"),
         ("BraTS-PED-00001-000", "/BraTS-PEDs2024_Training/a.nii.gz", "brats2024ped"),

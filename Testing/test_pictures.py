@@ -5,9 +5,9 @@ import pytest
 import SimpleITK as sitk
 
 from scripted_models.errors import ResourceError
-from scripted_models.labels import LABELS
+from scripted_models.labels import CAVITY, LABELS
 from scripted_models.pictures.font import GLYPHS, draw_text, text_mask
-from scripted_models.pictures.panels import LABEL_COLORS, displayed_plane
+from scripted_models.pictures.panels import LABEL_COLORS, displayed_plane, tumor_of
 from scripted_models.pictures.render import (
     png_bytes,
     render_montage,
@@ -120,13 +120,26 @@ def _gutter_has(picture, text):
 
 class TestOverlay:
     def test_every_label_is_drawn_and_explained(self):
-        picture = render_overlay(blob(), nested_labels(), SPACING)
+        labels = nested_labels()
+        labels[:, :, 20:] = CAVITY
+        picture = render_overlay(blob(), labels, SPACING)
         assert picture.dtype == np.uint8
         assert picture.shape[2] == 3
         for label in LABEL_COLORS:
             seen = of_color(picture, label)
             assert seen[-40:].any(), "legend"
             assert seen[:-40].any(), "outline"
+
+    def test_a_cavity_is_in_the_legend_only_where_there_is_one(self):
+        assert not of_color(render_overlay(blob(), nested_labels(), SPACING), CAVITY).any()
+
+    def test_planes_are_those_of_the_tumor_and_not_of_the_cavity(self):
+        labels = nested_labels()
+        labels[0] = CAVITY
+        tumor = nested_labels() > 0
+        tumor[0] = False
+        assert np.array_equal(tumor_of([labels]), tumor)
+        assert np.array_equal(tumor_of([np.where(labels == CAVITY, labels, 0)]), labels == CAVITY)
 
     def test_colors_cover_the_labels_and_differ_for_the_color_blind(self):
         assert set(LABEL_COLORS) == set(LABELS) - {0}

@@ -77,7 +77,7 @@ def with_one_more(array):
 @pytest.mark.parametrize("regions", [False, True])
 def test_a_result_is_automatic_and_names_its_model(slicer_scene, regions):
     node, _reference = result(slicer_scene, regions=regions)
-    count = len(SEGMENTS) + len(REGION_SEGMENTS) * regions
+    count = len(SEGMENTS[:4]) + len(REGION_SEGMENTS) * regions
     assert kinds(node) == [AUTOMATIC] * count
     for index in range(count):
         segment = node.GetSegmentation().GetNthSegment(index)

@@ -96,7 +96,8 @@ class TestList:
         (entry,) = (entry for entry in model_list.list_models() if entry.name == name)
         assert (entry.folder, entry.user, entry.problem) == (SHIPPED / name, False, None)
         assert entry.card == (entry.folder / "docs" / "README.md").read_text(encoding="utf-8")
-        summary, trained_on, expected, score, seconds = entry.lines
+        summary, stage, trained_on, expected, score, seconds = entry.lines
+        assert stage.startswith("Made for: scans before an operation. A resection cavity is not")
         assert summary == entry.description.summary
         assert trained_on.startswith(f"Trained on: {cases}: BraTS 2013-2021 challenge data")
         assert expected.startswith("Expects: T1, T1c, T2 and FLAIR of one patient")
@@ -110,11 +111,14 @@ class TestList:
         seconds = {"CPU, 2 cores": 61.4, "GPU": 3}
         import_here(
             four_class_model(
-                tmp_path / "m", training=validated, scores={}, seconds_per_case=seconds
+                tmp_path / "m",
+                **{"training": validated, "scores": {}, "seconds_per_case": seconds},
+                made_for=None,
             )
         )
         entry = model_list.list_models()[-1]
-        trained_on, expected, score, seconds = entry.lines[-4:]
+        stage, trained_on, expected, score, seconds = entry.lines[-5:]
+        assert stage.endswith("which is not stated. It does not tell the resection cavity.")
         assert trained_on == "Trained on: 3 phantoms"
         assert "RAS orientation at 1 x 1 x 2.5 mm" in expected
         told = "WT 0.50, TC 0.25; validation cases of the training, no held-out ones"

@@ -32,6 +32,7 @@ from BrainTumorSegLib.segments import SEGMENTS  # noqa: E402
 from scripted_models.errors import InputError  # noqa: E402
 from scripted_models.geometry import Grid  # noqa: E402
 from scripted_models.images.volume_files import write_labels  # noqa: E402
+from scripted_models.labels import LABELS  # noqa: E402
 
 pytestmark = pytest.mark.slicer
 
@@ -42,6 +43,7 @@ def some_labels(shape=SHAPE):
     labels[3:7, 4:9, 4:10] = 3
     labels[4:6, 5:8, 5:9] = 4
     labels[4:6, 6, 6:8] = 1
+    labels[8:9, 3:11, 2:12] = 5
     return labels
 
 
@@ -50,16 +52,22 @@ def segment_array(node, segment_id, reference):
 
 
 @pytest.mark.parametrize("absent", [(), (3,), (1, 4), (1, 2, 3, 4)])
-def test_four_segments_with_exact_voxels(slicer_scene, absent):
+def test_five_segments_with_exact_voxels(slicer_scene, absent):
     matrix = oblique_matrix()
     reference = add_volume(slicer_scene, "T1c", linear_pattern(matrix, SHAPE), matrix)
     labels = some_labels()
     labels[np.isin(labels, absent)] = 0
     node = result_import.import_segmentation(
-        slicer_scene, labels, resampling.world_grid(reference), "Tumor", reference, {"a.b": "c"}
+        slicer_scene,
+        labels,
+        resampling.world_grid(reference),
+        "Tumor",
+        reference,
+        {"a.b": "c"},
+        known=tuple(LABELS),
     )
     segmentation = node.GetSegmentation()
-    assert segmentation.GetNumberOfSegments() == 4
+    assert segmentation.GetNumberOfSegments() == 5
     assert segmentation.GetNumberOfLayers() == 1
     for position, entry in enumerate(SEGMENTS):
         assert segmentation.GetNthSegmentID(position) == entry.segment_id
@@ -134,13 +142,15 @@ def test_save_and_reload_keeps_everything(slicer_scene, tmp_path):
     labels = some_labels()
     labels[labels == 3] = 0
     grid = resampling.world_grid(reference)
-    node = result_import.import_segmentation(slicer_scene, labels, grid, "Tumor", reference)
+    node = result_import.import_segmentation(
+        slicer_scene, labels, grid, "Tumor", reference, known=tuple(LABELS)
+    )
     file = str(tmp_path / "tumor.seg.nrrd")
     assert storage(slicer_scene, file).WriteData(node)
     again = slicer_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "again")
     assert storage(slicer_scene, file).ReadData(again)
     segmentation = again.GetSegmentation()
-    assert [segmentation.GetNthSegmentID(i) for i in range(4)] == [s.segment_id for s in SEGMENTS]
+    assert [segmentation.GetNthSegmentID(i) for i in range(5)] == [s.segment_id for s in SEGMENTS]
     for entry in SEGMENTS:
         segment = segmentation.GetSegment(entry.segment_id)
         assert segment.GetName() == entry.name
@@ -189,14 +199,17 @@ def test_segmentation_joins_the_study_of_its_reference(slicer_scene):
 def test_label_file_is_checked_before_the_scene_is_touched(slicer_scene, tmp_path):
     grid = resampling.ras_grid(oblique_matrix(), SHAPE[::-1])
     file = tmp_path / "labels.nii.gz"
-    write_labels(file, some_labels(), grid)
-    assert np.array_equal(result_import.read_labels(file, grid), some_labels())
+    labels = some_labels()
+    write_labels(file, labels, grid)
+    assert np.array_equal(result_import.read_labels(file, grid, tuple(LABELS)), labels)
+    with pytest.raises(InputError, match="expected labels of 0, 1, 2, 3, 4"):
+        result_import.read_labels(file, grid)  # of a model that knows no cavity
     shifted = Grid(grid.size_xyz, grid.spacing_xyz_mm, (0, 0, 0), grid.direction)
     with pytest.raises(InputError, match="origins"):
         result_import.read_labels(file, shifted)
-    sitk.WriteImage(grid.image_from(some_labels() + np.uint8(2)), str(file))
-    with pytest.raises(InputError, match="expected labels of 0, 1, 2, 3, 4"):
-        result_import.read_labels(file, grid)
+    sitk.WriteImage(grid.image_from(labels + np.uint8(2)), str(file))
+    with pytest.raises(InputError, match="expected labels of 0, 1, 2, 3, 4, 5"):
+        result_import.read_labels(file, grid, tuple(LABELS))
 
 
 def test_import_needs_no_logic_of_the_segmentations_module():

@@ -14,7 +14,7 @@ from scripted_models.bundle.weights import load_model
 from scripted_models.cases.case import Case
 from scripted_models.geometry import Grid
 from scripted_models.inference import choose_device
-from scripted_models.labels import LABELS, REGIONS, region_mask
+from scripted_models.labels import REGIONS, TUMOR_LABELS, region_mask
 from scripted_models.measurement.diameters import axial_diameters
 from scripted_models.measurement.lesions import find_lesions
 from scripted_models.measurement.volumes import measure
@@ -253,7 +253,7 @@ class TestMeasure:
 
     def test_labels_come_first_then_regions(self):
         rows = measure(self.labels, self.grid)
-        assert [row.name for row in rows] == [*list(LABELS.values())[1:], *REGIONS]
+        assert [row.name for row in rows] == [*list(TUMOR_LABELS.values())[1:], *REGIONS]
         for row, label in zip(rows, (1, 2, 3, 4), strict=False):
             assert row.voxels == np.count_nonzero(self.labels == label)
         for row in rows[4:]:
@@ -270,11 +270,11 @@ class TestMeasure:
 def written_report(labels, grid, folder, options=INTERNAL):
     """Report of a case with these labels, as `segment` writes it."""
     volumes = {sequence: np.ones(labels.shape, np.float32) for sequence in SEQUENCES}
-    probabilities = np.eye(len(LABELS), dtype=np.float32)[labels].transpose(3, 0, 1, 2)
+    probabilities = np.eye(len(TUMOR_LABELS), dtype=np.float32)[labels].transpose(3, 0, 1, 2)
     result = Segmentation(
         labels=labels,
         probabilities=probabilities,
-        known_labels=tuple(LABELS),
+        known_labels=tuple(TUMOR_LABELS),
         grid=grid,
         volumes=volumes,
         problems=(),

@@ -21,7 +21,7 @@ from scripted_models.bundle.weights import load_model, write_model
 from scripted_models.cli import main
 from scripted_models.errors import ModelError
 from scripted_models.images.volume_files import read_label_map
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, TUMOR_LABELS
 from scripted_models.networks import build_network
 from scripted_models.sequences import SEQUENCES
 
@@ -90,7 +90,9 @@ class TestBasic:
             assert key in metadata
         formats = metadata["network_data_format"]
         assert list(formats["inputs"]["image"]["channel_def"].values()) == list(SEQUENCES)
-        assert formats["outputs"]["pred"]["channel_def"] == {str(k): v for k, v in LABELS.items()}
+        assert formats["outputs"]["pred"]["channel_def"] == {
+            str(k): v for k, v in TUMOR_LABELS.items()
+        }
         assert (folder / "LICENSE").is_file()
 
     def test_monai_builds_the_network_from_the_bundle(self, folder):

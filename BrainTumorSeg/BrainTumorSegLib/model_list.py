@@ -10,7 +10,7 @@ from pathlib import Path
 from scripted_models.bundle import registry
 from scripted_models.bundle.description import ModelDescription, Region, TrainingRecord
 from scripted_models.errors import ModelError, Problem
-from scripted_models.labels import REGIONS
+from scripted_models.labels import CAVITY, REGIONS
 from scripted_models.sequences import TITLES
 
 from .translation import _
@@ -77,6 +77,7 @@ def entry_of(model: registry.StoredModel) -> ModelEntry:
 def _lines(stated: ModelDescription) -> Iterator[str]:
     if summary := stated.summary.strip():
         yield summary
+    yield _stage(stated)
     if cases := _trained_on(stated.training):
         yield _("Trained on: {cases}").format(cases=cases)
     yield _("Expects: {volumes}").format(volumes=_expected(stated))
@@ -84,6 +85,19 @@ def _lines(stated: ModelDescription) -> Iterator[str]:
         yield _("Dice: {score}").format(score=score)
     if stated.seconds_per_case:
         yield _("Time: {seconds}").format(seconds=_seconds(stated.seconds_per_case))
+
+
+def _stage(stated: ModelDescription) -> str:
+    """Say whether it is for scans before or after an operation, and whether it tells a cavity."""
+    if stated.made_for == "before operation":
+        return _("Made for: scans before an operation. A resection cavity is not known to it.")
+    if stated.made_for is None:
+        made_for = _("Made for: scans before or after an operation, which is not stated.")
+    else:
+        made_for = _("Made for: scans after an operation.")
+    if CAVITY in stated.labels:
+        return made_for + " " + _("It tells the resection cavity.")
+    return made_for + " " + _("It does not tell the resection cavity.")
 
 
 def _trained_on(training: TrainingRecord) -> str:

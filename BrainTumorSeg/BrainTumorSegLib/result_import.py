@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from scripted_models.errors import InputError, ScriptedModelsError
 from scripted_models.geometry import Grid
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, TUMOR_LABELS, name_in_files
 
 from .previous_result import keep_previous
 from .segmentation_node import fill_node, place_beside, show_surface, tumor_layers
@@ -78,11 +78,14 @@ def read_output(result: Mapping[str, Any], grid: Grid) -> Output:
     """
     try:
         report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
-        known = tuple(int(label) for label in report.get("known_labels", LABELS))
+        known = tuple(int(label) for label in report.get("known_labels", TUMOR_LABELS))
         file = Path(result["segmentation"])
         labels = read_labels(file, grid, known)
-        names = [LABELS[label] for label in known if label]
-        probabilities = {name: file.parent / f"probability_{name}.nii.gz" for name in names}
+        probabilities = {
+            LABELS[label]: file.parent / f"probability_{name_in_files(label)}.nii.gz"
+            for label in known
+            if label
+        }
         found = {name: path for name, path in probabilities.items() if path.is_file()}
         doubt = file.parent / "uncertainty.nii.gz"
         return Output(
@@ -99,7 +102,7 @@ def read_output(result: Mapping[str, Any], grid: Grid) -> Output:
         ) from error
 
 
-def read_labels(file: Path, grid: Grid, known: Sequence[int] = tuple(LABELS)) -> np.ndarray:
+def read_labels(file: Path, grid: Grid, known: Sequence[int] = tuple(TUMOR_LABELS)) -> np.ndarray:
     """Read a label map that was made for a grid.
 
     Args:
@@ -134,7 +137,7 @@ def import_segmentation(
     reference_node: VolumeNode = None,
     attributes: Mapping[str, str] | None = None,
     target: SegmentationNode = None,
-    known: Sequence[int] = tuple(LABELS),
+    known: Sequence[int] = tuple(TUMOR_LABELS),
     options: ResultOptions = SEGMENTS_ONLY,
 ) -> SegmentationNode:
     """Put a label map into the scene as a segmentation node.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from scripted_models.follow_up.visit_table import told_of
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, TUMOR_LABELS
 
 from .origins import patient_of, study_of
 from .resampling import parent_matrix
@@ -56,7 +56,8 @@ class SceneVisit:
     @property
     def notes(self) -> list[str]:
         """Sentences about it: where the date is from, what is missing."""
-        missing = [entry.name for entry in SEGMENTS if entry.labels[0] not in self.known]
+        expected = (entry for entry in SEGMENTS if entry.labels[0] in TUMOR_LABELS)
+        missing = [entry.name for entry in expected if entry.labels[0] not in self.known]
         said = [self.place, self.when.doubt]
         if self.when.day:
             source = _("The date is typed.") if self.when.source == "typed" else ""

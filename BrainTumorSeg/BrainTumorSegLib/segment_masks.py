@@ -10,7 +10,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from scripted_models.errors import InputError
 from scripted_models.geometry import Grid
-from scripted_models.labels import LABELS
+from scripted_models.labels import CAVITY, LABELS
 
 from .resampling import parent_matrix, ras_grid, ras_matrix
 from .segmentation_node import BINARY, TERMINOLOGY_TAG
@@ -137,9 +137,13 @@ def voxel_counts(node: SegmentationNode, labels: Sequence[int] = tuple(LABELS)) 
 
 
 def tumor_center_lps(node: SegmentationNode) -> np.ndarray | None:
-    """Return the mean place of the tumor's voxels in the world; None where there are none."""
+    """Return the mean place of the tumor's voxels in the world; None where there are none.
+
+    A resection cavity is no tumor.
+    """
     masks, grid = segment_masks(node)
-    tumor = np.any(list(masks.values()), axis=0)
+    own = [mask for label, mask in masks.items() if label != CAVITY]
+    tumor = np.any(own, axis=0) if own else np.zeros(grid.shape_zyx, bool)
     if not tumor.any():
         return None
     steps = np.argwhere(tumor).mean(axis=0)[::-1] * grid.spacing_xyz_mm

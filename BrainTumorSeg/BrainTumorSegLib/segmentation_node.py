@@ -14,7 +14,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from scripted_models.geometry import Grid
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, TUMOR_LABELS
 
 from .resampling import ras_matrix
 from .segments import BRAIN_SEGMENT, REGION_SEGMENTS, SEGMENTS, BrainSegment, TumorSegment
@@ -34,7 +34,10 @@ class SegmentLayer(NamedTuple):
 
 
 def tumor_layers(
-    labels: np.ndarray, grid: Grid, known: Sequence[int] = tuple(LABELS), regions: bool = False
+    labels: np.ndarray,
+    grid: Grid,
+    known: Sequence[int] = tuple(TUMOR_LABELS),
+    regions: bool = False,
 ) -> list[SegmentLayer]:
     """Return a segment for every tumor label that the model knows.
 

@@ -12,6 +12,7 @@ from scripted_models.bundle.description import (
     RegionScores,
     TrainingRecord,
 )
+from scripted_models.labels import CAVITY
 from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.transforms.region_thresholds import ESTIMATED_DICE
@@ -33,6 +34,7 @@ def card_text(
     parts = [
         f"# {description.name}",
         description.summary,
+        _stage(description),
         "Research only. Not a medical device; not for diagnosis or treatment.",
         "## Input and output",
         _inputs(description, network),
@@ -60,10 +62,24 @@ def card_text(
         *_time(description.seconds_per_case, description.memory_gib_per_case),
         *_failures(description.failures, description.dice_by_case),
         "## Limits",
-        description.limits or "Pre-operative glioma only; other diseases were never seen.",
+        description.limits or "Glioma only; other diseases were never seen.",
         use,
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _stage(description: ModelDescription) -> str:
+    """Say whether a model is for scans before or after an operation."""
+    if description.task != "brains":
+        return ""
+    knows = "it tells" if CAVITY in description.labels else "it does not tell"
+    if description.made_for == "before operation":
+        return "Made for scans before an operation; a resection cavity is not known to it."
+    if description.made_for == "after operation":
+        return f"Made for scans after an operation; {knows} the resection cavity."
+    return "Whether it is made for scans before or after an operation is not stated; " + (
+        f"{knows} a resection cavity."
+    )
 
 
 def _origin(origin: Origin | None) -> list[str]:

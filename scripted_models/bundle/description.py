@@ -26,7 +26,7 @@ from scripted_models.bundle.image_scales import ImageScale
 from scripted_models.bundle.model_folders import MAX_OTHER_BYTES, MODEL_JSON
 from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
-from scripted_models.labels import LABELS, REGIONS
+from scripted_models.labels import CAVITY, LABELS, RC, REGIONS
 from scripted_models.runtime.plain_files import read_bytes
 from scripted_models.runtime.structured_text import parse_json
 from scripted_models.runtime.table_hints import Complete
@@ -51,6 +51,7 @@ FORMAT_VERSION: Literal[1] = 1
 ACTION = "get the model folder again"
 
 TaskName = Literal["brains", "voc"]
+Stage = Literal["before operation", "after operation"]
 _METHOD = (
     *("network", "labels", "training_space", "preprocessing", "postprocessing"),
     *("crf", "decision", "sliding_window", "outputs"),
@@ -69,6 +70,7 @@ class ModelDescription:
         name: of the model.
         version: of the model.
         summary: one line.
+        made_for: of brains, when the scans were made that the model is for; none: not known.
         task: what the model is for, brains or PASCAL VOC.
         network: the network.
         channels: what the channels of an input are, in their order.
@@ -100,6 +102,7 @@ class ModelDescription:
     name: Name
     version: Name = "0.1.0"
     summary: str = ""
+    made_for: Stage | None = None
     task: TaskName
     network: NetworkDescription
     channels: tuple[str, ...]
@@ -177,10 +180,11 @@ def _check_brains(stated: ModelDescription) -> None:
             raise UnfitError(
                 "dice_by_sequences", key, "sequences in their order, such as 't1c+flair'"
             )
-    decides = set(stated.decision) == set(REGIONS)
-    if stated.decision and not (decides and {0, 2, 4} <= set(labels) and {1, 3} & set(labels)):
+    decided = [*REGIONS, RC] if CAVITY in labels else list(REGIONS)
+    tells = {0, 2, 4} <= set(labels) and {1, 3} & set(labels)
+    if stated.decision and not (set(stated.decision) == set(decided) and tells):
         raise UnfitError(
-            "decision", dict(stated.decision), f"all of {list(REGIONS)}, and labels of each region"
+            "decision", dict(stated.decision), f"all of {decided}, and labels of each region"
         )
     _check_outputs(stated)
     if stated.image_scale is not None:
@@ -203,7 +207,7 @@ def _check_pictures(stated: ModelDescription) -> None:
         raise UnfitError("channels", list(stated.channels), "the colors of an 'image_scale'")
     if sorted(stated.labels) != list(range(len(stated.labels))) or len(stated.labels) < 2:
         raise UnfitError("labels", dict(stated.labels), "classes from 0 on")
-    brains_only = ("decision", "dice_by_sequences", "sliding_window", "outputs")
+    brains_only = ("made_for", "decision", "dice_by_sequences", "sliding_window", "outputs")
     for key in ("preprocessing", "postprocessing", *brains_only):
         if getattr(stated, key):
             raise UnfitError(key, as_table(getattr(stated, key)), "none for pictures")

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from scripted_models.labels import REGIONS
+from scripted_models.labels import SCORED
 from scripted_models.runtime.table_hints import Choice, Pattern, Range
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.transforms.steps import Share
 
-Region = Annotated[str, Choice(tuple(REGIONS))]
+Region = Annotated[str, Choice(tuple(SCORED))]
 Dice = Mapping[Region, Share]
 Decision = Mapping[Region, Share | Literal["estimated_dice"]]
 Count = Annotated[int, Range(0, 10**9)]

@@ -151,7 +151,7 @@ class Case:
         """Read the ground truth as internal labels; see `read_truth_map`.
 
         Returns:
-            uint8 array (z, y, x) with values 0-4, and its grid.
+            uint8 array (z, y, x) with values 0-5, and its grid.
         """
         truth = self.read_truth_map(coding)
         return truth.labels, truth.grid

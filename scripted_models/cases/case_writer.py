@@ -28,7 +28,7 @@ from scripted_models.images.checks import MAX_BRAIN_ML, STOP, Examined, voxel_fi
 from scripted_models.images.training_space import resample
 from scripted_models.images.volume_files import read_volume, write_labels, write_volume
 from scripted_models.images.voxel_facts import look_at
-from scripted_models.labels import CODINGS, NUM_CLASSES
+from scripted_models.labels import CAVITY, CODINGS, LABELS
 from scripted_models.runtime.atomic_files import BEGUN, only_writer
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.sequences import SEQUENCES
@@ -99,6 +99,7 @@ def store_case(
     _check_volumes(images, set(volumes) - set(SEQUENCES))
     grid = Grid.of(next(iter(images.values())))
     corrected, moved = _labels_on(grid, labels, "the corrected labels")
+    _refuse_cavity(corrected)
     first = None if first_result is None else _labels_on(grid, first_result, "the first result")[0]
     changed = None if first is None else int(np.count_nonzero(first != corrected))
     digests = {m: look_at(sitk.GetArrayViewFromImage(image)).digest for m, image in images.items()}
@@ -194,10 +195,10 @@ def _labels_on(grid: Grid, volume: Volume, title: str) -> tuple[np.ndarray, bool
     """
     if isinstance(volume, tuple):
         labels, own = volume
-        if labels.size and not (labels == np.clip(labels, 0, NUM_CLASSES - 1).astype(int)).all():
+        if labels.size and not (labels == np.clip(labels, 0, max(LABELS)).astype(int)).all():
             raise InputError(
                 found=f"values from {labels.min():g} to {labels.max():g} in {title}",
-                expected="the labels 0 to 4",
+                expected="the labels 0 to 5",
                 action="give internal labels",
             )
         labels = labels.astype(np.uint8)
@@ -216,6 +217,15 @@ def _labels_on(grid: Grid, volume: Volume, title: str) -> tuple[np.ndarray, bool
             action="store the labels with the volumes that they were drawn on",
         )
     return moved, True
+
+
+def _refuse_cavity(labels: np.ndarray) -> None:
+    if (labels == CAVITY).any():
+        raise InputError(
+            found="a resection cavity in the corrected labels",
+            expected="the labels 0 to 4, which networks that are trained here know",
+            action="delete its segment to store the case without it",
+        )
 
 
 def _free_name(folder: Path, same_patient_as: str) -> str:

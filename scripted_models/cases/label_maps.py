@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from scripted_models.cases.label_statements import Statement, stated_coding
+from scripted_models.cases.mask_folders import decode_masks
 from scripted_models.cases.slicer_segments import decode_segments, segment_notes
 from scripted_models.errors import InputError, listed
 from scripted_models.geometry import Grid
@@ -30,7 +31,7 @@ class LabelMap:
     """A label map as internal labels.
 
     Attributes:
-        labels: uint8 (z, y, x), 0-4.
+        labels: uint8 (z, y, x), 0-5.
         grid: where it lies.
         coding: that its file has.
         stated: the coding was stated by a file or an option, and not only implied.
@@ -55,7 +56,7 @@ def read_labels(
     """Read a label map as internal labels.
 
     Args:
-        path: the file.
+        path: the file, or a folder of masks (see `mask_folders`).
         chosen: coding of the option; None where it is not given.
         implied: gives the coding where neither file nor option state one, or refuses.
         option: its name, for messages.
@@ -79,8 +80,9 @@ def read_labels(
 def _read_segments(
     path: Path, statement: Statement, chosen: LabelCoding | None, option: str
 ) -> LabelMap:
-    labels, grid = decode_segments(path, statement.segments)
-    if chosen and {segment.layer for segment in statement.segments} == {0}:
+    decode = decode_masks if path.is_dir() else decode_segments
+    labels, grid = decode(path, statement.segments)
+    if chosen and path.is_file() and {segment.layer for segment in statement.segments} == {0}:
         values, _ = read_label_map(path)
         _refuse_contradiction(values, chosen, statement, path, option)
     notes = tuple(f"{path}: {note}." for note in segment_notes(statement.segments))

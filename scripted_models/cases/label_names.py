@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from scripted_models.labels import (
+    CAVITY,
     CODINGS,
     ENHANCING,
     MERGED_NOTE,
@@ -27,7 +28,7 @@ class Meaning:
     """What a label or segment holds.
 
     Attributes:
-        label: internal label 0-4; of a region the label of what is in it and in no smaller region.
+        label: internal label 0-5; of a region the label of what is in it and in no smaller region.
         region: "WT", "TC" or "ET" where the name is that of a region, or "".
         merged: necrosis and non-enhancing tumor together.
     """
@@ -40,6 +41,7 @@ class Meaning:
 _OTHER, _EDEMA = Meaning(BACKGROUND), Meaning(EDEMA)
 _NECROSIS, _MERGED = Meaning(NECROSIS), Meaning(NECROSIS, merged=True)
 _NON_ENHANCING, _ENHANCING = Meaning(NON_ENHANCING), Meaning(ENHANCING)
+_CAVITY = Meaning(CAVITY)
 _WHOLE, _CORE, _ENHANCING_REGION = (
     Meaning(label, region) for label, region in ((EDEMA, "WT"), (NECROSIS, "TC"), (ENHANCING, "ET"))
 )
@@ -64,8 +66,8 @@ _TABLE: tuple[tuple[str, Meaning], ...] = (
     (r"air|bone|skull|skin|scalp|head|brain(?: ?mask| tissue)?|csf|gm|wm|eyes?", _OTHER),
     (r"cerebrospinal fluid|(?:gr[ae]y|white) matter|(?:left |right )?ventricles?", _OTHER),
     (r"cerebellum|brain ?stem|vessels?", _OTHER),
-    # As in BraTS 2024 the cavity is read as background.
-    (r"rc|(?:(?:resection|surgical|surgery|operation|post ?op\w*) )?(?:cavity|hole)", _OTHER),
+    (r"rc|(?:tumor )?(?:resection|surgical|surgery|operation|post ?op\w*) (?:cavity|hole)|cavity",
+     _CAVITY),
     # 'Surrounding non-enhancing FLAIR hyperintensity'; without the first words it is all of it.
     (r"snfh(?: .*)?|(?:surrounding |nonenhancing )+(?:t2 )?flair hyperint\w*", _EDEMA),
     (r"(?:t2 )?flair (?:hyperint\w*|abnormal\w*|tumor)(?: region)?", _WHOLE),
@@ -131,7 +133,8 @@ def coding_of(meanings: Mapping[int, Meaning], name: str, whole: bool = False) -
         table = {value: NECROSIS if m == NON_ENHANCING else m for value, m in table.items()}
     regions = told_regions(meanings.values(), whole)
     table = {BACKGROUND: BACKGROUND, **table}
-    coding = LabelCoding(name, table, {}, merged, MERGED_NOTE if merged else "", regions)
+    note, cavity = MERGED_NOTE if merged else "", _CAVITY in meanings.values()
+    coding = LabelCoding(name, table, {}, merged, note, regions, cavity)
     same = (known for known in CODINGS.values() if _is_same(known, coding))
     return next(same, coding)
 

@@ -1,8 +1,8 @@
 """What a label map's own file, or one beside it, states about the meaning of its values.
 
-In this order: the segments of a Slicer segmentation, the report of `segment` or the provenance of
-`case_writer`, a table of names beside the file (color tables of 3D Slicer and ITK-SNAP, BIDS),
-`dataset.json` of the data set.
+In this order: the names of the files in a folder of masks, the segments of a Slicer segmentation,
+the report of `segment` or the provenance of `case_writer`, a table of names beside the file (color
+tables of 3D Slicer and ITK-SNAP, BIDS), `dataset.json` of the data set.
 """
 
 import csv
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripted_models.cases.label_names import Meaning, coding_of, meaning_of
+from scripted_models.cases.mask_folders import mask_segments
 from scripted_models.cases.slicer_segments import Segment, read_segments, segments_coding
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import volume_extension, volume_stem
@@ -55,12 +56,15 @@ def stated_coding(path: Path, predicted: bool = False) -> Statement | None:
     """Return what is stated about a label map; None where nothing is.
 
     Args:
-        path: the label map.
+        path: the label map, or a folder of masks (see `mask_folders`).
         predicted: it is a prediction; nnU-Net then numbers regions by `regions_class_order`.
 
     Raises:
         InputError: a statement that cannot be read.
     """
+    if path.is_dir():
+        masks = mask_segments(path)
+        return Statement(segments_coding(masks, whole=False), "the names of its files", masks)
     if segments := read_segments(path):
         return Statement(segments_coding(segments), "its segment names", segments)
     if volume_stem(path) == PREDICTION_STEM:

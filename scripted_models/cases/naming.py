@@ -187,7 +187,8 @@ def coding_from_name(name: str, path: str) -> str | None:
 def _coding_since_2023(task: str, time_point: int, folders: str) -> str | None:
     """Tell the codings of BraTS 2023 and later apart: by task, time point (GLI) and year (PED)."""
     if task == "gli":
-        return "brats2024" if time_point >= 100 or "brats2024-gli" in folders else "brats2023"
+        of_2024 = time_point >= 100 or re.search(r"brats-?2024-(?:brats-)?gli", folders)
+        return "brats2024" if of_2024 else "brats2023"
     if task == "ped":  # the same names, other labels from 2024 on
         year = re.search(r"brats-?(?:peds?-?)?(202[3456])", folders)
         return {None: None, "2023": "brats2023"}.get(year and year[1], "brats2024ped")

@@ -17,7 +17,7 @@ from scripted_models.geometry import Grid
 from scripted_models.images.headers import read_header
 from scripted_models.images.payload import damaged_header
 from scripted_models.images.volume_files import read_label_map, read_layers
-from scripted_models.labels import LABELS, REGIONS, LabelCoding
+from scripted_models.labels import CAVITY, LABELS, REGIONS, LabelCoding
 
 EXPORT = (
     "rename the segments in 3D Slicer (necrosis, edema, non-enhancing, enhancing), or export a "
@@ -28,6 +28,7 @@ _CODES = {  # of the terminology: type, or type with modifier
     "SCT^79654002": "edema",
     "NCIt^C81175": "non-enhancing",
     "NCIt^C113842": "enhancing",
+    "SCT^112633009": "resection cavity",
     "SCT^86049000": "whole tumor",
     "SCT^4147007": "tumor core",
 }
@@ -107,45 +108,62 @@ def _of_terminology(tags: str) -> Meaning | None:
     return meaning_of(next(known, ""))
 
 
-def segments_coding(segments: Sequence[Segment]) -> LabelCoding:
-    """Return the coding that segments state; several layers have no table of values."""
+def segments_coding(segments: Sequence[Segment], whole: bool = True) -> LabelCoding:
+    """Return the coding that segments state.
+
+    Args:
+        segments: of one segmentation; those of several layers have no table of values.
+        whole: a label without a segment does not occur; else it is not known.
+    """
     known = [segment for segment in segments if segment.meaning is not None]
     meanings = [s.meaning for s in known if s.meaning]
     one_layer = {s.layer for s in segments} <= {0}
     table = {s.value: s.meaning.label for s in known if s.meaning and one_layer}
-    regions = told_regions(meanings, whole=True)
-    return LabelCoding("segment names", {0: 0, **table}, {}, regions=regions)
+    regions = told_regions(meanings, whole)
+    cavity = any(m.label == CAVITY for m in meanings)
+    return LabelCoding("segment names", {0: 0, **table}, {}, regions=regions, tells_cavity=cavity)
 
 
 def decode_segments(path: Path, segments: Sequence[Segment]) -> tuple[np.ndarray, Grid]:
     """Read a segmentation of 3D Slicer as internal labels.
 
     Returns:
-        uint8 array (z, y, x) with values 0-4, and its grid.
+        uint8 array (z, y, x) with values 0-5, and its grid.
 
     Raises:
         InputError: a segment that is not known has voxels, voxels are in no segment, or segments
             of different labels overlap.
     """
     layers, grid = _layers(path)
+    return join_segments(path, layers, segments), grid
+
+
+def join_segments(
+    path: Path, layers: Sequence[np.ndarray], segments: Sequence[Segment]
+) -> np.ndarray:
+    """Return the internal labels, uint8 (z, y, x), of segments whose layers were read.
+
+    Raises:
+        InputError: as `decode_segments`.
+    """
     if any(s.layer >= len(layers) or not s.value for s in segments):
         raise damaged_header(path, "segments without layer or value", f"{len(layers)} layer(s)")
     masks = {s: layers[s.layer] == s.value for s in segments}
     _refuse_unknown(path, layers, masks)
     names = {s: s.meaning for s in masks if s.meaning}
-    labels = np.zeros(grid.shape_zyx, np.uint8)
+    labels = np.zeros(layers[0].shape, np.uint8)
     told = told_regions([m for m in names.values() if not m.region], whole=False)
     if len(told) < len(REGIONS):
         regions = [s for s, m in names.items() if m.region]
         for segment in sorted(regions, key=lambda s: _PAINTED[names[s].region]):
             labels[masks[segment]] = names[segment].label
-    done = np.zeros(grid.shape_zyx, bool)
+    done = np.zeros(labels.shape, bool)
     for segment, meaning in names.items():
         if not meaning.region and meaning.label:
             _refuse_overlap(path, done & masks[segment] & (labels != meaning.label), segment)
             labels[masks[segment]] = meaning.label
             done |= masks[segment]
-    return labels, grid
+    return labels
 
 
 def segment_notes(segments: Iterable[Segment]) -> list[str]:
@@ -171,7 +189,9 @@ def _layers(path: Path) -> tuple[list[np.ndarray], Grid]:
     return [sitk.GetArrayFromImage(image) for image in images], Grid.of(images[0])
 
 
-def _refuse_unknown(path: Path, layers: list[np.ndarray], masks: dict[Segment, np.ndarray]) -> None:
+def _refuse_unknown(
+    path: Path, layers: Sequence[np.ndarray], masks: Mapping[Segment, np.ndarray]
+) -> None:
     kind = "a Slicer segmentation" + (f" with {len(layers)} layers" if len(layers) > 1 else "")
     unknown = [f"'{s.name}'" for s, mask in masks.items() if s.meaning is None and mask.any()]
     if unknown:
@@ -196,8 +216,9 @@ def _refuse_unknown(path: Path, layers: list[np.ndarray], masks: dict[Segment, n
 
 def _refuse_overlap(path: Path, shared: np.ndarray, segment: Segment) -> None:
     if shared.any():
+        kind = "a folder of masks" if path.is_dir() else "a Slicer segmentation"
         raise InputError(
-            found=f"a Slicer segmentation whose segment '{segment.name}' shares "
+            found=f"{kind} whose segment '{segment.name}' shares "
             f"{np.count_nonzero(shared)} voxels with the segment of another label",
             expected="one label for each voxel",
             action="take them out of one of the two, or export a label map in 3D Slicer "

@@ -61,7 +61,7 @@ def challenge_metrics(
     """Score the regions of a label map as the challenges do.
 
     Args:
-        prediction: internal labels (0-4), shape (z, y, x).
+        prediction: internal labels (0-5), shape (z, y, x).
         truth: internal labels of the same shape.
         grid: grid of both.
         regions: names out of 'WT', 'TC', 'ET'.

@@ -21,19 +21,23 @@ class SeenLabels:
 
     Attributes:
         truth: internal labels of all truths.
+        prediction: of all predictions.
         implied: of those predictions whose coding nothing states.
         count: number of the latter.
     """
 
     truth: set[int] = field(default_factory=set)
+    prediction: set[int] = field(default_factory=set)
     implied: set[int] = field(default_factory=set)
     count: int = 0
 
     def add(self, truth: LabelMap, prediction: LabelMap) -> None:
         """Note the labels of a case."""
         self.truth |= set(np.unique(truth.labels).tolist())
+        predicted = set(np.unique(prediction.labels).tolist())
+        self.prediction |= predicted
         if not prediction.stated:
-            self.implied |= set(np.unique(prediction.labels).tolist())
+            self.implied |= predicted
             self.count += 1
 
     def refuse_exchanged(self) -> None:

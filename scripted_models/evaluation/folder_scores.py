@@ -13,6 +13,7 @@ import SimpleITK as sitk
 import scripted_models
 from scripted_models.cases.case import Case
 from scripted_models.cases.label_maps import LabelMap, read_labels
+from scripted_models.cases.mask_folders import first_file
 from scripted_models.errors import InputError
 from scripted_models.evaluation.confusion import ConfusionMatrix
 from scripted_models.evaluation.exchanged_labels import IMPLIED_NOTE, SeenLabels
@@ -34,6 +35,8 @@ from scripted_models.evaluation.pairing import (
 )
 from scripted_models.evaluation.paper_tables import escaped, markdown_beside_paper
 from scripted_models.evaluation.score_notes import (
+    cavity_notes,
+    cavity_scores,
     coding_notes,
     empty_notes,
     lesion_notes,
@@ -41,7 +44,7 @@ from scripted_models.evaluation.score_notes import (
 )
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.header_findings import label_map_doubts
-from scripted_models.labels import LABELS, REGIONS, LabelCoding, region_mask
+from scripted_models.labels import CAVITY, LABELS, RC, SCORED, LabelCoding, region_mask
 from scripted_models.runtime.atomic_files import write_together
 from scripted_models.runtime.csv_text import csv_text
 
@@ -58,7 +61,7 @@ class Evaluation:
     Attributes:
         name: what was scored; heads the rows of tables.
         cases: case -> region -> column (see `columns`) -> value. A region that the truth's coding
-            does not define is absent.
+            does not define is absent. 'RC', the cavity, is there where any case shows one.
         coding_notes: sentences about the label codings of the truth.
         warnings: sentences about files that were not used.
         voxels: voxels of all cases by true and predicted label; where a truth has necrosis and
@@ -121,7 +124,7 @@ class Evaluation:
         return {**self.voxels.summary, "iu": table} if self.voxels.counts.any() else {}
 
     def _regions(self) -> list[str]:
-        return [r for r in REGIONS if any(r in scores for scores in self.cases.values())]
+        return [r for r in SCORED if any(r in scores for scores in self.cases.values())]
 
     def _rows(self, region: str) -> list[dict[str, float]]:
         return [scores[region] for scores in self.cases.values() if region in scores]
@@ -150,7 +153,7 @@ def evaluate_folders(
     Args:
         predictions: folder with `<case>/segmentation.nii.gz` (in the coding that the report.json
             beside it states, else internal labels) or with flat label maps `<case>.nii.gz`,
-            `<case>_seg.mha`, `<case>.seg.nrrd` and so on.
+            `<case>_seg.mha`, `<case>.seg.nrrd` and so on, or with a folder of masks for each case.
         truth: BraTS folder as `find_cases` reads it, or a flat folder of label maps.
         output: folder of the reports, made when absent; None writes nothing.
         truth_coding: overrides what the naming of the truth says; needed for flat label maps whose
@@ -190,13 +193,19 @@ def evaluate_folders(
         voxels += counted
         codings += [("Ground truth", pair[0].coding), ("Predictions", pair[1].coding)]
         seen.add(*pair)
-        doubts = label_map_doubts(case.truth, found[case.name])
+        files = [first_file(path) for path in (case.truth, found[case.name]) if path]
+        doubts = label_map_doubts(files[0], files[-1])
         warnings += [*pair[0].notes, *pair[1].notes, *doubts]
         if on_case:
             on_case(done, len(cases), case.name)
     seen.refuse_exchanged()
+    _drop_cavity_nowhere(scores)
     name = Path(predictions).resolve().name
-    notes = (*coding_notes(codings), *([IMPLIED_NOTE] if seen.count else []))
+    notes = (
+        *coding_notes(codings),
+        *cavity_notes(scores, seen.truth, seen.prediction),
+        *([IMPLIED_NOTE] if seen.count else []),
+    )
     evaluation = Evaluation(name, scores, notes, tuple(dict.fromkeys(warnings)), voxels)
     if output is not None:
         write_reports(evaluation, Path(output))
@@ -222,7 +231,11 @@ def comparison_table(evaluation: Evaluation) -> str:
 def comparison_notes(evaluation: Evaluation) -> list[str]:
     """Return the sentences that belong below the comparison: notes, scores of voxels, warnings."""
     lesion_wise = lesion_notes(evaluation.cases) if evaluation.is_lesion_wise else []
-    notes = (*voxel_notes(evaluation.voxels), *lesion_wise)
+    notes = (
+        *cavity_scores(evaluation.mean),
+        *voxel_notes(evaluation.voxels),
+        *lesion_wise,
+    )
     return [*evaluation.notes, *notes, *evaluation.warnings]
 
 
@@ -268,7 +281,7 @@ def _score_case(
     truth: LabelMap, prediction: LabelMap, lesion_wise: bool
 ) -> tuple[Scores, ConfusionMatrix]:
     grid, maps = truth.grid, (prediction.labels, truth.labels)
-    regions = [r for r in truth.coding.regions if r in prediction.coding.regions]
+    regions = [r for r in truth.coding.scored if r in prediction.coding.scored]
     scores = region_metrics(*maps, grid, regions)
     for region, row in scores.items():
         row["truth_ml"] = _volume_ml(truth.labels, region, grid)
@@ -279,9 +292,19 @@ def _score_case(
         for region, added in challenge_metrics(*maps, grid, regions).items():
             scores[region] |= added
     predicted, true = maps
+    if RC not in regions:  # one of the two cannot tell it
+        predicted, true = (np.where(labels == CAVITY, 0, labels) for labels in maps)
     if truth.coding.merged_necrosis:
-        predicted, true = (np.where(labels == 3, 1, labels) for labels in maps)
+        predicted, true = (np.where(labels == 3, 1, labels) for labels in (predicted, true))
     return scores, ConfusionMatrix.of(true, predicted, _LABEL_NAMES)
+
+
+def _drop_cavity_nowhere(scores: dict[str, Scores]) -> None:
+    """Take the rows of the cavity out where no truth and no prediction has one."""
+    rows = [case[RC] for case in scores.values() if RC in case]
+    if not any(row["truth_ml"] or row["prediction_ml"] for row in rows):
+        for case in scores.values():
+            case.pop(RC, None)
 
 
 def _volume_ml(labels: np.ndarray, region: str, grid: Grid) -> float:

@@ -76,10 +76,10 @@ def region_metrics(
     """Score the regions of a label map.
 
     Args:
-        prediction: internal labels (0-4), shape (z, y, x).
+        prediction: internal labels (0-5), shape (z, y, x).
         truth: internal labels of the same shape.
         grid: grid of both; gives the spacing and the diagonal in mm.
-        regions: names out of 'WT', 'TC', 'ET'.
+        regions: names out of 'WT', 'TC', 'ET' and 'RC', the cavity.
 
     Returns:
         Region -> metric (see METRICS) -> value.

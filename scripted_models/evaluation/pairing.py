@@ -14,8 +14,15 @@ from scripted_models.cases.label_statements import (
     PREDICTION_STEM,
     stated_coding,
 )
+from scripted_models.cases.mask_folders import mask_folder
 from scripted_models.cases.name_tokens import bids_stem
-from scripted_models.cases.naming import OF_NO_KNOWN_FORM, file_role, label_stem, left_out
+from scripted_models.cases.naming import (
+    OF_NO_KNOWN_FORM,
+    coding_from_name,
+    file_role,
+    label_stem,
+    left_out,
+)
 from scripted_models.cases.stray_truths import says_no_truth
 from scripted_models.errors import InputError
 from scripted_models.images.volume_files import EXTENSIONS, volume_extension, volume_stem
@@ -31,7 +38,8 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> tuple[list[Case], l
 
     Args:
         folder: BraTS folder as `find_cases` reads it, a flat folder of label maps without images,
-            or `<case>/segmentation.*` as `segment` writes it (for example corrected by hand).
+            `<case>/segmentation.*` as `segment` writes it (for example corrected by hand), or a
+            folder of masks for each case (see `mask_folders`).
         coding: coding of the truth; needed when flat label maps do not tell it by their names.
 
     Raises:
@@ -43,12 +51,16 @@ def find_truths(folder: Path, coding: LabelCoding | None) -> tuple[list[Case], l
     except InputError:
         if written := _written_by_segment(folder) if folder.is_dir() else []:
             return [Case(n, {}, p, CODINGS["internal"]) for n, p in written], []
+        if masks := _of_masks(folder):
+            return [Case(n, {}, p) for n, p in masks], []
         if not files:
             raise
         cases = []
     if files and not any(case.images for case in cases):
         return _flat_truths(folder, files, cases, coding)
     with_truth, ignored = [case for case in cases if case.truth], tell_ignored(cases)
+    if not with_truth and (masks := _of_masks(folder)):
+        return [Case(n, {}, p) for n, p in masks], ignored
     if not with_truth:
         why = f" ({' '.join(ignored)})" if ignored else ""
         raise InputError(
@@ -67,7 +79,9 @@ def _flat_truths(
     files = [path for path in files if path not in dict(strange)]
     ignored = tuple(ignored_file(path, "", why) for path, why in strange)
     notes = tell_ignored([Case("", {}, ignored=ignored)])
-    known = {case.truth: case.coding for case in cases if case.coding}
+    named = {path: coding_from_name(volume_stem(path), path.as_posix()) for path in files}
+    known = {path: CODINGS[name] for path, name in named.items() if name}
+    known |= {case.truth: case.coding for case in cases if case.truth and case.coding}
     unclear = [path for path in files if path not in known and not (coding or stated_coding(path))]
     if unclear:
         raise InputError(
@@ -76,11 +90,11 @@ def _flat_truths(
             action=f"choose one of {sorted(CODINGS)} with --coding",
             path=folder,
         )
-    named = _by_case((_label_map_case(path), path) for path in files)
+    by_case = _by_case((_label_map_case(path), path) for path in files)
     by_name = {case.truth: case.name for case in cases} if not coding else {}
     return [
         Case(by_name.get(path, name), {}, path, known.get(path))
-        for name, path in sorted(named.items())
+        for name, path in sorted(by_case.items())
     ], notes
 
 
@@ -135,10 +149,13 @@ def chosen_cases(cases: list[Case], only: Collection[str], folder: Path) -> list
 
 
 def find_predictions(folder: Path) -> dict[str, Path]:
-    """Find the predicted label maps of a folder: `<case>/segmentation.*`, BIDS, or flat files.
+    """Find the predicted label maps of a folder.
+
+    They are `<case>/segmentation.*`, of a BIDS derivative, flat files, or folders of masks.
 
     Returns:
-        Case -> file. A flat file is named by its case, with or without a word such as `_seg`.
+        Case -> file, or folder of masks. A flat file is named by its case, with or without a word
+        such as `_seg`.
 
     Raises:
         InputError: no such folder, or two label maps of one case.
@@ -151,7 +168,8 @@ def find_predictions(folder: Path) -> dict[str, Path]:
             path=folder,
         )
     flat = ((_predicted_case(path), path) for path in _volumes_in(folder))
-    return _by_case([*_written_by_segment(folder), *_of_derivative(folder), *flat])
+    found = [*_written_by_segment(folder), *_of_derivative(folder), *flat]
+    return _by_case(found or _of_masks(folder))
 
 
 def _written_by_segment(folder: Path) -> list[tuple[str, Path]]:
@@ -163,6 +181,12 @@ def _written_by_segment(folder: Path) -> list[tuple[str, Path]]:
         for path in _volumes_in(child)
         if volume_stem(path).lower().removesuffix(".seg") == PREDICTION_STEM
     ]
+
+
+def _of_masks(folder: Path) -> list[tuple[str, Path]]:
+    """Return case and folder of all folders of masks."""
+    inside = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    return [(p.name, masks) for p in inside if p.name[0] != "." and (masks := mask_folder(p))]
 
 
 def _of_derivative(folder: Path) -> list[tuple[str, Path]]:

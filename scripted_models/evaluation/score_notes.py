@@ -1,11 +1,11 @@
 """Sentences that a reader of scores must know."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from statistics import fmean
 
 from scripted_models.evaluation.confusion import ConfusionMatrix
 from scripted_models.evaluation.metrics import CHALLENGE_METRICS, DEFINITIONS
-from scripted_models.labels import REGIONS, LabelCoding
+from scripted_models.labels import CAVITY, RC, REGIONS, SCORED, LabelCoding
 
 
 def coding_notes(codings: Iterable[tuple[str, LabelCoding]]) -> list[str]:
@@ -20,6 +20,40 @@ def coding_notes(codings: Iterable[tuple[str, LabelCoding]]) -> list[str]:
                 f"{whose}: coding '{coding.name}' does not define {', '.join(absent)}: left out."
             )
     return sorted(dict.fromkeys(notes))
+
+
+def cavity_notes(
+    cases: Mapping[str, Collection[str]], truth: Collection[int], prediction: Collection[int]
+) -> list[str]:
+    """Say how a resection cavity counts, where there is one.
+
+    Args:
+        cases: case -> regions that are scored.
+        truth: internal labels that occur in the ground truth.
+        prediction: internal labels that occur in the predictions.
+    """
+    if CAVITY not in {*truth, *prediction}:
+        return []
+    if any(RC in regions for regions in cases.values()):
+        return [f"{RC} is the resection cavity, scored by itself; WT, TC and ET do not hold it."]
+    whose, other = "predictions", "ground truth"
+    if CAVITY in truth:
+        whose, other = other, whose
+    return [
+        f"There is a resection cavity in the {whose}. The coding of the {other} has no number for "
+        "it, so it counts as background and has no scores."
+    ]
+
+
+def cavity_scores(mean: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the mean scores of the cavity, which no table of the papers has, as a sentence."""
+    row = mean.get(RC)
+    if row is None:
+        return []
+    return [
+        f"{RC}: Dice {row['dice']:.3f}, sensitivity {row['sensitivity']:.3f}, "
+        f"PPV {row['ppv']:.3f}, HD95 {row['hd95_mm']:.1f} mm."
+    ]
 
 
 def empty_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -51,7 +85,7 @@ def lesion_notes(cases: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list
         cases: case -> region -> column, those of CHALLENGE_METRICS among them.
     """
     notes = []
-    for region in REGIONS:
+    for region in SCORED:
         rows = [scores[region] for scores in cases.values() if region in scores]
         if not rows:
             continue

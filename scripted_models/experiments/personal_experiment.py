@@ -15,7 +15,7 @@ from scripted_models.bundle.weights import Model, stored_type
 from scripted_models.errors import InputError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.inference import choose_device
-from scripted_models.labels import LABELS
+from scripted_models.labels import TUMOR_LABELS
 from scripted_models.networks import NETWORKS
 from scripted_models.training.experiment_config import Experiment, NetworkConfig, load_experiment
 from scripted_models.training.precision import quick_precision
@@ -118,9 +118,9 @@ def refuse_unfit(start: Model) -> None:
     elif stated.sliding_window is not None:
         found = f"a {entry.name}, which is a network of volumes"
         expected = "a model of slices, such as 'default'"
-    elif dict(stated.labels) != LABELS:
+    elif dict(stated.labels) != TUMOR_LABELS:
         found = f"a model that knows the labels {', '.join(stated.labels.values())} alone"
-        expected = f"one for {', '.join(LABELS.values())}"
+        expected = f"one for {', '.join(TUMOR_LABELS.values())}"
     elif space != TrainingSpace(spacing_xyz_mm=(1.0, 1.0, space.spacing_xyz_mm[2])):
         found = f"a model for voxels of {space.spacing_xyz_mm} mm"
         expected = "one for slices of 1 mm"

@@ -173,6 +173,7 @@ def _visit(found: FollowUp, index: int) -> dict[str, object]:
         "place": os.path.abspath(visit.place),
         "segmentation": os.path.abspath(visit.segmentation),
         "sequence": visit.sequence or None,
+        "resection_cavity_ml": None if visit.cavity_ml is None else round(visit.cavity_ml, 4),
         "steroids_mg": visit.told.steroids_mg,
         "clinical": visit.told.clinical or None,
         "confirmed": visit.told.confirmed,

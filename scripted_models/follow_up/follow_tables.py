@@ -14,6 +14,7 @@ _CHANGES = tuple(
 VISIT_COLUMNS = (
     *("visit", "date", "day", "is_baseline", "is_reference"),
     *(f"{region}_ml" for region in REGIONS),
+    "resection_cavity_ml",
     *(
         f"{region}_{name.replace('change', 'ml', 1)}"
         for region in REGIONS
@@ -37,6 +38,7 @@ def visit_lines(found: FollowUp) -> Iterator[dict[str, object]]:
             **_when(found, index),
             "is_baseline": _yes(index == found.baseline),
             "is_reference": _yes(index == found.reference),
+            "resection_cavity_ml": "" if visit.cavity_ml is None else round(visit.cavity_ml, 4),
             "steroids_mg": "" if visit.told.steroids_mg is None else visit.told.steroids_mg,
             "clinical": visit.told.clinical,
         }

@@ -9,12 +9,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.cases.dicom.named_series import named_source
-from scripted_models.cases.label_maps import read_labels
+from scripted_models.cases.label_maps import LabelMap, read_labels
 from scripted_models.errors import InputError
 from scripted_models.follow_up.visit_source import Moment, Told, VisitSource
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.volume_files import read_channel, read_volume
-from scripted_models.labels import CODINGS, known_regions
+from scripted_models.labels import CAVITY, CODINGS, TUMOR_LABELS, known_regions
 from scripted_models.preparation.brain_extraction import brain_of, on_zero, shown_part
 from scripted_models.preparation.needs import REFERENCES, is_stripped
 from scripted_models.preparation.prepared_files import BRAIN_MASK
@@ -38,6 +38,8 @@ class Visit:
         labels: uint8 (z, y, x), internal labels, on their own grid.
         grid: of the labels.
         regions: that can be told.
+        cavity_ml: volume of the resection cavity, which is no part of them; None where the
+            segmentation cannot tell it.
         read_head: reads a volume in the space of the labels; gives None where there is none.
         sequence: of that volume; empty where it is not known.
         patient: PatientID of DICOM; empty where it is not known.
@@ -52,6 +54,7 @@ class Visit:
     labels: np.ndarray = field(repr=False)
     grid: Grid
     regions: tuple[str, ...]
+    cavity_ml: float | None = None
     read_head: Callable[[], Head | None] = lambda: None
     sequence: str = ""
     patient: str = ""
@@ -83,7 +86,7 @@ def read_visit(source: VisitSource) -> Visit:
     notes = [source.moment.doubt] if source.moment.doubt else []
     notes += [f"{source.name}: {note}." for note in found.notes]
     known = (report or {}).get("known_labels")
-    labels = tuple(known) if isinstance(known, list) else tuple(range(5))
+    labels = tuple(known) if isinstance(known, list) else tuple(TUMOR_LABELS)
     regions = tuple(r for r in known_regions(labels) if r in found.coding.regions)
     image, sequence, why = _image(source, report or {}, found.grid)
     if why:
@@ -100,11 +103,19 @@ def read_visit(source: VisitSource) -> Visit:
         labels=found.labels,
         grid=found.grid,
         regions=regions,
+        cavity_ml=_cavity_ml(found, labels if known else ()),
         read_head=partial(_head, source, report or {}, found.grid) if has_image else lambda: None,
         sequence=sequence,
         patient=str(dicom.get("patient_id") or "") if isinstance(dicom, dict) else "",
         notes=tuple(notes),
     )
+
+
+def _cavity_ml(found: LabelMap, known: tuple[int, ...]) -> float | None:
+    """Return the volume of the cavity where the model, the coding or a voxel tells of it."""
+    voxels = np.count_nonzero(found.labels == CAVITY)
+    stated = CAVITY in known or (found.coding.name != "internal" and found.coding.tells_cavity)
+    return voxels * found.grid.voxel_volume_ml if voxels or stated else None
 
 
 def _head(source: VisitSource, report: Report, grid: Grid) -> Head | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scripted_models.geometry import Grid
-from scripted_models.labels import LABELS, NUM_CLASSES, REGIONS, known_regions
+from scripted_models.labels import LABELS, REGIONS, TUMOR_LABELS, known_regions
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Measurement:
 
 
 def measure(
-    labels: np.ndarray, grid: Grid, known: Sequence[int] = tuple(LABELS)
+    labels: np.ndarray, grid: Grid, known: Sequence[int] = tuple(TUMOR_LABELS)
 ) -> tuple[Measurement, ...]:
-    """Count every tumor label and region.
+    """Count every label and region of a tumor, and the cavity where it is known.
 
     Args:
         labels: uint8 (z, y, x), internal labels.
@@ -37,7 +37,7 @@ def measure(
     Returns:
         The labels, then the regions.
     """
-    counts = np.bincount(labels.ravel(), minlength=NUM_CLASSES)
+    counts = np.bincount(labels.ravel(), minlength=len(LABELS))
     parts: list[tuple[str, tuple[int, ...]]] = [(LABELS[k], (k,)) for k in known if k]
     parts += [(region, REGIONS[region]) for region in known_regions(tuple(known))]
     sizes = ((name, int(counts[list(members)].sum())) for name, members in parts)

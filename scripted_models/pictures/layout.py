@@ -1,6 +1,6 @@
 """Cells, titles, legend and scale bar around the panels of a picture, as uint8 RGB arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -82,9 +82,14 @@ def numbered_tile(panel: np.ndarray, number: int) -> np.ndarray:
     return tile
 
 
-def legend(width: int, pixels_per_mm: float, with_truth_line: bool = False) -> np.ndarray:
-    """Return the colors with their names and a scale bar, wrapped to the width where possible."""
-    items = [_key(LABELS[label], color) for label, color in LABEL_COLORS.items()]
+def legend(
+    width: int,
+    pixels_per_mm: float,
+    with_truth_line: bool = False,
+    labels: Iterable[int] = tuple(LABEL_COLORS),
+) -> np.ndarray:
+    """Return the colors of labels with their names and a scale bar, wrapped where possible."""
+    items = [_key(LABELS[label], LABEL_COLORS[label]) for label in labels]
     if with_truth_line:
         items.append(_key("ground truth (outline)", TRUTH_COLOR, hollow=True))
     items.append(_scale_bar(pixels_per_mm, width // 3))

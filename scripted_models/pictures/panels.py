@@ -4,20 +4,22 @@ Arrays are (z, y, x) on an LPS grid. Panels follow the radiological convention: 
 up and patient right on the image left, coronal and sagittal with superior up, sagittal facing left.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, region_mask
 
 # Chosen by simulating red-, green- and blue-blindness (Machado et al. 2009): every pair stays more
-# than 20 CIELAB units apart. The luminance rises from necrosis to enhancing tumor.
+# than 20 CIELAB units apart. The luminance rises from necrosis to enhancing tumor; the cavity is
+# darker than all of the tumor.
 LABEL_COLORS: dict[int, tuple[int, int, int]] = {
     1: (227, 66, 52),
     2: (66, 148, 255),
     3: (60, 210, 150),
     4: (255, 214, 10),
+    5: (165, 75, 135),
 }
 TRUTH_COLOR = (255, 255, 255)
 PLANES = ("axial", "coronal", "sagittal")
@@ -121,6 +123,13 @@ def frame(shown: np.ndarray, spacing_xyz_mm: tuple[float, float, float], panel_p
     extents = [(p.stop - p.start) * s for p, s in zip(box, spacing_xyz_mm[::-1], strict=True)]
     z, y, x = box
     return View((z, y, x), spacing_xyz_mm, panel_px / max(extents))
+
+
+def tumor_of(maps: Collection[np.ndarray]) -> np.ndarray:
+    """Return where label maps (z, y, x) have tumor, bool; where there is none, any other label."""
+    tumor = np.any([region_mask(labels, "WT") for labels in maps], axis=0)
+    shown: np.ndarray = tumor if tumor.any() else np.any([labels > 0 for labels in maps], axis=0)
+    return shown
 
 
 def fullest_index(tumor: np.ndarray, brain: np.ndarray, plane: str) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from scripted_models.errors import ResourceError
 from scripted_models.geometry import Grid
+from scripted_models.labels import CAVITY, RC, region_mask
 from scripted_models.pictures.layout import (
     beside,
     cell_width,
@@ -22,6 +23,7 @@ from scripted_models.pictures.layout import (
     stack,
 )
 from scripted_models.pictures.panels import (
+    LABEL_COLORS,
     PLANES,
     TRUTH_COLOR,
     colored,
@@ -33,6 +35,7 @@ from scripted_models.pictures.panels import (
     label_panel,
     spread_slices,
     tissue_mask,
+    tumor_of,
 )
 from scripted_models.runtime.atomic_files import BEGUN, write_file
 from scripted_models.sequences import SEQUENCES, TITLES
@@ -77,9 +80,9 @@ def render_overlay(
 
     Args:
         volumes: sequence -> (z, y, x) array, one to four of them, all of one shape.
-        labels: (z, y, x) predicted internal labels 0-4.
+        labels: (z, y, x) predicted internal labels 0-5.
         spacing_xyz_mm: voxel spacing.
-        truth: (z, y, x) ground truth, labels 0-4, when known.
+        truth: (z, y, x) ground truth, labels 0-5, when known.
         overlay_on: sequence under the colors; the first one given when it is absent.
 
     Returns:
@@ -94,7 +97,7 @@ def render_overlay(
     maps = {"Prediction": labels} | ({} if truth is None else {"Ground truth": truth})
     _check(arrays, maps, spacing_xyz_mm)
     brain = tissue_mask(arrays.values())
-    tumor = np.any([chosen > 0 for chosen in maps.values()], axis=0)
+    tumor = tumor_of(maps.values())
     view = frame(brain | tumor, spacing_xyz_mm, _PANEL)
     windows = {name: intensity_window(array, brain) for name, array in arrays.items()}
     base = overlay_on if overlay_on in arrays else names[0]
@@ -112,7 +115,7 @@ def render_overlay(
         panels = [*grays.values(), *overlays]
         parts.append(plane_row(panels, width, plane, f"{index + 1}/{count}"))
     body = stack(parts)
-    return stack([body, legend(body.shape[1], view.pixels_per_mm)])
+    return stack([body, legend(body.shape[1], view.pixels_per_mm, labels=_labels_in(maps))])
 
 
 def render_montage(
@@ -127,7 +130,7 @@ def render_montage(
 
     Args:
         volume: (z, y, x) array of one sequence.
-        labels: (z, y, x) predicted internal labels 0-4.
+        labels: (z, y, x) predicted internal labels 0-5.
         spacing_xyz_mm: voxel spacing.
         truth: (z, y, x) ground truth; its whole tumor is drawn as a white line.
         count: number of slices (fewer when the volume has fewer).
@@ -145,7 +148,7 @@ def render_montage(
     maps = {"labels": labels} | ({} if truth is None else {"truth": truth})
     _check({"volume": volume}, maps, spacing_xyz_mm)
     brain = tissue_mask([volume])
-    tumor = np.any([chosen > 0 for chosen in maps.values()], axis=0)
+    tumor = tumor_of(maps.values())
     view = frame(brain | tumor, spacing_xyz_mm, _TILE)
     window = intensity_window(volume, brain)
 
@@ -154,11 +157,19 @@ def render_montage(
         gray = gray_panel(view, volume, window, "axial", index)
         panel = colored(gray, label_panel(view, labels, "axial", index))
         if truth is not None:
-            panel[edges_of(label_panel(view, truth, "axial", index) > 0)] = TRUTH_COLOR
+            true = region_mask(label_panel(view, truth, "axial", index), "WT")
+            panel[edges_of(true)] = TRUTH_COLOR
         tiles.append(numbered_tile(panel, index + 1))
     columns = min(columns, len(tiles))
     body = stack([beside(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
-    return stack([body, legend(body.shape[1], view.pixels_per_mm, truth is not None)])
+    keys = legend(body.shape[1], view.pixels_per_mm, truth is not None, _labels_in({"": labels}))
+    return stack([body, keys])
+
+
+def _labels_in(maps: Mapping[str, np.ndarray]) -> list[int]:
+    """Return the labels of a legend: those of the tumor, and the cavity where one is shown."""
+    cavity = any(region_mask(labels, RC).any() for labels in maps.values())
+    return [k for k in LABEL_COLORS if k != CAVITY or cavity]
 
 
 def png_bytes(rgb: np.ndarray, scratch: Path | None = None) -> bytes:

@@ -15,6 +15,7 @@ from scripted_models.images.checks import (
     Finding,
     Severity,
 )
+from scripted_models.labels import region_mask
 from scripted_models.preparation.brain_extraction import volume_ml
 from scripted_models.preparation.mask_file import GivenMask
 from scripted_models.preparation.needs import Needs
@@ -234,7 +235,7 @@ def mask_border_finding(labels: np.ndarray, brain: np.ndarray) -> Finding | None
         labels: (z, y, x).
         brain: bool (z, y, x).
     """
-    tumor = labels > 0
+    tumor = region_mask(labels, "WT")
     grown = sitk.BinaryDilate(sitk.GetImageFromArray(tumor.astype(np.uint8)), [1, 1, 1])
     rim = (sitk.GetArrayFromImage(grown) > 0) & ~tumor
     share = float((rim & ~brain).sum() / max(1, rim.sum()))

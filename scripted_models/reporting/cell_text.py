@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scripted_models.labels import REGION_NAMES
+from scripted_models.labels import REGION_NAMES, REGIONS
 
 UNKNOWN = "–"
-REGIONS_NOTE = ", ".join(f"{region} {name}" for region, name in REGION_NAMES.items())
+REGIONS_NOTE = ", ".join(f"{region} {REGION_NAMES[region]}" for region in REGIONS)
 
 
 def shown(value: float | None, kind: str) -> str:

@@ -23,6 +23,7 @@ _SHOWN: dict[str, tuple[str, int | None]] = {
     "WT_ml": ("WT (mL)", 1),
     "TC_ml": ("TC (mL)", 1),
     "ET_ml": ("ET (mL)", 1),
+    "resection_cavity_ml": ("Cavity (mL)", 1),
     "ET_longest_mm": ("ET long (mm)", 1),
     "ET_perpendicular_mm": ("ET across (mm)", 1),
     "lesions": ("Lesions", 0),

@@ -7,15 +7,18 @@ from hashlib import sha256
 from pathlib import Path
 
 from scripted_models.errors import InputError
-from scripted_models.labels import LABELS, REGIONS
+from scripted_models.labels import LABELS, REGIONS, name_in_files
 from scripted_models.runtime.structured_text import read_json
 from scripted_models.segmentation.result_folders import OVERLAY, REPORT, SEGMENTATION
 
 Cell = str | float | int | None
-_SIZES = (*(name for label, name in LABELS.items() if label), *REGIONS)
+_SIZES = {  # title of the column -> name in a report
+    **{f"{name_in_files(label)}_ml": name for label, name in LABELS.items() if label},
+    **{f"{region}_ml": region for region in REGIONS},
+}
 COLUMNS = (
     *("case", "folder", "model", "weights_sha256", "coding", "missing"),
-    *(f"{name}_ml" for name in _SIZES),
+    *_SIZES,
     *("ET_longest_mm", "ET_perpendicular_mm"),
     *("lesions", "measurable_lesions", "largest_lesion_ml"),
     *(f"estimated_dice_{region}" for region in REGIONS),
@@ -122,7 +125,7 @@ def _cells(report: Mapping[str, object]) -> dict[str, Cell]:
         "weights_sha256": _text(model["weights_sha256"]),
         "coding": _text(report["coding"]),
         "missing": " ".join(_texts(report.get("missing", []))),
-        **{f"{name}_ml": _number(volumes.get(name)) for name in _SIZES},
+        **{title: _number(volumes.get(name)) for title, name in _SIZES.items()},
         "ET_longest_mm": _number(enhancing.get("longest_mm")),
         "ET_perpendicular_mm": _number(enhancing.get("perpendicular_mm")),
         **_lesion_cells(report.get("lesions")),

@@ -191,10 +191,16 @@ def _picture(found: FollowUp) -> Picture | None:
 
 
 def _visit_lines(found: FollowUp) -> list[list[str]]:
-    """Return titles, and a row for each visit: when it was, how it was registered, what is told."""
+    """Return titles, and a row for each visit: when it was, how it was registered, what is told.
+
+    The resection cavity has a column where any visit tells it.
+    """
     lines = [
         ["Visit", "Date", "Day", "Moved (mm)", "Turned (°)", "Overlap", "Steroids", "Clinical"]
     ]
+    cavities = [visit.cavity_ml for visit in found.visits]
+    if any(ml is not None for ml in cavities):
+        lines[0].append("Resection cavity (mL)")
     for index, visit in enumerate(found.visits):
         seen = found.alignments[index].registration
         overlap = seen.overlap if seen else None
@@ -211,6 +217,8 @@ def _visit_lines(found: FollowUp) -> list[list[str]]:
                 visit.told.clinical or UNKNOWN,
             ]
         )
+        if len(lines[0]) > len(lines[-1]):
+            lines[-1].append(UNKNOWN if visit.cavity_ml is None else number(visit.cavity_ml))
     return lines
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from scripted_models.cases.case import Case
 from scripted_models.cases.patient_table import some
 from scripted_models.errors import InputError
+from scripted_models.labels import require_numbers
 from scripted_models.runtime.atomic_files import only_writer
 from scripted_models.runtime.file_identity import doubles
 from scripted_models.runtime.progress import Progress
@@ -64,9 +65,11 @@ class Batch:
             on_written: called with each case that was written.
 
         Raises:
-            InputError: cases that cannot be used; all others are written by then.
+            InputError: cases that cannot be used; all others are written by then. Or a coding
+                without a number for a label of the model; then nothing is written.
             ResourceError: too little memory, or a folder that cannot be written.
         """
+        require_numbers(self.segmenter.model.known_labels, self.options.coding)
         refuse_shared_folders(cases)
         self.form.begin(self.output)
         skipped: list[str] = []

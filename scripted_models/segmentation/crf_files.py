@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from scripted_models.errors import InputError
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.volume_files import read_volume, write_labels
-from scripted_models.labels import LABELS
+from scripted_models.labels import LABELS, name_in_files
 from scripted_models.networks.crf.refinement import build_crf, refine_brain
 from scripted_models.transforms.preprocessing import preprocess, standardizing
 
@@ -32,7 +32,7 @@ def refine_case(
         InputError: unreadable or missing files, or grids that differ.
         ModelError: impossible settings.
     """
-    files = {label: folder / f"probability_{name}.nii.gz" for label, name in LABELS.items()}
+    files = {k: folder / f"probability_{name_in_files(k)}.nii.gz" for k in LABELS}
     found = {label: path for label, path in files.items() if path.is_file()}
     if 0 not in found or len(found) < 2:
         raise InputError(

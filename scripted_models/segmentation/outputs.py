@@ -15,7 +15,7 @@ from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.errors import InputError, ResourceError
 from scripted_models.images.volume_files import write_labels, write_volume
-from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels
+from scripted_models.labels import CODINGS, LABELS, LabelCoding, encode_labels, name_in_files
 from scripted_models.measurement.diameters import Necrosis
 from scripted_models.measurement.lesion_table import lesion_record
 from scripted_models.pictures.render import picture_input, render_overlay, write_png
@@ -217,7 +217,7 @@ def _write_volumes(folder: Path, segmentation: Segmentation, options: OutputOpti
     if not options.probabilities:
         return
     for label, values in zip(segmentation.known_labels, segmentation.probabilities, strict=True):
-        write_volume(folder / f"probability_{LABELS[label]}.nii.gz", grid.image_from(values))
+        write_volume(folder / f"probability_{name_in_files(label)}.nii.gz", grid.image_from(values))
 
 
 def _write_prepared(folder: Path, prepared: Prepared, inputs: CaseInputs) -> None:
@@ -278,12 +278,13 @@ def _preparation(segmentation: Segmentation) -> dict[str, object]:
 
 
 def _identity(model: Model) -> dict[str, str]:
-    """Return what tells a model from others; of one of another program also its own file."""
-    origin = model.description.origin
+    """Return what tells a model from others, what it is for, and of a foreign one its own file."""
+    origin, stage = model.description.origin, model.description.made_for
     return {
         "name": model.name,
         "weights_sha256": model.checksum,
         "method_sha256": model.method_checksum,
+        **({"made_for": stage} if stage else {}),
         **({"imported_from": origin.format, "imported_sha256": origin.sha256} if origin else {}),
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from scripted_models.errors import Problem, listed
 from scripted_models.geometry import Grid
-from scripted_models.labels import ENHANCING, REGIONS, known_regions, region_mask
+from scripted_models.labels import CAVITY, ENHANCING, RC, SCORED, known_regions, region_mask
 from scripted_models.transforms.region_thresholds import expected_dice
 
 DOUBTFUL_SLICES = 3  # named in a warning
@@ -31,14 +31,16 @@ def estimated_dice(
         known_labels: internal labels of the classes.
 
     Returns:
-        Region -> number from 0 to 1, for the regions that the labels can tell. Where no enhancing
-        tumor is shown although some is likely, it is right or wrong as a whole, and left out.
+        Region, or 'RC', -> number from 0 to 1, for those that the labels can tell. Where no
+        enhancing tumor is shown although some is likely, it is right or wrong as a whole, and left
+        out; so is the cavity.
     """
     found = {}
-    for region in known_regions(tuple(known_labels)):
+    cavity = (RC,) if CAVITY in known_labels else ()
+    for region in (*known_regions(tuple(known_labels)), *cavity):
         mask = region_mask(labels, region)
         p = region_probability(probabilities, known_labels, region)
-        if region != "ET" or mask.any() or p.sum(dtype=np.float64) < 1:
+        if region not in ("ET", RC) or mask.any() or p.sum(dtype=np.float64) < 1:
             found[region] = expected_dice(mask, p)
     return found
 
@@ -72,7 +74,7 @@ def doubtful_slices(
         one wrong voxel is expected.
     """
     tumor = region_probability(probabilities, known_labels, "WT")
-    wrong = np.abs(tumor - (labels > 0))
+    wrong = np.abs(tumor - region_mask(labels, "WT"))
     per_slice = wrong.sum(axis=(1, 2))
     found: list[int] = []
     for index in map(int, np.argsort(per_slice)[::-1]):
@@ -101,7 +103,7 @@ def result_problems(
         enhancing_ml: volume of enhancing tumor that the probabilities expect.
         replaced_necrosis_ml: volume of necrosis that is called non-enhancing tumor.
     """
-    found = [] if labels.any() else [Problem(found="no tumor")]
+    found = [] if region_mask(labels, "WT").any() else [Problem(found="no tumor")]
     if enhancing_ml >= LEAST_ENHANCING_ML and not (labels == ENHANCING).any():
         doubt = Problem(
             found=f"about {enhancing_ml:.1f} mL that may enhance, too uncertain to be called "
@@ -132,7 +134,7 @@ def region_probability(
     probabilities: np.ndarray, known_labels: Sequence[int], region: str
 ) -> np.ndarray:
     """Return the summed probabilities of a region's labels, float32 (z, y, x)."""
-    classes = [i for i, label in enumerate(known_labels) if label in REGIONS[region]]
+    classes = [i for i, label in enumerate(known_labels) if label in SCORED[region]]
     total = probabilities[classes[0]].copy()  # class by class: no copy of them all
     for index in classes[1:]:
         total += probabilities[index]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scripted_models.labels import EDEMA, ENHANCING
+from scripted_models.labels import CAVITY, EDEMA, ENHANCING, RC
 
 CORE_WITHOUT_ENHANCING = (1, 3)
 ESTIMATED_DICE = "estimated_dice"
@@ -24,13 +24,15 @@ def decide_labels(
         core in there by that
     of 'TC', enhancing tumor in the core by that of 'ET'. The most probable label is too careful
     where several labels share the probability of a region, and its Dice suffers. The word
-    ESTIMATED_DICE in the place of a number stands for `best_share` of the region in this image.
+    ESTIMATED_DICE in the place of a number stands for `best_share` of the region in this image. The
+    cavity, where a model knows it, is decided by 'RC'; where tumor reaches its share as well, the
+    more probable of the two is given.
 
     Args:
         probabilities: float32 (classes, ...).
         known_labels: internal labels of the classes, ascending.
         least: region -> probability from 0 to 1, or ESTIMATED_DICE; needs the labels 0, 2, 4, and 1
-            or 3.
+            or 3, and with the label 5 also 'RC'.
 
     Returns:
         uint8 (...), internal labels.
@@ -44,14 +46,21 @@ def decide_labels(
     for index in inner:
         core += probabilities[index]
     tumor = 1.0 - probabilities[0]
+    decided = {"WT": tumor, "TC": core, "ET": enhancing}
+    if CAVITY in known_labels:
+        decided[RC] = probabilities[list(known).index(CAVITY)]
+        tumor -= decided[RC]
     share = {
         region: best_share(p) if least[region] == ESTIMATED_DICE else least[region]
-        for region, p in (("WT", tumor), ("TC", core), ("ET", enhancing))
+        for region, p in decided.items()
     }
     labels = np.where(tumor >= share["WT"], EDEMA, 0).astype(np.uint8)
     in_core = (labels > 0) & (core >= share["TC"])
     labels[in_core] = known[inner][probabilities[inner][:, in_core].argmax(axis=0)]
     labels[in_core & (enhancing >= share["ET"])] = ENHANCING
+    if RC in decided:
+        cavity = decided[RC]
+        labels[(cavity >= share[RC]) & ((labels == 0) | (cavity > tumor))] = CAVITY
     return labels
 
 

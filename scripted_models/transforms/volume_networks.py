@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Annotated, Literal
 
-from scripted_models.labels import EDEMA, ENHANCING, LABELS, REGIONS
+from scripted_models.labels import CAVITY, EDEMA, ENHANCING, LABELS, RC, REGIONS, SCORED
 from scripted_models.runtime.table_hints import Choice, Range
 from scripted_models.runtime.typed_tables import UnfitError
 
@@ -15,7 +15,7 @@ Side = Annotated[int, Range(8, 1024)]
 OUR_AXES = "zyx"
 AxisOrder = Annotated[str, Choice(tuple("".join(order) for order in permutations(OUR_AXES)))]
 Axis = Annotated[str, Choice(tuple(OUR_AXES))]
-RegionName = Annotated[str, Choice(tuple(REGIONS))]
+RegionName = Annotated[str, Choice(tuple(SCORED))]
 Label = Annotated[int, Range(0, len(LABELS) - 1)]
 
 
@@ -81,9 +81,13 @@ class RegionOutputs:
     labels. With one threshold for all regions a voxel gets the label of its innermost region that
     reaches the threshold, as with MONAI's `brats_mri_segmentation`, nnU-Net and Auto3DSeg.
 
+    'RC' is the resection cavity, which lies in no region of the tumor. Where a network says both,
+    the one that comes later in the order counts, as nnU-Net and Auto3DSeg write one over the other:
+    the cavity over the regions before it, and those after it over the cavity.
+
     Attributes:
         kind: tells outputs of regions from those of labels.
-        order: region of each output.
+        order: region of each output; among them 'RC' where the network knows the cavity.
         core: internal label of the tumor core without enhancing tumor.
     """
 
@@ -92,13 +96,19 @@ class RegionOutputs:
     core: Literal[1, 3] = 1
 
     def __post_init__(self) -> None:
-        if sorted(self.order) != sorted(REGIONS):
-            raise UnfitError("order", self.order, f"each of {list(REGIONS)} once")
+        if sorted(self.order) not in (sorted(REGIONS), sorted(SCORED)):
+            raise UnfitError("order", self.order, f"each of {list(REGIONS)} once, perhaps {RC}")
 
     @property
     def labels(self) -> tuple[int, ...]:
         """Internal labels that the regions can tell apart, ascending."""
-        return tuple(sorted((0, EDEMA, self.core, ENHANCING)))
+        cavity = (CAVITY,) if RC in self.order else ()
+        return tuple(sorted((0, EDEMA, self.core, ENHANCING, *cavity)))
+
+    @property
+    def over_cavity(self) -> tuple[str, ...]:
+        """The regions that are written over the cavity."""
+        return self.order[self.order.index(RC) + 1 :] if RC in self.order else ()
 
 
 NetworkOutputs = LabelOutputs | RegionOutputs

@@ -84,9 +84,12 @@ class FollowResultView:
     def _showVisits(self, facts: Mapping[str, Any], changed: list[str]) -> None:
         """Show a row for each visit: volumes, changes of the followed region, categories."""
         region, regions = str(facts["lesion_region"]), facts["regions"]
+        cavities = [visit.get("resection_cavity_ml") for visit in facts["visits"]]
+        told = any(ml is not None for ml in cavities)
         titles = [
             _("Visit"),
             *(f"{name}\n(mL)" for name in regions),
+            *([_two_lines(_("Cavity (mL)"))] if told else []),
             _two_lines(_("{region} since baseline").format(region=region)),
             _two_lines(_("{region} since nadir").format(region=region)),
             _two_lines(_("Product (mm²)")),
@@ -102,6 +105,7 @@ class FollowResultView:
                 [
                     f"{name}{edited}\n{visit['date']}",
                     *(f"{sizes['values_ml'][index]:.2f}" for sizes in regions.values()),
+                    *([_volume_text(cavities[index])] if told else []),
                     percent_text(series["since_baseline"][index]),
                     percent_text(series["since_nadir"][index]),
                     f"{products['values_mm2'][index]:.0f}" if products else "",
@@ -142,6 +146,10 @@ def _fill(table: Widget, titles: list[str], rows: list[list[str]], tips: list[st
     head = lines * table.fontMetrics().lineSpacing() + MARGIN
     table.horizontalHeader().setFixedHeight(head)
     table.setFixedHeight(head + table.verticalHeader().length() + SCROLL_BAR + MARGIN // 2)
+
+
+def _volume_text(ml: float | None) -> str:
+    return "" if ml is None else f"{ml:.2f}"
 
 
 def _two_lines(title: str) -> str:

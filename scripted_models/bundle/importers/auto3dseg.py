@@ -16,6 +16,7 @@ from scripted_models.bundle.importers.monai_steps import spacing_of, window_of
 from scripted_models.bundle.importers.networks import monai_network, sizes_of
 from scripted_models.bundle.importers.source import ForeignSource
 from scripted_models.bundle.importers.space import space_of
+from scripted_models.bundle.importers.stage import stage_of
 from scripted_models.bundle.state_dicts import read_checkpoint
 from scripted_models.errors import InputError
 from scripted_models.transforms.steps import CropToBrain, PreprocessingStep, Standardize
@@ -74,6 +75,7 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
         weights=checkpoint.weights,
         channels=channels,
         outputs=outputs,
+        made_for=stage_of(outputs, "", understood),
         window=window,
         space=space,
         steps=steps,

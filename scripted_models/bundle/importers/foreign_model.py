@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripted_models.bundle.description import ModelDescription
+from scripted_models.bundle.description import ModelDescription, Stage
 from scripted_models.bundle.description_parts import NetworkDescription, Origin
 from scripted_models.bundle.importers.answers import Understood
 from scripted_models.bundle.skeleton import build_fitting
@@ -14,7 +14,7 @@ from scripted_models.bundle.state_dicts import Weights, as_types_of, shapes_of
 from scripted_models.bundle.weights import write_model
 from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
-from scripted_models.labels import LABELS, REGIONS
+from scripted_models.labels import LABELS
 from scripted_models.runtime.typed_tables import as_table, read_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.steps import (
@@ -41,6 +41,7 @@ class ForeignModel:
         weights: under the names of its own program.
         channels: sequences in the order of the network.
         outputs: what its outputs mean.
+        made_for: when the scans are made that it is for; None where nothing says it.
         threshold: of regions, the probability from which on a voxel belongs to one.
         window: how it goes through volumes.
         space: of the volumes that trained it.
@@ -55,6 +56,7 @@ class ForeignModel:
     weights: Weights
     channels: tuple[str, ...]
     outputs: NetworkOutputs
+    made_for: Stage | None = None
     threshold: float = 0.5
     window: SlidingWindow
     space: TrainingSpace
@@ -65,19 +67,21 @@ class ForeignModel:
     def describe(self) -> Mapping[str, Any]:
         """Return the table of its description."""
         regions = isinstance(self.outputs, RegionOutputs)
+        stage = {"made_for": self.made_for} if self.made_for else {}
         kept = KeepSequences(names=self.channels, order="stated")
         table = {
             "format": 1,
             "name": self.name,
             "version": self.origin.version or "0.1.0",
             "summary": self.summary,
+            **stage,
             "task": "brains",
             "network": self.network,
             "channels": SEQUENCES,
             "labels": {label: LABELS[label] for label in self.outputs.labels},
             "sliding_window": self.window,
             "outputs": self.outputs,
-            "decision": dict.fromkeys(REGIONS, self.threshold) if regions else {},
+            "decision": dict.fromkeys(self.outputs.order, self.threshold) if regions else {},
             "training_space": as_table(self.space, defaults=True),
             "preprocessing": [MarkBrain(), *self.steps, kept],
             "postprocessing": [InsideBrain()],

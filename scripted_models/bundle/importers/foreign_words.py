@@ -7,8 +7,18 @@ import re
 from collections.abc import Sequence
 
 from scripted_models.bundle.importers.answers import Answers, Understood, open_question
-from scripted_models.errors import InputError, listed
-from scripted_models.labels import EDEMA, ENHANCING, LABELS, NECROSIS, NON_ENHANCING, REGIONS
+from scripted_models.errors import InputError, ModelError, listed
+from scripted_models.labels import (
+    CAVITY,
+    EDEMA,
+    ENHANCING,
+    LABELS,
+    NECROSIS,
+    NON_ENHANCING,
+    RC,
+    REGIONS,
+    SCORED,
+)
 from scripted_models.sequences import BY_ALIAS, SEQUENCES
 from scripted_models.transforms.volume_networks import (
     LabelOutputs,
@@ -16,11 +26,12 @@ from scripted_models.transforms.volume_networks import (
     RegionOutputs,
 )
 
-CAVITY = "resection cavity"
+_CAVITY = ("rc", "resectioncavity", "surgicalcavity", "cavity")
 _REGIONS = {
     "WT": ("wt", "wholetumor", "whole", "completetumor", "complete"),
     "TC": ("tc", "tumorcore", "core"),
     "ET": ("et", "enhancingtumor", "enhancing", "activetumor"),
+    RC: _CAVITY,
 }
 _LABELS: dict[int, tuple[str, ...]] = {
     0: ("background", "bg"),
@@ -36,8 +47,8 @@ _LABELS: dict[int, tuple[str, ...]] = {
     ),
     NON_ENHANCING: ("nonenhancing", "nonenhancingtumor", "net"),
     ENHANCING: ("enhancing", "enhancingtumor", "et", "enhancingtissue"),
+    CAVITY: _CAVITY,
 }
-_CAVITY = ("rc", "resectioncavity", "cavity")
 _BY_WORD = {word: label for label, words in _LABELS.items() for word in words}
 _REGION_OF = {word: region for region, words in _REGIONS.items() for word in words}
 
@@ -100,11 +111,15 @@ def outputs_of(
 
     Raises:
         InputError: the question which they are, or an answer that does not fit.
+        ModelError: regions of which no label follows.
     """
     names = answers.labels or tuple(stated)
+    if regions and len(names) == count:
+        _refuse_too_few(names)
     found = _regions(names) if regions else _labels(names, understood)
     if found is None or len(names) != count:
-        what = "WT, TC and ET, each once" if regions else f"of {listed(list(LABELS.values()))}"
+        every = f"WT, TC and ET, each once, and {RC} if it is one"
+        what = every if regions else f"of {listed(list(LABELS.values()))}"
         if answers.labels:
             raise InputError(
                 found=f"--labels {' '.join(names)}",
@@ -124,25 +139,33 @@ def outputs_of(
 
 
 def region_of(name: str) -> str:
-    """Return the region that a name stands for, or ''."""
+    """Return the region that a name stands for, 'RC' of the resection cavity, or ''."""
     return _REGION_OF.get(_word(name), "")
 
 
-def is_cavity(name: str) -> bool:
-    """Tell whether a name is that of the resection cavity."""
-    return _word(name) in _CAVITY
+def _refuse_too_few(names: Sequence[str]) -> None:
+    """Refuse regions of which no label follows: what lies in the others alone has no name here."""
+    regions = [region_of(name) for name in names]
+    missing = [region for region in REGIONS if region not in regions]
+    if missing and all(regions) and len(set(regions)) == len(regions):
+        raise ModelError(
+            found=f"a network that tells {listed(regions)} and not {listed(missing)}",
+            expected="WT, TC and ET: whole tumor alone is no edema, and tumor core alone is "
+            "neither necrosis nor non-enhancing tumor, so no label would be true",
+            action="choose a model with all three; nothing was imported",
+        )
 
 
 def _regions(names: Sequence[str]) -> RegionOutputs | None:
     order = tuple(region_of(name) for name in names)
-    return RegionOutputs(order=order) if sorted(order) == sorted(REGIONS) else None
+    known = sorted(order) in (sorted(REGIONS), sorted(SCORED))
+    return RegionOutputs(order=order) if known else None
 
 
 def _labels(names: Sequence[str], understood: Understood) -> LabelOutputs | None:
-    """Return the labels of outputs; of a cavity, which has no label here, background."""
-    order = [0 if is_cavity(name) else _BY_WORD.get(_word(name)) for name in names]
+    order = [_BY_WORD.get(_word(name)) for name in names]
     known = [label for label in order if label is not None]
-    if len(known) < len(order) or known.count(0) - sum(map(is_cavity, names)) != 1:
+    if len(known) < len(order) or known.count(0) != 1:
         return None
     if NON_ENHANCING in known and NECROSIS not in known:
         known = [NECROSIS if label == NON_ENHANCING else label for label in known]
@@ -152,8 +175,6 @@ def _labels(names: Sequence[str], understood: Understood) -> LabelOutputs | None
     tumor = [label for label in known if label]
     if not tumor or len(set(tumor)) < len(tumor):
         return None
-    if any(map(is_cavity, names)):
-        understood.note(f"the {CAVITY} is no label here and becomes background")
     return LabelOutputs(order=tuple(known))
 
 

@@ -23,6 +23,7 @@ from scripted_models.bundle.importers.monai_steps import (
 from scripted_models.bundle.importers.networks import monai_network, sizes_of
 from scripted_models.bundle.importers.source import ForeignSource
 from scripted_models.bundle.importers.space import space_of
+from scripted_models.bundle.importers.stage import stage_of
 from scripted_models.bundle.state_dicts import read_state_dict
 
 METADATA, WEIGHTS = "configs/metadata.json", "models/model.pt"
@@ -78,6 +79,7 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
         weights=weights,
         channels=channels,
         outputs=meaning,
+        made_for=stage_of(meaning, _facts(metadata), understood),
         threshold=after.threshold,
         window=window,
         space=space,

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripted_models.bundle.importers.foreign_words import is_cavity, region_of
+from scripted_models.bundle.importers.foreign_words import region_of
 from scripted_models.bundle.importers.source import ForeignSource
-
-_INSIDE_OUT = ("WT", "TC", "ET")  # as they are written one over the other
+from scripted_models.labels import RC, REGIONS
 
 
 @dataclass(frozen=True)
@@ -16,20 +15,18 @@ class Targets:
 
     Attributes:
         regions: whether they are regions, each with a sigmoid.
-        seen: names of the outputs that are used, in their order.
-        unseen: places of the others, among regions only.
+        names: of the outputs, in their order.
     """
 
     regions: bool
-    seen: tuple[str, ...]
-    unseen: tuple[int, ...] = ()
+    names: tuple[str, ...]
 
 
 def read_targets(dataset: Mapping[str, Any], source: ForeignSource) -> Targets:
     """Read the labels of a data set.
 
     Raises:
-        ModelError: none, or regions that do not lie inside each other.
+        ModelError: none, or regions that do not lie inside each other, one written over the other.
     """
     stated = dataset.get("labels")
     if not isinstance(stated, Mapping) or not 2 <= len(stated) <= 16:
@@ -54,16 +51,16 @@ def _regions(
     order = dataset.get("regions_class_order")
     if not isinstance(order, list) or len(order) != len(names):
         raise source.refusal("no 'regions_class_order' for all regions in dataset.json", "it")
-    unseen = tuple(index for index, name in enumerate(names) if is_cavity(name))
-    seen = tuple(name for name in names if not is_cavity(name))
-    known = [region_of(name) for name in seen]
-    if all(known):
-        if tuple(known) != _INSIDE_OUT:
-            raise source.refusal(f"the regions {', '.join(seen)[:80]}", "WT, TC, ET in this order")
-        whole, core, enhancing = (inside[name] for name in seen)
+    known = {region: name for name in names if (region := region_of(name))}
+    if len(known) == len(names) and set(known) >= set(REGIONS):
+        if [region for region in known if region != RC] != list(REGIONS):
+            raise source.refusal(f"the regions {', '.join(names)[:80]}", "WT, TC, ET in this order")
+        whole, core, enhancing = (inside[known[region]] for region in REGIONS)
         if not whole > core > enhancing:
             raise source.refusal("regions that do not lie inside each other", "ET in TC in WT")
-    return Targets(True, seen, unseen)
+        if RC in known and names[-1] != known[RC] and whole & inside[known[RC]]:
+            raise source.refusal("a resection cavity inside of the whole tumor", "it beside WT")
+    return Targets(True, tuple(names))
 
 
 def _values(value: object, source: ForeignSource) -> tuple[int, ...]:

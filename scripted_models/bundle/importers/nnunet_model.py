@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from scripted_models.bundle.description_parts import NetworkDescription, Origin
 from scripted_models.bundle.importers.answers import Answers, Understood
 from scripted_models.bundle.importers.foreign_model import ForeignModel, checksum
@@ -19,6 +17,7 @@ from scripted_models.bundle.importers.nnunet_labels import Targets, read_targets
 from scripted_models.bundle.importers.nnunet_plans import Plans, read_plans
 from scripted_models.bundle.importers.source import ForeignSource
 from scripted_models.bundle.importers.space import space_of
+from scripted_models.bundle.importers.stage import stage_of
 from scripted_models.bundle.state_dicts import Weights, read_checkpoint
 from scripted_models.errors import InputError
 from scripted_models.transforms.volume_networks import SlidingWindow
@@ -74,8 +73,7 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
     network = _network(stated, len(named), targets)
     window = _mirrored(stated.window, checkpoint.rest, source)
     channels = channels_of(named, len(named), answers, understood)
-    outputs = outputs_of(targets.seen, len(targets.seen), targets.regions, answers, understood)
-    weights = _without(targets.unseen, _own_names(checkpoint.weights), source, understood)
+    outputs = outputs_of(targets.names, len(targets.names), targets.regions, answers, understood)
     _tell(stated, window, understood)
     facts = f"{stated.dataset} {dataset.get('name', '')} {dataset.get('description', '')}"
     turned = "RAS" if stated.turned else ""
@@ -86,9 +84,10 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
         name=stated.dataset or source.path.stem,
         summary=str(dataset.get("description", ""))[:200],
         network=network,
-        weights=weights,
+        weights=_own_names(checkpoint.weights),
         channels=channels,
         outputs=outputs,
+        made_for=stage_of(outputs, facts, understood),
         window=window,
         space=space,
         steps=stated.steps,
@@ -161,7 +160,7 @@ def _channel_names(dataset: Mapping[str, Any], source: ForeignSource) -> list[st
 
 
 def _network(stated: Plans, channels: int, targets: Targets) -> NetworkDescription:
-    sizes = {"in_channels": channels, "num_classes": len(targets.seen)}
+    sizes = {"in_channels": channels, "num_classes": len(targets.names)}
     return replace(stated.network, arguments={**sizes, **stated.network.arguments})
 
 
@@ -179,27 +178,6 @@ def _mirrored(
 def _own_names(weights: Weights) -> Weights:
     """Return weights without the names of what wrapped the network while it was trained."""
     return {key.removeprefix("module.").removeprefix("_orig_mod."): v for key, v in weights.items()}
-
-
-def _without(
-    unseen: tuple[int, ...], weights: Weights, source: ForeignSource, understood: Understood
-) -> Weights:
-    """Take outputs of regions that have no label here out of the output layers."""
-    if not unseen:
-        return weights
-    understood.note(
-        "its output for the resection cavity, which is no label here, is not used; where it would "
-        "have overruled tumor, tumor stays"
-    )
-    cut = {}
-    for key, value in weights.items():
-        if key.startswith("decoder.seg_layers."):
-            if not value.dim() or max(unseen) >= len(value):
-                raise source.refusal(f"the tensor {key[:60]!r} of another shape", "its outputs")
-            kept = [index for index in range(len(value)) if index not in unseen]
-            value = value[torch.tensor(kept)]
-        cut[key] = value
-    return cut
 
 
 def _tell(stated: Plans, window: SlidingWindow, understood: Understood) -> None:

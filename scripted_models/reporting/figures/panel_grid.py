@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from scripted_models.labels import LABELS
+from scripted_models.labels import CAVITY, LABELS, region_mask
 from scripted_models.pictures.panels import (
     LABEL_COLORS,
     View,
@@ -84,7 +84,7 @@ class Painter:
         whole = np.broadcast_to(labels, self.case.brain.shape)
         caption = ""
         if self.case.truth is not None:
-            found, true = labels > 0, self.case.truth[z] > 0
+            found, true = (region_mask(m, "WT") for m in (labels, self.case.truth[z]))
             dice = 2 * np.sum(found & true) / max(1, found.sum() + true.sum())
             caption = f"Dice {dice:.2f}"
         return Cell(self.overlay("flair", whole, "axial", z), title, caption)
@@ -117,6 +117,7 @@ def draw_rows(
     Returns:
         A figure as large as the panels need it; a pixel of a panel is one of the picture.
     """
+    keys = _shown_keys(rows, keys)
     sheet = _measure(rows, bool(note), list(keys))
     figure = new_figure(sheet.width, sheet.height)
     upper = sheet.height - _TOP_IN * sheet.scale
@@ -193,6 +194,13 @@ def _write_title(figure: Figure, title: str, sheet: _Sheet) -> None:
     size = fitting_size(title, 17 * sheet.scale, sheet.width - 2 * _LEFT_IN)
     place = (_LEFT_IN / sheet.width, 1 - 0.17 * sheet.scale / sheet.height)
     figure.text(*place, title, va="top", fontsize=size, fontweight="bold", color=INK)
+
+
+def _shown_keys(rows: Sequence[Row], keys: Mapping[str, RGB]) -> dict[str, RGB]:
+    """Return the keys, that of the cavity only where its outline is drawn."""
+    cells = [cell.pixels for row in rows for cell in row.cells if cell]
+    cavity = any((pixels == LABEL_COLORS[CAVITY]).all(axis=-1).any() for pixels in cells)
+    return {name: color for name, color in keys.items() if name != LABELS[CAVITY] or cavity}
 
 
 def _write_legend(figure: Figure, note: str, sheet: _Sheet, keys: Mapping[str, RGB]) -> None:

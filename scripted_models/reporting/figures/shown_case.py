@@ -15,7 +15,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.training_space import TrainingSpace, resample
 from scripted_models.inference import iterate_slices, predict_slice
-from scripted_models.labels import LabelCoding
+from scripted_models.labels import LabelCoding, region_mask
 from scripted_models.networks.slice_network import SliceNetwork
 from scripted_models.pictures.panels import tissue_mask
 from scripted_models.segmentation.case_images import read_on_one_grid
@@ -171,10 +171,10 @@ def tumor_mask(case: ShownCase, predict: Callable[[int], np.ndarray]) -> np.ndar
         bool (z, y, x).
     """
     if case.truth is not None:
-        return case.truth > 0
+        return region_mask(case.truth, "WT")
     mask = np.zeros(case.brain.shape, bool)
     for z in iterate_slices(case.brain, _SEARCHED_SLICES):
-        mask[z] = predict(z) > 0
+        mask[z] = region_mask(predict(z), "WT")
     return mask
 
 

@@ -9,7 +9,7 @@ from scripted_models.cases.case import Case
 from scripted_models.cases.label_maps import read_labels
 from scripted_models.evaluation.pairing import assumed_coding
 from scripted_models.labels import CODINGS
-from scripted_models.pictures.panels import fullest_index
+from scripted_models.pictures.panels import fullest_index, tumor_of
 from scripted_models.reporting.figures.panel_grid import TRUTH_TITLE, Cell, Painter, Row, draw_rows
 from scripted_models.reporting.figures.shown_case import ShownCase
 from scripted_models.runtime.progress import Progress
@@ -50,7 +50,7 @@ def draw_views(case: ShownCase, labels: np.ndarray, name: str) -> Figure:
         name: of the segmentation, for its column.
     """
     maps = {name: labels} | ({} if case.truth is None else {TRUTH_TITLE: case.truth})
-    tumor = np.any([chosen > 0 for chosen in maps.values()], axis=0)
+    tumor = tumor_of(maps.values())
     painter = Painter(case, tumor)
     rows = []
     for plane in VIEWS:

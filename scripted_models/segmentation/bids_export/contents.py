@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scripted_models.labels import LABELS, LabelCoding
+from scripted_models.labels import CAVITY, LABELS, LabelCoding
 from scripted_models.pictures.panels import LABEL_COLORS
 from scripted_models.runtime.printable_text import on_one_line
 from scripted_models.segmentation.bids_export.derivative_description import RAW
@@ -13,14 +13,17 @@ from scripted_models.segmentation.bids_export.names import WORKING, DerivativeNa
 from scripted_models.segmentation.outputs import label_table
 from scripted_models.segmentation.result import Segmentation
 
-ABBREVIATIONS = {0: "BG", 1: "NCR", 2: "ED", 3: "NET", 4: "ET"}
+ABBREVIATIONS = {0: "BG", 1: "NCR", 2: "ED", 3: "NET", 4: "ET", 5: "RC"}
 _BACKGROUND, _LESION = 0, 7  # in the table of labels that BIDS has for all
 LABEL_COLUMNS: Mapping[str, Mapping[str, object]] = {
     "index": {"Description": "value in the label map", **INTEGER},
     "name": {"Description": "what the value stands for"},
     "abbreviation": {"Description": "short form of the name"},
     "color": {"Description": "color for pictures"},
-    "mapping": {"Description": "label of BIDS: 0 background, 7 lesion", **INTEGER},
+    "mapping": {
+        "Description": "label of BIDS: 0 background, 7 lesion; it has none for a resection cavity",
+        **INTEGER,
+    },
     "volume_ml": {
         "Description": "volume in this segmentation",
         "Units": "mL",
@@ -74,7 +77,7 @@ def label_rows(segmentation: Segmentation, coding: LabelCoding) -> list[dict[str
                 "name": name,
                 "abbreviation": "+".join(ABBREVIATIONS[label] for label in labels),
                 "color": None if color is None else "#{:02x}{:02x}{:02x}".format(*color),
-                "mapping": _LESION if any(labels) else _BACKGROUND,
+                "mapping": None if CAVITY in labels else _LESION if any(labels) else _BACKGROUND,
                 "volume_ml": round(sum(ml), 4) if ml else None,
             }
         )

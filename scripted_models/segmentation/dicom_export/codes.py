@@ -1,7 +1,9 @@
 """The parts of a tumor: identifier, name, color and standard code.
 
 Category, edema, necrosis, neoplasm, mass and brain have codes of SNOMED CT. Enhancement has codes
-of the NCI Thesaurus, as in the DICOM standard (PS3.16, CID 7151 "Segmentation Property Type").
+of the NCI Thesaurus, as in the DICOM standard (PS3.16, CID 7151 "Segmentation Property Type"). None
+was found for a resection cavity, there or elsewhere. The nearest one that is true is SNOMED CT's
+morphologic abnormality "Surgical wound"; cysts and lesions are something else.
 """
 
 from dataclasses import dataclass
@@ -44,12 +46,14 @@ CATEGORY = Code("SCT", "49755003", "Morphologically Altered Structure")
 BRAIN = Code("SCT", "12738006", "Brain")
 ENHANCING = Code("NCIt", "C113842", "Enhancing Lesion")
 NON_ENHANCING = Code("NCIt", "C81175", "Non-Enhancing Lesion")
+SURGICAL_WOUND = Code("SCT", "112633009", "Surgical wound")
 
 LABEL_PARTS: tuple[TumorPart, ...] = (
     TumorPart((1,), LABELS[1], _("Necrosis"), (216, 191, 216), Code("SCT", "6574001", "Necrosis")),
     TumorPart((2,), LABELS[2], _("Edema"), (140, 224, 228), Code("SCT", "79654002", "Edema")),
     TumorPart((3,), LABELS[3], _("Non-enhancing tumor"), (241, 196, 15), NON_ENHANCING),
     TumorPart((4,), LABELS[4], _("Enhancing tumor"), (221, 60, 50), ENHANCING),
+    TumorPart((5,), LABELS[5], _("Resection cavity"), (120, 90, 170), SURGICAL_WOUND),
 )
 
 REGION_PARTS: tuple[TumorPart, ...] = (

@@ -7,7 +7,7 @@ from typing import Any
 from scripted_models.bundle.description import TaskName
 from scripted_models.errors import InputError
 from scripted_models.evaluation.havaei_rows import paper_row
-from scripted_models.labels import LABELS, LabelCoding
+from scripted_models.labels import TUMOR_LABELS, LabelCoding
 from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
 from scripted_models.runtime.typed_tables import refusing
 from scripted_models.sequences import SEQUENCES
@@ -27,7 +27,7 @@ class BrainsTask:
     """The `ListTask` of brains."""
 
     name: TaskName = "brains"
-    classes = tuple(LABELS.values())
+    classes = tuple(TUMOR_LABELS.values())
 
     def channels(self, experiment: Experiment) -> tuple[str, ...]:
         """Return the sequences that the preprocessing keeps."""
@@ -75,7 +75,7 @@ class BrainsTask:
         return {
             "channels": SEQUENCES,
             "needs_one_of": _needs_one_of(experiment),
-            "labels": LABELS,
+            "labels": TUMOR_LABELS,
             "training_space": space_of(experiment.data),
             "preprocessing": experiment.preprocessing,
             "postprocessing": experiment.postprocessing,

@@ -14,7 +14,7 @@ from scripted_models.errors import InputError
 from scripted_models.geometry import HARMLESS_MM, Grid
 from scripted_models.images.headers import volume_parts
 from scripted_models.images.training_space import TrainingSpace, resample
-from scripted_models.labels import CODINGS, LabelCoding
+from scripted_models.labels import CAVITY, CODINGS, LabelCoding
 from scripted_models.runtime.file_identity import WatchedFiles
 from scripted_models.runtime.typed_tables import as_table
 from scripted_models.sequences import SEQUENCES
@@ -179,7 +179,8 @@ def _read(case: Case, experiment: Experiment, coding: LabelCoding | None) -> _Re
         label_grid.put_on(volume)
     space = space_of(experiment.data)
     moved = [space.to_training(images[sequence]) for sequence in SEQUENCES]
-    label_image = sitk.DICOMOrient(label_grid.image_from(truth.labels), space.orientation)
+    known = np.where(truth.labels == CAVITY, np.uint8(0), truth.labels)  # networks here know none
+    label_image = sitk.DICOMOrient(label_grid.image_from(known), space.orientation)
     if space.resamples(label_grid):
         label_image = resample(label_image, Grid.of(moved[0]), sitk.sitkNearestNeighbor)
     return _Read(

@@ -10,6 +10,7 @@ from scripted_models.cases.ignored_files import tell_ignored
 from scripted_models.cases.patient_table import patient_warnings, patients_of, some
 from scripted_models.cases.patients import split_patients
 from scripted_models.errors import InputError
+from scripted_models.labels import CODINGS
 from scripted_models.training.experiment_config import DataConfig, Experiment
 
 _MOST_NAMES = 5  # of cases, in one sentence
@@ -130,8 +131,20 @@ def split_warnings(data: DataConfig, folder: Path, parted: bool = False) -> Iter
         )
     used = usable(found)
     yield from (note for part in parts for name in part for note in used[name].truth_notes())
+    yield from _cavity_notes([used[name] for part in parts for name in part])
     if len(parts) > 1 or parted or data.folds:
         yield from patient_warnings(names, data.patients)
+
+
+def _cavity_notes(cases: Sequence[Case]) -> Iterator[str]:
+    """Say of how many cases a resection cavity is not learned, where their coding has one."""
+    codings = [case.truth_coding() for case in cases]
+    own = CODINGS["internal"]  # of all cases that are stored here, with a cavity or without
+    if count := sum(c.tells_cavity for c in codings if c is not None and c is not own):
+        yield (
+            f"The ground truth of {count} cases may hold a resection cavity. It trains as "
+            "background: networks that are trained here do not tell it."
+        )
 
 
 def _of_other_patients(
