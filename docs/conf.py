@@ -31,10 +31,12 @@ html_title = project
 html_logo = "../Resources/BrainTumorSeg.png"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+smartquotes = False
 html_show_copyright = html_copy_source = False
 
 autodoc_member_order = "bysource"
 autodoc_typehints, autodoc_typehints_format = "description", "short"
+autodoc_typehints_description_target = "documented_params"
 python_use_unqualified_type_names = True
 napoleon_custom_sections = ["Source"]
 napoleon_use_ivar = True
