@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from scripted_models.evaluation.havaei_rows import PAPER_ROWS, REGION_ORDER, PaperRow
