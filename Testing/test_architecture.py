@@ -100,7 +100,7 @@ def test_no_two_modules_of_one_name():
     assert not twice
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 class TestPages:

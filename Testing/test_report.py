@@ -11,7 +11,6 @@ import pytest
 import SimpleITK as sitk
 
 from scripted_models.errors import ResourceError
-from scripted_models.evaluation.folder_scores import COLUMNS, Evaluation
 from scripted_models.geometry import Grid
 from scripted_models.measurement.lesion_table import lesion_record
 from scripted_models.measurement.lesions import find_lesions
@@ -74,11 +73,6 @@ def case(name="case_a", dice=0.8, **changed):
         "facts": {"model": "Net-1", "device": "cpu", "seconds": {"read": 1.0, "network": 20.0}},
     }
     return CaseReport(name, **(values | changed))
-
-
-def evaluation(name="mine", *notes):
-    rows = {region: dict.fromkeys(COLUMNS, 0.5) for region in ("WT", "TC", "ET")}
-    return Evaluation(name, {"a": rows, "b": rows}, notes, notes)
 
 
 class TestContent:
@@ -167,19 +161,10 @@ class TestContent:
     def test_own_facts_are_shown(self):
         assert {"Fold", "3"} <= set(Page(html_report([case()], "t", facts={"fold": 3})).texts)
 
-    def test_scores_stand_beside_the_paper_with_ours_marked(self):
-        page = html_report([case()], "t", evaluation("mine", "A note."))
-        assert {"Comparison", "The cases differ", "A note."} <= set(Page(page).texts)
-        rows = re.findall(r"<tr( class=\"own\")?><td>(?:<strong>)?([^<]+)<", page)
-        assert (' class="own"', "mine") in rows
-        assert ("", "InputCascadeCNN*") in rows
-        assert [name for mark, name in rows if mark] == ["mine"]
-
     def test_regions_have_the_names_of_the_field(self):
-        texts = Page(html_report([case()], "t", evaluation())).text
+        texts = Page(html_report([case()], "t")).text
         assert "WT whole tumor, TC tumor core, ET enhancing tumor." in texts
         assert texts.count("Whole tumor (WT)") == 2  # volumes, scores
-        assert texts.count("complete, core and enhancing") == 1
         for word in ("Wt", "truth (outline)", "the truth", "true tumor"):
             assert word not in texts
 
@@ -216,8 +201,7 @@ class TestSafety:
             warnings=[HOSTILE],
             facts={HOSTILE: HOSTILE, "seconds": {HOSTILE: 1.0}},
         )
-        scored = evaluation(HOSTILE, HOSTILE)
-        return Page(html_report([hostile, case()], HOSTILE, scored, {HOSTILE: HOSTILE}))
+        return Page(html_report([hostile, case()], HOSTILE, {HOSTILE: HOSTILE}))
 
     def test_hostile_texts_stay_texts(self):
         page = self.page()

@@ -222,21 +222,13 @@ def join_evaluations(name: str, parts: Sequence[Evaluation]) -> Evaluation:
 
 
 def comparison_table(evaluation: Evaluation) -> str:
-    """Return the mean scores beside the paper's rows as Markdown."""
+    """Return the mean scores beside the paper's rows as Markdown, with what readers must know."""
     table = markdown_beside_paper(evaluation.mean, evaluation.name, len(evaluation.cases))
-    notes = "".join(f"- {escaped(note)}\n" for note in comparison_notes(evaluation))
-    return f"{table}\n{notes}" if notes else table
-
-
-def comparison_notes(evaluation: Evaluation) -> list[str]:
-    """Return the sentences that belong below the comparison: notes, scores of voxels, warnings."""
     lesion_wise = lesion_notes(evaluation.cases) if evaluation.is_lesion_wise else []
-    notes = (
-        *cavity_scores(evaluation.mean),
-        *voxel_notes(evaluation.voxels),
-        *lesion_wise,
-    )
-    return [*evaluation.notes, *notes, *evaluation.warnings]
+    scores = (*cavity_scores(evaluation.mean), *voxel_notes(evaluation.voxels), *lesion_wise)
+    notes = [*evaluation.notes, *scores, *evaluation.warnings]
+    listed = "".join(f"- {escaped(note)}\n" for note in notes)
+    return f"{table}\n{listed}" if notes else table
 
 
 def write_reports(evaluation: Evaluation, output: Path) -> None:

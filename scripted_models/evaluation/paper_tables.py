@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from scripted_models.evaluation.havaei_rows import PAPER_ROWS, REGION_ORDER, PaperRow
@@ -44,25 +43,10 @@ class ComparedRow(NamedTuple):
     is_ours: bool
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Scores of ours beside the paper's rows, as texts without markup.
-
-    Attributes:
-        caveat: the cases differ.
-        note: how to read the cells.
-        rows: the best Dice of the whole tumor first.
-    """
-
-    caveat: Caveat
-    note: str
-    rows: tuple[ComparedRow, ...]
-
-
-def compare_with_paper(
+def markdown_beside_paper(
     mean: Mapping[str, Mapping[str, float]], name: str, number_of_cases: int
-) -> Comparison:
-    """Set mean scores beside the paper's rows.
+) -> str:
+    """Set mean scores beside the paper's rows, in Markdown with one table.
 
     Args:
         mean: region -> 'dice', 'ppv', 'sensitivity' -> mean over cases; a region may be missing.
@@ -76,20 +60,11 @@ def compare_with_paper(
     rows.sort(key=lambda row: [-1 if score is None else score for score in row[0]], reverse=True)
     cases = "1 case" if number_of_cases == 1 else f"{number_of_cases} cases"
     caveat = cases_differ(f"'{name}' is the mean over {cases}")
-    return Comparison(
-        Caveat(caveat.lead, f"{caveat.rest} The order of the rows is no ranking."),
-        f"{CELLS_NOTE} Rows are sorted by the Dice of WT. {PPV_NOTE}",
-        tuple(row for _, row in rows),
+    table = markdown_table(TITLES, (markdown_cells(row) for _, row in rows))
+    return (
+        f"{caveat.markdown} The order of the rows is no ranking.\n\n"
+        f"{CELLS_NOTE} Rows are sorted by the Dice of WT. {PPV_NOTE}\n\n{table}"
     )
-
-
-def markdown_beside_paper(
-    mean: Mapping[str, Mapping[str, float]], name: str, number_of_cases: int
-) -> str:
-    """Return what `compare_with_paper` finds as Markdown, with one table."""
-    found = compare_with_paper(mean, name, number_of_cases)
-    table = markdown_table(TITLES, map(markdown_cells, found.rows))
-    return f"{found.caveat.markdown}\n\n{found.note}\n\n{table}"
 
 
 def cases_differ(ours: str) -> Caveat:
@@ -112,7 +87,7 @@ def paper_row_cells(row: PaperRow) -> ComparedRow:
 
 
 def own_row_cells(mean: Mapping[str, Mapping[str, float]], name: str) -> ComparedRow:
-    """Return mean scores (see `compare_with_paper`) as texts."""
+    """Return mean scores (see `markdown_beside_paper`) as texts."""
     triples = (_cell(_triple(mean, metric)) for metric in COMPARED)
     return ComparedRow((name, "here", *triples), is_ours=True)
 

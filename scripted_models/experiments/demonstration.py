@@ -5,7 +5,8 @@ from pathlib import Path
 from scripted_models.cases.case import Case
 from scripted_models.cases.discovery import find_cases
 from scripted_models.cases.phantom.phantom_case import write_phantom_case
-from scripted_models.evaluation.folder_scores import Evaluation, comparison_table, evaluate_folders
+from scripted_models.evaluation.folder_scores import Scores, evaluate_folders
+from scripted_models.evaluation.paper_tables import markdown_table
 from scripted_models.measurement.lesion_table import lesion_record
 from scripted_models.pictures.render import (
     picture_input,
@@ -22,6 +23,11 @@ from scripted_models.segmentation.outputs import WrittenCase, measurement_table
 from scripted_models.segmentation.result_folders import OVERLAY
 from scripted_models.segmentation.segmenter import Segmenter
 
+NO_PATIENT = (
+    "The case is a phantom, made by a program. Its scores show that everything runs; they do not "
+    "tell how good the model is on patients."
+)
+
 
 def run_demo(
     output: Path,
@@ -34,7 +40,7 @@ def run_demo(
     """Make a phantom, segment it, score it and write a report.
 
     Args:
-        output: folder; receives `case`, `segmentation`, `evaluation`, `overlay.png`, `report.html`.
+        output: folder; receives `case`, `segmentation`, `overlay.png` and `report.html`.
         seed: seed of the phantom.
         size_xyz: its voxels.
         model_name: shipped name or path of a model folder.
@@ -42,7 +48,7 @@ def run_demo(
         progress: told about stages.
 
     Returns:
-        Path of the HTML report, and the table of scores beside the paper's.
+        Path of the HTML report, and the Dice of the phantom as Markdown.
     """
     segmenter = Segmenter.load(model_name, device)
     progress.stage("phantom", 0.0)
@@ -52,15 +58,16 @@ def run_demo(
     batch = Batch(segmenter, output / "segmentation")
     batch.run([case], progress.part(0.15, 0.9), written.append)
     progress.stage("score", 0.9)
-    evaluation = evaluate_folders(output / "segmentation", folder, output / "evaluation")
-    page = _page(case, written[0], segmenter.model.name, evaluation, output / OVERLAY)
-    table = comparison_table(evaluation)
-    path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", evaluation)
-    return path, table
+    scores = evaluate_folders(output / "segmentation", folder).cases[case.name]
+    page = _page(case, written[0], segmenter.model.name, scores, output / OVERLAY)
+    facts = {"case": NO_PATIENT}
+    path = write_html_report(output / "report.html", [page], "BrainTumorSeg demo", facts)
+    dice = [f"{row['dice']:.2f}" for row in scores.values()]
+    return path, f"{NO_PATIENT}\n\n{markdown_table(['', *scores], [['Dice', *dice]])}"
 
 
 def _page(
-    case: Case, written: WrittenCase, model_name: str, evaluation: Evaluation, overlay: Path
+    case: Case, written: WrittenCase, model_name: str, scores: Scores, overlay: Path
 ) -> CaseReport:
     """Return what the report says of the case; its picture is written, too."""
     found = written.segmentation
@@ -77,7 +84,7 @@ def _page(
         volumes_ml=found.volumes_ml,
         measurements=measurement_table(found),
         lesions=lesion_record(found.lesions),
-        metrics=evaluation.cases[case.name],
+        metrics=scores,
         warnings=found.warnings,
         facts={
             "model": model_name,

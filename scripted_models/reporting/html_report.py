@@ -11,9 +11,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from scripted_models import __version__
-from scripted_models.evaluation.folder_scores import Evaluation, comparison_notes
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS
-from scripted_models.evaluation.paper_tables import TITLES, Comparison, compare_with_paper
 from scripted_models.labels import REGIONS
 from scripted_models.reporting.case_report import CaseReport, case_section
 from scripted_models.reporting.cell_text import REGIONS_NOTE
@@ -55,7 +53,6 @@ def write_html_report(
     path: Path,
     cases: Sequence[CaseReport],
     title: str,
-    evaluation: Evaluation | None = None,
     facts: Mapping[str, object] | None = None,
 ) -> Path:
     """Write one HTML file about all cases, whole or not at all; the lowest mean Dice comes first.
@@ -64,7 +61,6 @@ def write_html_report(
         path: destination in an existing folder.
         cases: the cases in any order.
         title: heading of the page.
-        evaluation: scores to set beside the paper's rows, after the summary.
         facts: facts of the whole run; model, version, date, device and seconds come from the cases.
 
     Returns:
@@ -75,14 +71,13 @@ def write_html_report(
         ValueError: a picture is neither a PNG nor a uint8 RGB array.
     """
     path = Path(path)
-    write_file(path, html_report(cases, title, evaluation, facts))
+    write_file(path, html_report(cases, title, facts))
     return path
 
 
 def html_report(
     cases: Sequence[CaseReport],
     title: str,
-    evaluation: Evaluation | None = None,
     facts: Mapping[str, object] | None = None,
 ) -> str:
     """Return the page that `write_html_report` writes."""
@@ -96,9 +91,6 @@ def html_report(
         cases=cases,
         summary=_summary(cases),
         regions_note=REGIONS_NOTE,
-        comparison=evaluation and _comparison(evaluation),
-        comparison_titles=TITLES,
-        comparison_notes=comparison_notes(evaluation) if evaluation else [],
         sections=[case_section(case, shared) for case in cases],
         metrics={metric: _METRIC_TITLES[metric] for metric in METRICS},
         empty_mask_policy=EMPTY_MASK_POLICY,
@@ -113,10 +105,6 @@ def worst_first(cases: Sequence[CaseReport]) -> list[CaseReport]:
         return score is None, -len(case.warnings) if score is None else score
 
     return sorted(cases, key=badness)
-
-
-def _comparison(evaluation: Evaluation) -> Comparison:
-    return compare_with_paper(evaluation.mean, evaluation.name, len(evaluation.cases))
 
 
 # ---------------------------------------------------------------- head

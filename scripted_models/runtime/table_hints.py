@@ -127,7 +127,7 @@ def words(hint: Any) -> str:
     if origin is typing.Literal:
         return " or ".join(repr(value) for value in arguments)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(words(kind) for kind in arguments)
+        return " or ".join(dict.fromkeys(words(kind) for kind in arguments))
     if origin in (tuple, Sequence):
         fixed = origin is tuple and arguments[-1] is not Ellipsis
         parts = dict.fromkeys(words(kind) for kind in arguments if kind is not Ellipsis)

@@ -220,6 +220,7 @@ class Experiment:
     paper_row: str = ""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    # Steps before and after the network, as the model description has them.
     preprocessing: tuple[PreprocessingStep, ...] = DEFAULT_PREPROCESSING
     postprocessing: tuple[PostprocessingStep, ...] = DEFAULT_POSTPROCESSING
     training: TrainingConfig = field(default_factory=TrainingConfig)
