@@ -27,6 +27,10 @@ class SlidingWindow:
         size: voxels of a window along the axes of the network; a smaller volume is padded with
             zeros on both sides.
         overlap: share of a window that the next one sees as well, along each axis.
+        placement: 'steps' is that of MONAI: a window begins so many voxels after the one before,
+            and the last one is moved back to the border. 'even' is that of nnU-Net: as many windows
+            as that takes, at equal distances from border to border, and Gaussian weights with its
+            center and without a least value.
         weights: of the voxels of a window where windows overlap.
         sigma: of the Gaussian, as a share of each side.
         axes: which axes of a volume the network calls its first, second and third. MONAI's networks
@@ -37,6 +41,7 @@ class SlidingWindow:
 
     size: tuple[Side, Side, Side]
     overlap: Annotated[float, Range(at_least=0, at_most=0.9)] = 0.5
+    placement: Literal["steps", "even"] = "steps"
     weights: Literal["gaussian", "constant"] = "gaussian"
     sigma: Annotated[float, Range(at_least=0.01, at_most=1)] = 0.125
     axes: AxisOrder = OUR_AXES

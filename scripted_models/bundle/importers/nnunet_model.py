@@ -24,6 +24,7 @@ from scripted_models.errors import InputError
 from scripted_models.transforms.volume_networks import SlidingWindow
 
 _CHECKPOINT = re.compile(r"fold_(\d{1,2}|all)/checkpoint_final\.pth")
+_TOLERANCE = 0.001  # of the spacing; less changes no number of voxels
 _TERMS = ("LICENSE", "LICENSE.txt", "license.txt")
 # Trainers that differ from nnU-Net's in losses, optimizers, augmentation and length alone.
 _TRAINERS = re.compile(
@@ -80,6 +81,7 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
     facts = f"{stated.dataset} {dataset.get('name', '')} {dataset.get('description', '')}"
     turned = "RAS" if stated.turned else ""
     space = space_of(turned, stated.spacing_xyz_mm, facts, answers, understood)
+    space = replace(space, tolerance=_TOLERANCE, resampling="cubic")
     terms = next((term for term in _TERMS if term in source.names), "")
     understood.tell("terms", _terms_of(dataset, terms) or "none")
     return ForeignModel(
@@ -206,6 +208,3 @@ def _tell(stated: Plans, window: SlidingWindow, understood: Understood) -> None:
     understood.tell("preprocessing", ", ".join(step.step for step in stated.steps))
     mirrored = f", mirrored along {', '.join(window.mirror)}" if window.mirror else ""
     understood.tell("windows", " x ".join(map(str, window.size)) + f" ({window.axes}){mirrored}")
-    understood.note("windows follow each other by half a window here, nnU-Net spreads them evenly")
-    if set(stated.spacing_xyz_mm) != {1.0}:
-        understood.note("volumes are resampled linearly here, by nnU-Net with cubic splines")
