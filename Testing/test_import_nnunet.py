@@ -1,7 +1,9 @@
 """Import of a model of nnU-Net: its labels are those of the published steps by hand."""
 
 import copy
+import hashlib
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from foreign_models import (
     write_zip,
 )
 from phantom_fixtures import write_doll
-from scipy.ndimage import binary_fill_holes
+from scipy.ndimage import binary_fill_holes, gaussian_filter, map_coordinates
 
 from scripted_models.bundle.importers.answers import Understood
 from scripted_models.bundle.registry import import_model
@@ -33,8 +35,54 @@ FILES = ("t1", "t1ce", "t2", "flair")
 PATCH = (16, 48, 48)
 
 
-def theirs(case, network, outputs):
-    """Return logits (outputs, z, y, x) of nnU-Net's steps; one patch holds the whole brain."""
+def starts(length, side):
+    """Return where nnU-Net's windows begin: as many as steps of half a window, evenly spread."""
+    count = int(np.ceil((length - side) / (side / 2))) + 1
+    return [int(np.round(i * (length - side) / max(count - 1, 1))) for i in range(count)]
+
+
+def importance(patch):
+    """Return nnU-Net's weights of a window: a filtered point in its middle, in float16."""
+    point = np.zeros(patch)
+    point[tuple(side // 2 for side in patch)] = 1
+    weights = gaussian_filter(point, [side / 8 for side in patch], mode="constant")
+    weights = (weights / weights.max() * 10).astype(np.float16)
+    weights[weights == 0] = weights[weights > 0].min()
+    return torch.as_tensor(weights.astype(np.float32))
+
+
+def resized(volume, shape, order):
+    """Return (C, ...) of another shape, as scikit-image resizes with edges that go on."""
+    axes = [
+        (np.arange(n) + 0.5) * old / n - 0.5 for n, old in zip(shape, volume.shape[1:], strict=True)
+    ]
+    places = np.meshgrid(*axes, indexing="ij")
+    parts = [map_coordinates(part, places, order=order, mode="nearest") for part in volume]
+    pairs = zip(parts, volume, strict=True)
+    return np.stack([np.clip(new, old.min(), old.max()) for new, old in pairs])
+
+
+def slid(networks, seen, patch, mirror):
+    """Return the logits of windows of (C, ...), mirrored, of several networks their mean."""
+    missing = [max(0, side - length) for side, length in zip(patch, seen.shape[1:], strict=True)]
+    pads = [(n // 2, n - n // 2) for n in missing]
+    padded = torch.as_tensor(np.pad(seen, [(0, 0), *pads]))[None]
+    axes = [m for n in range(4) for m in itertools.combinations(mirror, n)]
+    places = itertools.product(*map(starts, padded.shape[2:], patch))
+    weights, total, joined = importance(patch), torch.zeros(padded.shape[2:]), 0
+    for place in places:
+        box = tuple(slice(start, start + side) for start, side in zip(place, patch, strict=True))
+        window = padded[(..., *box)]
+        logits = sum(net(window.flip(m)).flip(m) for net in networks for m in axes)
+        mean = torch.zeros((logits.shape[1], *total.shape))
+        mean[(slice(None), *box)] = weights * logits[0] / len(axes) / len(networks)
+        joined, total[box] = joined + mean, total[box] + weights
+    cut = [slice(low, low + n) for (low, _), n in zip(pads, seen.shape[1:], strict=True)]
+    return (joined / total)[(slice(None), *cut)].numpy()
+
+
+def theirs(case, networks, outputs, patch=PATCH, spacing=None, axes=(0, 1, 2), mirror=(2, 3, 4)):
+    """Return logits (outputs, z, y, x) of nnU-Net's steps; isotropic ones where it resamples."""
     images = [sitk.ReadImage(str(case / f"{case.name}_{name}.nii.gz")) for name in FILES]
     volume = np.stack([sitk.GetArrayFromImage(image) for image in images]).astype(np.float32)
     mask = binary_fill_holes((volume != 0).any(axis=0))
@@ -43,17 +91,21 @@ def theirs(case, network, outputs):
     for channel in seen:
         values = channel[inside]
         channel[inside] = (values - values.mean()) / max(values.std(), 1e-8)
-    missing = [side - length for side, length in zip(PATCH, inside.shape, strict=True)]
-    assert min(missing) >= 0
-    pads = [(n // 2, n - n // 2) for n in missing]
-    padded = torch.as_tensor(np.pad(seen, [(0, 0), *pads]))[None]
-    axes = [m for n in range(4) for m in itertools.combinations((2, 3, 4), n)]
+    if spacing is not None:
+        steps = zip(inside.shape, images[0].GetSpacing()[::-1], spacing, strict=True)
+        seen = resized(seen, [round(n * old / new) for n, old, new in steps], 3)
+    turned = np.ascontiguousarray(seen.transpose(0, *(1 + axis for axis in axes)))
     with torch.no_grad():
-        total = sum(network(padded.flip(m)).flip(m) for m in axes) / len(axes)
-    cut = tuple(slice(low, low + n) for (low, _), n in zip(pads, inside.shape, strict=True))
+        said = slid(networks, turned.astype(np.float32), patch, mirror)
+    said = said.transpose(0, *(1 + place for place in np.argsort(axes)))
     logits = np.full((outputs, *mask.shape), -np.inf, np.float32)
-    logits[(slice(None), *box)] = total[0].numpy()[(slice(None), *cut)]
+    logits[(slice(None), *box)] = resized(said, inside.shape, 1) if spacing else said
     return logits, (volume != 0).any(axis=0)
+
+
+def labels_of_regions(logits, brain):
+    wt, tc, et = logits > 0
+    return np.where(et, 4, np.where(tc, 1, np.where(wt, 2, 0))) * brain
 
 
 def ours(case, tmp_path):
@@ -89,9 +141,7 @@ class TestGolden:
         ):
             assert line in said
         case = write_doll(tmp_path / "cases", 1)
-        logits, brain = theirs(case, network, 3)
-        wt, tc, et = logits > 0
-        expected = np.where(et, 4, np.where(tc, 1, np.where(wt, 2, 0))) * brain
+        expected = labels_of_regions(*theirs(case, [network], 3))
         assert len(np.unique(expected)) > 2
         assert np.mean(ours(case, tmp_path) == expected) >= 0.999
 
@@ -103,13 +153,42 @@ class TestGolden:
         assert "outputs: background, necrosis, edema, enhancing, background" in said
         assert "the resection cavity is no label here and becomes background" in said
         case = write_doll(tmp_path / "cases", 1)
-        logits, brain = theirs(case, network, 5)
+        logits, brain = theirs(case, [network], 5)
         logits[:, ~np.isfinite(logits).all(axis=0)] = 0
         shares = torch.as_tensor(logits).softmax(0).numpy()
         joined = np.stack([shares[0] + shares[4], shares[1], shares[2], shares[3]])
         expected = np.array([0, 1, 2, 4])[joined.argmax(axis=0)] * brain
         assert len(np.unique(expected)) > 2
         assert np.mean(ours(case, tmp_path) == expected) >= 0.999
+
+    @pytest.mark.parametrize("form", ["even", "transposed", "lowres"])
+    def test_several_windows_and_folds(self, home, tmp_path, capsys, form):
+        """Windows that overlap, of two folds; turned axes; volumes of another spacing."""
+        networks = [nnunet_network(3), nnunet_network(3, seed=1)]
+        once = {"inference_allowed_mirroring_axes": (1,)}  # quicker than all axes
+        plans, more = copy.deepcopy(PLANS), {"axes": (0, 1, 2)}
+        stated = plans["configurations"]["3d_fullres"]
+        patch = stated["patch_size"] = [8, 16, 16]
+        if form == "transposed":
+            plans["transpose_forward"] = [2, 0, 1]
+            patch, more = [16, 8, 16], {"axes": (2, 0, 1)}
+            stated["patch_size"] = patch
+        if form == "lowres":
+            stated["spacing"], more = [1.2, 1.5, 1.4], {"spacing": [1.2, 1.5, 1.4]}
+        files = nnunet(REGIONS, nnunet_checkpoint(networks[0], **once), plans)
+        files["fold_1/checkpoint_final.pth"] = nnunet_checkpoint(networks[1], **once)
+        source = write_folder(files, tmp_path / "m")
+        assert main(["models", "--import", str(source), "--name", "mine"]) == 0
+        said = capsys.readouterr().out
+        assert "the mean of 0, 1 is taken" in said
+        assert "PlainConvUNet3D, the mean of 2 with " in said
+        case = write_doll(tmp_path / "cases", 1)
+        expected = labels_of_regions(*theirs(case, networks, 3, tuple(patch), mirror=(3,), **more))
+        assert len(np.unique(expected)) > 2
+        assert np.mean(ours(case, tmp_path) == expected) >= 0.999
+        report = json.loads((tmp_path / "out" / case.name / "report.json").read_text())
+        both = [files[f"fold_{fold}/checkpoint_final.pth"] for fold in (0, 1)]
+        assert report["model"]["imported_sha256"] == hashlib.sha256(b"".join(both)).hexdigest()
 
 
 class TestForms:
@@ -159,14 +238,16 @@ class TestForms:
     def test_several_folds(self, home, tmp_path, capsys):
         other = nnunet_checkpoint(nnunet_network(3, seed=1))
         more = {f"fold_{fold}/checkpoint_final.pth": other for fold in (1, 2)}
-        _, said = self.imported(tmp_path, more=more)
-        assert "of the folds 0, 1, 2 fold 0 is taken" in said
+        more["fold_all/checkpoint_final.pth"] = other
+        description, said = self.imported(tmp_path, more=more)
+        assert "of the folds 0, 1, 2, all the mean of 0, 1, 2 is taken" in said
+        assert description.network.arguments["members"] == 3
         command = ["models", "--import", str(tmp_path / "m"), "--name", "two", "--fold"]
         assert main([*command, "2"]) == 0
         assert "fold 2 is taken" in capsys.readouterr().out
         command[command.index("two")] = "four"
         assert main([*command, "4"]) == 2
-        assert "expected one of 0, 1, 2" in capsys.readouterr().err
+        assert "expected one of 0, 1, 2, all" in capsys.readouterr().err
 
     def test_transposed_axes_and_mirroring(self, home, tmp_path):
         plans = copy.deepcopy(PLANS)
@@ -177,7 +258,8 @@ class TestForms:
         assert description.sliding_window.axes == "xzy"
         assert description.sliding_window.mirror == ("x", "y")
         assert description.training_space.spacing_xyz_mm == (3.0, 2.0, 1.0)
-        assert "resampled linearly" in said
+        assert description.sliding_window.resampling == "cubic"
+        assert "3 x 2 x 1 mm" in said
 
     def test_an_unknown_data_set_is_asked_for_its_orientation(self, home, tmp_path, capsys):
         plans = {**PLANS, "dataset_name": "Dataset500_Ours"}
@@ -243,6 +325,11 @@ HOSTILE = {
         with_plans(normalization_schemes=["CTNormalization"] * 4),
         "CTNormalization",
     ),
+    "resampling": (with_plans(resampling_fn_data="os.system"), "'resampling_fn_data'"),
+    "order of resampling": (
+        with_plans(resampling_fn_probabilities_kwargs={"order": 3}),
+        "'resampling_fn_probabilities_kwargs'",
+    ),
     "mixed masks": (with_plans(use_mask_for_norm=[True, False, True, True]), "use_mask_for_norm"),
     "reader": (with_plans(None, image_reader_writer="evil.Reader"), "the reader"),
     "transpose": (with_plans(None, transpose_forward=[0, 0, 1]), "transpose_forward"),
@@ -277,6 +364,15 @@ HOSTILE = {
     "no data set": (
         {k: v for k, v in nnunet(REGIONS, SOUND).items() if k != "dataset.json"},
         "no dataset.json",
+    ),
+    "folds of two trainers": (
+        {
+            **nnunet(REGIONS, SOUND),
+            "fold_1/checkpoint_final.pth": nnunet_checkpoint(
+                NETWORK, inference_allowed_mirroring_axes=(0,)
+            ),
+        },
+        "different trainers",
     ),
     "path upwards": ({**nnunet(REGIONS, SOUND), "../evil": b""}, "leads elsewhere"),
 }

@@ -56,9 +56,7 @@ def main() -> None:
         print(f"{case.name}: {shown}; {np.bincount(theirs.ravel()).tolist()}", flush=True)
 
 
-def predicted(
-    case: Case, model: Model, folder: Path, fold: str
-) -> tuple[np.ndarray, np.ndarray]:
+def predicted(case: Case, model: Model, folder: Path, fold: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels of nnU-Net's predictor as internal ones, and the brain."""
     from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor

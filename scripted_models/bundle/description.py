@@ -183,10 +183,9 @@ def _check_brains(stated: ModelDescription) -> None:
             "decision", dict(stated.decision), f"all of {list(REGIONS)}, and labels of each region"
         )
     _check_outputs(stated)
-    cubic = stated.training_space.resampling == "cubic"
-    if cubic and (stated.sliding_window is None or stated.crf is not None):
-        expected = "'linear' without a 'sliding_window', and with a 'crf'"
-        raise UnfitError("training_space.resampling", "cubic", expected)
+    window = stated.sliding_window
+    if window is not None and window.resampling == "cubic" and stated.crf is not None:
+        raise UnfitError("sliding_window.resampling", "cubic", "'linear' with a 'crf'")
     if stated.image_scale is not None:
         raise UnfitError("image_scale", stated.image_scale, "none for brains")
 

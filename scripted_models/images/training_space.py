@@ -2,13 +2,13 @@
 
 Networks see axial slices of about 1 mm: x to the patient's left, y to posterior, z to superior
 (LPS). An input in another orientation is permuted and flipped without loss. One with another
-in-plane spacing is resampled, and its probabilities are resampled back onto its own grid. For
-networks of nnU-Net that happens between the steps before the network and the network itself.
+in-plane spacing is resampled, and its probabilities are resampled back onto its own grid. Networks
+of nnU-Net see volumes that are resampled later, see `spacing_change`.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import SimpleITK as sitk
@@ -35,21 +35,17 @@ class TrainingSpace:
         orientation: axis code, first letter x.
         spacing_xyz_mm: spacing of each axis; None where any spacing will do.
         tolerance: relative difference of spacing that is left alone.
-        resampling: 'linear' resamples volumes before all steps and probabilities on the way back.
-            'cubic' resamples what the network sees after all steps, and its logits, as nnU-Net
-            does; see `SpacingChange`.
     """
 
     orientation: AxisCode = "LPS"
     spacing_xyz_mm: tuple[SpacingMm, SpacingMm, SpacingMm] = (1.0, 1.0, None)
     tolerance: Annotated[float, Range(0, 1)] = 0.1
-    resampling: Literal["linear", "cubic"] = "linear"
 
     def to_training(self, image: sitk.Image) -> sitk.Image:
-        """Return the image in this space, as float32; with 'cubic' in its own spacing."""
+        """Return the image in this space, as float32."""
         oriented = sitk.DICOMOrient(sitk.Cast(image, sitk.sitkFloat32), self.orientation)
         target = self._target_grid(Grid.of(oriented))
-        if target is None or self.resampling == "cubic":
+        if target is None:
             return oriented
         return resample(oriented, target, sitk.sitkLinear, extend=True)
 
@@ -58,20 +54,19 @@ class TrainingSpace:
         return self._target_grid(self.oriented(grid)) is not None
 
     def change(self, grid: Grid) -> SpacingChange | None:
-        """Return what is left to resample of volumes on a grid of `to_training`."""
-        target = self._target_grid(grid) if self.resampling == "cubic" else None
+        """Return the way to this spacing of volumes that are turned like this space."""
+        target = self._target_grid(grid)
         if target is None:
             return None
         (bx, by, bz), (ax, ay, az) = grid.spacing_xyz_mm, target.spacing_xyz_mm
         return SpacingChange((bz, by, bx), (az, ay, ax))
 
     def training_voxels(self, grid: Grid) -> int:
-        """Return how many voxels a volume on this grid has at most on the way, about."""
+        """Return how many voxels a volume on this grid has in this space, about."""
         oriented = self.oriented(grid)
         target = self._target_grid(oriented) or oriented
         share = math.prod(oriented.spacing_xyz_mm) / math.prod(target.spacing_xyz_mm)
-        least = 0.0 if self.resampling == "linear" else 1.0
-        return math.ceil(math.prod(grid.size_xyz) * max(share, least))
+        return math.ceil(math.prod(grid.size_xyz) * share)
 
     def oriented(self, grid: Grid) -> Grid:
         """Return one voxel of a grid, oriented like this space."""
@@ -87,8 +82,7 @@ class TrainingSpace:
             float32 array (C, z, y, x) on `original`; where the training grid does not reach, the
             first class (background) has probability 1.
         """
-        code = orientation_code(original.direction)
-        resamples = self.resampling == "linear" and self.resamples(original)
+        code, resamples = orientation_code(original.direction), self.resamples(original)
         if code == self.orientation and not resamples:
             return probabilities
         moved = np.empty((len(probabilities), *original.shape_zyx), np.float32)

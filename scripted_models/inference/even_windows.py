@@ -45,14 +45,14 @@ def join_even_windows(
     places = list(product(*map(even_starts, shape, window.size, [window.overlap] * 3)))
     for first in range(0, len(places), at_once):
         boxes = [_box(place, window.size) for place in places[first : first + at_once]]
-        seen = torch.stack([grown[(slice(None), *box)] for box in boxes])
-        for box, logits in zip(boxes, predictor(seen.to(device)).cpu(), strict=True):
+        seen = torch.stack([grown[:, a, b, c] for a, b, c in boxes])
+        for (a, b, c), logits in zip(boxes, predictor(seen.to(device)).cpu(), strict=True):
             if not joined.numel():
                 joined = torch.zeros((len(logits), *shape))
-            joined[(slice(None), *box)] += logits * weights
-            total[box] += weights
-    inner = [slice(low, n - high) for n, (low, high) in zip(shape, pads, strict=True)]
-    return joined.div_(total)[(slice(None), *inner)]
+            joined[:, a, b, c] += logits * weights
+            total[a, b, c] += weights
+    a, b, c = (slice(low, n - high) for n, (low, high) in zip(shape, pads, strict=True))
+    return joined.div_(total)[:, a, b, c]
 
 
 def even_starts(length: int, side: int, overlap: float) -> list[int]:

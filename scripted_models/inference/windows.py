@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from scripted_models.errors import Cancelled
-from scripted_models.inference.devices import GpuMemoryError, without_tf32
 from scripted_models.images.spacing_change import SpacingChange
+from scripted_models.inference.devices import GpuMemoryError, without_tf32
 from scripted_models.inference.even_windows import count_even_windows, join_even_windows
 from scripted_models.inference.label_probabilities import label_probabilities
 from scripted_models.inference.window_cost import Steps, WindowCost, window_cost

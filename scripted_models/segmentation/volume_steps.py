@@ -99,7 +99,7 @@ def look_at_case(
     grid = Grid.of(next(iter(images.values())))
     arrays = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
     findings = findings_of(case, arrays, grid, model, as_in_files)
-    inner = model.space.training_voxels(grid)
+    inner = max(space.training_voxels(grid) for space in (model.space, model.space_of_steps))
     check_memory(math.prod(grid.size_xyz), inner, _network_bytes(model, inner))
     return CaseVolumes(arrays, grid, tuple(findings))
 
@@ -130,7 +130,7 @@ def _network_bytes(model: Model, voxels: int) -> int:
 
 def prepare(images: Mapping[str, sitk.Image], model: Model) -> NetworkInput:
     """Bring images into the training space of a model and preprocess them."""
-    moved = {m: model.space.to_training(image) for m, image in images.items()}
+    moved = {m: model.space_of_steps.to_training(image) for m, image in images.items()}
     grid = Grid.of(next(iter(moved.values())))
     stack = np.zeros((len(SEQUENCES), *grid.shape_zyx), np.float32)
     for sequence, image in moved.items():
@@ -140,9 +140,9 @@ def prepare(images: Mapping[str, sitk.Image], model: Model) -> NetworkInput:
         model.preprocessing, stack, missing=missing, spacing_zyx_mm=grid.spacing_xyz_mm[::-1]
     )
     z, y, x = (axis.start for axis in done["box"])
-    change = model.space.change(grid)
-    image = change.forth(done["image"]) if change else done["image"]
-    return NetworkInput(image, done["brain"], (z, y, x), grid, change)
+    change = model.space.change(grid) if model.space_of_steps != model.space else None
+    found = change.forth(done["image"]) if change else done["image"]
+    return NetworkInput(found, done["brain"], (z, y, x), grid, change)
 
 
 def predict(
@@ -205,7 +205,7 @@ def to_input_grid(
         for start, length in zip(seen.corner, seen.brain.shape, strict=True)
     )
     whole[:, z, y, x] = probabilities
-    return model.space.to_input(whole, seen.grid, grid)
+    return model.space_of_steps.to_input(whole, seen.grid, grid)
 
 
 def decide(probabilities: np.ndarray, brain: np.ndarray, grid: Grid, model: Model) -> Decided:

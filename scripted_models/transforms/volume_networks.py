@@ -37,6 +37,9 @@ class SlidingWindow:
             are mostly trained with 'xyz', nnU-Net's with 'zyx'.
         mirror: axes along which the network sees windows mirrored as well, in all combinations; the
             mean of the logits counts.
+        resampling: of volumes that have not the spacing of the training space. 'linear' resamples
+            them before all steps, and probabilities on the way back. 'cubic' is that of nnU-Net:
+            what the network sees is resampled after all steps, and its logits on the way back.
     """
 
     size: tuple[Side, Side, Side]
@@ -46,6 +49,7 @@ class SlidingWindow:
     sigma: Annotated[float, Range(at_least=0.01, at_most=1)] = 0.125
     axes: AxisOrder = OUR_AXES
     mirror: tuple[Axis, ...] = ()
+    resampling: Literal["linear", "cubic"] = "linear"
 
     def __post_init__(self) -> None:
         if len(set(self.mirror)) < len(self.mirror):

@@ -81,7 +81,7 @@ def read_plans(plans: Mapping[str, Any], name: str, source: ForeignSource) -> Pl
     z, y, x = size
     return Plans(
         network=_network(stated, source),
-        window=SlidingWindow(size=(z, y, x), placement="even", axes=axes),
+        window=SlidingWindow(size=(z, y, x), placement="even", axes=axes, resampling="cubic"),
         spacing_xyz_mm=tuple(spacing[axis] for axis in reversed(OUR_AXES)),
         steps=_steps(stated, source),
         turned=_READERS[reader],
