@@ -18,7 +18,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 
 from scripted_models.brain_mask import brain_mask
@@ -70,8 +69,6 @@ def predicted(case: Case, model: Model, folder: Path, fold: str) -> tuple[np.nda
     files = [str(case.images[name].path) for name in model.description.sequences]
     image, facts = SimpleITKIO().read_images(files)
     labels = predictor.predict_single_npy_array(image, facts)
-    whole = sitk.GetArrayFromImage(sitk.ReadImage(files[0])).shape
-    assert labels.shape == whole, (labels.shape, whole)
     brain = brain_mask(image)
     return internal_labels(model.description, folder)[labels] * brain, brain
 

@@ -9,11 +9,13 @@ Source: nnU-Net 2.8, `default_resampling`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
-import torch
-from torch.nn import functional as F
+
+if TYPE_CHECKING:  # descriptions of models are read without PyTorch
+    import torch
 
 THICK = 3.0  # times the smallest spacing; slices above are not mixed
 _EDGE = 12  # voxels, beyond which a spline's memory is below 1e-6
@@ -49,7 +51,7 @@ class SpacingChange:
         resampled = [_splines(channel, shape, axis) for channel in image]
         return np.stack(resampled).astype(np.float32)
 
-    def back(self, logits: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    def back(self, logits: "torch.Tensor", shape: Sequence[int]) -> "torch.Tensor":
         """Resample logits linearly.
 
         Args:
@@ -59,6 +61,8 @@ class SpacingChange:
         Returns:
             float32 (outputs, *shape).
         """
+        from torch.nn import functional as F
+
         if tuple(shape) == tuple(logits.shape[1:]):
             return logits
         axis = _thick_axis(self.after_zyx_mm, self.before_zyx_mm)
@@ -67,7 +71,7 @@ class SpacingChange:
         slices = logits.movedim(axis + 1, 1)
         inner = [n for place, n in enumerate(shape) if place != axis]
         flat = F.interpolate(slices, tuple(inner), mode="bilinear")
-        chosen = torch.from_numpy(_nearest(slices.shape[1], shape[axis]))
+        chosen = _nearest(slices.shape[1], shape[axis]).tolist()
         return flat[:, chosen].movedim(1, axis + 1)
 
     def _shape_after(self, shape: Sequence[int]) -> tuple[int, ...]:

@@ -125,11 +125,13 @@ def _identity(rest: Mapping[Any, Any], source: ForeignSource) -> Identity:
     stated = arguments.get("configuration") if isinstance(arguments, Mapping) else None
     if not isinstance(stated, str):
         raise source.refusal("a checkpoint without its 'configuration'", "it")
-    mirror = rest.get("inference_allowed_mirroring_axes")
-    axes = list(mirror) if isinstance(mirror, list | tuple) else []
-    if mirror is not None and not (len(set(axes)) == len(axes) and set(axes) <= {0, 1, 2}):
+    mirror = rest.get("inference_allowed_mirroring_axes") or ()
+    sound = isinstance(mirror, list | tuple) and all(
+        mirror.count(axis) == 1 and axis in (0, 1, 2) for axis in mirror
+    )
+    if not sound:
         raise source.refusal(f"mirroring along {str(mirror)[:40]}", "some of 0, 1, 2")
-    return Identity(trainer, stated, tuple(sorted(axes)))
+    return Identity(trainer, stated, tuple(sorted(mirror)))
 
 
 def _own_names(weights: Weights) -> Weights:
