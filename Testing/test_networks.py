@@ -120,7 +120,7 @@ class TestContract:
 
     def test_trainable_parameters(self, name):
         with torch.device("meta"):
-            network = build(name)
+            network = build_network(name, **({"members": 2} if "Ensemble" in name else {}))
         assert sum(p.numel() for p in network.parameters() if p.requires_grad) == PARAMETERS[name]
 
     def test_margins_tell_the_output_size(self, network):

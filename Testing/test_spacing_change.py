@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import map_coordinates
+from nnunet_reference import resized
 
 from scripted_models.geometry import Grid
 from scripted_models.images.spacing_change import SpacingChange
@@ -23,11 +23,7 @@ WAYS = {  # spacing before and after, axis of thick slices on the way there and 
 def by_hand(volume, shape, order, axis):
     """Resample (z, y, x) with SciPy; along an axis the nearest slice counts."""
     if axis is None:
-        sides = zip(shape, volume.shape, strict=True)
-        axes = [(np.arange(n) + 0.5) * old / n - 0.5 for n, old in sides]
-        places = np.meshgrid(*axes, indexing="ij")
-        found = map_coordinates(volume.astype(float), places, order=order, mode="nearest")
-        return np.clip(found, volume.min(), volume.max())
+        return resized(volume[None].astype(float), shape, order)[0]
     inner = [n for place, n in enumerate(shape) if place != axis]
     slices = [by_hand(part, inner, order, None) for part in np.moveaxis(volume, axis, 0)]
     count = shape[axis]
