@@ -156,6 +156,14 @@ class TestSteps:
             assert not channel[~brain].any()
         assert found["image"][2, 4, 4, 4] < -4  # not left at 0
 
+    def test_holes_in_the_brain_are_standardized_as_well(self, image):
+        image = image.copy()
+        image[:, 5, 5, 5] = 0
+        found = self.done(image, {"step": "zscore", "voxels": "brain"})
+        assert not found["brain"][5, 5, 5]
+        assert (found["image"][:, 5, 5, 5] < -4).all()
+        np.testing.assert_allclose(found["image"][0, 2:].mean(), 0, atol=1e-5)
+
     def test_standardized_over_all(self, image):
         found = self.done(image, {"step": "zscore", "voxels": "all"})["image"]
         np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), 0, atol=1e-5)
