@@ -39,6 +39,17 @@ def relative_error(found, expected):
     return float((found - expected).norm() / expected.norm())
 
 
+def test_normalized_after_the_filter_gives_means():
+    """As in the release of Zheng et al.: what a pixel hears is a weighted mean of all pixels."""
+    generator = torch.Generator().manual_seed(0)
+    positions, image = grid(9, 7, width=3), torch.randn(2, 9, 7, generator=generator)
+    features = torch.cat([positions, image]).flatten(1).T
+    weights = torch.exp(-torch.cdist(features, features).square() / 2)
+    values = torch.rand(63, 3, generator=generator)
+    found = normalized(exact_filter(positions, image, 1), values, "after")(values)
+    torch.testing.assert_close(found, weights @ values / weights.sum(dim=1, keepdim=True))
+
+
 class TestPermutohedralLattice:
     @pytest.mark.parametrize(
         ("shape", "channels", "width"),

@@ -77,6 +77,28 @@ class TestDilated:
         with torch.no_grad():
             assert network(torch.randn(1, 3, *size)).shape == (1, 21, *size)
 
+    def test_the_module_gets_raw_scores_as_in_the_paper(self):
+        """At its start it is relu(input): scores that are all negative leave a tie."""
+        raw = DilatedVGG(context="basic", scale=SCALE).eval()
+        shifted = DilatedVGG(context="basic", positive_scores=True, scale=SCALE).eval()
+        shifted.load_state_dict(raw.state_dict())
+        with torch.no_grad():
+            for network in (raw, shifted):
+                network.score.weight.zero_()
+                network.score.bias.copy_(torch.linspace(-3, -1, 21))
+            x = torch.randn(1, 3, 16, 16)
+            assert not raw(x).any()
+            inside = shifted(x)[0, :, 8, 8]
+        torch.testing.assert_close(inside, torch.linspace(0, 2, 21))
+
+    def test_a_fixed_front_end_trains_its_context_alone(self):
+        network = DilatedVGG(context="large", fixed=True, scale=SCALE)
+        trained = [name for name, weight in network.named_parameters() if weight.requires_grad]
+        assert trained
+        assert all(name.startswith("context.") for name in trained)
+        with pytest.raises(ModelError, match="nothing to train"):
+            build_network("DilatedFrontEnd", fixed=True)
+
     def test_scores_lie_in_the_middle_of_their_pixels(self):
         stride, offset = Fraction(1), Fraction(-186)
         for layer in layers_of(on_meta(DilatedVGG).trunk):
@@ -157,6 +179,19 @@ class TestRefineNet:
     def test_trunk_has_the_layers_of_the_published_weights(self):
         body = on_meta(RefineNet).trunks[0].body
         assert count(body) + 2048 * 1000 + 1000 == 25_557_032  # with the classifier of ImageNet
+
+    def test_aligned_corners_keep_the_scores_of_the_corners(self):
+        network = RefineNet(scale=SCALE, align_corners=True).eval()
+        with torch.no_grad():
+            x = torch.randn(1, 3, 40, 52)
+            scores, found = network.score(network.refined(x)), network(x)
+        corners = (slice(None), slice(None), [0, 0, -1, -1], [0, -1, 0, -1])
+        torch.testing.assert_close(found[corners], scores[corners])
+        assert all(block.align_corners for block in network.blocks)
+        centered = RefineNet(scale=SCALE).eval()
+        centered.load_state_dict(network.state_dict())
+        with torch.no_grad():
+            assert not torch.allclose(centered.refined(x), network.refined(x))
 
     @pytest.mark.parametrize(
         "arguments", [{"depth": 34}, {"blocks": "3-cascaded"}, {"norm": "batch"}]

@@ -15,7 +15,7 @@ from scripted_models.bundle.weights import load_model
 from scripted_models.cli import main
 from scripted_models.commands.train import EXPERIMENTS
 from scripted_models.errors import InputError
-from scripted_models.evaluation.paper_tables import PAPER_ROWS
+from scripted_models.evaluation.havaei_rows import PAPER_ROWS
 from scripted_models.experiments.runner import load_list
 from scripted_models.networks import NETWORKS
 from scripted_models.training.experiment_config import load_experiment

@@ -89,15 +89,20 @@ class TestTable:
             assert "" in row.values()  # classes that are neither true nor predicted
         (frontend,) = [row for row in rows if row["method"] == "Front end + CRF"]
         assert (frontend["mean_iu"], frontend["pixel_accuracy"]) == ("71.6", "")
+        assert (frontend["iu_sheep"], frontend["iu_background"]) == ("80.4", "")
+        assert {row["seconds"] for row in rows if row["method"] == "SDS"} == {"50"}
 
     def test_ours_stand_above_the_printed_rows_of_their_method(self, finished):
         lines = (finished / "table" / "table.md").read_text(encoding="utf-8").splitlines()
         methods = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
         at = methods.index("**long**")
-        assert all(method.startswith("FCN-8s (") for method in methods[at + 1 : at + 4])
-        assert not methods[at + 4].startswith("FCN-8s")
+        assert all(method.startswith("FCN-8s (") for method in methods[at + 1 : at + 5])
+        assert not methods[at + 5].startswith("FCN-8s")
         assert methods.index("**short**") < at
-        assert "| background |" in "\n".join(lines)
+        (classes,) = [line for line in lines if line.startswith("| Class ")]
+        assert classes.endswith("| long | FCN-8s (Yu & Koltun 2016, table 2) |")
+        (sheep,) = [line for line in lines if line.startswith("| sheep ")]
+        assert sheep.endswith("| 72.4 |")
 
     def test_the_page_holds_the_same(self, finished):
         page = (finished / "table" / "table.html").read_text(encoding="utf-8")
@@ -209,4 +214,13 @@ class TestRefusals:
 def test_rows_of_the_shipped_recipes_are_printed_ones():
     rows = {load_experiment(path).paper_row for path in (EXPERIMENTS / "voc").glob("*.toml")}
     assert rows - {""} <= {row.method for row in PAPER_ROWS}
-    assert {"FCN-32s", "FCN-16s", "FCN-8s", "Front end", "Front + Basic", "RefineNet"} <= rows
+    assert {"FCN-32s", "FCN-16s", "FCN-8s", "FCN-32s-fixed", "FCN-AlexNet", "FCN-GoogLeNet"} <= rows
+    assert {"Front end", "Front + Basic", "Front + Large", "RefineNet"} <= rows
+
+
+@pytest.mark.parametrize("row", [row for row in PAPER_ROWS if row.class_iu], ids=str)
+def test_printed_classes_and_mean_agree(row):
+    """The printed mean is over 21 classes, 20 are printed: the background must be a likely one."""
+    assert len(row.class_iu) == 20
+    assert 91 < 21 * row.mean_iu - sum(row.class_iu) < 96
+    assert row.iu_of["tvmonitor"] == row.class_iu[-1]

@@ -19,6 +19,7 @@ from scripted_models.commands import (
     demo,
     evaluate,
     experiments,
+    export,
     figures,
     follow,
     models,
@@ -49,7 +50,7 @@ COMMANDS = (
         personalise,
         experiments,
     ),
-    *(figures, phantom, networks, models, predict_voc, crf),
+    *(figures, phantom, networks, models, export, predict_voc, crf),
 )
 _CODES = "0 done, 1 fault of the program, 2 input, 3 model, 4 resources, 130 cancelled"
 

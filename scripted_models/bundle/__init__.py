@@ -8,6 +8,7 @@
     card, monai_files  the model card, and the files of the MONAI bundle
     registry           list, import (`archive`, `foreign_files`, `zip_files`) and remove models
     importers/         models of other programs, one file a format
+    exporters/         models for other programs, one file a format
     shipped/           the weights that come with the package
 
 Outside of this package use the names below. Those that load weights import PyTorch when they are
@@ -50,6 +51,7 @@ from scripted_models.bundle.registry import (
 )
 
 if TYPE_CHECKING:
+    from scripted_models.bundle.exporters.exported_model import export_model
     from scripted_models.bundle.weights import (
         Model,
         assemble_model,
@@ -76,6 +78,7 @@ __all__ = [
     "TrainingRecord",
     "Understood",
     "assemble_model",
+    "export_model",
     "find_model",
     "import_model",
     "list_models",
@@ -93,11 +96,16 @@ __all__ = [
     "verify_files",
     "write_model",
 ]
-_WITH_TORCH = ("Model", "assemble_model", "load_model", "stored_type", "write_model")
+_WITH_TORCH = {
+    **dict.fromkeys(
+        ("Model", "assemble_model", "load_model", "stored_type", "write_model"), "weights"
+    ),
+    "export_model": "exporters.exported_model",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs PyTorch when it is first asked for."""
     if name in _WITH_TORCH:
-        return getattr(import_module("scripted_models.bundle.weights"), name)
+        return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,8 +17,18 @@ from scripted_models.runtime.typed_tables import as_table
 from scripted_models.transforms.region_thresholds import ESTIMATED_DICE
 
 
-def card_text(description: ModelDescription, network: SegmentationNetwork) -> str:
-    """Return the model card, Markdown."""
+def card_text(
+    description: ModelDescription, network: SegmentationNetwork, use: str | None = None
+) -> str:
+    """Return the model card, Markdown.
+
+    Args:
+        description: of the model.
+        network: of the model.
+        use: last section, how to use what lies beside the card; None: the model folder.
+    """
+    if use is None:
+        use = _WITH_MONAI if description.task == "brains" else ""
     training, stated = description.training, description.network
     parts = [
         f"# {description.name}",
@@ -51,7 +61,7 @@ def card_text(description: ModelDescription, network: SegmentationNetwork) -> st
         *_failures(description.failures, description.dice_by_case),
         "## Limits",
         description.limits or "Pre-operative glioma only; other diseases were never seen.",
-        _WITH_MONAI if description.task == "brains" else "",
+        use,
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 

@@ -230,13 +230,15 @@ def read_description(folder: Path, task: TaskName = "brains") -> ModelDescriptio
     return parse_description(content, path, task)
 
 
-def parse_description(content: bytes, path: Path, task: TaskName = "brains") -> ModelDescription:
+def parse_description(
+    content: bytes, path: Path, task: TaskName | None = "brains"
+) -> ModelDescription:
     """Return the description in the bytes of a model.json.
 
     Args:
         content: of the file.
         path: of the file, for errors.
-        task: what the model must be for.
+        task: what the model must be for; None: any.
 
     Raises:
         ModelError: as `read_description`.
@@ -246,7 +248,7 @@ def parse_description(content: bytes, path: Path, task: TaskName = "brains") -> 
         description = read_table(ModelDescription, table, ModelError, path, ACTION)
     except ValueError as error:
         raise _unreadable(path, error) from error
-    if description.task != task:
+    if task and description.task != task:
         raise ModelError(
             found=f"a model for {description.task}",
             expected=f"one for {task}",

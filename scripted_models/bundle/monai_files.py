@@ -22,7 +22,9 @@ SCHEMA = (
     "meta_schema_20240725.json"
 )
 # What a run of inference.json needs beside MONAI itself, the oldest versions.
-REQUIRED = {"SimpleITK": "2.3.0", "pytorch-ignite": "0.4.11", "fire": "0.4.0"}
+RUNNER = {"pytorch-ignite": "0.4.11", "fire": "0.4.0"}
+REQUIRED = {"SimpleITK": "2.3.0", **RUNNER}
+TERMS = "LICENSE"
 OUTPUT_PIXELS = 64  # along an axis of the patch that metadata.json describes
 
 Json = dict[str, Any]
@@ -47,20 +49,38 @@ def monai_files(
         name: json.dumps(content, indent=2).encode() + b"\n" for name, content in configs.items()
     }
     if description.origin is not None and not terms:
-        terms = _NO_TERMS
-    return {**files, "LICENSE": (terms or _LICENSE).encode()}
+        terms = NO_TERMS
+    return {**files, TERMS: (terms or _LICENSE).encode()}
 
 
 def _metadata(description: ModelDescription, network: SegmentationNetwork) -> Json:
     is_brains = description.task == "brains"
     names = [description.labels[label] for label in description.known_labels]
     kind = {"type": "image", "modality": "MR" if is_brains else "n/a", "dtype": "float32"}
-    channels = _channel_names(description, network)
+    channels = channel_names(description, network)
     shape = [OUTPUT_PIXELS] * network.dimensions
-    seen = _patch("magnitude", [n + sum(network.margins) for n in shape], channels)
-    outputs, origin = description.network_outputs, description.origin
+    seen = patch("magnitude", [n + sum(network.margins) for n in shape], channels)
+    outputs = description.network_outputs
     if outputs.kind == "regions":
         names = [str(region) for region in outputs.order]
+    return {
+        **bundle_facts(description, names),
+        "required_packages_version": {"scripted_models": __version__, **REQUIRED},
+        "network_data_format": {
+            "inputs": {"image": {**kind, **seen}},
+            "outputs": {"pred": {**kind, **patch("labels", shape, names)}},
+        },
+    }
+
+
+def bundle_facts(description: ModelDescription, names: list[str]) -> Json:
+    """Return what metadata.json says, but for packages and the network's data.
+
+    Args:
+        description: of the model.
+        names: of the outputs.
+    """
+    is_brains, origin = description.task == "brains", description.origin
     return {
         "schema": SCHEMA,
         "version": description.version,
@@ -68,7 +88,6 @@ def _metadata(description: ModelDescription, network: SegmentationNetwork) -> Js
         "monai_version": monai.__version__,
         "pytorch_version": str(torch.__version__).split("+")[0],
         "numpy_version": np.__version__,
-        "required_packages_version": {"scripted_models": __version__, **REQUIRED},
         "name": description.name,
         "task": "Brain tumor segmentation in four MRI sequences"
         if is_brains
@@ -83,15 +102,11 @@ def _metadata(description: ModelDescription, network: SegmentationNetwork) -> Js
         "label_classes": ", ".join(f"{k} {v}" for k, v in sorted(description.labels.items())),
         "pred_classes": ", ".join(names),
         "eval_metrics": _scores(description),
-        "network_data_format": {
-            "inputs": {"image": {**kind, **seen}},
-            "outputs": {"pred": {**kind, **_patch("labels", shape, names)}},
-        },
     }
 
 
-def _patch(meaning: str, shape: list[int], channels: list[str]) -> Json:
-    """Return the description of a patch that the network takes or gives."""
+def patch(meaning: str, shape: list[int], channels: list[str]) -> Json:
+    """Return what metadata.json says of a patch that the network takes or gives."""
     return {
         "format": meaning,
         "num_channels": len(channels),
@@ -102,8 +117,8 @@ def _patch(meaning: str, shape: list[int], channels: list[str]) -> Json:
     }
 
 
-def _channel_names(description: ModelDescription, network: SegmentationNetwork) -> list[str]:
-    """Return the names of the input channels, and which slice, where there are several."""
+def channel_names(description: ModelDescription, network: SegmentationNetwork) -> list[str]:
+    """Return the names of a network's input channels, and which slice, where there are several."""
     names = description.sequences if description.task == "brains" else description.channels
     if not isinstance(network, SliceNetwork):
         return list(names)
@@ -212,7 +227,7 @@ def _step(name: str) -> Json:
 
 
 _OURS = "BrainTumorSeg contributors"
-_NO_TERMS = "The imported file states no terms of use. Ask its authors.\n"
+NO_TERMS = "The imported file states no terms of use. Ask its authors.\n"
 _LICENSE = (
     "The program that reads these weights is under the Apache License 2.0. "
     "The weights were trained on\n"

@@ -122,12 +122,12 @@ class Model:
         return self.description.decision
 
 
-def load_model(name_or_path: str, task: TaskName = "brains") -> Model:
+def load_model(name_or_path: str, task: TaskName | None = "brains") -> Model:
     """Load a model after verifying it.
 
     Args:
         name_or_path: a shipped name, a name of the user's, or a folder.
-        task: what it must be for.
+        task: what it must be for; None: any.
 
     Raises:
         ModelError: not found, damaged, or made for other channels, labels or networks.

@@ -7,8 +7,9 @@ splits them; `patient_table` reads a table that says so. `selection.chosen` take
 and `selection_options` has the options of the command line for that.
 `label_maps.read_labels` reads a label map with the meaning that it or a file beside it states.
 `sequence_assignment` tells which of some loosely named volumes is which sequence.
-`case_writer.store_case` stores a corrected segmentation as a training case. `phantom` makes
-artificial patients.
+`case_writer.store_case` stores a corrected segmentation as a training case, and
+`nnunet_data_set.write_data_set` cases as a data set of nnU-Net. `phantom` makes artificial
+patients.
 
 Inside: `sequence_names` is the one reader of names, with the vocabulary of `name_words`;
 `name_tokens` cuts names into words and `contrast_words` judges T1 with and without contrast medium.

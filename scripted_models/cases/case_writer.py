@@ -95,7 +95,7 @@ def store_case(
             labels that are none of 0 to 4 or lie elsewhere, an unknown `same_patient_as`.
         ResourceError: the folder cannot be written.
     """
-    images = {m: _image(volumes[m]) for m in SEQUENCES if m in volumes}
+    images = {m: plain_image(volumes[m]) for m in SEQUENCES if m in volumes}
     _check_volumes(images, set(volumes) - set(SEQUENCES))
     grid = Grid.of(next(iter(images.values())))
     corrected, moved = _labels_on(grid, labels, "the corrected labels")
@@ -136,7 +136,7 @@ def stored_by(folder: Path) -> Origin | None:
     return None
 
 
-def _image(volume: Volume) -> sitk.Image:
+def plain_image(volume: Volume) -> sitk.Image:
     """Return a volume as int16 or float32 with its place and nothing else."""
     if isinstance(volume, tuple):
         array, grid = volume

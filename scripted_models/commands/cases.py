@@ -1,10 +1,11 @@
-"""`scripted-models cases FOLDER`: what was found, and what is missing, per case."""
+"""`scripted-models cases FOLDER`: what was found, and what is missing, or a data set of it."""
 
 import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripted_models.errors import InputError
 from scripted_models.runtime.printable_text import on_one_line
 from scripted_models.runtime.progress import Progress
 from scripted_models.runtime.standard_streams import say
@@ -20,11 +21,68 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "folder", type=Path, help="BraTS (2012-2024), MSD Task01, a patient's files, or DICOM"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_export(parser)
     parser.set_defaults(run=run)
 
 
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    """Add the options that write a data set."""
+    from scripted_models.labels import CODINGS
+
+    written = parser.add_argument_group("a data set for other programs, to train there")
+    written.add_argument("--export", choices=("nnunet",), help="raw data set of nnU-Net 2")
+    written.add_argument(
+        "--output", type=Path, help="folder to be made, such as Dataset001_BrainTumor"
+    )
+    written.add_argument(
+        "--regions", action="store_true", help="nested regions (WT, TC, ET) in place of labels"
+    )
+    written.add_argument(
+        "--coding", choices=sorted(CODINGS), help="label coding where nothing states it"
+    )
+
+
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Print the cases; a case without all four sequences is listed with what it lacks."""
+    """Print the cases, or write a data set of them.
+
+    A case without all four sequences is listed with what it lacks.
+    """
+    if bool(options.export) != bool(options.output) or (
+        (options.regions or options.coding) and not options.export
+    ):
+        raise InputError(
+            found="some of --export, --output, --regions and --coding",
+            expected="--export and --output together, and the others with them only",
+            action="add --export nnunet --output DATASET, or drop them",
+        )
+    return _export(options, progress) if options.export else _list(options, progress)
+
+
+def _export(options: argparse.Namespace, progress: Progress) -> int:
+    from scripted_models.cases.discovery import find_cases
+    from scripted_models.cases.nnunet_data_set import sentence_of, write_data_set
+    from scripted_models.labels import CODINGS
+
+    found = find_cases(options.folder)
+    chosen = CODINGS[options.coding] if options.coding else None
+    progress.stage("write", 0.0)
+    written = write_data_set(options.output, found, progress, chosen, options.regions)
+    for name, error in written.skipped.items():
+        progress.warning(f"{name} was left out: {error}", **error.fields)
+    say(sentence_of(written.coding))
+    for part, names in (("train", written.training), ("test, without ground truth", written.test)):
+        say(f"{len(names)} cases to {part}")
+    if written.skipped:
+        raise InputError(
+            found=f"{len(written.skipped)} of {len(found)} cases that were left out",
+            expected="usable ones",
+            action="the reasons are above; the others were written",
+            path=options.output,
+        )
+    return 0
+
+
+def _list(options: argparse.Namespace, progress: Progress) -> int:
     from scripted_models.cases.discovery import find_cases
     from scripted_models.cases.ignored_files import tell_ignored
     from scripted_models.cases.skipped_files import skipped_files

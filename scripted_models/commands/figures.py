@@ -29,6 +29,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_progression(kinds)
     _add_methods(kinds)
     _add_views(kinds)
+    _add_pictures(kinds)
     _add_curves(kinds)
     _add_architecture(kinds)
 
@@ -73,6 +74,28 @@ def _add_views(kinds: _SubParsersAction[ArgumentParser]) -> None:
     source.add_argument("--segmentation", type=Path, metavar="FILE", help="what `segment` wrote")
     _add_case(parser)
     _add_output(parser, "file", _views)
+
+
+def _add_pictures(kinds: _SubParsersAction[ArgumentParser]) -> None:
+    parser = kinds.add_parser("pictures", help="methods side by side on pictures of PASCAL VOC")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="label maps NAME.png, one folder a method",
+    )
+    parser.add_argument("--voc", type=Path, required=True, help="folder VOC20xx")
+    parser.add_argument("--split", default="val", help="list of images (default val)")
+    parser.add_argument(
+        "--order",
+        choices=("list", "best", "worst"),
+        default="list",
+        help="the first ones, or those of the highest or least mean IU of the last method",
+    )
+    parser.add_argument("--count", type=int, default=4, help="how many (default 4)")
+    _add_output(parser, "file", _pictures)
 
 
 def _add_curves(kinds: _SubParsersAction[ArgumentParser]) -> None:
@@ -142,18 +165,37 @@ def _methods(options: Namespace, progress: Progress) -> int:
     from scripted_models.reporting.figures.methods import draw_methods
 
     check_output(options.output)
-    if not 1 <= options.slices <= _LARGEST_COUNT:
-        raise InputError(
-            found=f"--slices {options.slices}",
-            expected=f"1 to {_LARGEST_COUNT}",
-            action="choose a number that a page holds",
-        )
+    _check_count("--slices", options.slices)
     models, case = _load(options.model, options, progress)
     progress.stage("network", 0.2)
     figure = draw_methods(
         models, case, options.slices, lambda done: progress.update(0.2 + 0.8 * done)
     )
     return _save(figure, options.output, progress)
+
+
+def _pictures(options: Namespace, progress: Progress) -> int:
+    from scripted_models.reporting.figures.canvas import check_output
+    from scripted_models.reporting.figures.picture_methods import (
+        chosen_images,
+        draw_picture_methods,
+    )
+    from scripted_models.tasks.voc.image_lists import voc_images
+
+    check_output(options.output)
+    _check_count("--count", options.count)
+    images = voc_images(options.voc, options.split)
+    shown = chosen_images(images, options.predictions[-1], options.order, options.count)
+    return _save(draw_picture_methods(shown, options.predictions), options.output, progress)
+
+
+def _check_count(option: str, count: int) -> None:
+    if not 1 <= count <= _LARGEST_COUNT:
+        raise InputError(
+            found=f"{option} {count}",
+            expected=f"1 to {_LARGEST_COUNT}",
+            action="choose a number that a page holds",
+        )
 
 
 def _views(options: Namespace, progress: Progress) -> int:

@@ -9,22 +9,24 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from scripted_models.evaluation.folder_scores import Evaluation
+from scripted_models.evaluation.havaei_rows import (
+    PAPER_ROWS,
+    REGION_ORDER,
+    PaperRow,
+    paper_row,
+)
 from scripted_models.evaluation.metrics import EMPTY_MASK_POLICY, METRICS
 from scripted_models.evaluation.paper_tables import (
     CELLS_NOTE,
     COMPARED,
-    PAPER_ROWS,
     PPV_NOTE,
-    REGION_ORDER,
     TITLES,
     Caveat,
-    PaperRow,
     cases_differ,
     escaped,
     markdown_cells,
     markdown_table,
     own_row_cells,
-    paper_row,
     paper_row_cells,
 )
 from scripted_models.runtime.csv_text import csv_of_lines

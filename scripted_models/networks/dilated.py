@@ -101,7 +101,14 @@ class DilatedVGG(SliceNetwork):
         num_classes: classes including background.
         context: '', 'basic' or 'large'.
         context_padding: see `ContextModule`.
+        positive_scores: subtract the least score of a pixel before the context module. At its start
+            the module gives relu(input), so that negative scores, which the paper passes to it as
+            they are, are lost at first: a pixel with none above 0 begins as a tie.
+        fixed: train the context module alone (section 4: on the maps of a trained front-end).
         scale: factor of all widths, for small networks.
+
+    Raises:
+        ValueError: an unknown context or padding, or nothing to train.
     """
 
     margins, output_stride = (0, 0), FRONT_STRIDE
@@ -112,15 +119,22 @@ class DilatedVGG(SliceNetwork):
         num_classes: int = 21,
         context: str = "",
         context_padding: str = "layers",
+        positive_scores: bool = False,
+        fixed: bool = False,
         scale: float = 1.0,
     ):
         super().__init__()
+        if fixed and not context:
+            raise ValueError("'fixed' leaves nothing to train without a context module")
         self.in_channels, self.num_classes = in_channels, num_classes
+        self.positive_scores = positive_scores
         self.trunk = VGG16(in_channels, scale=scale, dilated=True)
         self.score = nn.Conv2d(self.trunk.width, num_classes, 1)
         nn.init.normal_(self.score.weight, 0.0, 0.001)
         zero_bias(self.score)
         self.context = ContextModule(num_classes, context, context_padding) if context else None
+        self.trunk.requires_grad_(not fixed)
+        self.score.requires_grad_(not fixed)
         self.upsampling = BilinearUpsampling(num_classes, FRONT_STRIDE)
         around = self.context.receptive_field - 1 if self.context else 0
         # of the scores, before they are interpolated
@@ -135,8 +149,7 @@ class DilatedVGG(SliceNetwork):
             x = part(x)
         x = self.score(x)
         if self.context is not None:
-            # the module begins as relu(input): positive scores come through it unchanged
-            x = self.context(x - x.amin(dim=1, keepdim=True))
+            x = self.context(x - x.amin(dim=1, keepdim=True) if self.positive_scores else x)
         edge = FRONT_STRIDE // 2
         return self.upsampling(x)[:, :, edge : edge + height, edge : edge + width]
 

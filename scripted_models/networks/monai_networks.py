@@ -31,6 +31,7 @@ class Adopted:
         source: paper.
         dimensions: that it is offered in.
         needs: package that it computes with, beside MONAI's own.
+        one_size: see `SegmentationNetwork`.
     """
 
     monai: str
@@ -38,6 +39,7 @@ class Adopted:
     source: str
     dimensions: tuple[int, ...] = (2, 3)
     needs: str = ""
+    one_size: bool = False
 
 
 _WIDTHS, _HALVINGS = (16, 32, 64, 128, 256), (2, 2, 2, 2)
@@ -85,6 +87,7 @@ ADOPTED = {
         "Hatamizadeh et al. 2022, BrainLes (MONAI), normalizes over the image",
         dimensions=(3,),
         needs="einops",
+        one_size=True,  # windows of attention are smaller in small images
     ),
 }
 
@@ -132,6 +135,7 @@ class MonaiVolumeNetwork(PaddedVolumeNetwork):
         trunk = _build(monai, 3, in_channels, num_classes, arguments)
         footprint = _footprint(trunk, monai, 3, arguments)
         super().__init__(trunk, footprint, in_channels, num_classes)
+        self.one_size = monai in ADOPTED and ADOPTED[monai].one_size
 
 
 def _footprint(

@@ -100,6 +100,7 @@ class RefineBlock(nn.Module):
         links, pool_first: see `ChainedResidualPooling`.
         norm: see `NORMS`.
         finest: which of the trunk's maps that enter has the finest resolution.
+        align_corners: see `RefineNet`.
     """
 
     def __init__(
@@ -112,8 +113,10 @@ class RefineBlock(nn.Module):
         pool_first: bool,
         norm: str,
         finest: int,
+        align_corners: bool = False,
     ):
         super().__init__()
+        self.align_corners = align_corners
         size = 1 if light else 3
         units = partial(_residual_units, light=light, norm=norm)
         self.adapt = nn.ModuleList(
@@ -140,7 +143,8 @@ class RefineBlock(nn.Module):
             fused = [fuse(path) for fuse, path in zip(self.fuse, paths, strict=True)]
             finest = fused[self.finest]
             for index, path in enumerate(fused):
-                fused[index] = path if index == self.finest else resized(path, finest.shape[2:])
+                if index != self.finest:
+                    fused[index] = resized(path, finest.shape[2:], self.align_corners)
             x = sum(fused[1:], start=fused[0])
         return self.refine(self.pool(x))
 
@@ -149,9 +153,15 @@ def _residual_units(channels: int, count: int, light: bool, norm: str) -> list[n
     return [] if light else [ResidualConvUnit(channels, norm) for _ in range(count)]
 
 
-def resized(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Interpolate a map bilinearly to a height and a width, pixel centers kept in place."""
-    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+def resized(x: torch.Tensor, size: Sequence[int], align_corners: bool = False) -> torch.Tensor:
+    """Interpolate a map bilinearly to a height and a width.
+
+    Args:
+        x: map.
+        size: height and width.
+        align_corners: keep the centers of the corner pixels in place, not the edges of the map.
+    """
+    return F.interpolate(x, size, mode="bilinear", align_corners=align_corners)
 
 
 def rescaled(x: torch.Tensor, over: int, under: int) -> torch.Tensor:
@@ -176,6 +186,8 @@ class RefineNet(SliceNetwork):
         norm: 'none' as published, with a pretrained trunk whose batch normalization stays as it is;
             'group' for training from random weights, in blocks and trunk.
         scale: factor of all widths, for small networks.
+        align_corners: enlarge maps with the centers of their corners kept in place, as some
+            published weights need; they then lie off their pixels by up to half a stride.
 
     Raises:
         ValueError: arguments outside of what is stated here.
@@ -195,8 +207,10 @@ class RefineNet(SliceNetwork):
         light: bool = False,
         norm: str = "none",
         scale: float = 1.0,
+        align_corners: bool = False,
     ):
         super().__init__()
+        self.align_corners = align_corners
         if depth not in DEPTHS or blocks not in GROUPS or norm not in NORMS:
             raise ValueError(
                 f"depth {depth}, blocks {blocks!r}, norm {norm!r}; expected one of {list(DEPTHS)}, "
@@ -216,7 +230,9 @@ class RefineNet(SliceNetwork):
             entering = [channels[level] for level in group for _ in range(repeat)]
             widths = [wide if level == 3 else narrow for level in group for _ in range(repeat)]
             finest = len(entering) - repeat  # the last level, of the larger image
-            block = RefineBlock(entering, widths, previous, light, links, pool_first, norm, finest)
+            block = RefineBlock(
+                entering, widths, previous, light, links, pool_first, norm, finest, align_corners
+            )
             self.blocks.append(block)
             previous = block.out_channels
         self.dropout = nn.Dropout(0.5)
@@ -248,7 +264,7 @@ class RefineNet(SliceNetwork):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to logits (N, classes, H, W)."""
         scores = self.score(self.dropout(self.refined(x)))
-        return resized(scores, x.shape[2:])
+        return resized(scores, x.shape[2:], self.align_corners)
 
 
 def trunk_channels(scale: float) -> list[int]:

@@ -18,6 +18,8 @@ class SegmentationNetwork(nn.Module):
         receptive_field: pixels along an axis that an output may depend on.
         output_stride: distance of neighboring scores in pixels; those between are interpolated.
         dimensions: 2 for slices, 3 for volumes.
+        one_size: whether its operations depend on the size of the image, so that it is exported for
+            one.
     """
 
     in_channels: int
@@ -26,6 +28,7 @@ class SegmentationNetwork(nn.Module):
     receptive_field: int
     output_stride: int = 1
     dimensions: int = 2
+    one_size: bool = False
 
     @property
     def pads(self) -> bool:

@@ -35,7 +35,7 @@ class ThresholdBaseline(SliceNetwork):
             name: x[:, min(SEQUENCES.index(name), self.in_channels - 1)] > threshold
             for name, threshold in zip(("flair", "t1c"), self.thresholds, strict=True)
         }
-        logits = x.new_full((len(x), self.num_classes, *x.shape[2:]), FAR)
+        logits = x.new_full((x.shape[0], self.num_classes, *x.shape[2:]), FAR)
         logits[:, 0] = torch.where(bright["flair"], FAR, 0.0)
         if self.num_classes > EDEMA:
             logits[:, EDEMA] = torch.where(bright["flair"] & ~bright["t1c"], 0.0, FAR)

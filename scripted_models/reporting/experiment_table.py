@@ -17,7 +17,8 @@ from scripted_models.evaluation.experiment_rows import (
     sections,
     shared_notes,
 )
-from scripted_models.evaluation.paper_tables import PPV_TITLE, REGION_ORDER, PaperRow
+from scripted_models.evaluation.havaei_rows import REGION_ORDER, PaperRow
+from scripted_models.evaluation.paper_tables import PPV_TITLE
 from scripted_models.reporting.cell_text import REGIONS_NOTE, UNKNOWN
 from scripted_models.reporting.rendering import render
 from scripted_models.runtime.atomic_files import make_folder, write_file

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import filelock
 
-from scripted_models.errors import ResourceError
+from scripted_models.errors import InputError, ResourceError
 
 LOCK = ".writing.lock"
 BEGUN = ".writing-"  # start of the names of what is not whole yet
@@ -91,6 +91,38 @@ def make_folder(path: Path) -> Path:
             action="choose another --output",
         ) from error
     return path
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Give a folder beside a place, which takes that place when all is written, or goes again.
+
+    Args:
+        target: there must be nothing, or an empty folder.
+
+    Raises:
+        InputError: something is there.
+        ResourceError: the folder cannot be made or written.
+    """
+    target = Path(os.path.abspath(target))
+    if target.exists() and not (target.is_dir() and next(target.iterdir(), None) is None):
+        raise InputError(
+            found="something that is there already",
+            expected="a new folder, or an empty one",
+            action="choose another --output, or move it away",
+            path=target,
+        )
+    parent = make_folder(target.parent)
+    try:
+        with tempfile.TemporaryDirectory(prefix=BEGUN, dir=parent) as scratch:
+            folder = Path(scratch) / target.name
+            folder.mkdir()
+            yield folder
+            if target.exists():
+                target.rmdir()
+            folder.rename(target)
+    except OSError as error:
+        raise _not_writable(target, error) from error
 
 
 @contextmanager
@@ -203,7 +235,7 @@ def _held(folder: Path) -> ResourceError:
 def _not_writable(folder: Path, error: OSError) -> ResourceError:
     return ResourceError(
         path=folder,
-        found=f"a folder that cannot be written ({error.strerror})",
+        found=f"a folder that cannot be written ({error.strerror or error})",
         expected="one for results",
         action="choose another --output",
     )

@@ -5,6 +5,7 @@
     postprocessing     label maps to cleaner ones
     region_thresholds  class probabilities to labels
     volume_networks    what a network of volumes is shown, and what its outputs mean
+    torchscript_steps  preprocessing in TorchScript, for exported models
 
 Outside of this package use the names below. Those that build pipelines import MONAI when they are
 first asked for; all others do without.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from scripted_models.transforms.region_thresholds import (
     ESTIMATED_DICE,
     decide_labels,
+    decision_expression,
     expected_dice,
 )
 from scripted_models.transforms.steps import (
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         preprocess,
         standardizing,
     )
+    from scripted_models.transforms.torchscript_steps import ScriptSteps, script_steps
 
 __all__ = [
     "DEFAULT_POSTPROCESSING",
@@ -67,6 +70,7 @@ __all__ = [
     "PostprocessingStep",
     "PreprocessingStep",
     "RegionOutputs",
+    "ScriptSteps",
     "SequenceName",
     "Share",
     "SlidingWindow",
@@ -76,17 +80,21 @@ __all__ = [
     "check_order",
     "check_postprocessing",
     "decide_labels",
+    "decision_expression",
     "expected_dice",
     "kept_sequences",
     "preprocess",
     "read_preprocessing",
+    "script_steps",
     "standardizing",
 ]
 _WITH_MONAI = {
+    "ScriptSteps": "torchscript_steps",
     "STEP_VERSIONS": "preprocessing",
     "build_postprocessing": "postprocessing",
     "build_preprocessing": "preprocessing",
     "preprocess": "preprocessing",
+    "script_steps": "torchscript_steps",
     "standardizing": "preprocessing",
 }
 

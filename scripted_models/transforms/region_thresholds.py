@@ -55,6 +55,28 @@ def decide_labels(
     return labels
 
 
+def decision_expression(known_labels: Sequence[int], least: Mapping[str, float]) -> str:
+    """Return what `decide_labels` does as an expression of PyTorch, for programs that take one.
+
+    Args:
+        known_labels: internal labels of the classes, ascending.
+        least: region -> probability; empty: the most probable label.
+
+    Returns:
+        Expression of `p`, (classes, ...), and `torch`; its value is (1, ...).
+    """
+    known = list(known_labels)
+    if not least:
+        return f"torch.tensor({known}, device=p.device)[p.argmax(0, keepdim=True)]"
+    part = {label: f"p[{place}:{place + 1}]" for place, label in enumerate(known)}
+    inner = [label for label in CORE_WITHOUT_ENHANCING if label in known]
+    core = " + ".join(part[label] for label in (ENHANCING, *inner))
+    likelier = f"torch.where({part[inner[0]]} >= {part[inner[-1]]}, {inner[0]}, {inner[-1]})"
+    enhancing = f"torch.where({part[ENHANCING]} >= {least['ET']}, {ENHANCING}, {likelier})"
+    in_core = f"torch.where({core} >= {least['TC']}, {enhancing}, {EDEMA})"
+    return f"torch.where(1 - {part[0]} >= {least['WT']}, {in_core}, 0)"
+
+
 def best_share(probability: np.ndarray) -> float:
     """Return the least probability of a region's voxels for the greatest estimated Dice.
 

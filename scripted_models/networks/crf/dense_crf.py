@@ -12,6 +12,7 @@ from torch import nn
 
 from scripted_models.networks.crf.gaussian_filters import (
     FILTERS,
+    NORMALIZATIONS,
     Filter,
     gaussian_filter,
     normalized,
@@ -41,10 +42,17 @@ class DenseCRF(nn.Module):
         iterations: while training (Zheng et al. 2015, section 7.1: 5).
         test_iterations: otherwise (10 there).
         window: how many pixels the backend 'window' reaches along every axis.
+        normalization: of both Gaussians, see `gaussian_filters.normalized`; the published weights
+            of Zheng et al. need 'after'.
 
     Raises:
-        ValueError: a setting out of its range, or an unknown backend.
+        ValueError: a setting out of its range, or an unknown backend or normalization.
+
+    Attributes:
+        untraceable: why no trace of it serves another image.
     """
+
+    untraceable = "the filters of its CRF are made anew for the size and the values of each image"
 
     def __init__(
         self,
@@ -58,10 +66,15 @@ class DenseCRF(nn.Module):
         iterations: int = 5,
         test_iterations: int = 10,
         window: int = 5,
+        normalization: str = "symmetric",
     ):
         super().__init__()
         if backend not in FILTERS:
             raise ValueError(f"'backend' is {backend!r}, expected one of {sorted(FILTERS)}")
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"'normalization' is {normalization!r}, expected one of {list(NORMALIZATIONS)}"
+            )
         widths = (position_width, intensity_width, smoothness_width)
         if not all(LEAST_WIDTH <= width <= MOST_WIDTH for width in widths):
             raise ValueError(
@@ -76,6 +89,7 @@ class DenseCRF(nn.Module):
                 f"expected whole numbers up to {MOST}, the window from 1 on"
             )
         self.num_classes, self.backend, self.window = num_classes, backend, window
+        self.normalization = normalization
         self.position_width, self.intensity_width, self.smoothness_width = widths
         self.iterations, self.test_iterations = iterations, test_iterations
         self.appearance_weights = nn.Parameter(torch.full((num_classes,), float(appearance_weight)))
@@ -130,4 +144,5 @@ class DenseCRF(nn.Module):
         appearance = FILTERS[self.backend](positions, image / self.intensity_width, self.window)
         widths = [self.smoothness_width / step for step in spacing]
         smoothness = gaussian_filter(shape, widths, image.device)
-        return normalized(appearance, unary), normalized(smoothness, unary)
+        how = self.normalization
+        return normalized(appearance, unary, how), normalized(smoothness, unary, how)

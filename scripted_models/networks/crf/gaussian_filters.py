@@ -114,8 +114,11 @@ def gaussian_filter(
     return apply
 
 
-def normalized(plain: Filter, like: torch.Tensor) -> Filter:
-    """Return a filter divided by the square roots of what it makes of ones, at both of its ends.
+NORMALIZATIONS = ("symmetric", "after")
+
+
+def normalized(plain: Filter, like: torch.Tensor, normalization: str = "symmetric") -> Filter:
+    """Return a filter divided by what it makes of ones.
 
     Source: Krahenbuhl & Koltun 2013, "Parameter learning and convergent inference for dense random
     fields", ICML, section 4.
@@ -123,9 +126,14 @@ def normalized(plain: Filter, like: torch.Tensor) -> Filter:
     Args:
         plain: filter.
         like: (N, C), values as it will filter them.
+        normalization: 'symmetric' divides by the square root before and after the filter, 'after'
+            once after it, as the release of Zheng et al. does.
     """
     with torch.no_grad():
-        scale = plain(like.new_ones((len(like), 1))).clamp_min(1e-12).rsqrt()
+        ones = plain(like.new_ones((len(like), 1))).clamp_min(1e-12)
+        scale = ones.rsqrt() if normalization == "symmetric" else ones.reciprocal()
+    if normalization == "after":
+        return lambda values: scale * plain(values)
     return lambda values: scale * plain(scale * values)
 
 

@@ -1,6 +1,6 @@
 """Rows and columns of image panels with titles and the colors of the labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,12 +28,15 @@ from scripted_models.reporting.figures.canvas import (
 )
 from scripted_models.reporting.figures.shown_case import ShownCase
 
+RGB = tuple[int, int, int]
+TUMOR_KEYS: Mapping[str, RGB] = {LABELS[label]: color for label, color in LABEL_COLORS.items()}
 TRUTH_TITLE = "ground truth"
 _PANEL_PX = 360  # longest edge of the brain; one pixel of a panel is one of the picture
 _GAP_IN = 0.06
 _TOP_IN, _LEFT_IN, _BOTTOM_IN = 0.55, 0.5, 0.6
 _ROW_TITLE_IN = 0.32
 _NOTE_IN = 0.25
+_KEY_IN, _LETTER_IN, _KEY_LINE_IN = 0.55, 0.1, 0.27  # of the legend: a patch with its gaps, a line
 
 
 @dataclass(frozen=True)
@@ -97,20 +100,24 @@ class _Sheet:
     cell_width: float
     row_heights: list[float]
     gaps: list[float]  # above each row
+    key_columns: int
 
 
-def draw_rows(rows: Sequence[Row], title: str, note: str = "") -> Figure:
+def draw_rows(
+    rows: Sequence[Row], title: str, note: str = "", keys: Mapping[str, RGB] = TUMOR_KEYS
+) -> Figure:
     """Draw rows of panels.
 
     Args:
         rows: of equally many cells; None leaves a place empty.
         title: of the figure.
         note: a sentence below the colors.
+        keys: what the colors mean.
 
     Returns:
         A figure as large as the panels need it; a pixel of a panel is one of the picture.
     """
-    sheet = _measure(rows, bool(note))
+    sheet = _measure(rows, bool(note), list(keys))
     figure = new_figure(sheet.width, sheet.height)
     upper = sheet.height - _TOP_IN * sheet.scale
     for row, height, gap in zip(rows, sheet.row_heights, sheet.gaps, strict=True):
@@ -123,11 +130,11 @@ def draw_rows(rows: Sequence[Row], title: str, note: str = "") -> Figure:
                 _draw_cell(figure, cell, box, sheet.scale, with_title=gap > _GAP_IN)
         upper -= height
     _write_title(figure, title, sheet)
-    _write_legend(figure, note, sheet)
+    _write_legend(figure, note, sheet, keys)
     return figure
 
 
-def _measure(rows: Sequence[Row], has_note: bool) -> _Sheet:
+def _measure(rows: Sequence[Row], has_note: bool, keys: Sequence[str]) -> _Sheet:
     heights = [max(c.pixels.shape[0] for c in row.cells if c) / DPI for row in rows]
     width = max(c.pixels.shape[1] for row in rows for c in row.cells if c) / DPI
     columns = max(len(row.cells) for row in rows)
@@ -135,9 +142,13 @@ def _measure(rows: Sequence[Row], has_note: bool) -> _Sheet:
     scale = max(1.0, total_width / SLIDE_IN[0])  # letters keep their size on a slide
     between = _ROW_TITLE_IN * scale
     gaps = [_GAP_IN + between * _has_new_titles(rows, i) for i in range(len(rows))]
-    margins = scale * (_TOP_IN + _BOTTOM_IN + _NOTE_IN * has_note)
+    key_columns = max(1, int(total_width / scale / (_KEY_IN + _LETTER_IN * max(map(len, keys)))))
+    key_columns = min(key_columns, len(keys))
+    key_lines = -(-len(keys) // key_columns)
+    bottom = _BOTTOM_IN + _KEY_LINE_IN * (key_lines - 1) + _NOTE_IN * has_note
+    margins = scale * (_TOP_IN + bottom)
     total_height = margins + sum(heights) + sum(gaps)
-    return _Sheet(total_width, total_height, scale, width, heights, gaps)
+    return _Sheet(total_width, total_height, scale, width, heights, gaps, key_columns)
 
 
 def _has_new_titles(rows: Sequence[Row], number: int) -> bool:
@@ -184,17 +195,17 @@ def _write_title(figure: Figure, title: str, sheet: _Sheet) -> None:
     figure.text(*place, title, va="top", fontsize=size, fontweight="bold", color=INK)
 
 
-def _write_legend(figure: Figure, note: str, sheet: _Sheet) -> None:
+def _write_legend(figure: Figure, note: str, sheet: _Sheet, keys: Mapping[str, RGB]) -> None:
     """Write the colors of the labels, and the note below them."""
     left = _LEFT_IN / sheet.width
-    keys = [
-        Patch(color=(red / 255, green / 255, blue / 255), label=LABELS[label])
-        for label, (red, green, blue) in LABEL_COLORS.items()
+    patches = [
+        Patch(color=(red / 255, green / 255, blue / 255), label=name)
+        for name, (red, green, blue) in keys.items()
     ]
     figure.legend(
-        handles=keys,
+        handles=patches,
         loc="lower left",
-        ncols=len(keys),
+        ncols=sheet.key_columns,
         frameon=False,
         bbox_to_anchor=(left, _NOTE_IN * sheet.scale / sheet.height if note else 0),
         fontsize=12 * sheet.scale,

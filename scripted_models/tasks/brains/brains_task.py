@@ -6,7 +6,7 @@ from typing import Any
 
 from scripted_models.bundle.description import TaskName
 from scripted_models.errors import InputError
-from scripted_models.evaluation.paper_tables import paper_row
+from scripted_models.evaluation.havaei_rows import paper_row
 from scripted_models.labels import LABELS, LabelCoding
 from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
 from scripted_models.runtime.typed_tables import refusing

@@ -108,26 +108,36 @@ def list_texts(results: Sequence[VocResult], facts: Mapping[str, object]) -> dic
 
 
 def class_columns(results: Sequence[VocResult]) -> list[list[str]]:
-    """Return the IU of every class in percent: the titles, then the texts of each class."""
-    columns = [result.scores.class_iu for result in results]
+    """Return the IU of every class in percent: the titles, then the texts of each class.
+
+    After the columns of the results come those that papers print for the same methods.
+    """
+    methods = {result.paper_method for result in results}
+    printed = [row for row in PAPER_ROWS if row.class_iu and row.method in methods]
+    titles = ["Class", *(result.name for result in results), *(row.title for row in printed)]
     body = [
-        [name, *(percent(100 * column[index]) for column in columns)]
+        [
+            name,
+            *(percent(100 * result.scores.class_iu[index]) for result in results),
+            *(percent(row.iu_of.get(name)) for row in printed),
+        ]
         for index, name in enumerate(results[0].scores.classes)
     ]
-    return [["Class", *(result.name for result in results)], *body]
+    return [titles, *body]
 
 
 def _csv_text(results: Sequence[VocResult]) -> str:
     """Return one line per row, ours and printed, in percent; what is not known is empty."""
-    classes = results[0].scores.classes
-    columns = ["method", "source", "images", *SUMMARIES, *(f"iu_{name}" for name in classes)]
+    by_class = [f"iu_{name}" for name in results[0].scores.classes]
+    columns = ["method", "source", "images", *SUMMARIES, "seconds", *by_class]
     lines: list[dict[str, object]] = []
     for own, printed in groups(results):
         lines += (_csv_line(result) for result in own)
         for row in printed:
             values = {key: getattr(row, key) for key in SUMMARIES}
             head = {"method": row.method, "source": row.source, "images": row.images}
-            lines.append({**head, **values})
+            ius = {f"iu_{name}": iu for name, iu in row.iu_of.items()}
+            lines.append({**head, "seconds": row.seconds, **values, **ius})
     return csv_of_lines(columns, lines)
 
 

@@ -107,7 +107,7 @@ def own_row(scores: ConfusionMatrix, name: str, images: int) -> ComparedRow:
 def printed_row(row: VocRow) -> ComparedRow:
     """Return a printed row as texts under TITLES."""
     printed = (percent(getattr(row, key)) for key in SUMMARIES)
-    return ComparedRow((f"{row.method} ({row.source})", row.images, *printed), is_ours=False)
+    return ComparedRow((row.title, row.images, *printed), is_ours=False)
 
 
 def percent(value: float | None) -> str:
