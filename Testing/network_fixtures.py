@@ -4,7 +4,8 @@ from importlib import metadata
 
 from scripted_models.networks import NETWORKS
 
-FEWER = {"VotedEnsemble": {"members": 2}}  # arguments that make a test quicker
+# Arguments that make a test quicker.
+FEWER = {"VotedEnsemble": {"members": 2}, "AveragedEnsemble3D": {"members": 2}}
 ZOO = [name for name in NETWORKS if name.startswith(("FCN", "Dilated", "Refine", "CRF"))]
 FEWER |= {name: {"scale": 1 / 8 if name == "RefineNet" else 1 / 32} for name in ZOO}
 THIN = {

@@ -1,7 +1,7 @@
 """Import of a model of nnU-Net: its labels are those of the published steps by hand."""
 
 import copy
-import itertools
+import hashlib
 import json
 
 import numpy as np
@@ -22,8 +22,8 @@ from foreign_models import (
     write_folder,
     write_zip,
 )
+from nnunet_reference import labels_of_regions, theirs
 from phantom_fixtures import write_doll
-from scipy.ndimage import binary_fill_holes
 
 from scripted_models.bundle.importers.answers import Understood
 from scripted_models.bundle.registry import import_model
@@ -31,31 +31,6 @@ from scripted_models.cli import main
 from scripted_models.errors import ModelError
 
 pytest.importorskip("dynamic_network_architectures")
-FILES = ("t1", "t1ce", "t2", "flair")
-PATCH = (16, 48, 48)
-
-
-def theirs(case, network, outputs):
-    """Return logits (outputs, z, y, x) of nnU-Net's steps; one patch holds the whole brain."""
-    images = [sitk.ReadImage(str(case / f"{case.name}_{name}.nii.gz")) for name in FILES]
-    volume = np.stack([sitk.GetArrayFromImage(image) for image in images]).astype(np.float32)
-    mask = binary_fill_holes((volume != 0).any(axis=0))
-    box = tuple(slice(p.min(), p.max() + 1) for p in np.nonzero(mask))
-    seen, inside = volume[(slice(None), *box)].copy(), mask[box]
-    for channel in seen:
-        values = channel[inside]
-        channel[inside] = (values - values.mean()) / max(values.std(), 1e-8)
-    missing = [side - length for side, length in zip(PATCH, inside.shape, strict=True)]
-    assert min(missing) >= 0
-    pads = [(n // 2, n - n // 2) for n in missing]
-    padded = torch.as_tensor(np.pad(seen, [(0, 0), *pads]))[None]
-    axes = [m for n in range(4) for m in itertools.combinations((2, 3, 4), n)]
-    with torch.no_grad():
-        total = sum(network(padded.flip(m)).flip(m) for m in axes) / len(axes)
-    cut = tuple(slice(low, low + n) for (low, _), n in zip(pads, inside.shape, strict=True))
-    logits = np.full((outputs, *mask.shape), -np.inf, np.float32)
-    logits[(slice(None), *box)] = total[0].numpy()[(slice(None), *cut)]
-    return logits, (volume != 0).any(axis=0)
 
 
 def ours(case, tmp_path):
@@ -91,9 +66,7 @@ class TestGolden:
         ):
             assert line in said
         case = write_doll(tmp_path / "cases", 1)
-        logits, brain = theirs(case, network, 3)
-        wt, tc, et = logits > 0
-        expected = np.where(et, 4, np.where(tc, 1, np.where(wt, 2, 0))) * brain
+        expected = labels_of_regions(*theirs(case, [network], 3))
         assert len(np.unique(expected)) > 2
         assert np.mean(ours(case, tmp_path) == expected) >= 0.999
 
@@ -105,7 +78,7 @@ class TestGolden:
         assert "outputs: background, necrosis, edema, enhancing, resection cavity" in said
         assert "made for: after operation (it knows the resection cavity)" in said
         case = write_doll(tmp_path / "cases", 1)
-        logits, brain = theirs(case, network, 5)
+        logits, brain = theirs(case, [network], 5)
         logits[:, ~np.isfinite(logits).all(axis=0)] = 0
         shares = torch.as_tensor(logits).softmax(0).numpy()
         expected = np.array([0, 1, 2, 4, 5])[shares.argmax(axis=0)] * brain
@@ -133,6 +106,35 @@ class TestGolden:
         coded = sitk.ReadImage(str(tmp_path / "c" / case.name / "segmentation.nii.gz"))
         assert np.array_equal(sitk.GetArrayFromImage(coded) == 4, found == 5)
         assert (tmp_path / "c" / case.name / "probability_resection_cavity.nii.gz").is_file()
+
+    @pytest.mark.parametrize("form", ["even", "transposed", "lowres"])
+    def test_several_windows_and_folds(self, home, tmp_path, capsys, form):
+        """Windows that overlap, of two folds; turned axes; volumes of another spacing."""
+        networks = [nnunet_network(3), nnunet_network(3, seed=1)]
+        once = {"inference_allowed_mirroring_axes": (1,)}  # quicker than all axes
+        plans, more = copy.deepcopy(PLANS), {"axes": (0, 1, 2)}
+        stated = plans["configurations"]["3d_fullres"]
+        patch = stated["patch_size"] = [8, 16, 16]
+        if form == "transposed":
+            plans["transpose_forward"] = [2, 0, 1]
+            patch, more = [16, 8, 16], {"axes": (2, 0, 1)}
+            stated["patch_size"] = patch
+        if form == "lowres":
+            stated["spacing"], more = [1.2, 1.5, 1.4], {"spacing": [1.2, 1.5, 1.4]}
+        files = nnunet(REGIONS, nnunet_checkpoint(networks[0], **once), plans)
+        files["fold_1/checkpoint_final.pth"] = nnunet_checkpoint(networks[1], **once)
+        source = write_folder(files, tmp_path / "m")
+        assert main(["models", "--import", str(source), "--name", "mine"]) == 0
+        said = capsys.readouterr().out
+        assert "the mean of 0, 1 is taken" in said
+        assert "PlainConvUNet3D, the mean of 2 with " in said
+        case = write_doll(tmp_path / "cases", 1)
+        expected = labels_of_regions(*theirs(case, networks, 3, tuple(patch), mirror=(3,), **more))
+        assert len(np.unique(expected)) > 2
+        assert np.mean(ours(case, tmp_path) == expected) >= 0.999
+        report = json.loads((tmp_path / "out" / case.name / "report.json").read_text())
+        both = [files[f"fold_{fold}/checkpoint_final.pth"] for fold in (0, 1)]
+        assert report["model"]["imported_sha256"] == hashlib.sha256(b"".join(both)).hexdigest()
 
 
 class TestForms:
@@ -202,14 +204,16 @@ class TestForms:
     def test_several_folds(self, home, tmp_path, capsys):
         other = nnunet_checkpoint(nnunet_network(3, seed=1))
         more = {f"fold_{fold}/checkpoint_final.pth": other for fold in (1, 2)}
-        _, said = self.imported(tmp_path, more=more)
-        assert "of the folds 0, 1, 2 fold 0 is taken" in said
+        more["fold_all/checkpoint_final.pth"] = other
+        description, said = self.imported(tmp_path, more=more)
+        assert "of the folds 0, 1, 2, all the mean of 0, 1, 2 is taken" in said
+        assert description.network.arguments["members"] == 3
         command = ["models", "--import", str(tmp_path / "m"), "--name", "two", "--fold"]
         assert main([*command, "2"]) == 0
         assert "fold 2 is taken" in capsys.readouterr().out
         command[command.index("two")] = "four"
         assert main([*command, "4"]) == 2
-        assert "expected one of 0, 1, 2" in capsys.readouterr().err
+        assert "expected one of 0, 1, 2, all" in capsys.readouterr().err
 
     def test_transposed_axes_and_mirroring(self, home, tmp_path):
         plans = copy.deepcopy(PLANS)
@@ -220,7 +224,8 @@ class TestForms:
         assert description.sliding_window.axes == "xzy"
         assert description.sliding_window.mirror == ("x", "y")
         assert description.training_space.spacing_xyz_mm == (3.0, 2.0, 1.0)
-        assert "resampled linearly" in said
+        assert description.sliding_window.resampling == "cubic"
+        assert "3 x 2 x 1 mm" in said
 
     def test_an_unknown_data_set_is_asked_for_its_orientation(self, home, tmp_path, capsys):
         plans = {**PLANS, "dataset_name": "Dataset500_Ours"}
@@ -286,6 +291,11 @@ HOSTILE = {
         with_plans(normalization_schemes=["CTNormalization"] * 4),
         "CTNormalization",
     ),
+    "resampling": (with_plans(resampling_fn_data="os.system"), "'resampling_fn_data'"),
+    "order of resampling": (
+        with_plans(resampling_fn_probabilities_kwargs={"order": 3}),
+        "'resampling_fn_probabilities_kwargs'",
+    ),
     "mixed masks": (with_plans(use_mask_for_norm=[True, False, True, True]), "use_mask_for_norm"),
     "reader": (with_plans(None, image_reader_writer="evil.Reader"), "the reader"),
     "transpose": (with_plans(None, transpose_forward=[0, 0, 1]), "transpose_forward"),
@@ -320,6 +330,15 @@ HOSTILE = {
     "no data set": (
         {k: v for k, v in nnunet(REGIONS, SOUND).items() if k != "dataset.json"},
         "no dataset.json",
+    ),
+    "folds of two trainers": (
+        {
+            **nnunet(REGIONS, SOUND),
+            "fold_1/checkpoint_final.pth": nnunet_checkpoint(
+                NETWORK, inference_allowed_mirroring_axes=(0,)
+            ),
+        },
+        "different trainers",
     ),
     "path upwards": ({**nnunet(REGIONS, SOUND), "../evil": b""}, "leads elsewhere"),
 }

@@ -177,6 +177,9 @@ class TestAdapter:
         for joined in ("VotedEnsemble", "CRFRNN"):
             with pytest.raises(ModelError, match="3-D network"):
                 build_network(joined, network="BasicUNet3D")
+        for other in ("UNet", "AveragedEnsemble3D"):
+            with pytest.raises(ModelError, match="expected a single 3-D network"):
+                build_network("AveragedEnsemble3D", network=other, members=2)
 
     @pytest.mark.parametrize("name", THIN)
     def test_a_model_of_slices_is_written_and_read(self, name, tmp_path):

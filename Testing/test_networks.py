@@ -44,6 +44,7 @@ PARAMETERS = {
     "DynUNet3D": 5_647_509,
     "AttentionUnet3D": 5_910_477,
     "SegResNetDS3D": 4_981_781,
+    "AveragedEnsemble3D": 2 * 4_702_261,
     "SwinUNETR3D": 15_705_671,
     "PlainConvUNet": 10_710_341,
     "PlainConvUNet3D": 31_196_741,
@@ -119,7 +120,7 @@ class TestContract:
 
     def test_trainable_parameters(self, name):
         with torch.device("meta"):
-            network = build_network(name, **({"members": 2} if name == "VotedEnsemble" else {}))
+            network = build_network(name, **({"members": 2} if "Ensemble" in name else {}))
         assert sum(p.numel() for p in network.parameters() if p.requires_grad) == PARAMETERS[name]
 
     def test_margins_tell_the_output_size(self, network):
@@ -158,6 +159,7 @@ class TestContract:
 
     def test_channels_and_classes_are_arguments(self, name):
         without = [*ZOO, "ThresholdBaseline", "SegResNet", "SegResNet3D", "SegResNetDS3D"]
+        without += ["AveragedEnsemble3D"]
         without += ["SwinUNETR3D", *(name for name in NETWORKS if "ConvUNet" in name)]
         without += [name for name in NETWORKS if "EncoderUNet" in name]
         dropout = {} if name in without else {"dropout": 0.1}

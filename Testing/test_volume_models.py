@@ -183,6 +183,11 @@ class TestRefused:
             ({"sliding_window": {"size": [8, 8, 8], "overlap": 0.95}}, "from 0 to 0.9"),
             ({"sliding_window": {"size": [8, 8, 8], "axes": "xxz"}}, "'xyz'"),
             ({"sliding_window": {"size": [8, 8, 8], "mirror": ["x", "x"]}}, "each axis once"),
+            ({"sliding_window": {"size": [8, 8, 8], "placement": "odd"}}, "'steps' or 'even'"),
+            (
+                {"sliding_window": {"size": [8, 8, 8], "resampling": "cubic"}, "crf": {}},
+                "'sliding_window.resampling' = 'cubic'",
+            ),
         ],
     )
     def test_a_description_that_does_not_fit(self, written, tmp_path, changes, says):

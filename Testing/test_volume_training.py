@@ -156,6 +156,14 @@ class TestSteps:
             assert not channel[~brain].any()
         assert found["image"][2, 4, 4, 4] < -4  # not left at 0
 
+    def test_holes_in_the_brain_are_standardized_as_well(self, image):
+        image = image.copy()
+        image[:, 5, 5, 5] = 0
+        found = self.done(image, {"step": "zscore", "voxels": "brain"})
+        assert not found["brain"][5, 5, 5]
+        assert (found["image"][:, 5, 5, 5] < -4).all()
+        np.testing.assert_allclose(found["image"][0, 2:].mean(), 0, atol=1e-5)
+
     def test_standardized_over_all(self, image):
         found = self.done(image, {"step": "zscore", "voxels": "all"})["image"]
         np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), 0, atol=1e-5)
@@ -195,10 +203,25 @@ class TestTraining:
         assert result.probabilities.shape == (5, *result.labels.shape)
         assert result.form == "windows"
 
+    def test_folds_give_one_model_with_the_mean_of_their_logits(
+        self, experiment, phantom_folder, tmp_path
+    ):
+        run = tmp_path / "run"
+        command = ["train", str(experiment), "--data", str(phantom_folder), "--output", str(run)]
+        settings = ["data.folds=2", "training.phase1.steps_per_epoch=1"]
+        assert main([*command, "--progress", "none", "--set", *settings]) == 0
+        model = load_model(str(run / "model"))
+        assert model.description.network.name == "AveragedEnsemble3D"
+        assert model.description.network.arguments["members"] == 2
+        image = torch.randn(1, 4, 12, 12, 12)
+        folds = [load_model(str(run / f"fold{n}" / "model")).network for n in (1, 2)]
+        with torch.no_grad():
+            expected = (folds[0](image) + folds[1](image)) / 2
+            torch.testing.assert_close(model.network(image), expected)
+
     @pytest.mark.parametrize(
         ("setting", "says"),
         [
-            ("data.folds=3", "data.folds for the 3-D network DynUNet3D"),
             ("sliding_window={size=[16,16,16], axes='xyz'}", "'sliding_window.axes' = 'xyz'"),
             ("network={name='UNet'}", "'sliding_window' for the 2-D network UNet"),
         ],

@@ -9,6 +9,7 @@ from volume_models import small_network
 from scripted_models.errors import Cancelled, ModelError
 from scripted_models.inference import GpuMemoryError, choose_form, cost_of, predict_windows
 from scripted_models.inference.brain_inferer import BrainInferer
+from scripted_models.inference.even_windows import even_starts, window_weights
 from scripted_models.inference.label_probabilities import label_probabilities
 from scripted_models.inference.windows import _WindowPredictor, count_windows
 from scripted_models.networks import build_network
@@ -77,6 +78,33 @@ class TestWindows:
         expected = logits[0].softmax(dim=0).numpy().transpose(0, 3, 2, 1)
         np.testing.assert_allclose(found[:, brain], expected[:, brain], atol=1e-5)
 
+    def test_even_windows_reach_from_border_to_border(self):
+        found = [even_starts(length, 8, 0.5) for length in (5, 8, 9, 19)]
+        assert found == [[0], [0], [0, 1], [0, 4, 7, 11]]
+
+    def test_even_windows_are_joined_by_their_weights(self, network):
+        image, brain = volume()
+        window = SlidingWindow(size=(12, 20, 18), placement="even", axes="zyx")
+        found = predict_windows(network, image, brain, window, LabelOutputs(order=(0, 1, 2)))
+        weights = window_weights(window)
+        assert weights.argmax() == np.ravel_multi_index((6, 10, 9), window.size)
+        total, joined = torch.zeros(SHAPE), torch.zeros(3, *SHAPE)
+        with torch.no_grad():
+            for start in (0, 2):
+                seen = torch.from_numpy(image[:, start : start + 12])[None]
+                joined[:, start : start + 12] += weights * network(seen)[0]
+                total[start : start + 12] += weights
+        expected = (joined / total).softmax(dim=0).numpy()
+        np.testing.assert_allclose(found[:, brain], expected[:, brain], atol=1e-5)
+
+    def test_one_window_is_the_same_in_both_placements(self, network):
+        image, brain = volume((5, 9, 12))
+        found = [
+            predict_windows(network, image, brain, SlidingWindow(size=(12, 10, 12), **how), REGIONS)
+            for how in ({}, {"placement": "even"})
+        ]
+        np.testing.assert_allclose(*found, atol=1e-6)
+
     def test_numbers_that_are_none_are_refused(self, network):
         image, brain = volume()
         image[0, 5, 5, 5] = np.nan
@@ -100,10 +128,12 @@ class TestWindows:
 
 
 class TestProgress:
-    @pytest.mark.parametrize("mirror", [(), ("y",)])
-    def test_it_rises_inside_of_windows_and_ends_with_all(self, network, mirror):
+    @pytest.mark.parametrize(
+        ("mirror", "placement"), [((), "steps"), (("y",), "steps"), ((), "even")]
+    )
+    def test_it_rises_inside_of_windows_and_ends_with_all(self, network, mirror, placement):
         image, brain = volume()
-        window, told = SlidingWindow(size=(12, 12, 12), mirror=mirror), []
+        window, told = SlidingWindow(size=(12, 12, 12), mirror=mirror, placement=placement), []
         assert count_windows(SHAPE, window) == 12
         predict_windows(network, image, brain, window, REGIONS, told.append)
         assert told == sorted(told)

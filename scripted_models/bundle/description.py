@@ -187,6 +187,9 @@ def _check_brains(stated: ModelDescription) -> None:
             "decision", dict(stated.decision), f"all of {decided}, and labels of each region"
         )
     _check_outputs(stated)
+    window = stated.sliding_window
+    if window is not None and window.resampling == "cubic" and stated.crf is not None:
+        raise UnfitError("sliding_window.resampling", "cubic", "'linear' with a 'crf'")
     if stated.image_scale is not None:
         raise UnfitError("image_scale", stated.image_scale, "none for brains")
 

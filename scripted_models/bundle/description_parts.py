@@ -129,8 +129,8 @@ class Origin:
     Attributes:
         format: of the file.
         file: name of the file or folder that was imported.
-        weights: the file of weights in it.
-        sha256: of that file of weights, as it was imported.
+        weights: the file of weights in it; of several folds all of them.
+        sha256: of that file of weights, as it was imported; of several one after the other.
         version: that its authors gave it.
         authors: as stated there.
         copyright: as stated there.

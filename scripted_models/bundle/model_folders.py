@@ -33,7 +33,7 @@ MODEL_JSON, WEIGHTS, CHECKSUMS, CARD = (
     "models/SHA256SUMS",
     "docs/README.md",
 )
-MAX_WEIGHTS_BYTES = 1 << 30  # a RefineNet with two trunks has 0.9 GB
+MAX_WEIGHTS_BYTES = 3 << 30  # five folds of nnU-Net's large residual network have 2.1 GB
 MAX_OTHER_BYTES = 4 << 20  # the shipped descriptions have 15 kB
 CHECKED = ("configs/metadata.json", "configs/inference.json", MODEL_JSON, WEIGHTS)
 
@@ -134,7 +134,7 @@ class VerifiedFiles:
 
     folder: Path
     checksums: Mapping[str, str]
-    contents: Mapping[str, bytes]
+    contents: dict[str, bytes]
 
 
 def verify_files(folder: Path, keep: Collection[str] = ()) -> VerifiedFiles:

@@ -7,7 +7,7 @@ Loading verifies the checksums first and uses the bytes that were verified. It r
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -104,6 +104,14 @@ class Model:
         return self.description.training_space
 
     @property
+    def space_of_steps(self) -> TrainingSpace:
+        """Space in which the steps before the network work, see `SlidingWindow.resampling`."""
+        window = self.description.sliding_window
+        if window is None or window.resampling == "linear":
+            return self.space
+        return replace(self.space, spacing_xyz_mm=(None, None, None))
+
+    @property
     def known_labels(self) -> tuple[int, ...]:
         """Internal labels of the classes, in their order."""
         return self.description.known_labels
@@ -128,7 +136,8 @@ def load_model(name_or_path: str, task: TaskName | None = "brains") -> Model:
     files = verify_files(folder, (MODEL_JSON, WEIGHTS))
     description = parse_description(files.contents[MODEL_JSON], folder / MODEL_JSON, task)
     try:
-        network = _load_network(files.contents[WEIGHTS], description)
+        # handed over, so that a large file is gone before the network is built
+        network = _load_network(files.contents.pop(WEIGHTS), description)
     except ModelError as error:
         raise error.at(folder) from error
     return assemble_model(folder, description, network.eval(), files.checksums[WEIGHTS])
@@ -153,6 +162,7 @@ def assemble_model(
 
 def _load_network(content: bytes, description: ModelDescription) -> SegmentationNetwork:
     weights = read_state_dict(content)
+    del content
     network = build_fitting(description.network, shapes_of(weights))
     _require_size(network, description)
     network.load_state_dict(as_types_of(weights, network.state_dict()))
@@ -224,8 +234,8 @@ def write_model(
         make_folder(folder / part)
     buffer = io.BytesIO()
     torch.save({k: _stored(v, kernels) for k, v in network.state_dict().items()}, buffer)
-    files = {
-        WEIGHTS: buffer.getvalue(),
+    files: dict[str, bytes | memoryview] = {
+        WEIGHTS: buffer.getbuffer(),
         MODEL_JSON: json.dumps(table, indent=2).encode() + b"\n",
         **monai_files(description, network, terms),
         CARD: card_text(description, network).encode(),

@@ -48,7 +48,7 @@ def _add_answers(parser: ArgumentParser) -> None:
     said.add_argument(
         "--spacing", nargs=3, type=float, default=[], metavar="MM", help="of these volumes, x y z"
     )
-    said.add_argument("--fold", default="", help="which fold of nnU-Net (0, 1, ... or all)")
+    said.add_argument("--fold", default="", help="fold of nnU-Net (default: the mean of them)")
 
 
 def run(options: Namespace, progress: Progress) -> int:

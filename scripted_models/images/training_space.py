@@ -2,7 +2,8 @@
 
 Networks see axial slices of about 1 mm: x to the patient's left, y to posterior, z to superior
 (LPS). An input in another orientation is permuted and flipped without loss. One with another
-in-plane spacing is resampled, and its probabilities are resampled back onto its own grid.
+in-plane spacing is resampled, and its probabilities are resampled back onto its own grid. Networks
+of nnU-Net see volumes that are resampled later, see `spacing_change`.
 """
 
 import math
@@ -13,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from scripted_models.geometry import Grid
+from scripted_models.images.spacing_change import SpacingChange
 from scripted_models.runtime.table_hints import Pattern, Range
 
 # one letter of each axis, so that 'LLS' is none
@@ -50,6 +52,14 @@ class TrainingSpace:
     def resamples(self, grid: Grid) -> bool:
         """True when volumes on this grid change their spacing on the way to the network."""
         return self._target_grid(self.oriented(grid)) is not None
+
+    def change(self, grid: Grid) -> SpacingChange | None:
+        """Return the way to this spacing of volumes that are turned like this space."""
+        target = self._target_grid(grid)
+        if target is None:
+            return None
+        (bx, by, bz), (ax, ay, az) = grid.spacing_xyz_mm, target.spacing_xyz_mm
+        return SpacingChange((bz, by, bx), (az, ay, ax))
 
     def training_voxels(self, grid: Grid) -> int:
         """Return how many voxels a volume on this grid has in this space, about."""

@@ -3,7 +3,8 @@
 `devices` chooses where a network runs, `boxes` which part of each slice it sees, `spectral`
 exchanges its large convolutions for equal ones, `volume` leads the slices through, and
 `memory_ladder` says how to go on when memory runs out. `windows` leads a network of volumes through
-one, `window_cost` says beforehand what that takes, and `label_probabilities` what comes out.
+one (`even_windows` as nnU-Net does), `window_cost` says beforehand what that takes, and
+`label_probabilities` what comes out.
 `reference` computes the same patch by patch, for tests and measurements. `brain_inferer` is the
 inferer of MONAI's workflows.
 

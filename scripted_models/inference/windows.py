@@ -1,4 +1,7 @@
-"""A network of volumes on a whole volume: overlapping windows, joined by MONAI."""
+"""A network of volumes on a whole volume: overlapping windows, placed and joined as it was trained.
+
+MONAI's sliding window joins them, or what nnU-Net does in its place (`even_windows`).
+"""
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate, combinations
@@ -11,7 +14,9 @@ import torch
 from torch import nn
 
 from scripted_models.errors import Cancelled
+from scripted_models.images.spacing_change import SpacingChange
 from scripted_models.inference.devices import GpuMemoryError, without_tf32
+from scripted_models.inference.even_windows import count_even_windows, join_even_windows
 from scripted_models.inference.label_probabilities import label_probabilities
 from scripted_models.inference.window_cost import Steps, WindowCost, window_cost
 from scripted_models.networks.slice_network import VolumeNetwork
@@ -31,12 +36,12 @@ def predict_windows(
     on_step: Callable[[float], None] = lambda fraction: None,
     cancelled: Callable[[], bool] = lambda: False,
     half: bool = False,
+    change: SpacingChange | None = None,
 ) -> np.ndarray:
     """Compute label probabilities of a volume, window by window.
 
-    Where windows overlap, the mean of their logits counts, weighted as the window says (MONAI's
-    `sliding_window_inference`). On a GPU several windows are computed at a time, fewer where its
-    memory does not suffice.
+    Where windows overlap, the mean of their logits counts, weighted as the window says. On a GPU
+    several windows are computed at a time, fewer where its memory does not suffice.
 
     Args:
         network: in evaluation mode, used on its own device.
@@ -47,6 +52,7 @@ def predict_windows(
         on_step: called with the fraction of the work done, also inside of a window.
         cancelled: asked at each layer.
         half: let the layers compute in float16 where PyTorch's autocast does.
+        change: of spacing between the brain and the image, undone for the logits.
 
     Returns:
         float32 (labels, z, y, x), labels ascending; background 1 outside the brain.
@@ -56,32 +62,44 @@ def predict_windows(
         GpuMemoryError: the GPU ran out of memory, or half precision gives no numbers.
         ModelError: the network gives NaN or infinite values.
     """
-    from monai.inferers import sliding_window_inference  # slow to import
-
     order = [OUR_AXES.index(axis) for axis in window.axes]
     moved = np.ascontiguousarray(image.transpose(0, *(1 + axis for axis in order)))
     try:
         predictor = _WindowPredictor(network, window, count_windows(moved.shape[1:], window), half)
         predictor.on_step, predictor.cancelled = on_step, cancelled
         with torch.inference_mode(), without_tf32():
-            logits = sliding_window_inference(
-                torch.from_numpy(moved)[None],
-                window.size,
-                1 if predictor.device.type == "cpu" else _GPU_BATCH,
-                predictor,
-                window.overlap,
-                mode=window.weights,
-                sigma_scale=window.sigma,
-                sw_device=predictor.device,
-                device=torch.device("cpu"),
-            )
-            probabilities = label_probabilities(logits[0], outputs)
+            logits = _joined(torch.from_numpy(moved), window, predictor)
+            logits = logits.permute(0, *(1 + int(place) for place in np.argsort(order)))
+            logits = change.back(logits, brain.shape) if change else logits
+            result = np.ascontiguousarray(label_probabilities(logits, outputs))
     except torch.cuda.OutOfMemoryError as error:
         raise GpuMemoryError from error
-    back = probabilities.transpose(0, *(1 + place for place in np.argsort(order)))
-    result = np.ascontiguousarray(back)
     result[:, ~brain] = np.eye(len(result), 1, dtype=np.float32)
     return result
+
+
+def _joined(
+    image: torch.Tensor, window: SlidingWindow, predictor: "_WindowPredictor"
+) -> torch.Tensor:
+    """Return the logits (outputs, ...) of all windows of an image (C, ...), joined on the CPU."""
+    device = predictor.device
+    at_once = 1 if device.type == "cpu" else _GPU_BATCH
+    if window.placement == "even":
+        return join_even_windows(image, window, at_once, predictor, device)
+    from monai.inferers import sliding_window_inference  # slow to import
+
+    logits: torch.Tensor = sliding_window_inference(
+        image[None],
+        window.size,
+        at_once,
+        predictor,
+        window.overlap,
+        mode=window.weights,
+        sigma_scale=window.sigma,
+        sw_device=device,
+        device=torch.device("cpu"),
+    )[0]
+    return logits
 
 
 def count_windows(shape: Sequence[int], window: SlidingWindow) -> int:
@@ -91,6 +109,8 @@ def count_windows(shape: Sequence[int], window: SlidingWindow) -> int:
         shape: of the volume, along the axes of the network.
         window: how the network goes through it.
     """
+    if window.placement == "even":
+        return count_even_windows(shape, window)
     return prod(
         1 + max(0, ceil((length - side) / max(int(side * (1 - window.overlap)), 1)))
         for length, side in zip(shape, window.size, strict=True)

@@ -3,7 +3,7 @@
 `known_networks` is the registry, `monai_networks` brings MONAI's own networks, `footprint` measures
 what they need to see. From outside the package are used:
 
-    NETWORKS, build_network, build_slice_network    here
+    NETWORKS, ENSEMBLES, build_network, ...         here
     SliceNetwork, VolumeNetwork, PLANES             slice_network
     load_published                                  weight_files
     DenseCRF, build_crf, refine_brain, ...          crf
@@ -11,10 +11,11 @@ what they need to see. From outside the package are used:
 """
 
 from scripted_models.networks.known_networks import (
+    ENSEMBLES,
     NETWORKS,
     NetworkEntry,
     build_network,
     build_slice_network,
 )
 
-__all__ = ["NETWORKS", "NetworkEntry", "build_network", "build_slice_network"]
+__all__ = ["ENSEMBLES", "NETWORKS", "NetworkEntry", "build_network", "build_slice_network"]

@@ -1,7 +1,7 @@
 """Networks that join the outputs of separately trained networks and are not trained themselves.
 
-Their output is the logarithm of joined probabilities, so that the softmax, which turns the logits
-of other networks into probabilities, gives these back.
+The output of those of slices is the logarithm of joined probabilities, so that the softmax, which
+turns the logits of other networks into probabilities, gives these back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SliceNetwork, VolumeNetwork
 
 _TINY = 1e-30  # the logarithm stays finite in float32
 
@@ -82,6 +82,31 @@ class VotedEnsemble(SliceNetwork):
             return mean.clamp_min(_TINY).log()
         votes = _total([_vote(probabilities) for probabilities in said])
         return ((votes + mean) / (count + 1)).clamp_min(_TINY).log()
+
+
+class AveragedEnsemble(VolumeNetwork):
+    """Mean of the logits of networks of volumes of one kind, trained on different folds.
+
+    Source: Isensee et al. 2021, "nnU-Net", Nature Methods 18; nnU-Net 2.8,
+    `predict_logits_from_preprocessed_data`. Means of windows are joined there fold by fold, which
+    is the same. The weights of all members are in memory, the maps of one at a time.
+
+    Args:
+        members: networks with the same channels, outputs and levels.
+    """
+
+    def __init__(self, members: Sequence[VolumeNetwork]):
+        super().__init__()
+        self.members, kind = nn.ModuleList(members), members[0]
+        self.in_channels, self.num_classes = kind.in_channels, kind.num_classes
+        self.receptive_field, self.multiples = kind.receptive_field, kind.multiples
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, D, H, W) to logits (N, outputs, D, H, W)."""
+        total: torch.Tensor = self.members[0](x)
+        for member in self.members[1:]:
+            total = total + member(x)
+        return total / len(self.members)
 
 
 def _total(parts: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -12,7 +12,7 @@ from scripted_models.errors import ModelError
 from scripted_models.networks.cascades import InputCascadeCNN, LocalCascadeCNN, MFCascadeCNN
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.dilated import DilatedVGG
-from scripted_models.networks.ensembles import AverageCNN, VotedEnsemble
+from scripted_models.networks.ensembles import AverageCNN, AveragedEnsemble, VotedEnsemble
 from scripted_models.networks.fcn import FCN
 from scripted_models.networks.havaei import GlobalPathCNN, LocalPathCNN, TwoPathCNN
 from scripted_models.networks.monai_networks import (
@@ -23,7 +23,11 @@ from scripted_models.networks.monai_networks import (
 from scripted_models.networks.nnunet import plain_conv_unet, residual_encoder_unet
 from scripted_models.networks.refinenet import RefineNet
 from scripted_models.networks.segresnet import SegResNet
-from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
+from scripted_models.networks.slice_network import (
+    SegmentationNetwork,
+    SliceNetwork,
+    VolumeNetwork,
+)
 from scripted_models.networks.threshold import ThresholdBaseline
 from scripted_models.networks.unet import UNet
 from scripted_models.runtime.typed_tables import shown
@@ -93,6 +97,20 @@ def _voted_ensemble(
     return VotedEnsemble(built, voting)
 
 
+def _averaged_ensemble(
+    network: str = "SegResNet3D", members: int = 5, **arguments: Any
+) -> AveragedEnsemble:
+    built = [_volume_network(network, **arguments) for _ in range(members)]
+    return AveragedEnsemble(built)
+
+
+def _volume_network(name: str, **arguments: Any) -> VolumeNetwork:
+    network = build_network(name, **arguments)
+    if not isinstance(network, VolumeNetwork) or name == ENSEMBLES[3]:
+        raise ValueError(f"expected a single 3-D network, not '{name}'")
+    return network
+
+
 def _crf_rnn(
     network: str = "FCN8s", crf: Mapping[str, Any] | None = None, **arguments: Any
 ) -> CRFRNN:
@@ -114,7 +132,7 @@ def _published() -> list[NetworkEntry]:
         drawn("InputCascadeCNN", InputCascadeCNN, havaei + "figure 3", first),
         drawn("LocalCascadeCNN", LocalCascadeCNN, havaei + "figure 3", first),
         drawn("MFCascadeCNN", MFCascadeCNN, havaei + "figure 3", first),
-        drawn("VotedEnsemble", _voted_ensemble, havaei + "BRATS 2015", trains=False),
+        drawn(ENSEMBLES[2], _voted_ensemble, havaei + "BRATS 2015", trains=False),
         NetworkEntry("ThresholdBaseline", ThresholdBaseline, "bright FLAIR and T1c", trains=False),
         drawn("UNet", UNet, "Ronneberger et al. 2015, MICCAI, LNCS 9351"),
         NetworkEntry("SegResNet", SegResNet, ADOPTED["SegResNet"].source),
@@ -151,8 +169,13 @@ def _of_nnunet() -> Iterator[NetworkEntry]:
     ):
         yield NetworkEntry(name, partial(build, 2), source)
         yield NetworkEntry(f"{name}3D", partial(build, 3), source, dimensions=3)
+    yield NetworkEntry(
+        ENSEMBLES[3], _averaged_ensemble, f"{source}, folds", trains=False, dimensions=3
+    )
 
 
+# What networks of several folds become, by their dimensions.
+ENSEMBLES = {2: "VotedEnsemble", 3: "AveragedEnsemble3D"}
 _REFUSALS = (TypeError, ValueError, AssertionError, KeyError, IndexError)  # MONAI has all of them
 
 

@@ -20,7 +20,7 @@ BEGUN_RESULT = ".writing_"  # the same of a case: several runs may share the fol
 _DEAD_S = 3600.0  # what a run has begun and not touched for so long; writing a case takes seconds
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | memoryview | str) -> None:
     """Write a file beside its place, flush it to disk, then put it there in one step.
 
     It gets the mode that `open` gives (the umask decides); one that it replaces hands its own on.

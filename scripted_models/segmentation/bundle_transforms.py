@@ -104,8 +104,20 @@ class PrepareCased(MapTransform):
         self.model = model
 
     def __call__(self, data: Data) -> dict[str, Any]:
-        """Return 'image' (C, z, y, x), 'brain' (1, z, y, x), and where they lie."""
+        """Return 'image' (C, z, y, x), 'brain' (1, z, y, x), and where they lie.
+
+        Raises:
+            InputError: volumes of another spacing, for a model that resamples its logits.
+        """
         seen = prepare(data["images"], self.model)
+        if seen.change is not None:
+            mm = " x ".join(f"{step:.3g}" for step in seen.grid.spacing_xyz_mm)
+            wanted = " x ".join(f"{step:.3g}" for step in seen.change.after_zyx_mm[::-1])
+            raise InputError(
+                found=f"voxels of {mm} mm",
+                expected=f"{wanted} mm, as MONAI's runner does not resample logits",
+                action="use scripted-models segment",
+            )
         return {
             **{key: value for key, value in data.items() if key != "images"},
             "image": torch.from_numpy(seen.image),

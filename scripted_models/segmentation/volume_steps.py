@@ -15,6 +15,7 @@ from scripted_models.bundle.weights import Model
 from scripted_models.cases.case import Case
 from scripted_models.geometry import Grid
 from scripted_models.images.checks import Finding
+from scripted_models.images.spacing_change import SpacingChange
 from scripted_models.inference import MOST_WORKERS, Rung, cost_of, predict_volume, predict_windows
 from scripted_models.labels import ENHANCING
 from scripted_models.networks.crf.refinement import refine_brain
@@ -51,16 +52,19 @@ class NetworkInput:
     """What the network sees of a case.
 
     Attributes:
-        image: float32 (C, z, y, x), preprocessed, the box of the brain.
+        image: float32 (C, z, y, x), preprocessed, the box of the brain; after `change` of other
+            sides.
         brain: bool (z, y, x) in the box.
         corner: where the box begins in the training grid, (z, y, x).
         grid: the training grid.
+        change: of spacing between the training grid and the image.
     """
 
     image: np.ndarray
     brain: np.ndarray
     corner: tuple[int, int, int]
     grid: Grid
+    change: SpacingChange | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +99,7 @@ def look_at_case(
     grid = Grid.of(next(iter(images.values())))
     arrays = {m: sitk.GetArrayFromImage(image) for m, image in images.items()}
     findings = findings_of(case, arrays, grid, model, as_in_files)
-    inner = model.space.training_voxels(grid)
+    inner = max(space.training_voxels(grid) for space in (model.space, model.space_of_steps))
     check_memory(math.prod(grid.size_xyz), inner, _network_bytes(model, inner))
     return CaseVolumes(arrays, grid, tuple(findings))
 
@@ -106,7 +110,7 @@ def check_windows(model: Model, seen: NetworkInput) -> None:
     Raises:
         ResourceError: so it is.
     """
-    voxels = seen.brain.size
+    voxels = max(seen.brain.size, seen.image[0].size)
     if more := _network_bytes(model, voxels):
         check_memory(voxels, voxels, more)
 
@@ -126,7 +130,7 @@ def _network_bytes(model: Model, voxels: int) -> int:
 
 def prepare(images: Mapping[str, sitk.Image], model: Model) -> NetworkInput:
     """Bring images into the training space of a model and preprocess them."""
-    moved = {m: model.space.to_training(image) for m, image in images.items()}
+    moved = {m: model.space_of_steps.to_training(image) for m, image in images.items()}
     grid = Grid.of(next(iter(moved.values())))
     stack = np.zeros((len(SEQUENCES), *grid.shape_zyx), np.float32)
     for sequence, image in moved.items():
@@ -136,7 +140,9 @@ def prepare(images: Mapping[str, sitk.Image], model: Model) -> NetworkInput:
         model.preprocessing, stack, missing=missing, spacing_zyx_mm=grid.spacing_xyz_mm[::-1]
     )
     z, y, x = (axis.start for axis in done["box"])
-    return NetworkInput(done["image"], done["brain"], (z, y, x), grid)
+    change = model.space.change(grid) if model.space_of_steps != model.space else None
+    found = change.forth(done["image"]) if change else done["image"]
+    return NetworkInput(found, done["brain"], (z, y, x), grid, change)
 
 
 def predict(
@@ -170,7 +176,9 @@ def predict(
     assert isinstance(network, VolumeNetwork)  # as `load_model` makes sure
     assert window is not None
     outputs = description.network_outputs
-    return predict_windows(network, seen.image, seen.brain, window, outputs, *told, half=half)
+    return predict_windows(
+        network, seen.image, seen.brain, window, outputs, *told, half=half, change=seen.change
+    )
 
 
 def to_input_grid(
@@ -197,7 +205,7 @@ def to_input_grid(
         for start, length in zip(seen.corner, seen.brain.shape, strict=True)
     )
     whole[:, z, y, x] = probabilities
-    return model.space.to_input(whole, seen.grid, grid)
+    return model.space_of_steps.to_input(whole, seen.grid, grid)
 
 
 def decide(probabilities: np.ndarray, brain: np.ndarray, grid: Grid, model: Model) -> Decided:

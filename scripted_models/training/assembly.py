@@ -16,7 +16,7 @@ from scripted_models.bundle.description import (
 from scripted_models.bundle.weights import Model, load_model
 from scripted_models.errors import InputError
 from scripted_models.labels import REGIONS
-from scripted_models.networks import NETWORKS, build_network, build_slice_network
+from scripted_models.networks import ENSEMBLES, NETWORKS, build_network
 from scripted_models.networks.crf_rnn import CRFRNN
 from scripted_models.networks.slice_network import SegmentationNetwork
 from scripted_models.networks.weight_files import load_published
@@ -160,15 +160,17 @@ def join_folds(
     """Join the models of all folds into an ensemble; return it with its description."""
     models = [load_model(str(folder), task.name) for folder in folders]
     own = models[0].description.network
+    dimensions = NETWORKS[own.name].dimensions
+    name = ENSEMBLES[dimensions]
     arguments = {"network": own.name, "members": len(models), **own.arguments}
-    if experiment.data.voting != "hard":
+    if experiment.data.voting != "hard" and dimensions == 2:
         arguments["voting"] = experiment.data.voting
-    network = build_slice_network("VotedEnsemble", **arguments)
+    network = build_network(name, **arguments)
     members = cast(nn.ModuleList, network.members)
     for member, model in zip(members, models, strict=True):
         member.load_state_dict(model.network.state_dict())
     description = describe(experiment, task, arguments, _all_cases(models), TrainingState({}))
-    return network, replace(description, network=NetworkDescription("VotedEnsemble", arguments))
+    return network, replace(description, network=NetworkDescription(name, arguments))
 
 
 def _all_cases(models: Sequence[Model]) -> tuple[list[str], list[str]]:
@@ -230,7 +232,7 @@ def window_of(experiment: Experiment) -> SlidingWindow | None:
     """Return how the network of an experiment goes through a volume; None for one of slices.
 
     Raises:
-        InputError: a window that the network cannot be trained for, or folds of one of volumes.
+        InputError: a window that the network cannot be trained for.
     """
     window, name = experiment.sliding_window, experiment.network.name
     entry = NETWORKS.get(name)
@@ -238,8 +240,6 @@ def window_of(experiment: Experiment) -> SlidingWindow | None:
         if window is None:
             return None
         found, expected = f"'sliding_window' for the 2-D network {name}", "none"
-    elif experiment.data.folds:
-        found, expected = f"data.folds for the 3-D network {name}", "0, as only slices are joined"
     elif experiment.data.task != "brains":
         found, expected = f"the 3-D network {name} for pictures", "one of slices"
     elif window is not None and window.axes != OUR_AXES:

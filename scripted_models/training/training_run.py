@@ -16,6 +16,7 @@ from scripted_models.bundle.weights import write_model
 from scripted_models.errors import InputError
 from scripted_models.inference import choose_device
 from scripted_models.labels import LabelCoding
+from scripted_models.networks import ENSEMBLES
 from scripted_models.networks.slice_network import SegmentationNetwork
 from scripted_models.runtime.atomic_files import BEGUN, only_writer
 from scripted_models.runtime.progress import Progress
@@ -255,9 +256,9 @@ def _train_folds(experiment: Experiment, run: TrainingRun, task: Task) -> Path:
 
 
 def _join_parts(experiment: Experiment, run: TrainingRun, task: Task) -> Path:
-    if experiment.network.name == "VotedEnsemble":
+    if experiment.network.name in ENSEMBLES.values():
         raise InputError(
-            found="the network VotedEnsemble, which is not trained itself",
+            found=f"the network {experiment.network.name}, which is not trained itself",
             expected="the network of its members",
             action="name it and set data.folds to their number",
         )

@@ -204,9 +204,10 @@ def crop_to_brain(margin: int = 0) -> CropForegroundd:
 
 
 class StandardizeBraind(MapTransform):
-    """Standardize the voxels of the brain in each channel, also those that are 0; others become 0.
+    """Standardize the voxels of the brain and of holes in it, in each channel; others become 0.
 
-    A missing sequence stays 0. Source: nnU-Net, `ZScoreNormalization` with a mask.
+    A missing sequence stays 0. Source: nnU-Net, `ZScoreNormalization` with a mask,
+    `create_nonzero_mask`.
     """
 
     def __init__(self, keys: Sequence[str] = ("image",)):
@@ -215,13 +216,19 @@ class StandardizeBraind(MapTransform):
     def __call__(self, data: Data) -> Data:
         """Return the dictionary with a standardized copy of 'image'."""
         image = np.asarray(data["image"])
-        brain = np.asarray(data["brain"], bool)[0]
+        brain = _without_holes(np.asarray(data["brain"], bool)[0])
         result = np.zeros(image.shape, np.float32)
         for channel, target in zip(image, result, strict=True):
             inside = channel[brain]
             if inside.any():
                 target[brain] = (inside - inside.mean()) / max(inside.std(), LEAST_DEVIATION)
         return {**data, "image": result}
+
+
+def _without_holes(mask: np.ndarray) -> np.ndarray:
+    """Return a mask with what it encloses."""
+    filled = sitk.BinaryFillhole(sitk.GetImageFromArray(mask.astype(np.uint8)))
+    return sitk.GetArrayFromImage(filled).astype(bool)
 
 
 def standardize(offset: float = 0.0, voxels: str = "nonzero") -> Transform:
@@ -254,7 +261,7 @@ STEP_VERSIONS = {
     "clip_percentiles": 1,
     "n4": 1,
     "crop_to_brain": 1,
-    "zscore": 1,
+    "zscore": 2,
     "keep_sequences": 1,
 }
 

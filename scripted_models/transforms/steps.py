@@ -97,8 +97,8 @@ class Standardize:
     Attributes:
         step: name of the step.
         offset: becomes the mean of the brain.
-        voxels: which ones: those of the channel that differ from 0, those of the brain (nnU-Net
-            with a mask), or all (nnU-Net without); others stay 0.
+        voxels: which ones: those of the channel that differ from 0, those of the brain and of holes
+            in it (nnU-Net with a mask), or all (nnU-Net without); others stay 0.
     """
 
     step: Literal["zscore"] = "zscore"

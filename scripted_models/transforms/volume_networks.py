@@ -27,20 +27,29 @@ class SlidingWindow:
         size: voxels of a window along the axes of the network; a smaller volume is padded with
             zeros on both sides.
         overlap: share of a window that the next one sees as well, along each axis.
+        placement: 'steps' is that of MONAI: a window begins so many voxels after the one before,
+            and the last one is moved back to the border. 'even' is that of nnU-Net: as many windows
+            as that takes, at equal distances from border to border, and Gaussian weights with its
+            center and without a least value.
         weights: of the voxels of a window where windows overlap.
         sigma: of the Gaussian, as a share of each side.
         axes: which axes of a volume the network calls its first, second and third. MONAI's networks
             are mostly trained with 'xyz', nnU-Net's with 'zyx'.
         mirror: axes along which the network sees windows mirrored as well, in all combinations; the
             mean of the logits counts.
+        resampling: of volumes that have not the spacing of the training space. 'linear' resamples
+            them before all steps, and probabilities on the way back. 'cubic' is that of nnU-Net:
+            what the network sees is resampled after all steps, and its logits on the way back.
     """
 
     size: tuple[Side, Side, Side]
     overlap: Annotated[float, Range(at_least=0, at_most=0.9)] = 0.5
+    placement: Literal["steps", "even"] = "steps"
     weights: Literal["gaussian", "constant"] = "gaussian"
     sigma: Annotated[float, Range(at_least=0.01, at_most=1)] = 0.125
     axes: AxisOrder = OUR_AXES
     mirror: tuple[Axis, ...] = ()
+    resampling: Literal["linear", "cubic"] = "linear"
 
     def __post_init__(self) -> None:
         if len(set(self.mirror)) < len(self.mirror):

@@ -7,7 +7,8 @@
     space           orientation and spacing of the volumes that trained a model
     monai_bundle    MONAI bundle (`monai_steps`: before and after its network)
     auto3dseg       `model.pt` of Auto3DSeg
-    nnunet_model    folder of nnU-Net version 2 (`nnunet_plans`, `nnunet_labels`)
+    nnunet_model    folder of nnU-Net version 2 (`nnunet_plans`, `nnunet_labels`,
+                    `nnunet_folds`)
     foreign_model   what was understood, and the model folder made of it
     formats         which format a file has
 

@@ -14,7 +14,7 @@ class Answers:
         labels: label or region of each output, in the order of the network.
         orientation: axis code of the volumes that trained it, see `TrainingSpace`.
         spacing_xyz_mm: of these volumes.
-        fold: which fold of nnU-Net.
+        fold: which fold of nnU-Net; the mean of all if none is stated.
     """
 
     channels: tuple[str, ...] = ()

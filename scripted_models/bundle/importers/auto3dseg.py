@@ -72,7 +72,7 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
         name=source.path.stem,
         summary="",
         network=network,
-        weights=checkpoint.weights,
+        weights=[checkpoint.weights],
         channels=channels,
         outputs=outputs,
         made_for=stage_of(outputs, "", understood),

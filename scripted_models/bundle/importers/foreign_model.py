@@ -15,6 +15,7 @@ from scripted_models.bundle.weights import write_model
 from scripted_models.errors import ModelError
 from scripted_models.images.training_space import TrainingSpace
 from scripted_models.labels import LABELS
+from scripted_models.networks import ENSEMBLES
 from scripted_models.runtime.typed_tables import as_table, read_table
 from scripted_models.sequences import SEQUENCES
 from scripted_models.transforms.steps import (
@@ -38,7 +39,7 @@ class ForeignModel:
         name: its own.
         summary: one line.
         network: with all arguments.
-        weights: under the names of its own program.
+        weights: of each fold, mostly one, under the names of its own program.
         channels: sequences in the order of the network.
         outputs: what its outputs mean.
         made_for: when the scans are made that it is for; None where nothing says it.
@@ -53,7 +54,7 @@ class ForeignModel:
     name: str
     summary: str
     network: NetworkDescription
-    weights: Weights
+    weights: Sequence[Weights]
     channels: tuple[str, ...]
     outputs: NetworkOutputs
     made_for: Stage | None = None
@@ -76,7 +77,7 @@ class ForeignModel:
             "summary": self.summary,
             **stage,
             "task": "brains",
-            "network": self.network,
+            "network": _ensemble_of(self.network, len(self.weights)),
             "channels": SEQUENCES,
             "labels": {label: LABELS[label] for label in self.outputs.labels},
             "sliding_window": self.window,
@@ -90,6 +91,13 @@ class ForeignModel:
         }
         plain: Mapping[str, Any] = as_table(table)
         return {**plain, "preprocessing": _steps(table["preprocessing"]), "postprocessing": _INSIDE}
+
+
+def _ensemble_of(network: NetworkDescription, members: int) -> NetworkDescription:
+    if members == 1:
+        return network
+    own = {"network": network.name, "members": members, **network.arguments}
+    return NetworkDescription(ENSEMBLES[3], own)
 
 
 _INSIDE = [{"step": "inside_brain"}]
@@ -115,11 +123,17 @@ def write_foreign(model: ForeignModel, folder: Path, understood: Understood) -> 
         ModelError: weights that do not fit the network, or a value that no model can have.
     """
     description = read_table(ModelDescription, model.describe(), ModelError)
-    weights = {f"trunk.{name}": value for name, value in model.weights.items()}
+    several = len(model.weights) > 1
+    weights = {
+        (f"members.{index}." if several else "") + f"trunk.{name}": value
+        for index, of_fold in enumerate(model.weights)
+        for name, value in of_fold.items()
+    }
     network = build_fitting(description.network, shapes_of(weights))
-    network.load_state_dict(as_types_of(weights, network.state_dict()))
-    count = sum(value.numel() for value in network.parameters())
-    understood.tell("network", f"{model.network.name}, {count:,} parameters, weights fit")
+    network.load_state_dict(as_types_of(weights, network.state_dict()), assign=True)
+    count = sum(value.numel() for value in network.parameters()) // len(model.weights)
+    folds = f"the mean of {len(model.weights)} with " if several else ""
+    understood.tell("network", f"{model.network.name}, {folds}{count:,} parameters, weights fit")
     write_model(folder, network.eval(), description, terms=model.terms)
 
 

@@ -76,7 +76,7 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
         name=name,
         summary=_text(metadata, "description"),
         network=network,
-        weights=weights,
+        weights=[weights],
         channels=channels,
         outputs=meaning,
         made_for=stage_of(meaning, _facts(metadata), understood),

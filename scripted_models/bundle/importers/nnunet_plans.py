@@ -25,6 +25,8 @@ _LAYERS = {  # what the two networks are made of here
     "dropout_op": (None,),
     "dropout_op_kwargs": (None, {}),
 }
+_RESAMPLING = "resample_data_or_seg_to_shape"
+_ORDERS = {"resampling_fn_data": 3, "resampling_fn_probabilities": 1}
 _FORM = ("features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage_decoder", "conv_bias")
 _READERS = {  # whether volumes are turned to RAS
     "SimpleITKIO": False,
@@ -72,13 +74,14 @@ def read_plans(plans: Mapping[str, Any], name: str, source: ForeignSource) -> Pl
     spacing = dict(zip(axes, _numbers(stated, "spacing", source), strict=True))
     if not all(type(side) is int and 8 <= side <= 1024 for side in size):
         raise source.refusal(f"windows of {size}", "sides of 8 to 1024 voxels")
+    _check_resampling(stated, source)
     reader = plans.get("image_reader_writer", "SimpleITKIO")
     if reader not in _READERS:
         raise source.refusal(f"the reader {str(reader)[:40]!r}", f"one of {', '.join(_READERS)}")
     z, y, x = size
     return Plans(
         network=_network(stated, source),
-        window=SlidingWindow(size=(z, y, x), axes=axes),
+        window=SlidingWindow(size=(z, y, x), placement="even", axes=axes, resampling="cubic"),
         spacing_xyz_mm=tuple(spacing[axis] for axis in reversed(OUR_AXES)),
         steps=_steps(stated, source),
         turned=_READERS[reader],
@@ -110,6 +113,17 @@ def _numbers(stated: Mapping[str, Any], key: str, source: ForeignSource) -> list
     if len(values) != 3 or not all(type(v) in (int, float) and v > 0 for v in values):
         raise source.refusal(f"'{key}' = {str(values)[:40]}", "three numbers above 0")
     return values
+
+
+def _check_resampling(stated: Mapping[str, Any], source: ForeignSource) -> None:
+    """Refuse another way to other spacings than `SpacingChange`; old plans state none."""
+    for key, order in _ORDERS.items():
+        name, settings = stated.get(key, _RESAMPLING), stated.get(f"{key}_kwargs", {})
+        usual = {"is_seg": False, "order": order, "order_z": 0, "force_separate_z": None}
+        if name != _RESAMPLING or not isinstance(settings, Mapping):
+            raise source.refusal(f"'{key}' = {str(name)[:60]}", _RESAMPLING)
+        if {**usual, **settings} != usual:
+            raise source.refusal(f"'{key}_kwargs' = {str(settings)[:80]}", str(usual))
 
 
 def _network(stated: Mapping[str, Any], source: ForeignSource) -> NetworkDescription:
