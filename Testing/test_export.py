@@ -154,6 +154,7 @@ class TestTorchScript:
         arguments = {"scale": 1 / 32, "num_classes": 3}
         stated = described(
             task="voc",
+            made_for=None,
             network={"name": "FCN32s", "arguments": arguments},
             channels=["R", "G", "B"],
             image_scale=scale,

@@ -186,10 +186,10 @@ class TestSteps:
             [{"step": "clip_percentiles", "lower": 2, "upper": 97}, {"step": "zscore"}],
             [{"step": "clip_percentiles", "lower": 0, "upper": 90, "region": "volume"}],
             [{"step": "crop_to_brain", "margin": 2}, {"step": "zscore", "voxels": "all"}],
-            [{"step": "crop_to_brain"}, {"step": "zscore", "voxels": "brain", "offset": 3.0}],
+            [{"step": "crop_to_brain"}, {"step": "zscore", "offset": 3.0}],
             [{"step": "keep_sequences", "names": ["flair", "t1"], "order": "stated"}],
         ],
-        ids=["clip", "clip volume", "all", "brain", "keep"],
+        ids=["clip", "clip volume", "all", "offset", "keep"],
     )
     def test_they_are_those_of_this_program(self, steps):
         rng = np.random.default_rng(1)
@@ -206,9 +206,10 @@ class TestSteps:
         np.testing.assert_array_equal(brain.numpy(), expected["brain"])
         assert box == [edge for axis in expected["box"] for edge in (axis.start, axis.stop)]
 
-    def test_n4_is_refused(self):
-        with pytest.raises(ModelError, match="'n4'"):
-            script_steps(read_preprocessing([{"step": "mark_brain"}, {"step": "n4"}]))
+    @pytest.mark.parametrize("step", [{"step": "n4"}, {"step": "zscore", "voxels": "brain"}])
+    def test_what_pytorch_alone_cannot_do_is_refused(self, step):
+        with pytest.raises(ModelError, match=f"'{step['step']}'"):
+            script_steps(read_preprocessing([{"step": "mark_brain"}, step]))
 
 
 class TestDecision:

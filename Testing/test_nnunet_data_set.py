@@ -20,7 +20,7 @@ GRID = Grid((8, 7, 6), (1.0, 1.0, 2.0), (3.0, -4.0, 5.0), (1, 0, 0, 0, 1, 0, 0, 
 YEARS = {  # name of a case -> words of the sequences, sign, values of the truth, what they become
     "BraTS2021_00001": ("t1 t1ce t2 flair", "_", {1: 1, 2: 2, 4: 3}),
     "BraTS-GLI-00001-000": ("t1n t1c t2w t2f", "-", {1: 1, 2: 2, 3: 3}),
-    "BraTS-GLI-02001-100": ("t1n t1c t2w t2f", "-", {1: 1, 2: 2, 3: 3}),
+    "BraTS-GLI-02001-100": ("t1n t1c t2w t2f", "-", {1: 1, 2: 2, 3: 3, 4: 4}),
 }
 NOWHERE = ForeignSource(Path("dataset.json"), ())
 
@@ -68,6 +68,7 @@ class TestLabels:
             "necrosis and non-enhancing tumor": 1,
             "edema": 2,
             "enhancing": 3,
+            **({"resection cavity": 4} if 4 in meant.values() else {}),
         }
         assert (stated["numTraining"], stated["file_ending"]) == (1, ".nii.gz")
         assert stated["channel_names"] == {"0": "T1", "1": "T1c", "2": "T2", "3": "FLAIR"}
@@ -98,8 +99,8 @@ class TestLabels:
         targets = read_targets(stated, NOWHERE)
         assert targets.regions == bool(options)
         asked = (Answers(), Understood())
-        count = len(targets.seen)
-        outputs = outputs_of(targets.seen, count, targets.regions, *asked)
+        count = len(targets.names)
+        outputs = outputs_of(targets.names, count, targets.regions, *asked)
         assert outputs.order == (("WT", "TC", "ET") if options else (0, 1, 2, 3, 4))
         channels = [stated["channel_names"][str(n)] for n in range(4)]
         assert channels_of(channels, 4, *asked) == SEQUENCES

@@ -64,7 +64,7 @@ class Standard(nn.Module):
     """See `standardize`.
 
     Args:
-        voxels: 'nonzero', 'brain' or 'all'.
+        voxels: 'nonzero' or 'all'.
         offset: becomes the mean of the brain.
     """
 
@@ -80,8 +80,6 @@ class Standard(nn.Module):
             inside = torch.ones_like(brain)
             if self.voxels == "nonzero":
                 inside = channel != 0
-            if self.voxels == "brain":
-                inside = brain
             if bool(channel[inside].any()):
                 counted = channel[inside].double()
                 deviation = max(float(counted.std(unbiased=False)), self.least)
@@ -169,7 +167,7 @@ def _module_of(step: PreprocessingStep) -> nn.Module:
     known = set(as_table(step)) <= SETTINGS
     if known and isinstance(step, ClipPercentiles):
         return Clip(step.lower, step.upper, step.region == "brain")
-    if known and isinstance(step, Standardize):
+    if known and isinstance(step, Standardize) and step.voxels != "brain":  # its holes are filled
         return Standard(step.voxels, step.offset)
     if known and isinstance(step, KeepSequences):
         indices = [SEQUENCES.index(name) for name in step.names]
