@@ -195,6 +195,17 @@ class TestMethods:
         np.testing.assert_array_equal(own, panels(alone)[2])
         assert not np.array_equal(own, usual)
 
+    def test_long_names_are_broken_into_lines_that_stay_readable_and_apart(self, model, shown):
+        names = ("residual-encoder_of-five-folds-brats2021", "a-cascade-of-two-paths-version-2")
+        models = [replace(model, description=replace(model.description, name=n)) for n in names]
+        figure = draw_methods(models, shown, 1)
+        assert [title.replace("\n", "") for title in titles(figure)[2:4]] == [*names]
+        words = [axes.title for axes in figure.axes if axes.get_title()] + figure.texts
+        assert min(word.get_fontsize() for word in words) >= 8.9
+        FigureCanvasAgg(figure).draw()
+        boxes = [word.get_window_extent() for word in words]
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
     def test_without_truth_slices_go_through_the_tumor_that_is_found(self, model, shown):
         figure = draw_methods([model], replace(shown, truth=None), 1)
         assert titles(figure) == ["T1c", "FLAIR", "small"]

@@ -44,7 +44,7 @@ def folders(tmp_path_factory, images):
 def test_each_method_is_drawn_with_its_score(images, folders):
     figure = draw_picture_methods(images[:2], folders)
     panels = figure.axes
-    assert [axes.get_title() for axes in panels[:5]] == [
+    assert [axes.get_title().replace("\n", " ") for axes in panels[:5]] == [
         *("picture", "truth", "nothing", "less", "ground truth")
     ]
     assert len(panels) == 2 * 5

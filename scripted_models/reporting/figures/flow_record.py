@@ -6,13 +6,12 @@ torch.fx cannot trace, needs no care, and large volumes cost nothing.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from scripted_models.networks.crf import DenseCRF
@@ -46,27 +45,31 @@ class Operation:
 
 
 def record(network: SegmentationNetwork) -> list[Operation]:
-    """Run a network once on an image without values.
+    """Run a copy of a network without values once.
 
     Args:
-        network: is set to evaluation mode; its weights are not touched.
+        network: stays as it is.
 
     Returns:
         What the result is made of, in the order of computation. The first is the image.
     """
     size = (_PIXELS[network.dimensions],) * network.dimensions
     image = torch.empty(1, network.input_channels, *size, device="meta")
-    tensors = (*network.named_parameters(), *network.named_buffers())
-    weights = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
     recorder = _Recorder(image)
-    with ExitStack() as stack:
-        for module in network.eval().modules():
-            if _closed_label(module):
-                _close(module, recorder, stack)
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(recorder)
-        result = functional_call(network, weights, (image,))
+    copy = _without_values(network).eval()
+    for module in copy.modules():
+        if _closed_label(module):
+            _close(module, recorder)
+    with torch.no_grad(), recorder:
+        result = copy(image)
     return _used(recorder.operations, recorder.place.get(id(result), 0))
+
+
+def _without_values(network: SegmentationNetwork) -> SegmentationNetwork:
+    """Return a copy whose weights have shapes alone; nothing is allocated."""
+    tensors = (*network.parameters(), *network.buffers())
+    copies: dict[int, object] = {id(t): torch.empty_like(t, device="meta") for t in tensors}
+    return deepcopy(network, copies)
 
 
 class _Recorder(TorchFunctionMode):
@@ -173,7 +176,7 @@ def _closed_label(module: nn.Module) -> str:
     return ""
 
 
-def _close(module: nn.Module, recorder: _Recorder, stack: ExitStack) -> None:
+def _close(module: nn.Module, recorder: _Recorder) -> None:
     """Let a module be one operation; a dense CRF, which needs values, does not run."""
 
     def enter(*_: object) -> None:
@@ -183,13 +186,9 @@ def _close(module: nn.Module, recorder: _Recorder, stack: ExitStack) -> None:
         recorder.is_closed = False
         recorder.note(recorder.read(inputs), [result], _closed_label(module))
 
-    for handle in (
-        module.register_forward_pre_hook(enter),
-        module.register_forward_hook(leave),
-    ):
-        stack.callback(handle.remove)
+    module.register_forward_pre_hook(enter)
+    module.register_forward_hook(leave)
     if isinstance(module, DenseCRF):
-        stack.callback(delattr, module, "forward")
         module.forward = lambda logits, *_: torch.empty_like(logits)  # type: ignore[method-assign]
 
 

@@ -45,7 +45,7 @@ def network_blocks(
     """Return the blocks of a network; where it has no layers, one that says what it does.
 
     Args:
-        network: is set to evaluation mode.
+        network: stays as it is.
         most_lines, brief: see `blocks_of`.
     """
     return _blocks(network, record(network), most_lines, brief)
@@ -70,7 +70,7 @@ def draw_levels(axes: Axes, network: SegmentationNetwork) -> None:
 
     Args:
         axes: of a slide, in inches.
-        network: is set to evaluation mode.
+        network: stays as it is.
     """
     blocks, boxes, points = _fitting(network)
     for index, block in enumerate(blocks):

@@ -1,5 +1,6 @@
 """Rows and columns of image panels with titles and the colors of the labels."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,7 +35,8 @@ TRUTH_TITLE = "ground truth"
 _PANEL_PX = 360  # longest edge of the brain; one pixel of a panel is one of the picture
 _GAP_IN = 0.06
 _TOP_IN, _LEFT_IN, _BOTTOM_IN = 0.55, 0.5, 0.6
-_ROW_TITLE_IN = 0.32
+_ROW_TITLE_IN, _TITLE_LINE_IN = 0.32, 0.2
+_SMALL_TITLE_PT = 9.0
 _NOTE_IN = 0.25
 _KEY_IN, _LETTER_IN, _KEY_LINE_IN = 0.55, 0.1, 0.27  # of the legend: a patch with its gaps, a line
 
@@ -141,8 +143,7 @@ def _measure(rows: Sequence[Row], has_note: bool, keys: Sequence[str]) -> _Sheet
     columns = max(len(row.cells) for row in rows)
     total_width = _LEFT_IN + columns * (width + _GAP_IN) + _GAP_IN
     scale = max(1.0, total_width / SLIDE_IN[0])  # letters keep their size on a slide
-    between = _ROW_TITLE_IN * scale
-    gaps = [_GAP_IN + between * _has_new_titles(rows, i) for i in range(len(rows))]
+    gaps = [_GAP_IN + scale * _titles_in(rows, i, width / scale) for i in range(len(rows))]
     key_columns = max(1, int(total_width / scale / (_KEY_IN + _LETTER_IN * max(map(len, keys)))))
     key_columns = min(key_columns, len(keys))
     key_lines = -(-len(keys) // key_columns)
@@ -150,6 +151,29 @@ def _measure(rows: Sequence[Row], has_note: bool, keys: Sequence[str]) -> _Sheet
     margins = scale * (_TOP_IN + bottom)
     total_height = margins + sum(heights) + sum(gaps)
     return _Sheet(total_width, total_height, scale, width, heights, gaps, key_columns)
+
+
+def _titles_in(rows: Sequence[Row], number: int, width: float) -> float:
+    """Return the height of the titles above a row, none when they repeat those of the row above."""
+    if not _has_new_titles(rows, number):
+        return 0.0
+    lines = max(len(wrapped_title(c.title, width)) for c in rows[number].cells if c)
+    return _ROW_TITLE_IN + _TITLE_LINE_IN * (lines - 1)
+
+
+def wrapped_title(title: str, width: float) -> list[str]:
+    """Return a title in lines that small letters fit into, broken at spaces, '-' and '_'.
+
+    Args:
+        title: of a panel.
+        width: of the panel in inches, on a slide.
+    """
+    lines = [""]
+    for part in re.split(r"(?<=[-_ ])", title):
+        if lines[-1] and fitting_size(lines[-1] + part, _SMALL_TITLE_PT, width) < _SMALL_TITLE_PT:
+            lines.append("")
+        lines[-1] += part
+    return [line.strip() for line in lines]
 
 
 def _has_new_titles(rows: Sequence[Row], number: int) -> bool:
@@ -184,8 +208,9 @@ def _draw_cell(
     axes.set_xlim(0, across * DPI)
     axes.set_ylim(0, up * DPI)
     if with_title:
-        size = fitting_size(cell.title, 12 * scale, across)
-        axes.set_title(cell.title, fontsize=size, color=INK, pad=4 * scale)
+        lines = wrapped_title(cell.title, across / scale)
+        size = fitting_size(max(lines, key=len), 12 * scale, across)
+        axes.set_title("\n".join(lines), fontsize=size, color=INK, pad=4 * scale)
     corner: Style = {"transform": axes.transAxes, "ha": "right", "va": "bottom"}
     axes.text(0.97, 0.03, cell.caption, fontsize=9.5 * scale, color="white", **corner)
 
