@@ -272,10 +272,7 @@ HOSTILE = {
     "trainer": (with_checkpoint(trainer_name="nnUNetTrainerEvil"), "the trainer"),
     "no configuration": (with_checkpoint(init_args={}), "configuration"),
     "unknown configuration": (with_checkpoint(init_args={"configuration": "x"}), "configuration"),
-    "cascade": (
-        with_checkpoint(init_args={"configuration": "3d_cascade_fullres"}),
-        "cascade",
-    ),
+    "cascade": (with_checkpoint(init_args={"configuration": "3d_cascade_fullres"}), "cascade"),
     "slices": (with_checkpoint(init_args={"configuration": "2d"}), "3d"),
     "circle": (with_plans(inherits_from="3d_fullres"), "circle"),
     "mirroring": (with_checkpoint(inference_allowed_mirroring_axes=(5,)), "mirroring"),
@@ -287,10 +284,7 @@ HOSTILE = {
     "expression": (with_form(strides="$exec('1')"), "expression"),
     "unknown argument": (with_form(block="os.system"), "'block'"),
     "missing argument": (with_form(strides=...), "'strides'"),
-    "normalization": (
-        with_plans(normalization_schemes=["CTNormalization"] * 4),
-        "CTNormalization",
-    ),
+    "normalization": (with_plans(normalization_schemes=["CTNormalization"] * 4), "CTNormal"),
     "resampling": (with_plans(resampling_fn_data="os.system"), "'resampling_fn_data'"),
     "order of resampling": (
         with_plans(resampling_fn_probabilities_kwargs={"order": 3}),
