@@ -291,6 +291,7 @@ HOSTILE = {
         "'resampling_fn_probabilities_kwargs'",
     ),
     "mixed masks": (with_plans(use_mask_for_norm=[True, False, True, True]), "use_mask_for_norm"),
+    "nested masks": (with_plans(use_mask_for_norm=[[True]] * 4), "use_mask_for_norm"),
     "reader": (with_plans(None, image_reader_writer="evil.Reader"), "the reader"),
     "transpose": (with_plans(None, transpose_forward=[0, 0, 1]), "transpose_forward"),
     "wrong shapes": (with_form(features_per_stage=[16, 16, 32]), "do not fit"),

@@ -4,7 +4,7 @@ Source: nnU-Net 2.8, `plans_handler` and `get_network_from_plans`. Old plans sta
 network beside the other settings, new ones in a table `architecture`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,8 +191,12 @@ def _steps(stated: Mapping[str, Any], source: ForeignSource) -> tuple[Preprocess
             f"the normalization {', '.join(sorted(kinds))[:80] or 'nothing'}",
             "ZScoreNormalization for all channels",
         )
-    if not isinstance(masks, Sequence) or set(masks) not in ({True}, {False}):
+    if not isinstance(masks, list) or not (masks and masks in _uniform(len(masks))):
         raise source.refusal(
             f"'use_mask_for_norm' = {str(masks)[:60]}", "the same for all channels"
         )
     return (CropToBrain(), Standardize(voxels="brain" if masks[0] else "all"))
+
+
+def _uniform(count: int) -> list[list[bool]]:
+    return [[True] * count, [False] * count]
