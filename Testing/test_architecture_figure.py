@@ -2,18 +2,23 @@
 
 import functools
 import itertools
+from importlib.util import find_spec
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.patches import FancyBboxPatch
 from torch import nn
 from torch.nn import functional as F
 
 from scripted_models.networks import NETWORKS, build_network
 from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.unet import UNet
 from scripted_models.reporting.figures.architecture import draw_architecture
+from scripted_models.reporting.figures.flow_record import JOIN, record
 from scripted_models.reporting.figures.graph_layout import lay_out
+from scripted_models.reporting.figures.level_diagram import network_blocks
 from scripted_models.reporting.figures.network_trace import JOINED, MAPS, NETWORK, trace_network
 
 
@@ -46,11 +51,19 @@ class Unseen(SliceNetwork):
         return self.out(torch.cat([F.relu(self.up(hidden)), self.side(x)], dim=1))
 
 
-DRAWN = sorted(name for name, entry in NETWORKS.items() if entry.drawn)
+HERE = [n for n, entry in NETWORKS.items() if not entry.needs or find_spec(entry.needs)]
+PATCHES = [name for name in HERE if NETWORKS[name].source.startswith("Havaei")]
+LEVELS = [name for name in HERE if name not in PATCHES]
+
+
+def built(name):
+    """A network without values."""
+    with torch.device("meta"):
+        return build_network(name)
 
 
 class TestTrace:
-    @pytest.mark.parametrize("name", DRAWN)
+    @pytest.mark.parametrize("name", PATCHES)
     def test_a_patch_of_the_receptive_field_becomes_classes(self, name):
         network = build_network(name)
         stages = trace_network(network)
@@ -114,6 +127,84 @@ class TestTrace:
         assert stages[-1].kind == MAPS
 
 
+class TestBlocks:
+    @pytest.mark.parametrize("levels", [1, 2, 5])
+    def test_a_u_net_has_a_skip_connection_for_each_level_but_the_lowest(self, levels):
+        image, *blocks = network_blocks(UNet(widths=[4 * 2**n for n in range(levels)]))
+        assert image.lines == ["image", "12 channels"]
+        steps = [*range(levels), *range(levels - 2, -1, -1)]
+        assert [block.level for block in blocks] == steps
+        for index, block in enumerate(blocks, start=1):
+            mirror = 2 * levels - index
+            assert block.skips == ([mirror] if index > levels else [])
+
+    @pytest.mark.parametrize(
+        ("name", "skips"),
+        [
+            ("FCN32s", []),
+            ("FCN16s", [4]),
+            ("FCN8s", [4, 3]),
+            ("RefineNet", [4, 3, 2]),
+            ("SegResNet3D", [2, 1, 0]),
+            ("MonaiUNet", [3, 2, 1]),
+            ("AttentionUnet3D", [3, 2, 1, 0]),
+            ("PlainConvUNet3D", [4, 3, 2, 1, 0]),
+            ("ResidualEncoderUNet", [4, 3, 2, 1, 0]),
+        ],
+    )
+    @pytest.mark.parametrize("brief", [False, True])
+    def test_skip_connections_join_at_the_levels_of_the_papers(self, name, skips, brief):
+        blocks = network_blocks(built(name), brief=brief)
+        joined = [block.level for block in blocks for _ in block.skips]
+        assert joined == skips
+        for block in blocks:
+            assert all(blocks[source].level == block.level for source in block.skips)
+
+    def test_layers_are_told_with_kernel_channels_and_repetitions(self):
+        lines = [block.lines for block in network_blocks(built("SegResNetDS3D"))]
+        assert lines[1] == ["conv 3³, 16", "2 × conv 3³, 16", "sum"]
+        assert lines[4] == ["conv 3³, stride 2, 128", "4 × (2 × conv 3³, 128; sum)"]
+
+    def test_what_is_beside_the_layers_of_a_residual_unit_is_not_one_of_them(self):
+        lines = network_blocks(built("MonaiUNet"))[1].lines
+        assert lines == ["conv 3×3, stride 2, 16", "conv 3×3, 16", "sum (conv 3×3)"]
+
+    def test_long_rows_of_layers_become_several_blocks(self):
+        for most in (4, 6):
+            blocks = network_blocks(built("DilatedBasic"), most)
+            assert max(len(block.lines) for block in blocks) == most
+        assert [b.inputs for b in blocks] == [[], *([n] for n in range(len(blocks) - 1))]
+
+    def test_layers_counted_are_all_that_are_recorded(self):
+        network = built("RefineNet")
+        words = [line for block in network_blocks(network, brief=True) for line in block.lines]
+        told = [line.split(" × ") for line in words if "conv" in line]
+        counted = sum(int(line[0]) if len(line) > 1 else 1 for line in told)
+        weights = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+        assert counted == len(weights)
+
+    def test_a_dense_crf_reads_the_image_and_works_again_afterwards(self):
+        network = build_network("CRFRNN", network="UNet", widths=[4, 8], in_channels=1)
+        blocks = network_blocks(network)
+        assert blocks[-1].lines[-1] == "dense CRF, 10 iterations"
+        assert 0 in blocks[-1].skips
+        with torch.no_grad():
+            image = torch.rand(1, network.input_channels, 8, 8)
+            assert not torch.equal(network(image), network.unary(image))
+
+    def test_a_network_that_runs_is_left_as_it_was(self):
+        network = UNet(widths=(4, 8))
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        operations = record(network)
+        assert [o.label for o in operations if o.kind == JOIN] == ["concatenation"]
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, before[name])
+
+    def test_a_network_without_layers_says_what_it_does(self):
+        _, block = network_blocks(built("ThresholdBaseline"))
+        assert " ".join(block.lines).startswith("Edema where FLAIR is bright")
+
+
 @st.composite
 def graphs(draw):
     """Graphs in which every node but the first reads one or more earlier ones."""
@@ -151,11 +242,12 @@ class TestLayout:
 
 @functools.cache
 def slide(name):
-    return draw_architecture(name, Unseen() if name == "Unseen" else build_network(name))
+    network = Unseen() if name == "Unseen" else built(name)
+    return draw_architecture(name, network, "" if name == "Unseen" else NETWORKS[name].source)
 
 
 class TestSlide:
-    @pytest.mark.parametrize("name", [*DRAWN, "Unseen"])
+    @pytest.mark.parametrize("name", [*HERE, "Unseen"])
     def test_no_words_touch_others_or_leave_the_slide(self, name):
         width, height = slide(name).get_size_inches() * slide(name).dpi
         assert width / height == pytest.approx(16 / 9, rel=1e-3)
@@ -164,15 +256,34 @@ class TestSlide:
         for one, other in itertools.combinations(boxes, 2):
             assert not one.overlaps(other), (one, other)
 
-    @pytest.mark.parametrize("name", DRAWN)
+    @pytest.mark.parametrize("name", LEVELS)
+    def test_blocks_are_apart_and_each_holds_its_words(self, name):
+        (axes,) = slide(name).axes
+        boxes = [p.get_window_extent() for p in axes.patches if isinstance(p, FancyBboxPatch)]
+        for one, other in itertools.combinations(boxes, 2):
+            assert not one.overlaps(other)
+        words = [text.get_window_extent() for text in axes.texts]
+        pairs = [(w, box) for w in words for box in boxes if w.overlaps(box)]
+        assert len(pairs) == len(boxes) > 1
+        for text, box in pairs:
+            assert (min(text.x0, box.x0), min(text.y0, box.y0)) == (box.x0, box.y0)
+            assert (max(text.x1, box.x1), max(text.y1, box.y1)) == (box.x1, box.y1)
+
+    @pytest.mark.parametrize("name", HERE)
     def test_title_has_parameters_and_receptive_field(self, name):
         facts = NETWORKS[name].describe()
         title, subtitle, *_ = (text.get_text() for text in slide(name).axes[0].texts)
         assert title == name
         assert f"{facts['trainable_parameters']:,} trainable parameters" in subtitle
-        assert "{0} × {0}".format(facts["receptive_field"]) in subtitle
+        assert " × ".join([str(facts["receptive_field"])] * facts["dimensions"]) in subtitle
 
-    @pytest.mark.parametrize("name", sorted(set(DRAWN) - {"UNet"}))  # which has 22 stages in a row
-    def test_words_in_the_graph_have_twelve_points_or_more(self, name):
+    @pytest.mark.parametrize("name", HERE)
+    def test_words_are_readable_on_a_slide(self, name):
         sizes = [text.get_fontsize() for text in slide(name).axes[0].texts if text.get_text()]
-        assert min(sizes) >= 12
+        assert min(sizes) >= (12 if name in PATCHES else 9)
+
+    def test_an_ensemble_shows_one_of_its_networks(self):
+        words = [text.get_text() for text in slide("AveragedEnsemble3D").axes[0].texts]
+        assert "one of 5 such networks" in words[1]
+        one = [text.get_text() for text in slide("SegResNet3D").axes[0].texts]
+        assert words[3:] == one[3:]

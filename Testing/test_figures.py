@@ -288,16 +288,15 @@ class TestCommand:
     def test_a_folder_gets_a_file_for_each_path_and_network(self, model_folder, tmp_path):
         output = ["--output", str(tmp_path), "--progress", "none"]
         assert main(["figures", "filters", "--model", str(model_folder), *output]) == 0
-        assert main(["figures", "architecture", "TwoPathCNN", "AverageCNN", *output]) == 0
+        assert main(["figures", "architecture", "TwoPathCNN", "FCN8s", *output]) == 0
         stems = {path.stem for path in tmp_path.iterdir()}
-        assert stems == {"AverageCNN", "TwoPathCNN", "global_path", "local_path"}
+        assert stems == {"FCN8s", "TwoPathCNN", "global_path", "local_path"}
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
             ("architecture TwoPathCNN AverageCNN --output {tmp}/a.png", "expected a folder"),
             ("architecture Nowhere --output {tmp}/a.png", "unknown network"),
-            ("architecture FCN8s --output {tmp}/a.png", "no diagram of FCN8s"),
             ("methods --case {cases} --output {tmp}/a.png", "2 cases"),
             ("methods --case {cases} --output {tmp}/a.gif", "expected a file name"),
             ("methods --case {cases} --slices 0 --output {tmp}/a.png", "expected 1 to"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from scripted_models.errors import InputError
 from scripted_models.runtime.progress import FORMATS, Progress
@@ -15,7 +16,6 @@ if TYPE_CHECKING:  # `--help` imports neither torch nor matplotlib
 
     from scripted_models.bundle.weights import Model
     from scripted_models.labels import LabelCoding
-    from scripted_models.networks.slice_network import SliceNetwork
     from scripted_models.reporting.figures.shown_case import ShownCase
 
 _LARGEST_COUNT = 12  # slices in one figure
@@ -229,18 +229,17 @@ def _curves(options: Namespace, progress: Progress) -> int:
 
 
 def _architecture(options: Namespace, progress: Progress) -> int:
+    import torch
+
     from scripted_models.networks import NETWORKS, build_network
     from scripted_models.reporting.figures.architecture import draw_architecture
 
-    drawn = [name for name, entry in NETWORKS.items() if entry.drawn]
-    names = options.networks or drawn
-    if without := sorted(set(names) & set(NETWORKS) - set(drawn)):
-        raise InputError(
-            found=f"no diagram of {', '.join(without)}",
-            expected=f"some of {', '.join(drawn)}",
-            action="name some of these",
-        )
-    networks = {name: build_network(name) for name in names}
+    known = [name for name, entry in NETWORKS.items() if not entry.needs or find_spec(entry.needs)]
+    names = options.networks or known
+    for name in [] if options.networks else sorted(set(NETWORKS) - set(known)):
+        progress.warning(f"{name} is left out, for it needs the package '{NETWORKS[name].needs}'.")
+    with torch.device("meta"):  # nothing is allocated
+        networks = {name: build_network(name) for name in names}
     one_file = _is_file_name(options.output)
     if one_file and len(networks) > 1:
         raise InputError(
@@ -252,8 +251,7 @@ def _architecture(options: Namespace, progress: Progress) -> int:
     for done, (name, network) in enumerate(networks.items()):
         progress.stage(name, done / len(networks))
         path = options.output if one_file else options.output / f"{name}.png"
-        drawing = draw_architecture(name, cast("SliceNetwork", network), NETWORKS[name].source)
-        _save(drawing, path, progress)
+        _save(draw_architecture(name, network, NETWORKS[name].source), path, progress)
     return 0
 
 

@@ -58,7 +58,6 @@ class NetworkEntry:
         source: paper and section.
         parts: trained networks that it is made from: attribute -> name in the registry.
         trains: whether it has weights of its own to train.
-        drawn: whether there is a diagram of it.
         dimensions: 2 for slices, 3 for volumes.
         needs: package that it computes with, beside those that are always there.
     """
@@ -68,7 +67,6 @@ class NetworkEntry:
     source: str
     parts: Mapping[str, str] = field(default_factory=dict)
     trains: bool = True
-    drawn: bool = False
     dimensions: int = 2
     needs: str = ""
 
@@ -120,21 +118,20 @@ def _crf_rnn(
 def _published() -> list[NetworkEntry]:
     """Return the networks of the papers that this package follows."""
     havaei = "Havaei et al. 2017, Medical Image Analysis 35, "
-    drawn = partial(NetworkEntry, drawn=True)
     first = {"first": "TwoPathCNN"}
     both = {"local_path": "LocalPathCNN", "global_path": "GlobalPathCNN"}
     long, yu = "Long et al. 2015, CVPR, ", "Yu & Koltun 2016, ICLR, "
     return [
-        drawn("LocalPathCNN", LocalPathCNN, havaei + "table 1"),
-        drawn("GlobalPathCNN", GlobalPathCNN, havaei + "table 1"),
-        drawn("AverageCNN", AverageCNN, havaei + "table 1", both, trains=False),
-        drawn("TwoPathCNN", TwoPathCNN, havaei + "figure 2"),
-        drawn("InputCascadeCNN", InputCascadeCNN, havaei + "figure 3", first),
-        drawn("LocalCascadeCNN", LocalCascadeCNN, havaei + "figure 3", first),
-        drawn("MFCascadeCNN", MFCascadeCNN, havaei + "figure 3", first),
-        drawn(ENSEMBLES[2], _voted_ensemble, havaei + "BRATS 2015", trains=False),
+        NetworkEntry("LocalPathCNN", LocalPathCNN, havaei + "table 1"),
+        NetworkEntry("GlobalPathCNN", GlobalPathCNN, havaei + "table 1"),
+        NetworkEntry("AverageCNN", AverageCNN, havaei + "table 1", both, trains=False),
+        NetworkEntry("TwoPathCNN", TwoPathCNN, havaei + "figure 2"),
+        NetworkEntry("InputCascadeCNN", InputCascadeCNN, havaei + "figure 3", first),
+        NetworkEntry("LocalCascadeCNN", LocalCascadeCNN, havaei + "figure 3", first),
+        NetworkEntry("MFCascadeCNN", MFCascadeCNN, havaei + "figure 3", first),
+        NetworkEntry(ENSEMBLES[2], _voted_ensemble, havaei + "BRATS 2015", trains=False),
         NetworkEntry("ThresholdBaseline", ThresholdBaseline, "bright FLAIR and T1c", trains=False),
-        drawn("UNet", UNet, "Ronneberger et al. 2015, MICCAI, LNCS 9351"),
+        NetworkEntry("UNet", UNet, "Ronneberger et al. 2015, MICCAI, LNCS 9351"),
         NetworkEntry("SegResNet", SegResNet, ADOPTED["SegResNet"].source),
         NetworkEntry("FCN32s", FCN, long + "FCN-32s"),
         NetworkEntry("FCN16s", partial(FCN, stride=16), long + "FCN-16s"),

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch
 from matplotlib.path import Path as Curve
 
-from scripted_models.networks.slice_network import SliceNetwork
+from scripted_models.networks.slice_network import SegmentationNetwork, SliceNetwork
 from scripted_models.reporting.figures.canvas import FAINT, INK, SLIDE_IN, new_figure
 from scripted_models.reporting.figures.graph_layout import Layout, lay_out
+from scripted_models.reporting.figures.level_diagram import draw_levels
 from scripted_models.reporting.figures.network_trace import Stage, trace_network
 from scripted_models.reporting.figures.stage_symbol import (
     COLORS,
@@ -26,23 +27,34 @@ _WAYPOINT_IN = 0.1
 _LARGEST, _WIDEST = 1.35, 1.3  # scale of symbols, stretch of the distance between lanes
 
 
-def draw_architecture(name: str, network: SliceNetwork, source: str = "") -> Figure:
-    """Draw the stages of a network from left to right on a 16:9 slide.
+def draw_architecture(name: str, network: SegmentationNetwork, source: str = "") -> Figure:
+    """Draw a network from left to right on a 16:9 slide.
+
+    Of networks that see a pixel's patch without padding, the maps of one patch are drawn; of
+    others, the layers at each resolution. Of an ensemble of the latter one member is drawn.
 
     Args:
         name: of the network.
         network: is set to evaluation mode.
         source: paper and section.
     """
-    stages = trace_network(network)
-    layout = lay_out([stage.inputs for stage in stages])
     figure = new_figure()
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, SLIDE_IN[0])
     axes.set_ylim(0, SLIDE_IN[1])
     axes.set_axis_off()
-    _write_title(axes, name, network, source)
-    _draw_graph(axes, stages, layout)
+    if isinstance(network, SliceNetwork) and any(network.margins):
+        _write_title(axes, name, network, source)
+        _draw_stages(axes, trace_network(network))
+        return figure
+    members = list(getattr(network, "members", ()))
+    _write_title(axes, name, network, source, len(members))
+    draw_levels(axes, members[0] if members else network)
+    return figure
+
+
+def _draw_stages(axes: Axes, stages: list[Stage]) -> None:
+    _draw_graph(axes, stages, lay_out([stage.inputs for stage in stages]))
     kinds = {stage.kind for stage in stages[:-1]} | {OUTPUT}
     keys = [
         Patch(facecolor=COLORS[kind], edgecolor=INK, label=KIND_NAMES[kind])
@@ -66,15 +78,19 @@ def draw_architecture(name: str, network: SliceNetwork, source: str = "") -> Fig
         fontsize=13,
         color=FAINT,
     )
-    return figure
 
 
-def _write_title(axes: Axes, name: str, network: SliceNetwork, source: str) -> None:
+def _write_title(
+    axes: Axes, name: str, network: SegmentationNetwork, source: str, members: int = 0
+) -> None:
     counts = [(p.numel(), p.requires_grad) for p in network.parameters()]
     trained = sum(count for count, trains in counts if trains)
     fixed = sum(count for count, trains in counts if not trains)
     facts = [f"{trained:,} trainable parameters", f"{fixed:,} fixed"][: 2 if fixed else 1]
-    facts.append(f"receptive field {network.receptive_field} × {network.receptive_field}")
+    facts.append(
+        "receptive field " + " × ".join([f"{network.receptive_field}"] * network.dimensions)
+    )
+    facts += [f"one of {members} such networks"] * bool(members)
     axes.text(0.4, SLIDE_IN[1] - 0.25, name, va="top", fontsize=28, fontweight="bold", color=INK)
     axes.text(0.4, SLIDE_IN[1] - 0.85, "   ·   ".join(facts), va="top", fontsize=17, color=INK)
     axes.text(
