@@ -265,6 +265,12 @@ def with_dataset(**changes):
 NETWORK = nnunet_network(3)
 SOUND, STATE = nnunet_checkpoint(NETWORK), NETWORK.state_dict()
 FIRST = next(iter(STATE))
+
+
+def without(end):
+    return {k: v for k, v in nnunet(REGIONS, SOUND).items() if not k.endswith(end)}
+
+
 HOSTILE = {
     "pickle that calls": (with_checkpoint(logging=Evil()), "plain state dict"),
     "global outside the list": (with_checkpoint(logging=np.ones(3)), "plain state dict"),
@@ -291,6 +297,11 @@ HOSTILE = {
         "'resampling_fn_probabilities_kwargs'",
     ),
     "mixed masks": (with_plans(use_mask_for_norm=[True, False, True, True]), "use_mask_for_norm"),
+    "another number of masks": (with_plans(use_mask_for_norm=[True]), "use_mask_for_norm"),
+    "another number of schemes": (
+        with_plans(normalization_schemes=["ZScoreNormalization"] * 3),
+        "3 'normalization_schemes' for 4 channels",
+    ),
     "nested masks": (with_plans(use_mask_for_norm=[[True]] * 4), "use_mask_for_norm"),
     "reader": (with_plans(None, image_reader_writer="evil.Reader"), "the reader"),
     "transpose": (with_plans(None, transpose_forward=[0, 0, 1]), "transpose_forward"),
@@ -318,14 +329,8 @@ HOSTILE = {
     ),
     "no order of regions": (with_dataset(regions_class_order=None), "regions_class_order"),
     "no channels": (with_dataset(channel_names=None), "channel_names"),
-    "no fold": (
-        {k: v for k, v in nnunet(REGIONS, SOUND).items() if not k.endswith("pth")},
-        "checkpoint_final.pth",
-    ),
-    "no data set": (
-        {k: v for k, v in nnunet(REGIONS, SOUND).items() if k != "dataset.json"},
-        "no dataset.json",
-    ),
+    "no fold": (without(".pth"), "checkpoint_final.pth"),
+    "no data set": (without("dataset.json"), "no dataset.json"),
     "folds of two trainers": (
         {
             **nnunet(REGIONS, SOUND),
