@@ -75,6 +75,12 @@ class TestDone:
         model = replace(segmenter.model, checksum="0" * 64)
         assert not replace(batch, segmenter=Segmenter(model, "cpu")).is_done(case)
 
+    def test_what_else_is_said_of_the_model_does_not_count(self, batch, case, segmenter):
+        """Reports of former versions say less of it."""
+        stated = replace(segmenter.model.description, made_for="after operation")
+        model = replace(segmenter.model, description=stated)
+        assert replace(batch, segmenter=Segmenter(model, "cpu")).is_done(case)
+
     def test_fewer_or_other_inputs_are_not_whatever_their_dates(self, batch, case):
         assert not batch.is_done(case.without(["t2"]))
         path = case.images["t2"].path

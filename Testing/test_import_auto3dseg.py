@@ -115,6 +115,19 @@ class TestGolden:
         option = {"class_names": "--labels", "orientation_ras": "--orientation"}
         assert option.get(key, "--spacing") in capsys.readouterr().err
 
+    @pytest.mark.parametrize("tables", [False, True])
+    def test_names_that_their_labels_contradict(self, home, tmp_path, capsys, tables):
+        names = ["whole tumor", "enhancing tumor", "tumor core"]  # of [1, 2, 3], [1, 3], [3]
+        if tables:
+            inside = AUTO3DSEG["class_index"]
+            names = [{"name": n, "index": i} for n, i in zip(names, inside, strict=True)]
+        (tmp_path / "model.pt").write_bytes(with_config(class_names=names))
+        command = ["models", "--import", str(tmp_path / "model.pt"), "--channels", *ORDER]
+        assert main(command) == 3
+        assert "names of classes that their labels" in capsys.readouterr().err
+        assert list((home / "models").iterdir()) == []
+        assert main([*command, "--labels", "WT", "TC", "ET"]) == 0
+
     def test_labels_with_softmax(self, home, tmp_path):
         network = {**AUTO3DSEG["network"], "out_channels": "@output_classes"}
         torch.manual_seed(0)

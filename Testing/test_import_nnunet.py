@@ -265,6 +265,12 @@ def with_dataset(**changes):
 NETWORK = nnunet_network(3)
 SOUND, STATE = nnunet_checkpoint(NETWORK), NETWORK.state_dict()
 FIRST = next(iter(STATE))
+
+
+def without(end):
+    return {k: v for k, v in nnunet(REGIONS, SOUND).items() if not k.endswith(end)}
+
+
 HOSTILE = {
     "pickle that calls": (with_checkpoint(logging=Evil()), "plain state dict"),
     "global outside the list": (with_checkpoint(logging=np.ones(3)), "plain state dict"),
@@ -272,10 +278,7 @@ HOSTILE = {
     "trainer": (with_checkpoint(trainer_name="nnUNetTrainerEvil"), "the trainer"),
     "no configuration": (with_checkpoint(init_args={}), "configuration"),
     "unknown configuration": (with_checkpoint(init_args={"configuration": "x"}), "configuration"),
-    "cascade": (
-        with_checkpoint(init_args={"configuration": "3d_cascade_fullres"}),
-        "cascade",
-    ),
+    "cascade": (with_checkpoint(init_args={"configuration": "3d_cascade_fullres"}), "cascade"),
     "slices": (with_checkpoint(init_args={"configuration": "2d"}), "3d"),
     "circle": (with_plans(inherits_from="3d_fullres"), "circle"),
     "mirroring": (with_checkpoint(inference_allowed_mirroring_axes=(5,)), "mirroring"),
@@ -287,16 +290,19 @@ HOSTILE = {
     "expression": (with_form(strides="$exec('1')"), "expression"),
     "unknown argument": (with_form(block="os.system"), "'block'"),
     "missing argument": (with_form(strides=...), "'strides'"),
-    "normalization": (
-        with_plans(normalization_schemes=["CTNormalization"] * 4),
-        "CTNormalization",
-    ),
+    "normalization": (with_plans(normalization_schemes=["CTNormalization"] * 4), "CTNormal"),
     "resampling": (with_plans(resampling_fn_data="os.system"), "'resampling_fn_data'"),
     "order of resampling": (
         with_plans(resampling_fn_probabilities_kwargs={"order": 3}),
         "'resampling_fn_probabilities_kwargs'",
     ),
     "mixed masks": (with_plans(use_mask_for_norm=[True, False, True, True]), "use_mask_for_norm"),
+    "another number of masks": (with_plans(use_mask_for_norm=[True]), "use_mask_for_norm"),
+    "another number of schemes": (
+        with_plans(normalization_schemes=["ZScoreNormalization"] * 3),
+        "3 'normalization_schemes' for 4 channels",
+    ),
+    "nested masks": (with_plans(use_mask_for_norm=[[True]] * 4), "use_mask_for_norm"),
     "reader": (with_plans(None, image_reader_writer="evil.Reader"), "the reader"),
     "transpose": (with_plans(None, transpose_forward=[0, 0, 1]), "transpose_forward"),
     "wrong shapes": (with_form(features_per_stage=[16, 16, 32]), "do not fit"),
@@ -323,14 +329,8 @@ HOSTILE = {
     ),
     "no order of regions": (with_dataset(regions_class_order=None), "regions_class_order"),
     "no channels": (with_dataset(channel_names=None), "channel_names"),
-    "no fold": (
-        {k: v for k, v in nnunet(REGIONS, SOUND).items() if not k.endswith("pth")},
-        "checkpoint_final.pth",
-    ),
-    "no data set": (
-        {k: v for k, v in nnunet(REGIONS, SOUND).items() if k != "dataset.json"},
-        "no dataset.json",
-    ),
+    "no fold": (without(".pth"), "checkpoint_final.pth"),
+    "no data set": (without("dataset.json"), "no dataset.json"),
     "folds of two trainers": (
         {
             **nnunet(REGIONS, SOUND),

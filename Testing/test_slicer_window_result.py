@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from foreign_models import changed, monai_bundle, write_zip
 from model_fixtures import restate
 from slicer_fixtures import (
     add_volume,
@@ -115,6 +116,9 @@ def test_parameters_are_saved_with_the_scene(window, slicer_scene, tmp_path):
     assert window.ui.segmentButton.enabled
 
 
+OPTIONS = ("--channels", "--channels", "--labels")  # that questions name
+
+
 class TestModels:
     def test_import_makes_it_the_chosen_one_and_removal_takes_it_away(
         self, window, dialogs, tmp_path, monkeypatch
@@ -133,6 +137,32 @@ class TestModels:
         assert "mine" in dialogs.questions[0]
         assert window.ui.modelComboBox.currentText == "default"
         assert not window.ui.removeModelButton.enabled
+
+    def test_what_a_foreign_file_does_not_say_is_asked(
+        self, window, dialogs, tmp_path, monkeypatch
+    ):
+        from BrainTumorSegLib import model_import
+
+        monkeypatch.setattr(
+            model_import, "child_environment", lambda: dict(os.environ), raising=False
+        )
+        files = monai_bundle()
+        metadata = "configs/metadata.json"
+        files[metadata] = changed(files[metadata], "network_data_format", {})
+        path = str(write_zip(files, tmp_path / "zoo.zip"))
+        qt_names.FileDialog.answers = [path, path]
+        qt_names.InputDialog.questions = questions = []
+        qt_names.InputDialog.answers = [""]
+        window.click("importZipButton")
+        assert "--channels" in questions.pop()
+        assert window.ui.modelComboBox.count == 4
+        assert window.ui.statusLabel.text == "The model was not imported."
+        qt_names.InputDialog.answers = ["t1c t1 t2", "t1c t1 t2 flair", "TC WT ET"]
+        window.click("importZipButton")
+        assert [word in asked for word, asked in zip(OPTIONS, questions, strict=True)] == [True] * 3
+        assert dialogs.errors == []
+        assert window.ui.modelComboBox.count == 5
+        assert window.parameters.model == window.ui.modelComboBox.currentText != "default"
 
     def test_refused_import_is_one_sentence(self, window, dialogs, tmp_path):
         file = tmp_path / "broken.zip"

@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scripted_models.bundle.registry import stored_model
-from scripted_models.errors import ResourceError, ScriptedModelsError
+from scripted_models.errors import InputError, ResourceError, ScriptedModelsError
 
 from .child_errors import ChildOutput, ended_early, not_started, stated_error
 from .model_list import ModelEntry, entry_of
@@ -19,6 +20,12 @@ from .translation import _
 
 POLL_S = 0.05
 GRACE_S = 3.0
+QUESTIONS = {  # option that answers one -> an answer
+    "--channels": "t1c t1 t2 flair",
+    "--labels": "TC WT ET",
+    "--orientation": "LPS",
+    "--spacing": "1 1 1",
+}
 
 
 def import_model(
@@ -28,16 +35,18 @@ def import_model(
     environment: Mapping[str, str] | None = None,
     on_wait: Callable[[], None] | None = None,
     timeout_s: float = 120.0,
+    answers: Mapping[str, str] | None = None,
 ) -> ModelEntry:
-    """Check a model folder or zip file in a child process and copy it to the user's models.
+    """Check a model folder or file in a child process and copy it to the user's models.
 
     Args:
-        source: model folder or zip file.
+        source: model folder or zip file, or a file of another program.
         name: name in the list; by default the one in its description.
         python: executable of the child.
         environment: variables of the child.
         on_wait: called about every 50 ms; what it raises ends the child, and nothing is imported.
         timeout_s: the child is ended after this time.
+        answers: option of `QUESTIONS` -> words that the user typed.
 
     Raises:
         ModelError: `source` is not a sound model.
@@ -47,6 +56,7 @@ def import_model(
     command = [
         *(*program(python or find_python()), "models", "--import", str(source)),
         *(() if name is None else ("--name", name)),
+        *(part for option, text in (answers or {}).items() for part in (option, *_words(text))),
         "--json",
     ]
     environment = child_environment() if environment is None else environment
@@ -55,6 +65,18 @@ def import_model(
         lines = complaints.splitlines()
         raise _error(exit_code, output, lines) from ChildOutput(lines)
     return entry_of(stored_model(_stored_in(output)))
+
+
+def question_of(error: InputError) -> str:
+    """Return the option that answers what an import asks for, or "" where it asks for nothing."""
+    problem = error.problem
+    found = re.search(r"--\w+", f"{problem.action} {problem.found}")
+    return found[0] if found and found[0] in QUESTIONS else ""
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of an answer; none is taken for an option."""
+    return [word.lstrip("-") for word in text.split()]
 
 
 def _stored_in(output: str) -> Path:

@@ -48,6 +48,18 @@ class FileDialog(QtWidgets.QFileDialog):
     getOpenFileName = getSaveFileName = getExistingDirectory = _answer  # noqa: N815 - Qt's names
 
 
+class InputDialog(QtWidgets.QInputDialog):
+    """Answers at once; PythonQt gives the text alone, "" for Cancel."""
+
+    answers: list[str] = []  # noqa: RUF012 - filled by tests
+    questions: list[str] = []  # noqa: RUF012
+
+    @classmethod
+    def getText(cls, parent, title, label):  # noqa: N802 - Qt's name
+        cls.questions.append(label)
+        return cls.answers.pop(0)
+
+
 def make_qt() -> types.ModuleType:
     """Return the module ``qt``; from then on the properties of all Qt objects are attributes."""
     module = types.ModuleType("qt")
@@ -60,6 +72,7 @@ def make_qt() -> types.ModuleType:
     QtCore.QObject.name = QtCore.QObject.objectName
     QtCore.QObject.className = lambda widget: widget.metaObject().className()
     module.QUiLoader, module.QFileDialog = UiLoader, FileDialog
+    module.QInputDialog = InputDialog
     return module
 
 

@@ -181,8 +181,10 @@ def is_of(
     preparation: PreparationOptions,
 ) -> bool:
     """Tell whether a report is of these inputs, segmented by this model as it is wanted."""
-    expected = {"model": _identity(model), "coding": options.coding.name}
-    if not expected.items() <= report.items():
+    stated = report.get("model")
+    if not isinstance(stated, dict) or not _identity(model).items() <= stated.items():
+        return False
+    if report.get("coding") != options.coding.name:
         return False
     if not is_as_asked(preparation, report.get("prepare")):
         return False
@@ -243,7 +245,7 @@ def case_report(
         "inputs_sha256": inputs.contents,
         "missing": list(case.missing),
         **inputs.origin,
-        "model": _identity(model),
+        "model": _identity(model) | _origin(model),
         "labels": label_table(coding, segmentation.known_labels),
         "known_labels": list(segmentation.known_labels),
         "coding": coding.name,
@@ -278,12 +280,18 @@ def _preparation(segmentation: Segmentation) -> dict[str, object]:
 
 
 def _identity(model: Model) -> dict[str, str]:
-    """Return what tells a model from others, what it is for, and of a foreign one its own file."""
-    origin, stage = model.description.origin, model.description.made_for
+    """Return what tells a model from others, as reports of all versions have it."""
     return {
         "name": model.name,
         "weights_sha256": model.checksum,
         "method_sha256": model.method_checksum,
+    }
+
+
+def _origin(model: Model) -> dict[str, str]:
+    """Return what a model is for, as far as it says so, and of a foreign one its own file."""
+    origin, stage = model.description.origin, model.description.made_for
+    return {
         **({"made_for": stage} if stage else {}),
         **({"imported_from": origin.format, "imported_sha256": origin.sha256} if origin else {}),
     }

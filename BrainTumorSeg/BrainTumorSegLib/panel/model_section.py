@@ -1,20 +1,21 @@
 """Choice of the model, its card, import and removal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import qt
 import slicer
 
+from scripted_models.errors import InputError
 from scripted_models.runtime.printable_text import on_one_line, printable
 
-from ..model_import import import_model
+from ..model_import import QUESTIONS, import_model, question_of
 from ..model_list import ModelEntry, list_models, remove_model
 from ..slicer_types import Parameters, Ui
 from ..translation import _
 from ..words import in_words
 from .messages import Messages
-from .plain_text import confirmed, show_text
+from .plain_text import asked, confirmed, show_text
 
 
 class ModelSection:
@@ -110,11 +111,34 @@ class ModelSection:
         self.onIndexChanged()
 
     def _import(self, path: str) -> None:
-        if not path:
-            return
+        """Import a model; what its file does not say is asked."""
+        answers: dict[str, str] = {}
+        while path:
+            question = self._imported(Path(path), answers)
+            if question is None:
+                break
+            option = question_of(question)
+            answers[option] = self._answer(question, QUESTIONS[option])
+            if not answers[option].strip():
+                self.messages.say(_("The model was not imported."))
+                return
+        if path:
+            self.refresh()
+
+    def _imported(self, path: Path, answers: Mapping[str, str]) -> InputError | None:
+        """Import a model and choose it, or return the question that is open."""
         failed = _("The model was not imported.")
         with self.messages.errorsShown(failed, waitCursor=True):
-            entry = import_model(Path(path), on_wait=slicer.app.processEvents)
+            try:
+                entry = import_model(path, on_wait=slicer.app.processEvents, answers=answers)
+            except InputError as error:
+                if not question_of(error):
+                    raise
+                return error
             if self._parameters is not None:
                 self._parameters.model = entry.name
-        self.refresh()
+        return None
+
+    def _answer(self, question: InputError, example: str) -> str:
+        hint = _("Type the answer, such as: {example}").format(example=example)
+        return asked(_("Import a model"), f"{in_words(question.problem)}\n\n{hint}")

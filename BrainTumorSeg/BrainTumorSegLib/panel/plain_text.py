@@ -54,6 +54,12 @@ def confirmed(question: str) -> bool:
     return bool(slicer.util.confirmOkCancelDisplay(printable(question), textFormat=qt.Qt.PlainText))
 
 
+def asked(title: str, question: str) -> str:
+    """Ask for a line of text; "" when the user gives none."""
+    parent = slicer.util.mainWindow()
+    return str(qt.QInputDialog.getText(parent, title, _escaped(question)))
+
+
 def _escaped(text: str) -> str:
     if not text:
         return ""

@@ -7,7 +7,6 @@ LICENSE                 the terms of the weights
 SHA256SUMS              checksums of the files above
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from scripted_models.bundle.model_folders import MAX_OTHER_BYTES
 from scripted_models.bundle.monai_files import NO_TERMS, TERMS
 from scripted_models.bundle.weights import Model, load_model
 from scripted_models.runtime.atomic_files import new_folder
+from scripted_models.runtime.file_identity import content_digest
 from scripted_models.runtime.plain_files import read_text
 
 CHECKSUMS, BUNDLE = "SHA256SUMS", "bundle"
@@ -102,10 +102,10 @@ def _terms(model: Model) -> str:
 
 def _checksums(folder: Path) -> dict[str, str]:
     """Write the list of checksums, and return it."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
+        path.relative_to(folder).as_posix(): content_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
     lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
     (folder / CHECKSUMS).write_text("".join(lines), "utf-8")

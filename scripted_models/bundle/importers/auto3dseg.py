@@ -5,7 +5,7 @@ that inference does beside the values of `config` is fixed: a margin of 10 voxel
 foreground, overlap 0.625, Gaussian weights, z-score of the voxels that are not 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripted_models.bundle.description_parts import NetworkDescription, Origin
@@ -19,6 +19,7 @@ from scripted_models.bundle.importers.space import space_of
 from scripted_models.bundle.importers.stage import stage_of
 from scripted_models.bundle.state_dicts import read_checkpoint
 from scripted_models.errors import InputError
+from scripted_models.labels import REGIONS
 from scripted_models.transforms.steps import CropToBrain, PreprocessingStep, Standardize
 
 WEIGHTS = "model.pt"
@@ -63,6 +64,8 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
     except InputError as error:
         raise _with_hint(error) from error
     outputs = outputs_of(named, count, regions, answers, understood)
+    if regions and not answers.labels:
+        _check_labels_inside(config, outputs.order, source)
     understood.tell("preprocessing", ", ".join(step.step for step in steps))
     understood.tell("windows", " x ".join(map(str, window.size)))
     space = space_of(*_space(config, source, understood), "", answers, understood)
@@ -143,6 +146,26 @@ def _class_names(config: Config) -> list[str]:
         for entry in (stated if isinstance(stated, list | tuple) else [])
     ]
     return [name for name in names if isinstance(name, str)]
+
+
+def _check_labels_inside(
+    config: Config, regions: Sequence[str | int], source: ForeignSource
+) -> None:
+    """Refuse names of regions that the labels inside of them contradict, where both are stated."""
+    names, stated = config.get("class_names"), config.get("class_index")
+    if isinstance(names, list | tuple) and all(isinstance(name, Mapping) for name in names):
+        stated = [name.get("index") for name in names]
+    if not isinstance(stated, list | tuple) or len(stated) != len(regions):
+        return
+    if not all(isinstance(entry, list | tuple) for entry in stated):
+        return
+    inside = {region: set(map(str, entry)) for region, entry in zip(regions, stated, strict=True)}
+    whole, core, enhancing = (inside[region] for region in REGIONS)
+    if not whole >= core >= enhancing:
+        raise source.refusal(
+            "names of classes that their labels ('class_index') contradict",
+            "ET in TC in WT, or the regions stated with --labels",
+        )
 
 
 def _with_hint(error: InputError) -> InputError:

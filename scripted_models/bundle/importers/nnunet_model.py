@@ -39,9 +39,9 @@ def read(source: ForeignSource, answers: Answers, understood: Understood) -> For
     plans, dataset = source.table("plans.json"), source.table("dataset.json")
     folds = read_folds(source, answers, understood)
     trainer, configuration = folds.identity.trainer, folds.identity.configuration
-    stated = read_plans(plans, configuration, source)
-    targets = read_targets(dataset, source)
     named = _channel_names(dataset, source)
+    stated = read_plans(plans, configuration, len(named), source)
+    targets = read_targets(dataset, source)
     title = f"{stated.dataset or source.path.stem}, {trainer}, {configuration}"
     understood.tell("format", f"nnU-Net, {title}")
     network = _network(stated, len(named), targets)

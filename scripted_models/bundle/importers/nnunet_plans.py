@@ -4,7 +4,7 @@ Source: nnU-Net 2.8, `plans_handler` and `get_network_from_plans`. Old plans sta
 network beside the other settings, new ones in a table `architecture`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +56,14 @@ class Plans:
     dataset: str
 
 
-def read_plans(plans: Mapping[str, Any], name: str, source: ForeignSource) -> Plans:
+def read_plans(plans: Mapping[str, Any], name: str, channels: int, source: ForeignSource) -> Plans:
     """Read the plans of a configuration.
+
+    Args:
+        plans: content of plans.json.
+        name: of the configuration.
+        channels: number of the channels that dataset.json names.
+        source: for refusals.
 
     Raises:
         ModelError: no such configuration, one of slices or of a cascade, or a network, reader or
@@ -83,7 +89,7 @@ def read_plans(plans: Mapping[str, Any], name: str, source: ForeignSource) -> Pl
         network=_network(stated, source),
         window=SlidingWindow(size=(z, y, x), placement="even", axes=axes, resampling="cubic"),
         spacing_xyz_mm=tuple(spacing[axis] for axis in reversed(OUR_AXES)),
-        steps=_steps(stated, source),
+        steps=_steps(stated, channels, source),
         turned=_READERS[reader],
         dataset=str(plans.get("dataset_name", ""))[:200],
     )
@@ -179,11 +185,17 @@ def _known_network(stated: object, source: ForeignSource) -> str:
     return name
 
 
-def _steps(stated: Mapping[str, Any], source: ForeignSource) -> tuple[PreprocessingStep, ...]:
+def _steps(
+    stated: Mapping[str, Any], channels: int, source: ForeignSource
+) -> tuple[PreprocessingStep, ...]:
     """Return cropping and normalization, which must be the same for all channels."""
     schemes = stated.get("normalization_schemes")
     masks = stated.get("use_mask_for_norm")
     kinds = set(map(str, schemes)) if isinstance(schemes, list) else set()
+    if isinstance(schemes, list) and len(schemes) != channels:
+        raise source.refusal(
+            f"{len(schemes)} 'normalization_schemes' for {channels} channels", "one for each"
+        )
     if kinds == {"NoNormalization"}:
         return (CropToBrain(),)
     if kinds != {"ZScoreNormalization"}:
@@ -191,8 +203,8 @@ def _steps(stated: Mapping[str, Any], source: ForeignSource) -> tuple[Preprocess
             f"the normalization {', '.join(sorted(kinds))[:80] or 'nothing'}",
             "ZScoreNormalization for all channels",
         )
-    if not isinstance(masks, Sequence) or set(masks) not in ({True}, {False}):
+    if masks not in ([True] * channels, [False] * channels):
         raise source.refusal(
             f"'use_mask_for_norm' = {str(masks)[:60]}", "the same for all channels"
         )
-    return (CropToBrain(), Standardize(voxels="brain" if masks[0] else "all"))
+    return (CropToBrain(), Standardize(voxels="brain" if masks == [True] * channels else "all"))
