@@ -267,6 +267,9 @@ SOUND, STATE = nnunet_checkpoint(NETWORK), NETWORK.state_dict()
 FIRST = next(iter(STATE))
 
 
+MIRRORED = nnunet_checkpoint(NETWORK, inference_allowed_mirroring_axes=(0,))
+
+
 def without(end):
     return {k: v for k, v in nnunet(REGIONS, SOUND).items() if not k.endswith(end)}
 
@@ -332,12 +335,7 @@ HOSTILE = {
     "no fold": (without(".pth"), "checkpoint_final.pth"),
     "no data set": (without("dataset.json"), "no dataset.json"),
     "folds of two trainers": (
-        {
-            **nnunet(REGIONS, SOUND),
-            "fold_1/checkpoint_final.pth": nnunet_checkpoint(
-                NETWORK, inference_allowed_mirroring_axes=(0,)
-            ),
-        },
+        {**nnunet(REGIONS, SOUND), "fold_1/checkpoint_final.pth": MIRRORED},
         "different trainers",
     ),
     "path upwards": ({**nnunet(REGIONS, SOUND), "../evil": b""}, "leads elsewhere"),
